@@ -1,0 +1,113 @@
+/**
+ * The effective configuration of one node: validated, complete (every key has a value), in our words and units
+ * (durations in milliseconds, sizes in bytes). Made by `loadConfig`; everything after it may trust it.
+ */
+export type NodeConfig = {
+  readonly scope: string
+  readonly namespace: string
+  readonly identity: {
+    readonly nodeName: string
+    /** Where the API listens. */
+    readonly apiHost: string
+    readonly apiPort: number
+    /** Address that others reach this node at; absent: derived at start (see the fixed readings in docs/reference/config.md). */
+    readonly advertiseHost?: string
+  }
+  /** How the agent reaches its own PostgreSQL, as superuser. */
+  readonly localDb: {
+    readonly name: string
+    readonly host: string
+    readonly port: number
+    /** Only a hint for the first bootstrap: the member that initialises, when exactly one says `primary`. */
+    readonly roleHint: 'primary' | 'standby'
+    readonly username: string
+    readonly password: string
+    readonly database: string
+  }
+  /** The others, without this node. */
+  readonly members: readonly {
+    readonly nodeName: string
+    readonly apiHost: string
+    readonly apiPort: number
+    readonly roleHint: 'primary' | 'standby'
+  }[]
+  readonly coordination: {
+    readonly heartbeatIntervalMs: number
+    readonly communicationTimeoutMs: number
+    readonly failoverTimeoutMs: number
+    readonly minConsensusNodes: number
+    readonly localNodePreference: number
+  }
+  readonly pairMode: { readonly enable: boolean; readonly failoverDelayMs: number; readonly failureThreshold: number }
+  readonly healthCheck: { readonly intervalMs: number; readonly timeoutMs: number; readonly failureThreshold: number }
+  readonly loadBalancer: {
+    readonly algorithm: 'round_robin' | 'least_connected'
+    readonly readTimeoutMs: number
+    readonly writeTimeoutMs: number
+  }
+  readonly security: {
+    readonly tlsEnabled: boolean
+    readonly certFile?: string
+    readonly keyFile?: string
+    readonly caFile?: string
+    /** Absent: derived from the database password, with a warning. */
+    readonly clusterSecret?: string
+    /** Absent: generated at first start into a file of mode 0600 in the state folder. */
+    readonly apiToken?: string
+  }
+  readonly postgresql: {
+    /** Given: managed. Absent: attached. */
+    readonly dataDir?: string
+    readonly binDir?: string
+    readonly listenAddresses: readonly string[]
+    /** Operating system user that owns the instance; absent: owner of the data directory, else postgres, else nobody. */
+    readonly osUser?: string
+    readonly parameters: Readonly<Record<string, string>>
+    readonly pgHba: readonly string[]
+    readonly startTimeoutMs: number
+    readonly stopTimeoutMs: number
+  }
+  readonly replication: {
+    readonly mode: 'async'
+    readonly username: string
+    /** Absent: derived from the cluster secret. */
+    readonly password?: string
+    readonly maximumLagOnFailoverBytes: number
+    readonly useSlots: boolean
+  }
+  readonly bootstrap: {
+    readonly users: readonly { readonly name: string; readonly password: string; readonly options: readonly string[] }[]
+    readonly databases: readonly { readonly name: string; readonly owner: string }[]
+    /** Extra arguments for initdb. */
+    readonly initdb: readonly string[]
+  }
+  readonly ha: {
+    readonly profile: 'lan' | 'noisy' | 'wan'
+    /** Absent: the profile's (lan 3 s). */
+    readonly leaseTtlMs?: number
+    /** How long a crashed primary is restarted in place before another takes over; 0 = fail over at once. */
+    readonly primaryStartTimeoutMs: number
+  }
+  readonly router: {
+    readonly enabled: boolean
+    readonly listenHost: string
+    readonly primaryPort: number
+    readonly replicaPort: number
+    readonly pooledPort: number
+    /** How long a new connection waits for a primary before it fails. */
+    readonly holdTimeoutMs: number
+    readonly maxClientConnections: number
+  }
+  readonly logging: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error'
+    /** Absent: standard error. */
+    readonly file?: string
+    readonly statusIntervalMs: number
+  }
+  readonly paths: {
+    /** Consensus log, token, incarnation, reports. Absent from the file: beside the data directory, `<data_dir>.metako`. */
+    readonly stateDir: string
+    /** Unix sockets of agent, guard and router. Short: a socket path may have 107 bytes. */
+    readonly runDir: string
+  }
+}

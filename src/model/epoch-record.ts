@@ -1,0 +1,54 @@
+/**
+ * The record at `metako/epoch`: who has the right to be primary. One record is the whole truth about the lease
+ * (safety.md 15, 16): taken and renewed by committed compare-and-swap only, judged by each reader's own monotonic clock.
+ */
+export type EpochRecord = {
+  /** Fencing number: grows by one with every new holder, never reused. */
+  readonly epoch: number
+  /** Member that has the right to be primary. */
+  readonly holder: string
+  /** Random id of the holder's data directory: a new disk under an old name is another holder. */
+  readonly incarnation: string
+  /** Raised by every renewal. A judge counts from the moment it first saw this value. */
+  readonly seq: number
+  readonly ttlMs: number
+  /**
+   * `authorised`: may promote, has not committed yet. `open`: has committed under this epoch.
+   * `released`: given up, and no process of the holder's instance is left.
+   */
+  readonly state: 'authorised' | 'open' | 'released'
+  readonly reason: TakeoverReason
+  readonly systemId: string
+  /** Timeline that the holder writes; while `authorised` still the one that it comes from. */
+  readonly timeline: number
+  /** Last published flush position of the holder, as PostgreSQL writes an LSN. */
+  readonly position: string
+  /** With `released`: end of the holder's WAL; and, for a switchover, the only member that may take it before `handoverTtlMs`. */
+  readonly release?: { readonly endLsn: string; readonly to?: string; readonly reason: ReleaseReason }
+  /** Authorised history, oldest first: one link for each epoch that began a timeline. */
+  readonly chain: readonly EpochLink[]
+}
+
+export type EpochLink = {
+  readonly epoch: number
+  readonly holder: string
+  readonly timeline: number
+  /** Where this timeline forked from the one before; `0/0` for the first. */
+  readonly forkLsn: string
+  /** When it was opened, on the holder's wall clock: for people. */
+  readonly openedAt: string
+  readonly reason: TakeoverReason
+  /** How the right was taken (design.md §5). The first epoch has none. */
+  readonly takeover: 'bootstrap' | 'lease' | 'revocation'
+}
+
+/** Why an epoch began. */
+export type TakeoverReason =
+  | 'BOOTSTRAP'
+  | 'LEASE_EXPIRED'
+  | 'PRIMARY_CRASHED'
+  | 'SWITCHOVER'
+  | 'PRIMARY_STOPPED'
+
+/** Why a holder gave its right up. */
+export type ReleaseReason = 'SWITCHOVER' | 'PRIMARY_CRASHED' | 'PRIMARY_STOPPED'

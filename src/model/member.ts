@@ -1,0 +1,61 @@
+/** What PostgreSQL says it is. Other words for these two exist only at the borders. */
+export type Role = 'primary' | 'standby'
+
+/** The life of a member's PostgreSQL, in the order in which it usually goes. */
+export type InstanceState =
+  | 'absent'
+  | 'initialising'
+  | 'cloning'
+  | 'stopped'
+  | 'starting'
+  | 'running'
+  | 'stopping'
+  | 'crashed'
+  | 'unknown'
+
+/** What a member knows about its own PostgreSQL. Absent fields are unknown, not zero. LSNs in PostgreSQL's text form. */
+export type InstanceFacts = {
+  readonly state: InstanceState
+  readonly role?: Role
+  readonly systemId?: string
+  readonly timeline?: number
+  /** Primary: end of flushed WAL. Standby: the furthest WAL that is safely here (received and flushed, or replayed). */
+  readonly flushLsn?: string
+  readonly replayLsn?: string
+  /** Standby: a walreceiver is streaming now; and from whom. */
+  readonly streaming?: boolean
+  readonly upstreamHost?: string
+  readonly upstreamPort?: number
+  /** e.g. `180004`. */
+  readonly serverVersion?: number
+  readonly postmasterPid?: number
+  /** Postmaster start on the wall clock, RFC 3339. */
+  readonly startedAt?: string
+  /** Parameters that wait for a restart. */
+  readonly pendingRestart?: readonly string[]
+  readonly walReplayPaused?: boolean
+  /** A running clone. */
+  readonly clone?: { readonly bytesDone: number; readonly bytesTotal?: number; readonly bytesPerSecond: number }
+  /** Primary: who streams from here. */
+  readonly walSenders?: readonly { readonly name: string; readonly state: string; readonly flushLsn?: string; readonly replayLsn?: string }[]
+  /** Why the last start, clone or promotion failed: one line for people. */
+  readonly trouble?: string
+}
+
+/** What one agent tells all others about its node, in every heartbeat. */
+export type MemberFacts = {
+  readonly name: string
+  /** Random id of the data directory (see `EpochRecord.incarnation`); absent while there is none. */
+  readonly incarnation?: string
+  /** Where others reach its PostgreSQL and its API. */
+  readonly host: string
+  readonly port: number
+  readonly apiUrl: string
+  readonly routerPorts?: { readonly primary: number; readonly replica: number; readonly pooled: number }
+  readonly agentUptimeMs: number
+  readonly guard: 'armed' | 'idle' | 'absent'
+  readonly instance: InstanceFacts
+  /** The newest epoch record that this agent has seen when it measured `instance`. */
+  readonly seen: { readonly epoch: number; readonly seq: number; readonly state: string; readonly expired: boolean }
+  readonly version: string
+}

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto'
+import { constants, promises as fs, type Stats } from 'node:fs'
+import { dirname } from 'node:path'
+
+export {
+  accessSync,
+  chownSync,
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  cpSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  promises as fs,
+  readFileSync,
+  readSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  statfsSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  watch,
+  writeFileSync,
+  writeSync,
+  constants as fsConstants,
+  type Dirent,
+  type Stats,
+} from 'node:fs'
+export type { FileHandle } from 'node:fs/promises'
+export { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+export { homedir, tmpdir } from 'node:os'
+export { fileURLToPath } from 'node:url'
+
+export type FileOwner = { readonly uid: number; readonly gid: number }
+
+/** The file's text, or `undefined` when there is no such file. Other failures throw. */
+export async function readTextIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await fs.readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+export async function statIfPresent(path: string): Promise<Stats | undefined> {
+  try {
+    return await fs.stat(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/**
+ * Replaces a file so that a crash leaves the old or the new content, never a mixture, and the new content is on disk
+ * when this returns. Order: write the temporary file, fsync it, rename it, fsync the folder.
+ */
+export async function writeFileDurably(
+  path: string,
+  content: string | Uint8Array,
+  options: { mode?: number; owner?: FileOwner | undefined } = {},
+): Promise<void> {
+  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`
+  const file = await fs.open(temporary, 'wx', options.mode ?? 0o600)
+  try {
+    await file.writeFile(content)
+    if (options.owner) await file.chown(options.owner.uid, options.owner.gid)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await fs.rename(temporary, path)
+  await syncFolder(dirname(path))
+}
+
+/** Makes creations, renames and deletions in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

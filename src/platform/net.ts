@@ -1,0 +1,52 @@
+import { connect, type Socket } from 'node:net'
+
+export { connect, createServer, isIP, Socket, type AddressInfo, type Server, type SocketConnectOpts } from 'node:net'
+export {
+  createServer as createHttpServer,
+  request as httpRequest,
+  Agent as HttpAgent,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http'
+export { request as httpsRequest } from 'node:https'
+export { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls'
+export { lookup } from 'node:dns/promises'
+export { hostname, networkInterfaces } from 'node:os'
+export type { Duplex, Readable, Writable } from 'node:stream'
+
+/** Connects, or rejects with the errno error; `timeoutMs` bounds the wait (code `ETIMEDOUT`). */
+export function connectWithin(
+  target: { host: string; port: number } | { path: string },
+  timeoutMs: number,
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = 'path' in target ? connect(target.path) : connect({ ...target, noDelay: true })
+    const timer = setTimeout(() => {
+      const error: NodeJS.ErrnoException = new Error(`Cannot connect within ${timeoutMs} ms`)
+      error.code = 'ETIMEDOUT'
+      socket.destroy(error)
+    }, timeoutMs)
+    socket.once('error', (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      socket.removeAllListeners('error')
+      resolve(socket)
+    })
+  })
+}
+
+/** The address of this host that the kernel would use towards `host:port`; learnt from a real connection. */
+export async function sourceAddressTowards(host: string, port: number, timeoutMs: number): Promise<string | undefined> {
+  try {
+    const socket = await connectWithin({ host, port }, timeoutMs)
+    const address = socket.localAddress
+    socket.destroy()
+    return address
+  } catch {
+    return undefined
+  }
+}

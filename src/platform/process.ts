@@ -1,0 +1,103 @@
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
+
+export { spawn, execFile, type ChildProcess, type SpawnOptions } from 'node:child_process'
+
+export const pid: number = process.pid
+export const platformName: NodeJS.Platform = process.platform
+export const architecture: string = process.arch
+export const nodeVersion: string = process.versions.node
+export const nodeExecutable: string = process.execPath
+
+export function environment(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}
+
+export function commandLine(): readonly string[] {
+  return process.argv.slice(2)
+}
+
+export function workingDirectory(): string {
+  return process.cwd()
+}
+
+/** Numeric user id of this process; `undefined` where the platform has none. */
+export function effectiveUid(): number | undefined {
+  return process.geteuid?.()
+}
+
+export function exit(code: number): never {
+  process.exit(code)
+}
+
+/** The code that the process ends with once nothing keeps it alive. */
+export function setExitCode(code: number): void {
+  process.exitCode = code
+}
+
+export function onSignal(signal: NodeJS.Signals, task: () => void): () => void {
+  process.on(signal, task)
+  return () => process.off(signal, task)
+}
+
+/** Sees every error that nobody caught: to log it and end, never to go on. */
+export function onUncaught(task: (error: unknown) => void): void {
+  process.on('uncaughtException', task)
+  process.on('unhandledRejection', task)
+}
+
+export const stdout: NodeJS.WriteStream = process.stdout
+export const stderr: NodeJS.WriteStream = process.stderr
+export const stdin: NodeJS.ReadStream = process.stdin
+
+/** Signals one process; false when it is gone or is not ours to signal. Signal 0 only asks. */
+export function signalProcess(target: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(target, signal)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** One line of /proc/PID/stat. A zombie counts as gone: it runs no code and holds no socket. */
+export type ProcessStat = {
+  readonly pid: number
+  readonly parentPid: number
+  readonly state: string
+  /** Clock ticks since boot: together with the pid it names one process for ever within a boot. */
+  readonly startTicks: number
+}
+
+export function processStat(target: number): ProcessStat | undefined {
+  let text: string
+  try {
+    text = readFileSync(`/proc/${target}/stat`, 'latin1')
+  } catch {
+    return undefined
+  }
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  const state = fields[0] ?? 'X'
+  if (state === 'Z' || state === 'X') return undefined
+  return { pid: target, parentPid: Number(fields[1]), state, startTicks: Number(fields[19]) }
+}
+
+/** All live processes whose working directory is `folder` (a real path): how a PostgreSQL instance is found, orphans included. */
+export function processesIn(folder: string): readonly ProcessStat[] {
+  const found: ProcessStat[] = []
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      if (readlinkSync(`/proc/${name}/cwd`) !== folder) continue
+    } catch {
+      continue
+    }
+    const stat = processStat(Number(name))
+    if (stat) found.push(stat)
+  }
+  return found
+}
+
+/** A number of this boot: pids and monotonic times of another boot mean nothing here. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+}
