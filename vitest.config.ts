@@ -8,13 +8,74 @@ const shared = { resolve: { alias: { '#client': client } } }
 export default defineConfig({
   test: {
     projects: [
-      { ...shared, test: { name: 'unit', include: ['src/**/*.test.ts', 'client/**/*.test.ts', 'test/*.test.ts'], exclude: ['**/*.pg.test.ts'], pool: 'threads', testTimeout: 15_000 } },
-      { ...shared, test: { name: 'sim', include: ['test/sim/**/*.test.ts'], pool: 'threads', testTimeout: 180_000 } },
-      { ...shared, test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], pool: 'forks', testTimeout: 60_000 } },
-      { ...shared, test: { name: 'pg-18', include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'], env: { PG_METAKO_TEST_PG: '18' }, pool: 'forks', fileParallelism: false, testTimeout: 180_000, hookTimeout: 120_000 } },
-      { ...shared, test: { name: 'pg-15', include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'], env: { PG_METAKO_TEST_PG: '15' }, pool: 'forks', fileParallelism: false, testTimeout: 180_000, hookTimeout: 120_000 } },
-      { ...shared, test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], pool: 'forks', fileParallelism: false, testTimeout: 600_000, hookTimeout: 120_000 } },
-      { ...shared, test: { name: 'browser', include: ['test/browser/**/*.test.ts'], pool: 'forks', fileParallelism: false, testTimeout: 120_000 } },
+      {
+        ...shared,
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'client/**/*.test.ts', 'test/*.test.ts'],
+          exclude: ['**/*.pg.test.ts'],
+          pool: 'threads',
+          testTimeout: 15_000,
+        },
+      },
+      {
+        ...shared,
+        test: { name: 'sim', include: ['test/sim/**/*.test.ts'], pool: 'threads', testTimeout: 180_000 },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          pool: 'forks',
+          testTimeout: 60_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'pg-18',
+          include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'],
+          env: { PG_METAKO_TEST_PG: '18' },
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'pg-15',
+          include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'],
+          env: { PG_METAKO_TEST_PG: '15' },
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 120_000,
+        },
+      },
     ],
   },
 })

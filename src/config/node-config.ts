@@ -38,8 +38,16 @@ export type NodeConfig = {
     readonly minConsensusNodes: number
     readonly localNodePreference: number
   }
-  readonly pairMode: { readonly enable: boolean; readonly failoverDelayMs: number; readonly failureThreshold: number }
-  readonly healthCheck: { readonly intervalMs: number; readonly timeoutMs: number; readonly failureThreshold: number }
+  readonly pairMode: {
+    readonly enable: boolean
+    readonly failoverDelayMs: number
+    readonly failureThreshold: number
+  }
+  readonly healthCheck: {
+    readonly intervalMs: number
+    readonly timeoutMs: number
+    readonly failureThreshold: number
+  }
   readonly loadBalancer: {
     readonly algorithm: 'round_robin' | 'least_connected'
     readonly readTimeoutMs: number
@@ -76,7 +84,11 @@ export type NodeConfig = {
     readonly useSlots: boolean
   }
   readonly bootstrap: {
-    readonly users: readonly { readonly name: string; readonly password: string; readonly options: readonly string[] }[]
+    readonly users: readonly {
+      readonly name: string
+      readonly password: string
+      readonly options: readonly string[]
+    }[]
     readonly databases: readonly { readonly name: string; readonly owner: string }[]
     /** Extra arguments for initdb. */
     readonly initdb: readonly string[]

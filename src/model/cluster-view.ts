@@ -26,7 +26,12 @@ export type ClusterView = {
   readonly history: readonly EpochLink[]
   readonly losses: readonly LossReport[]
   readonly queries: readonly PortTotals[]
-  readonly pids: { readonly agent: number; readonly postmaster?: number; readonly guard?: number; readonly router?: number }
+  readonly pids: {
+    readonly agent: number
+    readonly postmaster?: number
+    readonly guard?: number
+    readonly router?: number
+  }
   readonly mode: 'managed' | 'attached'
 }
 
@@ -39,7 +44,11 @@ export type MemberView = {
   readonly lagBytes?: number
 }
 
-export type Finding = { readonly code: string; readonly message: string; readonly severity: 'info' | 'warning' | 'critical' }
+export type Finding = {
+  readonly code: string
+  readonly message: string
+  readonly severity: 'info' | 'warning' | 'critical'
+}
 
 /** What a take-over lost: the commits in the old primary's WAL behind the fork. Written by the member that found them. */
 export type LossReport = {

@@ -35,9 +35,18 @@ export type InstanceFacts = {
   readonly pendingRestart?: readonly string[]
   readonly walReplayPaused?: boolean
   /** A running clone. */
-  readonly clone?: { readonly bytesDone: number; readonly bytesTotal?: number; readonly bytesPerSecond: number }
+  readonly clone?: {
+    readonly bytesDone: number
+    readonly bytesTotal?: number
+    readonly bytesPerSecond: number
+  }
   /** Primary: who streams from here. */
-  readonly walSenders?: readonly { readonly name: string; readonly state: string; readonly flushLsn?: string; readonly replayLsn?: string }[]
+  readonly walSenders?: readonly {
+    readonly name: string
+    readonly state: string
+    readonly flushLsn?: string
+    readonly replayLsn?: string
+  }[]
   /** Why the last start, clone or promotion failed: one line for people. */
   readonly trouble?: string
 }
@@ -56,6 +65,11 @@ export type MemberFacts = {
   readonly guard: 'armed' | 'idle' | 'absent'
   readonly instance: InstanceFacts
   /** The newest epoch record that this agent has seen when it measured `instance`. */
-  readonly seen: { readonly epoch: number; readonly seq: number; readonly state: string; readonly expired: boolean }
+  readonly seen: {
+    readonly epoch: number
+    readonly seq: number
+    readonly state: string
+    readonly expired: boolean
+  }
   readonly version: string
 }

@@ -1,6 +1,14 @@
 import { connect, type Socket } from 'node:net'
 
-export { connect, createServer, isIP, Socket, type AddressInfo, type Server, type SocketConnectOpts } from 'node:net'
+export {
+  connect,
+  createServer,
+  isIP,
+  Socket,
+  type AddressInfo,
+  type Server,
+  type SocketConnectOpts,
+} from 'node:net'
 export {
   createServer as createHttpServer,
   request as httpRequest,
@@ -40,7 +48,11 @@ export function connectWithin(
 }
 
 /** The address of this host that the kernel would use towards `host:port`; learnt from a real connection. */
-export async function sourceAddressTowards(host: string, port: number, timeoutMs: number): Promise<string | undefined> {
+export async function sourceAddressTowards(
+  host: string,
+  port: number,
+  timeoutMs: number,
+): Promise<string | undefined> {
   try {
     const socket = await connectWithin({ host, port }, timeoutMs)
     const address = socket.localAddress
