@@ -1,1 +1,52 @@
-export const API_VERSION = '1'
+/**
+ * The API contract of pg-metako as types, and a client for it. Nothing here depends on anything: it runs in Node 20.19
+ * and later and in browsers. Must never import from the agent: the agent imports this, and the compiler compares.
+ */
+export { ClientError, type ClientErrorKind } from './client-error.ts'
+export type {
+  ClusterView,
+  ConsensusView,
+  EpochLink,
+  EpochRecord,
+  Finding,
+  HistoryDocument,
+  InstanceFacts,
+  LossReport,
+  MemberFacts,
+  MemberView,
+  PortTotals,
+  RouteTarget,
+  RoutingDocument,
+  TakeoverReason,
+} from './cluster-view.ts'
+export type { ClusterDocument, NodeStatus } from './coordination-documents.ts'
+export {
+  createClient,
+  type CallOptions,
+  type Client,
+  type ClientOptions,
+  type Health,
+  type HealthCheck,
+} from './create-client.ts'
+export {
+  PROBLEM_MEDIA_TYPE,
+  type Problem,
+  type ReloadResult,
+  type SwitchoverRequest,
+  type SwitchoverResult,
+} from './operations.ts'
+export type {
+  PatroniHistoryLine,
+  PatroniMember,
+  PatroniPrimaryWal,
+  PatroniReplicaWal,
+  PatroniStatus,
+  PatroniWalSender,
+} from './patroni-documents.ts'
+export {
+  fetchTransport,
+  TooLarge,
+  type HttpAnswer,
+  type HttpRequest,
+  type HttpTransport,
+} from './transport.ts'

@@ -1,0 +1,193 @@
+/**
+ * `GET /v1/cluster`: the cluster as one agent sees it. Durations are milliseconds, sizes bytes, instants RFC 3339,
+ * WAL positions in PostgreSQL's text form. An absent field is unknown, not zero. Fields may be added, never renamed.
+ */
+export type ClusterView = {
+  readonly scope: string
+  /** The agent that drew this picture. */
+  readonly self: string
+  readonly takenAt: string
+  readonly members: readonly MemberView[]
+  /** Who has the right to be primary; absent before the first bootstrap. */
+  readonly record?: EpochRecord
+  /** How long the lease is still proven for, seen from this agent; 0 when it is not. */
+  readonly leaseRemainingMs: number
+  readonly consensus: ConsensusView
+  /** One sentence on what this agent is doing. */
+  readonly stance: string
+  readonly findings: readonly Finding[]
+  /** Epochs that began a timeline, oldest first. */
+  readonly history: readonly EpochLink[]
+  readonly losses: readonly LossReport[]
+  /** Counters of this node's router, one entry for each port. */
+  readonly queries: readonly PortTotals[]
+  readonly pids: {
+    readonly agent: number
+    readonly postmaster?: number
+    readonly guard?: number
+    readonly router?: number
+  }
+  readonly mode: 'managed' | 'attached'
+}
+
+export type ConsensusView = {
+  readonly backend: 'raft' | 'memory' | 'etcd'
+  readonly hasQuorum: boolean
+  readonly leader?: string
+  readonly term: number
+  readonly voters: readonly string[]
+}
+
+export type MemberView = {
+  readonly facts: MemberFacts
+  /** Time since the last heartbeat; 0 for the agent itself, absent when it was never heard. */
+  readonly heardMsAgo?: number
+  readonly reachable: boolean
+  /** Bytes behind the primary's last published position. */
+  readonly lagBytes?: number
+}
+
+/** What a member's own agent says about it. */
+export type MemberFacts = {
+  readonly name: string
+  readonly incarnation?: string
+  /** Where others reach its PostgreSQL. */
+  readonly host: string
+  readonly port: number
+  readonly apiUrl: string
+  readonly routerPorts?: { readonly primary: number; readonly replica: number; readonly pooled: number }
+  readonly agentUptimeMs: number
+  readonly guard: 'armed' | 'idle' | 'absent'
+  readonly instance: InstanceFacts
+  readonly version: string
+}
+
+export type InstanceFacts = {
+  readonly state:
+    | 'absent'
+    | 'initialising'
+    | 'cloning'
+    | 'stopped'
+    | 'starting'
+    | 'running'
+    | 'stopping'
+    | 'crashed'
+    | 'unknown'
+  readonly role?: 'primary' | 'standby'
+  readonly systemId?: string
+  readonly timeline?: number
+  readonly flushLsn?: string
+  readonly replayLsn?: string
+  readonly streaming?: boolean
+  readonly upstreamHost?: string
+  readonly upstreamPort?: number
+  /** e.g. `180004`. */
+  readonly serverVersion?: number
+  readonly postmasterPid?: number
+  readonly startedAt?: string
+  /** Parameters that wait for a restart. */
+  readonly pendingRestart?: readonly string[]
+  readonly walReplayPaused?: boolean
+  readonly clone?: {
+    readonly bytesDone: number
+    readonly bytesTotal?: number
+    readonly bytesPerSecond: number
+  }
+  readonly walSenders?: readonly {
+    readonly name: string
+    readonly state: string
+    readonly flushLsn?: string
+    readonly replayLsn?: string
+  }[]
+  /** Why the last start, clone or promotion failed. */
+  readonly trouble?: string
+}
+
+export type EpochRecord = {
+  /** Fencing number: grows by one with every new holder. */
+  readonly epoch: number
+  /** The member that has the right to be primary. */
+  readonly holder: string
+  readonly incarnation: string
+  readonly seq: number
+  readonly ttlMs: number
+  readonly state: 'authorised' | 'open' | 'released'
+  readonly reason: TakeoverReason
+  readonly systemId: string
+  readonly timeline: number
+  /** Last published flush position of the holder. */
+  readonly position: string
+  readonly release?: { readonly endLsn: string; readonly to?: string; readonly reason: string }
+  readonly chain: readonly EpochLink[]
+}
+
+export type TakeoverReason =
+  | 'BOOTSTRAP'
+  | 'LEASE_EXPIRED'
+  | 'PRIMARY_CRASHED'
+  | 'SWITCHOVER'
+  | 'PRIMARY_STOPPED'
+
+/** One change of primary. */
+export type EpochLink = {
+  readonly epoch: number
+  readonly holder: string
+  readonly timeline: number
+  /** Where this timeline forked from the one before; `0/0` for the first. */
+  readonly forkLsn: string
+  readonly openedAt: string
+  readonly reason: TakeoverReason
+  /** By what right: the old lease had run out, or its holder could no longer acknowledge anything. */
+  readonly takeover: 'bootstrap' | 'lease' | 'revocation'
+}
+
+/** Something worth a person's attention; it stops nothing. */
+export type Finding = {
+  readonly code: string
+  readonly message: string
+  readonly severity: 'info' | 'warning' | 'critical'
+}
+
+/** Commits of an old primary that the take-over did not bring along, and where their WAL was kept. */
+export type LossReport = {
+  readonly epoch: number
+  readonly member: string
+  readonly timeline: number
+  readonly forkLsn: string
+  readonly endLsn: string
+  readonly bytes: number
+  readonly transactions: number
+  /** Transaction ids, oldest first; not all of them when there are very many. */
+  readonly xids: readonly number[]
+  readonly keptIn: string
+  readonly foundAt: string
+}
+
+/** One router port's counters since the router's start. */
+export type PortTotals = {
+  readonly port: 'primary' | 'replica' | 'pooled'
+  readonly listen: number
+  readonly queries: number
+  readonly errors: number
+  readonly clients: number
+  readonly waiting: number
+}
+
+/** `GET /v1/history`. */
+export type HistoryDocument = {
+  readonly epochs: readonly EpochLink[]
+  readonly losses: readonly LossReport[]
+}
+
+/** `GET /v1/routing`: what a router may do now. Needs the routing token or the API token. */
+export type RoutingDocument = {
+  readonly epoch: number
+  readonly primary?: RouteTarget
+  readonly replicas: readonly (RouteTarget & { readonly lagBytes: number })[]
+  readonly validUntil?: number
+  readonly validForMs: number
+  readonly bootId: string
+  readonly holding?: 'NO_PRIMARY' | 'SWITCHOVER'
+}
+
+export type RouteTarget = { readonly name: string; readonly host: string; readonly port: number }

@@ -1,0 +1,202 @@
+import { ClientError } from './client-error.ts'
+import type { ClusterView, HistoryDocument, RoutingDocument } from './cluster-view.ts'
+import type { ClusterDocument, NodeStatus } from './coordination-documents.ts'
+import {
+  PROBLEM_MEDIA_TYPE,
+  type Problem,
+  type ReloadResult,
+  type SwitchoverRequest,
+  type SwitchoverResult,
+} from './operations.ts'
+import type { PatroniHistoryLine, PatroniStatus } from './patroni-documents.ts'
+import { fetchTransport, TooLarge, type HttpAnswer, type HttpTransport } from './transport.ts'
+
+/** Long enough for an agent that is busy, short enough for a person who waits. */
+const TIMEOUT_MS_DEFAULT = 5_000
+/** A switchover answers when it is done; the agent itself gives up earlier. */
+const SWITCHOVER_TIMEOUT_MS_DEFAULT = 60_000
+/** The largest document is the view of a cluster with a long history of losses: some hundred kilobytes. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+export type ClientOptions = {
+  /** `http://10.0.0.1:8008`, with or without a slash at the end. */
+  readonly url: string
+  /** Needed for changes and for the routing table. */
+  readonly token?: string
+  /** For each call. */
+  readonly timeoutMs?: number
+  readonly transport?: HttpTransport
+}
+
+export type CallOptions = { readonly signal?: AbortSignal; readonly timeoutMs?: number }
+
+/** Names of the health checks: 200 or 503, nothing else. */
+export type HealthCheck =
+  | 'health'
+  | 'primary'
+  | 'leader'
+  | 'read-write'
+  | 'replica'
+  | 'read-only'
+  | 'liveness'
+  | 'readiness'
+
+export type Health = { readonly healthy: boolean; readonly status?: PatroniStatus }
+
+/** One agent's API. Every method rejects with a `ClientError` and with nothing else. */
+export type Client = {
+  readonly url: string
+  /** The cluster as this agent sees it: all that there is to know. */
+  view(options?: CallOptions): Promise<ClusterView>
+  epochs(options?: CallOptions): Promise<HistoryDocument>
+  routing(options?: CallOptions): Promise<RoutingDocument>
+  /** Patroni's status of this node. */
+  patroni(options?: CallOptions): Promise<PatroniStatus>
+  cluster(options?: CallOptions): Promise<ClusterDocument>
+  status(options?: CallOptions): Promise<NodeStatus>
+  history(options?: CallOptions): Promise<readonly PatroniHistoryLine[]>
+  /** A health check that says "no" is an answer, not an error. */
+  check(name: HealthCheck, options?: CallOptions): Promise<Health>
+  /** Prometheus text. */
+  metrics(options?: CallOptions): Promise<string>
+  switchover(request: SwitchoverRequest, options?: CallOptions): Promise<SwitchoverResult>
+  reload(options?: CallOptions): Promise<ReloadResult>
+}
+
+type Call = {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: unknown
+  readonly timeoutMs?: number
+  readonly options: CallOptions | undefined
+}
+
+export function createClient(options: ClientOptions): Client {
+  const url = baseUrl(options.url)
+  const send = (call: Call) => exchange(call, { ...options, url })
+  const get = async <Document>(path: string, call: CallOptions | undefined) =>
+    readJson<Document>(path, expectSuccess(path, await send({ method: 'GET', path, options: call })))
+  const post = async <Document>(call: Omit<Call, 'method'>) =>
+    readJson<Document>(call.path, expectSuccess(call.path, await send({ ...call, method: 'POST' })))
+
+  return {
+    url,
+    view: (call) => get('/v1/cluster', call),
+    epochs: (call) => get('/v1/history', call),
+    routing: (call) => get('/v1/routing', call),
+    patroni: (call) => get('/patroni', call),
+    cluster: (call) => get('/cluster', call),
+    status: (call) => get('/status', call),
+    history: (call) => get('/history', call),
+    check: async (name, call) => {
+      const path = `/${name}`
+      const answer = await send({ method: 'GET', path, options: call })
+      if (answer.status !== 503 || answer.mediaType === PROBLEM_MEDIA_TYPE) expectSuccess(path, answer)
+      const status = answer.body === '' ? undefined : readJson<PatroniStatus>(path, answer)
+      return { healthy: answer.status === 200, ...(status ? { status } : {}) }
+    },
+    metrics: async (call) =>
+      expectSuccess('/metrics', await send({ method: 'GET', path: '/metrics', options: call })).body,
+    switchover: (body, call) =>
+      post({ path: '/v1/switchover', body, timeoutMs: SWITCHOVER_TIMEOUT_MS_DEFAULT, options: call }),
+    reload: (call) => post({ path: '/v1/reload', body: {}, options: call }),
+  }
+}
+
+function baseUrl(text: string): string {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    throw new TypeError(`Cannot use "${text}" as an API address: not a URL, wanted http://HOST:PORT`)
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new TypeError(
+      `Cannot use "${text}" as an API address: scheme is ${url.protocol}, wanted http or https`,
+    )
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
+}
+
+async function exchange(call: Call, client: ClientOptions): Promise<HttpAnswer> {
+  const timeoutMs = call.options?.timeoutMs ?? call.timeoutMs ?? client.timeoutMs ?? TIMEOUT_MS_DEFAULT
+  const deadline = AbortSignal.timeout(timeoutMs)
+  const signal = call.options?.signal ? AbortSignal.any([deadline, call.options.signal]) : deadline
+  const transport = client.transport ?? fetchTransport
+  try {
+    return await transport({
+      method: call.method,
+      url: client.url + call.path,
+      headers: {
+        accept: 'application/json',
+        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(client.token === undefined ? {} : { authorization: `Bearer ${client.token}` }),
+      },
+      body: call.body === undefined ? undefined : JSON.stringify(call.body),
+      signal,
+      maxBytes: ANSWER_BYTES_MAX,
+    })
+  } catch (error) {
+    throw noAnswer(error, { url: client.url, timeoutMs, timedOut: deadline.aborted })
+  }
+}
+
+function noAnswer(
+  cause: unknown,
+  about: { readonly url: string; readonly timeoutMs: number; readonly timedOut: boolean },
+): ClientError {
+  if (cause instanceof Error && cause.name === 'TooLarge')
+    return new ClientError('failed', `Cannot use the answer of ${about.url}: ${cause.message}`, {
+      code: 'ANSWER_TOO_LARGE',
+      cause,
+    })
+  const why = about.timedOut ? `no answer within ${about.timeoutMs} ms` : reasonOf(cause)
+  return new ClientError('unreachable', `Cannot reach ${about.url}: ${why}`, {
+    code: about.timedOut ? 'TIMEOUT' : 'UNREACHABLE',
+    cause,
+  })
+}
+
+/** `fetch` hides the errno in a cause, and for a name with several addresses in the errors of an AggregateError. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const inner: unknown = error instanceof AggregateError ? error.errors[0] : error.cause
+  if (inner instanceof Error) return reasonOf(inner)
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && !error.message.includes(code)
+    ? `${code} ${error.message}`.trim()
+    : error.message
+}
+
+function expectSuccess(path: string, answer: HttpAnswer): HttpAnswer {
+  if (answer.status >= 200 && answer.status < 300) return answer
+  const problem = answer.mediaType === PROBLEM_MEDIA_TYPE ? tryProblem(answer.body) : undefined
+  throw new ClientError(
+    answer.status >= 400 && answer.status < 500 ? 'refused' : 'failed',
+    problem?.detail ?? `Cannot get ${path}: the answer is HTTP ${answer.status}`,
+    { code: problem?.code ?? 'ANSWER_NOT_UNDERSTOOD', status: answer.status, remedy: problem?.remedy },
+  )
+}
+
+function tryProblem(body: string): Problem | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body)
+    const { code, detail, remedy } = parsed as Problem
+    if (typeof code !== 'string' || typeof detail !== 'string') return undefined
+    return { ...(parsed as Problem), ...(typeof remedy === 'string' ? { remedy } : {}) }
+  } catch {
+    return undefined
+  }
+}
+
+function readJson<Document>(path: string, answer: HttpAnswer): Document {
+  try {
+    const parsed: unknown = JSON.parse(answer.body)
+    if (typeof parsed === 'object' && parsed !== null) return parsed as Document
+  } catch {
+    // Falls through: both cases are the same to the caller.
+  }
+  throw new ClientError('failed', `Cannot read ${path}: the answer is not JSON, is this a pg-metako agent?`, {
+    code: 'ANSWER_NOT_UNDERSTOOD',
+    status: answer.status,
+  })
+}

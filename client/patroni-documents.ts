@@ -1,0 +1,55 @@
+/**
+ * The documents of Patroni's REST API, in Patroni's words, so that tools made for it go on working.
+ * `GET /patroni` and every health check answer `PatroniStatus`.
+ */
+export type PatroniStatus = {
+  readonly state: string
+  readonly role: 'primary' | 'replica' | 'uninitialized'
+  readonly patroni: { readonly version: string; readonly scope: string; readonly name: string }
+  readonly postmaster_start_time?: string
+  readonly server_version?: number
+  /** Absent while PostgreSQL is down. */
+  readonly xlog?: PatroniPrimaryWal | PatroniReplicaWal
+  readonly timeline?: number
+  readonly replication_state?: 'streaming'
+  readonly replication?: readonly PatroniWalSender[]
+  readonly cluster_unlocked?: true
+  /** Seconds since 1970. */
+  readonly dcs_last_seen?: number
+  readonly database_system_identifier?: string
+  readonly pending_restart?: true
+}
+
+export type PatroniPrimaryWal = { readonly location: number }
+export type PatroniReplicaWal = {
+  readonly received_location: number
+  readonly replayed_location: number
+  readonly paused: boolean
+}
+export type PatroniWalSender = { readonly application_name: string; readonly state: string }
+
+export type PatroniMember = {
+  readonly name: string
+  readonly role: 'leader' | 'replica'
+  readonly state: string
+  readonly api_url: string
+  readonly host: string
+  readonly port: number
+  readonly timeline?: number
+  readonly pending_restart?: true
+  readonly receive_lag?: number | 'unknown'
+  readonly receive_lsn?: string
+  readonly replay_lag?: number | 'unknown'
+  readonly replay_lsn?: string
+  readonly lag?: number | 'unknown'
+  readonly lsn?: string
+}
+
+/** `GET /history`: timeline that ended, where (bytes), why, when, and who went on. */
+export type PatroniHistoryLine = readonly [
+  timeline: number,
+  endLsn: number,
+  reason: string,
+  at: string,
+  newLeader: string,
+]
