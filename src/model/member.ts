@@ -64,12 +64,19 @@ export type MemberFacts = {
   readonly agentUptimeMs: number
   readonly guard: 'armed' | 'idle' | 'absent'
   readonly instance: InstanceFacts
-  /** The newest epoch record that this agent has seen when it measured `instance`. */
-  readonly seen: {
-    readonly epoch: number
-    readonly seq: number
-    readonly state: string
-    readonly expired: boolean
-  }
+  /** The node is being shut down on purpose: no candidate. */
+  readonly stopping: boolean
+  readonly seen: SeenByMember
   readonly version: string
+}
+
+/** The newest epoch record that an agent had seen when it measured its instance. */
+export type SeenByMember = {
+  readonly epoch: number
+  readonly seq: number
+  readonly state: 'none' | 'authorised' | 'open' | 'released'
+  /** By this agent's own clock the lease has run out. */
+  readonly expired: boolean
+  /** This agent, in its present life, saw the holder renew: the cluster was alive while the holder was. */
+  readonly witnessed: boolean
 }

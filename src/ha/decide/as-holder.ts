@@ -1,0 +1,149 @@
+import { present } from '../../std/assert.ts'
+import type { Action } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { eligibleCandidates, judgeCandidates } from './candidates.ts'
+import { isHolder, isInstanceDown, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
+
+/** Peers need a moment to be heard after this agent's start, before "nobody else can" is believed. */
+const PEERS_HEARD_MS = 1500
+/** After so many failed starts of a primary another member is preferred. */
+const START_FAILURES_MAX = 3
+
+/** The first epoch was given to this node, and its initdb has not finished: it does it, or does it again. */
+export const finishBootstrap: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !isHolder(seen) || record.systemId !== '' || record.state === 'released') return undefined
+  const say = { sentence: 'creates the cluster', keepLease: true }
+  if (isRunningAs(seen, 'primary')) {
+    return verdict('becoming-primary', 'BOOTSTRAP', {
+      ...say,
+      actions: [{ kind: 'mark-open', epoch: record.epoch }],
+    })
+  }
+  if (!isLeaseProven(seen)) return verdict('becoming-primary', 'BOOTSTRAP', say)
+  if (seen.local.directory === 'foreign') {
+    return verdict('waiting', 'FOREIGN_DATA', {
+      sentence: 'cannot create the cluster: the data directory holds other files',
+    })
+  }
+  const action: Action =
+    seen.local.directory === 'instance' ? { kind: 'start', as: 'primary' } : { kind: 'initialise' }
+  return verdict('becoming-primary', 'BOOTSTRAP', { ...say, actions: [action] })
+}
+
+/** The ordinary life of the primary. */
+export const servePrimary: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !isHolder(seen) || !isRunningAs(seen, 'primary')) return undefined
+  const actions: Action[] = []
+  if (record.state === 'authorised') actions.push({ kind: 'mark-open', epoch: record.epoch })
+  if (seen.store.request) return answerRequest(seen)
+  actions.push({ kind: 'sync-slots', members: seen.members.filter((name) => name !== seen.self) })
+  return verdict('primary', 'HOLDS_LEASE', {
+    sentence: `primary of epoch ${record.epoch}, timeline ${seen.local.instance.timeline ?? '?'}`,
+    keepLease: true,
+    actions,
+  })
+}
+
+/** A switchover was asked for: hand over to the named or to the best candidate, or say why not and go on. */
+function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
+  const record = present(seen.store.record, 'record of a primary')
+  const request = present(seen.store.request, 'switchover request')
+  if (seen.local.job === 'hand-over') {
+    return verdict('primary', 'SWITCHOVER', { sentence: 'hands over', keepLease: true })
+  }
+  const verdicts = judgeCandidates(seen, record)
+  const chosen = request.to === undefined ? verdicts[0] : verdicts.find(({ name }) => name === request.to)
+  if (chosen?.kind === 'eligible') {
+    return verdict('primary', 'SWITCHOVER', {
+      sentence: `hands over to ${chosen.name}`,
+      keepLease: true,
+      actions: [{ kind: 'hand-over', to: chosen.name, reason: 'SWITCHOVER' }],
+    })
+  }
+  const why = chosen ? `${chosen.name} ${chosen.why}` : `${request.to ?? 'any other member'} is not known`
+  return verdict('primary', 'HOLDS_LEASE', {
+    sentence: `stays primary, the switchover is refused: ${why}`,
+    keepLease: true,
+    actions: [{ kind: 'clear-request', revision: request.revision }],
+  })
+}
+
+/** Authorised and still a standby: promote. Open and a standby: a stranger started the directory; start it again as primary. */
+export const becomePrimary: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !isHolder(seen) || !isRunningAs(seen, 'standby') || record.state === 'released')
+    return undefined
+  const say = { sentence: `becomes primary of epoch ${record.epoch}`, keepLease: true }
+  if (!isLeaseProven(seen)) return verdict('becoming-primary', 'AUTHORISED', say)
+  const action: Action =
+    record.state === 'authorised' ? { kind: 'promote', epoch: record.epoch } : { kind: 'stop' }
+  return verdict('becoming-primary', 'AUTHORISED', { ...say, actions: [action] })
+}
+
+/**
+ * The holder's PostgreSQL is down. If it crashed while the cluster was alive, a standby takes over (unless the operator
+ * wants it restarted in place first); from cold, the holder of the newest epoch opens again (safety.md 29a).
+ */
+export const reviveOrRelease: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !isHolder(seen) || record.state === 'released' || !isInstanceDown(seen)) return undefined
+  if (seen.local.directory !== 'instance') return undefined
+  const unheard = seen.members.some(
+    (name) => name !== seen.self && !seen.peers.some((peer) => peer.name === name),
+  )
+  if (!seen.local.provedLease && unheard && seen.agentUptimeMs < PEERS_HEARD_MS) {
+    return verdict('waiting', 'AWAITS_PEERS', {
+      sentence: 'holds the newest epoch, listens for the others before it opens',
+    })
+  }
+  const heir = eligibleCandidates(seen, record)[0]
+  if (heir && shouldRelease(seen, heir.witnessed)) {
+    return verdict('waiting', 'CRASHED', {
+      sentence: `its PostgreSQL crashed: leaves epoch ${record.epoch} to ${heir.name}`,
+      actions: [{ kind: 'release', reason: 'PRIMARY_CRASHED' }],
+    })
+  }
+  const isReady = isLeaseProven(seen) && seen.local.guard !== 'absent' && seen.takenAt >= seen.local.retryAt
+  // Order: an authorised epoch has to begin its own timeline, so it starts as a standby and is promoted.
+  const as = record.state === 'authorised' ? 'standby' : 'primary'
+  return verdict('becoming-primary', 'RESUMES_OWN_EPOCH', {
+    sentence: `starts its PostgreSQL again in epoch ${record.epoch}`,
+    keepLease: true,
+    actions: isReady ? [{ kind: 'start', as }] : [],
+  })
+}
+
+function shouldRelease(seen: Snapshot, heirWitnessed: boolean): boolean {
+  if (seen.local.startFailures >= START_FAILURES_MAX) return true
+  const { crashedAt, provedLease } = seen.local
+  if (crashedAt !== undefined && provedLease) {
+    return seen.takenAt - crashedAt >= seen.policy.primaryStartTimeoutMs
+  }
+  // A new life of this agent: only the others know whether the cluster went on without it.
+  return !provedLease && heirWitnessed && seen.policy.primaryStartTimeoutMs === 0
+}
+
+/** It gave its right up and nobody came: with the most WAL of all it takes it back rather than leave the cluster closed. */
+export const takeBackOwnRelease: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !isHolder(seen) || record.state !== 'released') return undefined
+  const waited = seen.takenAt - seen.store.firstSeenAt
+  if (waited < 2 * seen.policy.handoverTtlMs || seen.local.directory !== 'instance') {
+    return verdict('waiting', 'RELEASED', {
+      sentence: `gave epoch ${record.epoch} up, waits for the next holder`,
+    })
+  }
+  return verdict('becoming-primary', 'TAKES_OVER', {
+    sentence: `takes epoch ${record.epoch + 1} itself: nobody took what it released`,
+    actions: [
+      {
+        kind: 'take-over',
+        epoch: record.epoch + 1,
+        revision: seen.store.recordRevision,
+        reason: record.release?.reason ?? 'PRIMARY_STOPPED',
+      },
+    ],
+  })
+}

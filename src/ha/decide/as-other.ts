@@ -1,0 +1,248 @@
+import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
+import { formatLsn } from '../../model/lsn.ts'
+import type { Upstream } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { judgeCandidates } from './candidates.ts'
+import { judgeHistory } from './history.ts'
+import { judgeLapse, type Lapse } from './lapse.ts'
+import { isHolder, isInstanceDown, isRunningAs, verdict, type StanceRule, type Verdict } from './stance.ts'
+
+/** So long a taker waits for the others to say where they are, after the lease became free. */
+const POSITIONS_WAIT_MS = 500
+
+/** There is no record: the cluster has never been created. Exactly one configured member may do it. */
+export const createCluster: StanceRule = (seen) => {
+  if (seen.store.record) return undefined
+  if (seen.initialiser !== seen.self) {
+    return verdict('waiting', 'NO_CLUSTER_YET', {
+      sentence: `waits for ${seen.initialiser} to create the cluster`,
+    })
+  }
+  if (seen.local.directory !== 'absent' && seen.local.directory !== 'incomplete') {
+    return verdict('waiting', 'FOREIGN_DATA', {
+      sentence: 'cannot create the cluster: the data directory is not empty',
+    })
+  }
+  return verdict('waiting', 'BOOTSTRAP', {
+    sentence: 'claims the first epoch',
+    actions: [{ kind: 'bootstrap' }],
+  })
+}
+
+/** The lease is free: the best standby takes it; the others say who is ahead of them. */
+export const takeOver: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || isHolder(seen)) return undefined
+  const lapse = judgeLapse(seen, record)
+  if (lapse.kind === 'held') return undefined
+  if (lapse.kind === 'reserved') {
+    return isInstanceDown(seen)
+      ? undefined
+      : verdict('standby', 'RESERVED', {
+          sentence: `waits for ${lapse.to} to take epoch ${record.epoch + 1}`,
+        })
+  }
+  if (record.systemId === '') return takeOverEmptyCluster(seen, record)
+  if (isInstanceDown(seen)) return undefined
+  return considerTakeOver(seen, record, lapse)
+}
+
+function considerTakeOver(seen: Snapshot, record: EpochRecord, lapse: Lapse & { since: number }): Verdict {
+  const wait = coldStartWait(seen, lapse)
+  if (wait) return wait
+  const verdicts = judgeCandidates(seen, record)
+  const own = verdicts.find(({ name }) => name === seen.self)
+  if (own?.kind !== 'eligible') {
+    return verdict('standby', 'NOT_ELIGIBLE', {
+      sentence: `does not take over: ${own?.why ?? 'is the old holder'}`,
+    })
+  }
+  if (seen.local.guard === 'absent') {
+    return verdict('standby', 'NOT_ELIGIBLE', {
+      sentence: 'does not take over: its guard process is not running',
+    })
+  }
+  const rivals = verdicts
+    .filter((rival) => rival.kind === 'eligible')
+    .filter(({ name }) => name !== seen.self)
+  const unread = rivals.find(({ isFresh }) => !isFresh)
+  if (unread && seen.takenAt - lapse.since < POSITIONS_WAIT_MS) {
+    return verdict('standby', 'AWAITS_PEERS', { sentence: `asks ${unread.name} for its WAL position` })
+  }
+  const best = verdicts[0]
+  if (best?.kind === 'eligible' && best.name !== seen.self) {
+    return verdict('standby', 'NOT_BEST', {
+      sentence: `does not take over: ${best.name} is at ${formatLsn(best.flush)}, this node at ${formatLsn(own.flush)}`,
+    })
+  }
+  return verdict('becoming-primary', 'TAKES_OVER', {
+    sentence: `takes epoch ${record.epoch + 1} over from ${record.holder}`,
+    actions: [
+      {
+        kind: 'take-over',
+        epoch: record.epoch + 1,
+        revision: seen.store.recordRevision,
+        reason: takeoverReason(record),
+      },
+    ],
+  })
+}
+
+/** From cold, members that were not heard yet may hold more WAL; bounded (safety.md 29). */
+function coldStartWait(seen: Snapshot, lapse: Lapse): Verdict | undefined {
+  if (lapse.kind !== 'expired' || seen.agentUptimeMs >= seen.policy.coldStartWaitMs) return undefined
+  const unheard = seen.members.filter(
+    (name) => name !== seen.self && !seen.peers.some((peer) => peer.name === name),
+  )
+  if (unheard.length === 0) return undefined
+  return verdict('standby', 'COLD_START_WAIT', {
+    sentence: `waits for ${unheard.join(', ')} before it takes over from cold`,
+  })
+}
+
+/** An initialisation died with its holder: no data exists anywhere, whoever gets the right begins anew (safety.md 28). */
+function takeOverEmptyCluster(seen: Snapshot, record: EpochRecord): Verdict | undefined {
+  if (seen.local.directory !== 'absent' && seen.local.directory !== 'incomplete') return undefined
+  return verdict('waiting', 'TAKES_OVER', {
+    sentence: `takes the creation of the cluster over from ${record.holder}`,
+    actions: [
+      {
+        kind: 'take-over',
+        epoch: record.epoch + 1,
+        revision: seen.store.recordRevision,
+        reason: 'BOOTSTRAP',
+      },
+    ],
+  })
+}
+
+function takeoverReason(record: EpochRecord): TakeoverReason {
+  return record.release?.reason ?? 'LEASE_EXPIRED'
+}
+
+/** Data that is not this cluster's is never touched. */
+export const leaveForeignDataAlone: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record) return undefined
+  if (seen.local.directory === 'foreign') {
+    return verdict('waiting', 'FOREIGN_DATA', {
+      sentence:
+        'does not join: the data directory holds files that are no PostgreSQL instance; move them away',
+    })
+  }
+  const systemId = seen.local.instance.systemId
+  if (seen.local.directory !== 'instance' || systemId === undefined || record.systemId === '')
+    return undefined
+  if (systemId === record.systemId) return undefined
+  return verdict('waiting', 'OTHER_SYSTEM', {
+    sentence: `does not join: its data is of system ${systemId}, the cluster is ${record.systemId}; move the data directory away to have it cloned`,
+  })
+}
+
+/** Follow the holder: stream, start as its standby, or be cloned from it. */
+export const joinAsStandby: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || isHolder(seen)) return undefined
+  const upstream = upstreamOf(seen, record.holder)
+  if (isRunningAs(seen, 'standby')) return keepFollowing(seen, record, upstream)
+  if (!isInstanceDown(seen)) return verdict('waiting', 'BUSY', { sentence: 'waits for its PostgreSQL' })
+  if (seen.takenAt < seen.local.retryAt) {
+    return verdict('waiting', 'REJOINS', {
+      sentence: `tries again soon: ${seen.local.instance.trouble ?? 'the last try failed'}`,
+    })
+  }
+  if (seen.local.directory !== 'instance') return cloneFromHolder(seen, record, upstream)
+  return startAgain(seen, record, upstream)
+}
+
+function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
+  if (record.state !== 'open') {
+    return verdict('standby', 'AWAITS_OPEN', {
+      sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
+    })
+  }
+  const { timeline, flushLsn } = seen.local.instance
+  if (timeline !== undefined && flushLsn !== undefined) {
+    const history = judgeHistory(record.chain, walOf(seen, timeline, flushLsn))
+    if (history.kind === 'diverged') {
+      return verdict('standby', 'DIVERGED', {
+        sentence: `its WAL passes the fork of epoch ${history.divergence.epoch}: stops to be cloned again`,
+        actions: [{ kind: 'stop' }],
+      })
+    }
+  }
+  const isFollowing =
+    upstream !== undefined &&
+    seen.local.following?.host === upstream.host &&
+    seen.local.following.port === upstream.port
+  if (upstream && !isFollowing) {
+    return verdict('standby', 'FOLLOWS_HOLDER', {
+      sentence: `turns to ${upstream.name}`,
+      actions: [{ kind: 'follow', upstream }],
+    })
+  }
+  const isTidy = seen.local.setAside === 0 || seen.local.instance.streaming !== true
+  return verdict('standby', 'FOLLOWS_HOLDER', {
+    sentence: `standby of ${record.holder}`,
+    actions: isTidy ? [] : [{ kind: 'remove-set-aside' }],
+  })
+}
+
+function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
+  if (record.state !== 'open' || !upstream || !isHolderServing(seen, record)) {
+    return verdict('waiting', 'AWAITS_HOLDER', {
+      sentence: `waits for ${record.holder} to be cloned from it`,
+    })
+  }
+  return verdict('standby', 'CLONES', {
+    sentence: `clones ${record.holder}`,
+    actions: [{ kind: 'clone', from: upstream }],
+  })
+}
+
+function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
+  const wal = seen.local.stoppedWal
+  if (!wal) return verdict('waiting', 'BUSY', { sentence: 'looks for the end of its WAL' })
+  const history = judgeHistory(record.chain, walOf(seen, wal.timeline, wal.endLsn))
+  if (history.kind === 'unknown-timeline') {
+    return verdict('waiting', 'DIVERGED', {
+      sentence: `does not join: nobody authorised its timeline ${wal.timeline}; move the data directory away to have it cloned`,
+    })
+  }
+  if (history.kind === 'on-history') {
+    return verdict('standby', 'REJOINS', {
+      sentence: `starts as a standby${upstream ? ` of ${upstream.name}` : ''}`,
+      actions: [{ kind: 'start', as: 'standby', ...(upstream ? { follow: upstream } : {}) }],
+    })
+  }
+  if (!upstream || !isHolderServing(seen, record)) {
+    return verdict('waiting', 'AWAITS_HOLDER', {
+      sentence: `diverged: waits for ${record.holder} to be cloned from it`,
+    })
+  }
+  return verdict('standby', 'DIVERGED', {
+    sentence: `its WAL left the history at ${history.divergence.forkLsn}: keeps it aside and clones ${record.holder}`,
+    actions: [{ kind: 'clone', from: upstream, diverged: history.divergence }],
+  })
+}
+
+function walOf(
+  seen: Snapshot,
+  timeline: number,
+  endLsn: string,
+): { timeline: number; endLsn: string; promotedInEpoch?: number | undefined } {
+  return { timeline, endLsn, promotedInEpoch: seen.local.promotedInEpoch }
+}
+
+function upstreamOf(seen: Snapshot, holder: string): Upstream | undefined {
+  const peer = seen.peers.find(({ name }) => name === holder)
+  if (peer) return { name: holder, host: peer.facts.host, port: peer.facts.port }
+  const address = seen.store.addresses[holder]
+  return address ? { name: holder, ...address } : undefined
+}
+
+function isHolderServing(seen: Snapshot, record: EpochRecord): boolean {
+  const peer = seen.peers.find(({ name }) => name === record.holder)
+  if (!peer || seen.takenAt - peer.heardAt > seen.policy.silenceLimitMs) return false
+  return peer.facts.instance.state === 'running' && peer.facts.instance.role === 'primary'
+}

@@ -1,0 +1,110 @@
+import type { EpochRecord } from '../../model/epoch-record.ts'
+import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
+import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { judgeHistory } from './history.ts'
+
+/** A member judged as the next primary; whoever is not eligible has the reason that `why` prints. */
+export type CandidateVerdict =
+  | {
+      readonly kind: 'eligible'
+      readonly name: string
+      readonly flush: Lsn
+      readonly unreplayed: number
+      readonly isFresh: boolean
+      readonly witnessed: boolean
+    }
+  | { readonly kind: 'unfit'; readonly name: string; readonly why: string }
+
+type Considered = {
+  readonly name: string
+  readonly instance: InstanceFacts
+  readonly stopping: boolean
+  readonly isReachable: boolean
+  readonly seen: SeenByMember | undefined
+}
+
+/** All members but the holder, best first, then the unfit. */
+export function judgeCandidates(seen: Snapshot, record: EpochRecord): readonly CandidateVerdict[] {
+  const verdicts = considered(seen)
+    .filter((member) => member.name !== record.holder)
+    .map((member) => judge(seen, record, member))
+  return verdicts.sort(byRank)
+}
+
+/** The members that may take over now, best first. */
+export function eligibleCandidates(
+  seen: Snapshot,
+  record: EpochRecord,
+): readonly Extract<CandidateVerdict, { kind: 'eligible' }>[] {
+  return judgeCandidates(seen, record).filter((verdict) => verdict.kind === 'eligible')
+}
+
+function considered(seen: Snapshot): readonly Considered[] {
+  const own: Considered = {
+    name: seen.self,
+    instance: seen.local.instance,
+    stopping: seen.stopping,
+    isReachable: true,
+    seen: undefined,
+  }
+  const others = seen.peers.map(({ name, facts, heardAt }) => ({
+    name,
+    instance: facts.instance,
+    stopping: facts.stopping,
+    isReachable: seen.takenAt - heardAt <= seen.policy.silenceLimitMs,
+    seen: facts.seen,
+  }))
+  return [own, ...others]
+}
+
+function judge(seen: Snapshot, record: EpochRecord, member: Considered): CandidateVerdict {
+  const unfit = (why: string): CandidateVerdict => ({ kind: 'unfit', name: member.name, why })
+  const { instance } = member
+  if (!member.isReachable) return unfit('was not heard within the silence limit')
+  if (member.stopping) return unfit('is being shut down')
+  if (instance.state !== 'running') return unfit(`its PostgreSQL is ${instance.state}`)
+  if (instance.role !== 'standby') return unfit('is not a standby')
+  if (instance.systemId !== record.systemId) return unfit('belongs to another cluster')
+  const flush = parseLsn(instance.flushLsn ?? '')
+  if (flush === undefined || instance.timeline === undefined) return unfit('its WAL position is unknown')
+  const wal = { timeline: instance.timeline, endLsn: formatLsn(flush) }
+  if (judgeHistory(record.chain, wal).kind !== 'on-history') return unfit('is not on the authorised history')
+  const lag = lagBytes(flush, reference(record))
+  const limit = isPlanned(record) ? 0 : seen.policy.maximumLagBytes
+  if (lag > limit) return unfit(`lag is ${lag} bytes, limit is ${limit}`)
+  return {
+    kind: 'eligible',
+    name: member.name,
+    flush,
+    unreplayed: lagBytes(parseLsn(instance.replayLsn ?? '') ?? LSN_NONE, flush),
+    isFresh: member.seen === undefined || isAsRecentAs(member.seen, record),
+    witnessed: member.seen?.witnessed ?? false,
+  }
+}
+
+/** What a candidate's position is held against: the end of the old primary's WAL where it is known. */
+function reference(record: EpochRecord): Lsn {
+  return parseLsn(record.release?.endLsn ?? record.position) ?? LSN_NONE
+}
+
+/** In planned work nobody takes over who lacks a byte. */
+function isPlanned(record: EpochRecord): boolean {
+  return record.release !== undefined && record.release.reason !== 'PRIMARY_CRASHED'
+}
+
+/** The member measured its position after it had seen that the lease is free: older positions rank wrongly. */
+function isAsRecentAs(saw: SeenByMember, record: EpochRecord): boolean {
+  if (saw.epoch !== record.epoch || saw.seq !== record.seq) return false
+  return record.state === 'released' ? saw.state === 'released' : saw.expired
+}
+
+function byRank(left: CandidateVerdict, right: CandidateVerdict): number {
+  if (left.kind === 'unfit' || right.kind === 'unfit') {
+    if (left.kind !== right.kind) return left.kind === 'unfit' ? 1 : -1
+    return left.name < right.name ? -1 : 1
+  }
+  if (left.flush !== right.flush) return left.flush > right.flush ? -1 : 1
+  if (left.unreplayed !== right.unreplayed) return left.unreplayed - right.unreplayed
+  return left.name < right.name ? -1 : 1
+}

@@ -1,0 +1,66 @@
+import type { Action, Decision } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
+import {
+  becomePrimary,
+  finishBootstrap,
+  reviveOrRelease,
+  servePrimary,
+  takeBackOwnRelease,
+} from './as-holder.ts'
+import { createCluster, joinAsStandby, leaveForeignDataAlone, takeOver } from './as-other.ts'
+import { findAll } from './findings.ts'
+import {
+  fenceWhenSuperseded,
+  fenceWithoutLease,
+  holdWithoutQuorum,
+  onlyWatchAttached,
+} from './safety-rules.ts'
+import { verdict, type StanceRule, type Verdict } from './stance.ts'
+import { stopOnPurpose } from './stopping.ts'
+
+/*
+ * The heart: a snapshot in, a decision out. Pure, so that every decision can be shown, replayed and tested. It must
+ * never read a clock, wait or act. Keeps G1 (in asynchronous mode), G3, G5 and G6 of docs/guarantees.md.
+ */
+
+/** First match wins: the order is the policy. What protects data stands before what serves. */
+const stanceRules: readonly StanceRule[] = [
+  onlyWatchAttached,
+  fenceWhenSuperseded,
+  fenceWithoutLease,
+  stopOnPurpose,
+  holdWithoutQuorum,
+  createCluster,
+  leaveForeignDataAlone,
+  finishBootstrap,
+  servePrimary,
+  becomePrimary,
+  reviveOrRelease,
+  takeBackOwnRelease,
+  takeOver,
+  joinAsStandby,
+]
+
+/** What this node should do now. Same snapshot, same decision. */
+export function decide(seen: Snapshot): Decision {
+  const { stance, actions } = firstMatch(seen)
+  return { stance, actions: withoutBusy(seen, actions), findings: findAll(seen) }
+}
+
+function firstMatch(seen: Snapshot): Verdict {
+  for (const rule of stanceRules) {
+    const found = rule(seen)
+    if (found) return found
+  }
+  return verdict('waiting', 'BUSY', { sentence: 'waits for its PostgreSQL' })
+}
+
+/** One job at a time works on the instance. Fencing waits for none; what only touches the store runs beside it. */
+function withoutBusy(seen: Snapshot, actions: readonly Action[]): readonly Action[] {
+  const { job } = seen.local
+  if (job === undefined) return actions
+  return actions.filter(({ kind }) => {
+    if (kind === 'fence') return job !== 'fence' && job !== 'stop' && job !== 'hand-over'
+    return kind === 'clear-request'
+  })
+}

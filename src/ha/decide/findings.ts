@@ -1,0 +1,55 @@
+import type { Finding } from '../../model/cluster-view.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { isHolder } from './stance.ts'
+
+/** Independent checks for people and alerts. None of them stops an action. */
+export function findAll(seen: Snapshot): readonly Finding[] {
+  return checks.flatMap((check) => check(seen) ?? [])
+}
+
+type Check = (seen: Snapshot) => Finding | undefined
+
+const noQuorum: Check = (seen) =>
+  seen.store.hasQuorum
+    ? undefined
+    : {
+        code: 'NO_QUORUM',
+        severity: 'critical',
+        message: 'No majority of voters answers: nothing can be changed or taken over',
+      }
+
+const guardAbsent: Check = (seen) =>
+  !seen.local.managed || seen.local.guard !== 'absent'
+    ? undefined
+    : {
+        code: 'GUARD_ABSENT',
+        severity: 'warning',
+        message: `The guard of ${seen.self} is not running: it is started again; until then this node takes nothing over`,
+      }
+
+const silentMembers: Check = (seen) => {
+  const silent = seen.members.filter((name) => {
+    if (name === seen.self) return false
+    const peer = seen.peers.find((one) => one.name === name)
+    return !peer || seen.takenAt - peer.heardAt > seen.policy.silenceLimitMs
+  })
+  if (silent.length === 0) return undefined
+  return { code: 'MEMBER_SILENT', severity: 'warning', message: `Not heard: ${silent.join(', ')}` }
+}
+
+const noStandbyStreams: Check = (seen) => {
+  if (!isHolder(seen) || seen.local.instance.role !== 'primary' || seen.members.length === 1) return undefined
+  if ((seen.local.instance.walSenders ?? []).some(({ state }) => state === 'streaming')) return undefined
+  return {
+    code: 'NO_STANDBY_STREAMS',
+    severity: 'warning',
+    message: 'No standby streams from the primary: its death now would lose what was not replicated',
+  }
+}
+
+const trouble: Check = (seen) =>
+  seen.local.instance.trouble === undefined
+    ? undefined
+    : { code: 'INSTANCE_TROUBLE', severity: 'warning', message: seen.local.instance.trouble }
+
+const checks: readonly Check[] = [noQuorum, guardAbsent, silentMembers, noStandbyStreams, trouble]

@@ -1,0 +1,62 @@
+import type { Snapshot } from '../snapshot.ts'
+import { isHolder, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
+
+/** PostgreSQL is run by somebody else: this agent watches and reports. */
+export const onlyWatchAttached: StanceRule = (seen) =>
+  seen.local.managed
+    ? undefined
+    : verdict('waiting', 'ATTACHED', { sentence: 'attached: watches PostgreSQL and reports, does not act' })
+
+/**
+ * A primary without the right to be one is killed, not asked: a newer epoch exists, or it gave its own up. The record
+ * may be an old copy, but a record in which this node is not the holder is proof for ever.
+ */
+export const fenceWhenSuperseded: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !mayBePrimary(seen)) return undefined
+  if (isHolder(seen) && record.state !== 'released') return undefined
+  return verdict('fencing', 'SUPERSEDED', {
+    sentence: `fences its own PostgreSQL: epoch ${record.epoch} belongs to ${record.holder} (${record.state})`,
+    actions: [{ kind: 'fence', reason: 'SUPERSEDED' }],
+  })
+}
+
+/**
+ * A primary whose lease ran out must stop before anyone else may start. After a restart of the agent the lease is not
+ * proven yet, but the guard still holds its deadline: then the agent renews instead of killing. With neither proof nor
+ * guard nobody knows whether the lease has ended, so PostgreSQL is stopped.
+ */
+export const fenceWithoutLease: StanceRule = (seen) => {
+  if (!isHolder(seen) || !isRunningAs(seen, 'primary') || isLeaseProven(seen)) return undefined
+  if (seen.store.record?.incarnation === '') return undefined
+  if (!seen.local.provedLease && seen.local.guard === 'armed') {
+    return verdict('waiting', 'LEASE_UNPROVEN', {
+      sentence: 'renews the lease that an earlier life of this agent held',
+      keepLease: true,
+    })
+  }
+  return verdict('fencing', 'LEASE_UNPROVEN', {
+    sentence: 'fences its own PostgreSQL: the lease is not proven any more',
+    actions: [{ kind: 'fence', reason: 'LEASE_UNPROVEN' }],
+  })
+}
+
+/** Without a majority nothing new is begun: what runs, runs on for as long as its lease is proven. */
+export const holdWithoutQuorum: StanceRule = (seen) => {
+  if (seen.store.hasQuorum) return undefined
+  if (isHolder(seen) && isLeaseProven(seen) && isRunningAs(seen, 'primary')) {
+    return verdict('primary', 'HOLDS_LEASE', {
+      sentence: 'primary while the lease lasts: no majority of voters answers',
+      keepLease: true,
+    })
+  }
+  const kind = isRunningAs(seen, 'standby') ? 'standby' : 'waiting'
+  return verdict(kind, 'NO_QUORUM', { sentence: 'waits for a majority of voters' })
+}
+
+/** An instance that is coming up may be a primary in the next moment; one that says standby is none. */
+function mayBePrimary(seen: Snapshot): boolean {
+  const { state, role } = seen.local.instance
+  if (state === 'running') return role === 'primary'
+  return (state === 'starting' || state === 'unknown') && role === 'primary'
+}

@@ -1,0 +1,39 @@
+import type { Action, Stance, StanceKind, StanceReason } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
+
+/** What one rule says: a stance and what follows from it at once. `undefined`: the rule does not apply. */
+export type Verdict = { readonly stance: Stance; readonly actions: readonly Action[] }
+export type StanceRule = (seen: Snapshot) => Verdict | undefined
+
+export function verdict(
+  kind: StanceKind,
+  reason: StanceReason,
+  say: { sentence: string; keepLease?: boolean; actions?: readonly Action[] },
+): Verdict {
+  return {
+    stance: { kind, reason, sentence: say.sentence, keepLease: say.keepLease ?? false },
+    actions: say.actions ?? [],
+  }
+}
+
+/** This node holds the record, with the very data directory that it was given to. */
+export function isHolder(seen: Snapshot): boolean {
+  const record = seen.store.record
+  if (!record || record.holder !== seen.self) return false
+  // Before the first initdb the record has no incarnation: the name alone decides.
+  return record.incarnation === '' || record.incarnation === seen.local.incarnation
+}
+
+export function isLeaseProven(seen: Snapshot): boolean {
+  return seen.store.provenUntil > seen.takenAt
+}
+
+export function isRunningAs(seen: Snapshot, role: 'primary' | 'standby'): boolean {
+  return seen.local.instance.state === 'running' && seen.local.instance.role === role
+}
+
+/** Every process of the instance is gone. */
+export function isInstanceDown(seen: Snapshot): boolean {
+  const { state } = seen.local.instance
+  return state === 'stopped' || state === 'crashed' || state === 'absent'
+}

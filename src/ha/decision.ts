@@ -1,0 +1,77 @@
+import type { Finding } from '../model/cluster-view.ts'
+import type { ReleaseReason, TakeoverReason } from '../model/epoch-record.ts'
+
+/** What a node does now, as plain data: it can be logged, shown, replayed and tested without carrying it out. */
+export type Decision = {
+  readonly stance: Stance
+  readonly actions: readonly Action[]
+  readonly findings: readonly Finding[]
+}
+
+export type Stance = {
+  readonly kind: StanceKind
+  readonly reason: StanceReason
+  /** One sentence for people. */
+  readonly sentence: string
+  /** Whether the lease is to be renewed. Only ever true for the record's holder. */
+  readonly keepLease: boolean
+}
+
+export type StanceKind = 'primary' | 'becoming-primary' | 'standby' | 'waiting' | 'fencing' | 'stopping'
+
+export type StanceReason =
+  | 'ATTACHED'
+  | 'NO_QUORUM'
+  | 'NO_CLUSTER_YET'
+  | 'HOLDS_LEASE'
+  | 'LEASE_UNPROVEN'
+  | 'SUPERSEDED'
+  | 'RELEASED'
+  | 'BOOTSTRAP'
+  | 'RESUMES_OWN_EPOCH'
+  | 'CRASHED'
+  | 'AUTHORISED'
+  | 'FOLLOWS_HOLDER'
+  | 'AWAITS_OPEN'
+  | 'AWAITS_HOLDER'
+  | 'REJOINS'
+  | 'DIVERGED'
+  | 'CLONES'
+  | 'FOREIGN_DATA'
+  | 'OTHER_SYSTEM'
+  | 'TAKES_OVER'
+  | 'NOT_ELIGIBLE'
+  | 'NOT_BEST'
+  | 'AWAITS_PEERS'
+  | 'COLD_START_WAIT'
+  | 'RESERVED'
+  | 'SWITCHOVER'
+  | 'STOPPING'
+  | 'BUSY'
+
+export type Action =
+  | { readonly kind: 'bootstrap' }
+  | { readonly kind: 'initialise' }
+  | { readonly kind: 'start'; readonly as: 'primary' | 'standby'; readonly follow?: Upstream }
+  | {
+      readonly kind: 'take-over'
+      readonly epoch: number
+      readonly revision: number
+      readonly reason: TakeoverReason
+    }
+  | { readonly kind: 'promote'; readonly epoch: number }
+  | { readonly kind: 'mark-open'; readonly epoch: number }
+  | { readonly kind: 'follow'; readonly upstream: Upstream }
+  | { readonly kind: 'clone'; readonly from: Upstream; readonly diverged?: Divergence }
+  | { readonly kind: 'fence'; readonly reason: StanceReason }
+  | { readonly kind: 'release'; readonly reason: ReleaseReason; readonly to?: string }
+  | { readonly kind: 'hand-over'; readonly to: string; readonly reason: 'SWITCHOVER' | 'PRIMARY_STOPPED' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'clear-request'; readonly revision: number }
+  | { readonly kind: 'sync-slots'; readonly members: readonly string[] }
+  | { readonly kind: 'remove-set-aside' }
+
+export type Upstream = { readonly name: string; readonly host: string; readonly port: number }
+
+/** Where the local WAL left the authorised history. */
+export type Divergence = { readonly timeline: number; readonly forkLsn: string; readonly epoch: number }

@@ -1,0 +1,80 @@
+import { MiB, SECOND } from '../std/units.ts'
+
+/**
+ * Every number that the HA core judges by, in one place. The profiles are those of safety.md §3: `lan` for one rack or
+ * zone, `noisy` for virtual machines whose host steals time, `wan` for links between sites.
+ */
+export type Policy = {
+  readonly profile: ProfileName
+  readonly heartbeatMs: number
+  /** A member that was not heard for so long counts as unreachable. */
+  readonly silenceLimitMs: number
+  readonly raftElectionMs: { readonly min: number; readonly max: number }
+  readonly leaseTtlMs: number
+  /** The holder stops this long before its lease can run out: time to stop routers and to kill PostgreSQL. */
+  readonly killMarginMs: number
+  /** ρ: how far two clocks may drift apart; the judge waits ttl × (1 + 2ρ) + margin. */
+  readonly clockDrift: number
+  readonly judgeMarginMs: number
+  /** How long a released lease is reserved for the member that it was handed to. */
+  readonly handoverTtlMs: number
+  /** From cold, a standby waits so long for members that it has not heard yet before it takes a lease. */
+  readonly coldStartWaitMs: number
+  readonly maximumLagBytes: number
+  /** How long a crashed primary is restarted in place before another member takes over. */
+  readonly primaryStartTimeoutMs: number
+}
+
+export type ProfileName = 'lan' | 'noisy' | 'wan'
+
+type Timing = Pick<
+  Policy,
+  'heartbeatMs' | 'silenceLimitMs' | 'raftElectionMs' | 'leaseTtlMs' | 'killMarginMs'
+>
+
+const profiles: Readonly<Record<ProfileName, Timing>> = {
+  lan: {
+    heartbeatMs: 100,
+    silenceLimitMs: 800,
+    raftElectionMs: { min: 600, max: 1000 },
+    leaseTtlMs: 3 * SECOND,
+    killMarginMs: 300,
+  },
+  noisy: {
+    heartbeatMs: 200,
+    silenceLimitMs: 3 * SECOND,
+    raftElectionMs: { min: 2 * SECOND, max: 3 * SECOND },
+    leaseTtlMs: 9 * SECOND,
+    killMarginMs: 600,
+  },
+  wan: {
+    heartbeatMs: 300,
+    silenceLimitMs: 3 * SECOND,
+    raftElectionMs: { min: 2 * SECOND, max: 4 * SECOND },
+    leaseTtlMs: 10 * SECOND,
+    killMarginMs: 600,
+  },
+}
+
+/** The policy of a profile, with what the operator set instead. */
+export function policyOf(
+  profile: ProfileName,
+  chosen: Partial<Pick<Policy, 'leaseTtlMs' | 'maximumLagBytes' | 'primaryStartTimeoutMs'>> = {},
+): Policy {
+  return {
+    profile,
+    clockDrift: 0.01,
+    judgeMarginMs: 100,
+    handoverTtlMs: 3 * SECOND,
+    coldStartWaitMs: 10 * SECOND,
+    maximumLagBytes: MiB,
+    primaryStartTimeoutMs: 0,
+    ...profiles[profile],
+    ...chosen,
+  }
+}
+
+/** How long a judge waits from its first sight of a record before it may take it (safety.md 15). */
+export function judgeWaitMs(policy: Policy, ttlMs: number): number {
+  return ttlMs * (1 + 2 * policy.clockDrift) + policy.judgeMarginMs
+}

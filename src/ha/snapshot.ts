@@ -1,0 +1,77 @@
+import type { EpochRecord } from '../model/epoch-record.ts'
+import type { InstanceFacts, MemberFacts } from '../model/member.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import type { Policy } from './policy.ts'
+
+/**
+ * Everything that one decision may look at: facts and their age, frozen. A failed read is a fact too (absent, unknown).
+ * `decide` never asks again.
+ */
+export type Snapshot = {
+  readonly takenAt: MonotonicMs
+  readonly self: string
+  /** All configured members, this one included. */
+  readonly members: readonly string[]
+  readonly policy: Policy
+  readonly agentUptimeMs: number
+  /** The member that may create the cluster, when there is none. */
+  readonly initialiser: string
+  /** The node is being shut down on purpose. */
+  readonly stopping: boolean
+  readonly stoppingForMs: number
+  readonly store: StoreFacts
+  readonly local: LocalFacts
+  readonly peers: readonly PeerFacts[]
+}
+
+export type StoreFacts = {
+  /** Consensus answers: what is read here is current, and changes can be committed. */
+  readonly hasQuorum: boolean
+  readonly record?: EpochRecord
+  /** Revision to compare with when the record is changed; 0 while there is none. */
+  readonly recordRevision: number
+  /** When this agent first saw the record's present (epoch, seq). */
+  readonly firstSeenAt: MonotonicMs
+  /** Until when this node's own renewals prove its lease; in the past when they do not. */
+  readonly provenUntil: MonotonicMs
+  readonly request?: SwitchoverRequest
+  /** Where each member said its PostgreSQL is, for when its agent cannot be heard. */
+  readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>
+}
+
+/** A switchover that somebody asked for; lies in the store until the holder has dealt with it. */
+export type SwitchoverRequest = { readonly from?: string; readonly to?: string; readonly revision: number }
+
+export type LocalFacts = {
+  /** We own the data directory; otherwise this agent watches and reports. */
+  readonly managed: boolean
+  readonly directory: 'absent' | 'incomplete' | 'foreign' | 'instance'
+  readonly incarnation?: string
+  readonly instance: InstanceFacts
+  /** Long work that is running: nothing else is begun meanwhile. */
+  readonly job?: JobKind
+  /** For an instance that is not running: where its WAL ends. */
+  readonly stoppedWal?: { readonly timeline: number; readonly endLsn: string }
+  /** The last epoch that this data directory was promoted in, as written down before the promotion. */
+  readonly promotedInEpoch?: number
+  /** The instance died without being asked to, and has not run since. */
+  readonly crashedAt?: MonotonicMs
+  readonly startFailures: number
+  /** Not before this time may a failed job be tried again. */
+  readonly retryAt: MonotonicMs
+  /** Where its `primary_conninfo` points to. */
+  readonly following?: { readonly host: string; readonly port: number }
+  readonly guard: 'armed' | 'idle' | 'absent'
+  /** In this life of the agent a renewal has succeeded. */
+  readonly provedLease: boolean
+  /** Old data directories that lie aside. */
+  readonly setAside: number
+}
+
+export type JobKind = 'initialise' | 'start' | 'promote' | 'clone' | 'hand-over' | 'stop' | 'fence'
+
+export type PeerFacts = {
+  readonly name: string
+  readonly facts: MemberFacts
+  readonly heardAt: MonotonicMs
+}
