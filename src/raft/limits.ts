@@ -1,0 +1,34 @@
+import { MiB } from '../std/units.ts'
+
+/** Longest body of one entry, in UTF-16 units: one transaction with a few large values. */
+export const ENTRY_LENGTH_MAX = 1 * MiB
+
+/** One append carries at most this many entries … */
+export const APPEND_ENTRIES_MAX = 128
+
+/** … and stops before this length, in UTF-16 units, unless a single entry is longer. */
+export const APPEND_LENGTH_MAX = 1 * MiB
+
+/** Appends to one follower that were not answered yet. Bounds what a slow follower costs the leader. */
+export const INFLIGHT_MAX = 64
+
+/** Entries that a leader holds without a quorum; more are refused, so that a cut-off leader's log stays small. */
+export const UNCOMMITTED_ENTRIES_MAX = 2048
+
+/** Their length in UTF-16 units. */
+export const UNCOMMITTED_LENGTH_MAX = 16 * MiB
+
+/** Reads that wait for their round. */
+export const PENDING_READS_MAX = 1024
+
+/** Longest snapshot body, in UTF-16 units: it travels in one message. */
+export const SNAPSHOT_LENGTH_MAX = 8 * MiB
+
+/** Longest message on the wire, in bytes. UTF-8 needs at most three bytes for a UTF-16 unit. */
+export const MESSAGE_BYTES_MAX = 25 * MiB
+
+/** Members of a configuration. */
+export const MEMBERS_MAX = 31
+
+/** Longest name of a member, of a group, of a read, in UTF-16 units. */
+export const NAME_LENGTH_MAX = 256

@@ -1,0 +1,90 @@
+import { APPEND_ENTRIES_MAX, APPEND_LENGTH_MAX, INFLIGHT_MAX } from './limits.ts'
+import { entriesFrom, lastIndex, termAt } from './log.ts'
+import type { Progress } from './progress.ts'
+import { quorumValue } from './quorum.ts'
+import { openWaitingReads } from './read-round.ts'
+import { send, updatePeer, type Turn } from './state.ts'
+import { present } from '../std/assert.ts'
+
+/** Sends each member what it lacks, entries or the news of a commit. */
+export function broadcastAppend(turn: Turn): void {
+  for (const peer of turn.node.peers.keys()) sendAppends(turn, peer, { evenEmpty: false })
+}
+
+/**
+ * Sends entries to one member as far as its window allows. A leader's own appends need not wait for its own disk: it
+ * counts itself only when `persisted` said so.
+ */
+export function sendAppends(turn: Turn, peer: string, options: { readonly evenEmpty: boolean }): void {
+  let evenEmpty = options.evenEmpty
+  for (;;) {
+    const progress = turn.node.peers.get(peer)
+    if (progress === undefined || !mayReceive(progress)) return
+    if (progress.next <= turn.node.log.baseIndex) return sendSnapshot(turn, peer, progress)
+    const hasEntries = progress.next <= lastIndex(turn.node.log)
+    const hasNews = progress.commitSent < turn.node.commit
+    if (!hasEntries && !hasNews && !evenEmpty) return
+    sendOne(turn, peer, progress)
+    if (!hasEntries) return
+    evenEmpty = false
+  }
+}
+
+function mayReceive(progress: Progress): boolean {
+  switch (progress.mode) {
+    case 'probe':
+      return !progress.isProbing
+    case 'replicate':
+      return progress.inflight.length < INFLIGHT_MAX
+    case 'snapshot':
+      return false
+  }
+}
+
+function sendOne(turn: Turn, peer: string, progress: Progress): void {
+  const { log, term, commit } = turn.node
+  const limit = { count: APPEND_ENTRIES_MAX, length: APPEND_LENGTH_MAX }
+  const entries = progress.next <= lastIndex(log) ? entriesFrom(log, progress.next, limit) : []
+  const prevIndex = progress.next - 1
+  const prevTerm = present(termAt(log, prevIndex), `term of entry ${prevIndex}`)
+  send(turn, peer, { kind: 'append', term, prevIndex, prevTerm, commit, entries }, 'nothing')
+  const last = prevIndex + entries.length
+  const sent: Progress =
+    progress.mode === 'probe'
+      ? { ...progress, isProbing: true }
+      : {
+          ...progress,
+          next: last + 1,
+          inflight: entries.length > 0 ? [...progress.inflight, last] : progress.inflight,
+        }
+  updatePeer(turn, peer, { ...sent, commitSent: commit })
+}
+
+function sendSnapshot(turn: Turn, peer: string, progress: Progress): void {
+  const { snapshot, term } = turn.node
+  send(turn, peer, { kind: 'install-snapshot', term, snapshot }, 'nothing')
+  const next = { next: snapshot.index + 1, snapshotIndex: snapshot.index, snapshotSentAt: turn.now }
+  updatePeer(turn, peer, { ...progress, ...next, mode: 'snapshot', isProbing: false, inflight: [] })
+}
+
+/**
+ * Commits what a quorum has durably. Only an entry of the own term is counted (Raft §5.4.2): an older one on a majority
+ * of disks can still be overwritten by a later leader, as figure 8 of the paper shows.
+ */
+export function advanceCommit(turn: Turn): void {
+  const { node } = turn
+  const reached = quorumValue(node.configuration, (member) =>
+    member === node.self ? node.stable : (node.peers.get(member)?.match ?? 0),
+  )
+  if (reached <= node.commit || termAt(node.log, reached) !== node.term) return
+  commitTo(turn, reached)
+  openWaitingReads(turn)
+  broadcastAppend(turn)
+}
+
+/** Raises the commit index, never lowers it. */
+export function commitTo(turn: Turn, index: number): void {
+  if (index <= turn.node.commit) return
+  turn.node.commit = index
+  turn.effects.push({ kind: 'commit', index })
+}

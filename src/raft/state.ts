@@ -1,0 +1,143 @@
+import type { Effect, HardState } from './effect.ts'
+import type { RaftLog } from './log.ts'
+import type { Configuration, Message, Snapshot } from './message.ts'
+import type { Progress } from './progress.ts'
+import { quorumValue, votersOf } from './quorum.ts'
+import { lastIndex, lastTerm } from './log.ts'
+import type { RaftTiming } from './timing.ts'
+
+/** One member, as a value. Times are milliseconds of the caller's monotonic clock. */
+export type RaftState = {
+  readonly self: string
+  readonly group: string
+  readonly timing: RaftTiming
+  /** Seed of the next random delay. */
+  readonly seed: number
+
+  readonly term: number
+  readonly vote: string | undefined
+  readonly log: RaftLog
+  /** Invariant: `log.baseIndex <= snapshot.index <= commit`. */
+  readonly snapshot: Snapshot
+  readonly configuration: Configuration
+
+  readonly role: 'follower' | 'pre-candidate' | 'candidate' | 'leader'
+  readonly leader: string | undefined
+  /** Invariant: never falls, except by a restart to `snapshot.index`. */
+  readonly commit: number
+  /** The log is durable up to here. */
+  readonly stable: number
+
+  readonly votes: ReadonlyMap<string, boolean>
+  /** When a member without a leader's word acts. */
+  readonly electionAt: number
+  /** When `leader` was last heard. */
+  readonly leaderHeardAt: number
+
+  /** Of a leader: what it knows about each other member. */
+  readonly peers: ReadonlyMap<string, Progress>
+  readonly heartbeatAt: number
+  readonly readRound: number
+  readonly reads: readonly PendingRead[]
+  readonly transfer: { readonly to: string; readonly until: number } | undefined
+}
+
+export type PendingRead = {
+  readonly id: string
+  /** Member that asked; may be this one. */
+  readonly from: string
+  /** Absent until the leader has committed an entry of its own term (Raft thesis §6.4). */
+  readonly ticket?: { readonly index: number; readonly round: number }
+}
+
+/** One step in the making: handlers change `node` and add effects; nobody outside of `step` sees it. */
+export type Turn = {
+  readonly node: { -readonly [Field in keyof RaftState]: RaftState[Field] }
+  readonly effects: Effect[]
+  readonly now: number
+}
+
+export type RaftStart = {
+  readonly self: string
+  readonly group: string
+  readonly timing: RaftTiming
+  readonly seed: number
+  readonly hardState: HardState
+  readonly snapshot: Snapshot
+  readonly log: RaftLog
+}
+
+/** What is committed is learnt again from the others: only the snapshot is known to be. */
+export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
+  return {
+    self: start.self,
+    group: start.group,
+    timing: start.timing,
+    seed: start.seed,
+    term: start.hardState.term,
+    vote: start.hardState.vote,
+    log: start.log,
+    snapshot: start.snapshot,
+    configuration: start.snapshot.configuration,
+    role: 'follower',
+    leader: undefined,
+    commit: start.snapshot.index,
+    stable: lastIndex(start.log),
+    votes: new Map(),
+    leaderHeardAt: Number.NEGATIVE_INFINITY,
+    peers: new Map(),
+    heartbeatAt: Number.POSITIVE_INFINITY,
+    readRound: 0,
+    reads: [],
+    transfer: undefined,
+  }
+}
+
+export function isVoter(state: RaftState): boolean {
+  return votersOf(state.configuration).includes(state.self)
+}
+
+/** When a quorum, this leader included, was last heard. */
+export function quorumHeardAt(state: RaftState, now: number): number {
+  return quorumValue(state.configuration, (member) =>
+    member === state.self ? now : (state.peers.get(member)?.heardAt ?? Number.NEGATIVE_INFINITY),
+  )
+}
+
+/** True while the word of a leader is fresh enough that others must not be helped to replace it. */
+export function hasLiveLeader(state: RaftState, now: number): boolean {
+  if (state.role === 'leader') return true
+  return state.leader !== undefined && now < state.leaderHeardAt + state.timing.electionMinMs
+}
+
+/** A leader may answer reads and trust its commit index only after an entry of its own term is committed. */
+export function hasCommittedInTerm(state: RaftState): boolean {
+  if (state.commit === state.log.baseIndex) return state.log.baseTerm === state.term
+  return state.log.entries[state.commit - state.log.baseIndex - 1]?.term === state.term
+}
+
+export function send(
+  turn: Turn,
+  to: string,
+  message: Message,
+  after: 'nothing' | 'persist' = 'persist',
+): void {
+  turn.effects.push({ kind: 'send', to, message, after })
+}
+
+export function persistHardState(turn: Turn): void {
+  turn.effects.push({ kind: 'persist', change: { kind: 'hard-state', hardState: hardStateOf(turn.node) } })
+}
+
+export function hardStateOf(state: RaftState): HardState {
+  return state.vote === undefined ? { term: state.term } : { term: state.term, vote: state.vote }
+}
+
+export function updatePeer(turn: Turn, peer: string, progress: Progress): void {
+  turn.node.peers = new Map(turn.node.peers).set(peer, progress)
+}
+
+/** The position of the log's end, as votes compare it. */
+export function logEnd(state: RaftState): { readonly lastIndex: number; readonly lastTerm: number } {
+  return { lastIndex: lastIndex(state.log), lastTerm: lastTerm(state.log) }
+}
