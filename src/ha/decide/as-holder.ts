@@ -98,7 +98,9 @@ export const reviveOrRelease: StanceRule = (seen) => {
       sentence: 'holds the newest epoch, listens for the others before it opens',
     })
   }
-  const heir = eligibleCandidates(seen, record)[0]
+  // Held against the real end of its WAL, which it knows, not against the position published last.
+  const known = { ...record, position: seen.local.stoppedWal?.endLsn ?? record.position }
+  const heir = eligibleCandidates(seen, known)[0]
   if (heir && shouldRelease(seen, heir.witnessed)) {
     return verdict('waiting', 'CRASHED', {
       sentence: `its PostgreSQL crashed: leaves epoch ${record.epoch} to ${heir.name}`,

@@ -14,7 +14,10 @@ export type Lapse =
  * Judges the record by the time since this node first saw its (epoch, seq). A stale copy cannot hurt: a renewal that
  * was not seen makes the compare-and-swap fail, and one that was seen had been sent before (safety.md 15).
  */
-export function judgeLapse(seen: Snapshot, record: EpochRecord): Lapse {
+export function judgeLapse(
+  seen: Pick<Snapshot, 'takenAt' | 'policy' | 'self'> & { store: Pick<Snapshot['store'], 'firstSeenAt'> },
+  record: EpochRecord,
+): Lapse {
   const { firstSeenAt } = seen.store
   if (record.state === 'released') {
     const reservedUntil = plus(firstSeenAt, seen.policy.handoverTtlMs)

@@ -1,0 +1,152 @@
+import { messageOf } from '../std/fault.ts'
+import { plus, type MonotonicMs } from '../model/time.ts'
+import type { MemberFacts } from '../model/member.ts'
+import type { Clock, Peers } from '../ha/ports.ts'
+import type { PeerFacts } from '../ha/snapshot.ts'
+import type { Logger } from '../platform/log.ts'
+import type { GenesisHello } from './genesis.ts'
+import type { PeerLink } from './peer-link.ts'
+
+/** One message of an agent to all others: what it knows about its node, and what its lease still proves. */
+type Heartbeat = {
+  readonly sentAt: number
+  /** `sentAt` of the newest heartbeat that the sender had from the receiver: the receiver's own clock comes back to it. */
+  readonly echo?: number
+  /** The sender's lease, when it holds a proven one. */
+  readonly lease?: { readonly epoch: number; readonly remainingMs: number }
+  readonly facts: MemberFacts
+  readonly genesis: GenesisHello
+}
+
+/** A lease as another host may rely on it: counted on our clock from before its holder stated it. */
+export type RemoteLease = { readonly epoch: number; readonly validUntil: MonotonicMs }
+
+type PeerState = PeerFacts & {
+  readonly genesis: GenesisHello
+  readonly lease?: RemoteLease
+  readonly theirSentAt: number
+}
+
+export class Heartbeats implements Peers {
+  readonly #deps: { clock: Clock; log: Logger; link: PeerLink }
+  readonly #options: HeartbeatOptions
+  readonly #peers = new Map<string, PeerState>()
+  readonly #listeners = new Set<() => void>()
+  #cancel: (() => void) | undefined
+  #isQueued = false
+
+  constructor(deps: { clock: Clock; log: Logger; link: PeerLink }, options: HeartbeatOptions) {
+    this.#deps = deps
+    this.#options = options
+    deps.link.onFrame('heartbeat', (peer, payload) => this.#hear(peer, payload))
+    deps.link.onConnected(() => this.push())
+  }
+
+  start(): void {
+    const beat = () => {
+      this.#send()
+      this.#cancel = this.#deps.clock.after(this.#options.periodMs, beat)
+    }
+    beat()
+  }
+
+  stop(): void {
+    this.#cancel?.()
+  }
+
+  /** Something changed that others should know now: one heartbeat outside the rhythm. */
+  push(): void {
+    if (this.#isQueued) return
+    this.#isQueued = true
+    queueMicrotask(() => {
+      this.#isQueued = false
+      this.#send()
+    })
+  }
+
+  facts(): readonly PeerFacts[] {
+    return [...this.#peers.values()]
+  }
+
+  genesisHellos(): ReadonlyMap<string, GenesisHello> {
+    return new Map([...this.#peers].map(([name, { genesis }]) => [name, genesis]))
+  }
+
+  lease(peer: string): RemoteLease | undefined {
+    return this.#peers.get(peer)?.lease
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #send(): void {
+    const { clock, link } = this.#deps
+    const now = clock.monotonic()
+    const { facts, genesis, lease } = this.#options.describe()
+    for (const peer of this.#options.peers) {
+      const echo = this.#peers.get(peer)?.theirSentAt
+      const beat: Heartbeat = {
+        sentAt: now,
+        ...(echo === undefined ? {} : { echo }),
+        ...(lease ? { lease } : {}),
+        facts,
+        genesis,
+      }
+      link.send(peer, 'heartbeat', Buffer.from(JSON.stringify(beat)))
+    }
+  }
+
+  #hear(peer: string, payload: Buffer): void {
+    let beat: Heartbeat
+    try {
+      beat = JSON.parse(payload.toString('utf8')) as Heartbeat
+      if (beat.facts.name !== peer) throw new Error(`it speaks for ${beat.facts.name}`)
+    } catch (error) {
+      this.#deps.log.warn('Ignored a heartbeat', { peer, error: messageOf(error) })
+      return
+    }
+    const before = this.#peers.get(peer)
+    const { lease, echo } = beat
+    // Order: the remaining time counts from the moment that *we* sent what the holder had heard when it stated it.
+    const isUsable = lease !== undefined && echo !== undefined
+    this.#peers.set(peer, {
+      name: peer,
+      facts: beat.facts,
+      genesis: beat.genesis,
+      heardAt: this.#deps.clock.monotonic(),
+      theirSentAt: beat.sentAt,
+      ...(isUsable
+        ? { lease: { epoch: lease.epoch, validUntil: plus(echo as MonotonicMs, lease.remainingMs) } }
+        : {}),
+    })
+    if (!before || isNews(before.facts, beat.facts)) {
+      for (const listener of this.#listeners) listener()
+    }
+  }
+}
+
+type HeartbeatOptions = {
+  readonly peers: readonly string[]
+  readonly periodMs: number
+  readonly describe: () => {
+    facts: MemberFacts
+    genesis: GenesisHello
+    lease?: Heartbeat['lease'] | undefined
+  }
+}
+
+/** A change that a decision may hang on; positions move all the time and are none. */
+function isNews(before: MemberFacts, after: MemberFacts): boolean {
+  return (
+    before.instance.state !== after.instance.state ||
+    before.instance.role !== after.instance.role ||
+    before.instance.timeline !== after.instance.timeline ||
+    before.instance.streaming !== after.instance.streaming ||
+    before.seen.epoch !== after.seen.epoch ||
+    before.seen.state !== after.seen.state ||
+    before.seen.expired !== after.seen.expired ||
+    before.stopping !== after.stopping
+  )
+}

@@ -1,0 +1,231 @@
+import { messageOf } from '../std/fault.ts'
+import { hmacSha256, secretsEqual } from '../platform/hash.ts'
+import type { Logger } from '../platform/log.ts'
+import { httpRequest, httpsRequest, type Duplex } from '../platform/net.ts'
+import { randomHex } from '../platform/random.ts'
+import { after } from '../platform/timers.ts'
+
+/** The token of the HTTP upgrade that begins a peer connection. */
+export const PEER_PROTOCOL = 'pg-metako-peer'
+
+/** What a frame carries. A connection is one way: who dialled it sends on it. */
+export type FrameKind = 'raft' | 'heartbeat'
+
+export type PeerAddress = { readonly name: string; readonly host: string; readonly port: number }
+
+export type PeerLinkOptions = {
+  readonly self: string
+  readonly peers: readonly PeerAddress[]
+  /** Shared by all agents of the cluster; proven in both directions, never sent. */
+  readonly secret: string
+  readonly tls?: { readonly ca?: string; readonly cert: string; readonly key: string }
+}
+
+type FrameListener = (peer: string, payload: Buffer) => void
+type UpgradeHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+const PROOF = 0
+const CODES: Readonly<Record<FrameKind, number>> = { raft: 1, heartbeat: 2 }
+const KINDS: Readonly<Record<number, FrameKind>> = { 1: 'raft', 2: 'heartbeat' }
+const HEADER_BYTES = 5
+/** Larger than the largest snapshot message that consensus sends. */
+const FRAME_MAX_BYTES = 16 * 1024 * 1024
+/** What may wait in a socket's buffer: behind a slow peer the rest is dropped, and consensus sends again. */
+const BACKLOG_MAX_BYTES = 8 * 1024 * 1024
+const DIAL_TIMEOUT_MS = 1000
+const REDIAL_MS = 150
+const COMPLAIN_EVERY_MS = 30_000
+
+/**
+ * Messages between agents: one outgoing connection to each peer over the API port, kept open, dialled again when it
+ * breaks. Best effort: what cannot be sent now is dropped, since every sender repeats itself.
+ */
+export class PeerLink {
+  readonly #log: Logger
+  readonly #options: PeerLinkOptions
+  readonly #outgoing = new Map<string, Duplex>()
+  readonly #incoming = new Set<Duplex>()
+  readonly #listeners: Record<FrameKind, Set<FrameListener>> = { raft: new Set(), heartbeat: new Set() }
+  readonly #connected = new Set<(peer: string) => void>()
+  readonly #complainedAt = new Map<string, number>()
+  readonly #now: () => number
+  #isStopped = false
+
+  constructor(deps: { log: Logger; now: () => number }, options: PeerLinkOptions) {
+    this.#log = deps.log
+    this.#now = deps.now
+    this.#options = options
+  }
+
+  start(): void {
+    for (const peer of this.#options.peers) this.#dial(peer)
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    for (const socket of [...this.#outgoing.values(), ...this.#incoming]) socket.destroy()
+  }
+
+  /** Best effort; false when there is no connection or its buffer is full. */
+  send(peer: string, kind: FrameKind, payload: Uint8Array): boolean {
+    const socket = this.#outgoing.get(peer)
+    if (!socket || socket.writableLength > BACKLOG_MAX_BYTES) return false
+    socket.cork()
+    socket.write(header(CODES[kind], payload.length))
+    socket.write(payload)
+    socket.uncork()
+    return true
+  }
+
+  onFrame(kind: FrameKind, listener: FrameListener): () => void {
+    this.#listeners[kind].add(listener)
+    return () => this.#listeners[kind].delete(listener)
+  }
+
+  onConnected(listener: (peer: string) => void): void {
+    this.#connected.add(listener)
+  }
+
+  /** Takes a connection that a peer dialled; the handler of the API's upgrade. */
+  accept(socket: Duplex, head: Buffer, headers: UpgradeHeaders): void {
+    const from = text(headers['x-metako-node'])
+    const to = text(headers['x-metako-to'])
+    const theirs = text(headers['x-metako-nonce'])
+    socket.on('error', () => socket.destroy())
+    if (to !== this.#options.self || !this.#options.peers.some(({ name }) => name === from)) {
+      const why = to === this.#options.self ? `${from} is not in cluster_members` : `this node is ${this.#options.self}`
+      this.#complain(`accept ${from}`, `Refused a peer: ${why}`, { from, to })
+      socket.end(`HTTP/1.1 421 Misdirected Request\r\nx-metako-why: ${why}\r\nconnection: close\r\n\r\n`)
+      return
+    }
+    const ours = randomHex(16)
+    const names = `${from}>${to}`
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${PEER_PROTOCOL}\r\n` +
+        `x-metako-nonce: ${ours}\r\nx-metako-proof: ${this.#proof('server', names, theirs + ours)}\r\n\r\n`,
+    )
+    const expected = this.#proof('client', names, theirs + ours)
+    this.#incoming.add(socket)
+    socket.on('close', () => this.#incoming.delete(socket))
+    const cancel = after(DIAL_TIMEOUT_MS, () => socket.destroy())
+    let isProven = false
+    readFrames(socket, head, (code, payload) => {
+      if (!isProven) {
+        cancel()
+        isProven = code === PROOF && secretsEqual(payload.toString('latin1'), expected)
+        if (!isProven) {
+          this.#complain(`accept ${from}`, 'Refused a peer: its cluster secret differs', { from })
+          socket.destroy()
+        }
+        return
+      }
+      const kind = KINDS[code]
+      if (kind) for (const listener of this.#listeners[kind]) listener(from, payload)
+    })
+  }
+
+  #dial(peer: PeerAddress): void {
+    if (this.#isStopped) return
+    const { self, tls } = this.#options
+    const nonce = randomHex(16)
+    const request = (tls ? httpsRequest : httpRequest)({
+      host: peer.host,
+      port: peer.port,
+      path: '/v1/peer',
+      timeout: DIAL_TIMEOUT_MS,
+      ...tls,
+      headers: {
+        connection: 'Upgrade',
+        upgrade: PEER_PROTOCOL,
+        'x-metako-node': self,
+        'x-metako-to': peer.name,
+        'x-metako-nonce': nonce,
+      },
+    })
+    let isDone = false
+    const redial = () => {
+      if (isDone) return
+      isDone = true
+      this.#outgoing.delete(peer.name)
+      after(REDIAL_MS, () => this.#dial(peer))
+    }
+    request.on('upgrade', (response, socket) => {
+      const theirs = text(response.headers['x-metako-nonce'])
+      const names = `${self}>${peer.name}`
+      const expected = this.#proof('server', names, nonce + theirs)
+      socket.on('error', () => socket.destroy())
+      socket.on('close', redial)
+      socket.setTimeout(0)
+      socket.setNoDelay(true)
+      if (!secretsEqual(text(response.headers['x-metako-proof']), expected)) {
+        this.#complain(`dial ${peer.name}`, `Cannot trust ${peer.name}: its cluster secret differs`, { peer: peer.name })
+        socket.destroy()
+        return
+      }
+      const proof = Buffer.from(this.#proof('client', names, nonce + theirs), 'latin1')
+      socket.write(Buffer.concat([header(PROOF, proof.length), proof]))
+      socket.resume()
+      this.#outgoing.set(peer.name, socket)
+      for (const listener of this.#connected) listener(peer.name)
+    })
+    request.on('response', (response) => {
+      response.resume()
+      const why = text(response.headers['x-metako-why']) || `HTTP ${response.statusCode}`
+      this.#complain(`dial ${peer.name}`, `${peer.name} refuses this node: ${why}`, { host: peer.host, port: peer.port })
+      request.destroy()
+      redial()
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', (error) => {
+      this.#log.debug('Cannot reach a peer', { peer: peer.name, error: messageOf(error) })
+      redial()
+    })
+    request.on('close', () => {
+      if (!this.#outgoing.has(peer.name)) redial()
+    })
+    request.end()
+  }
+
+  #proof(side: 'client' | 'server', names: string, nonces: string): string {
+    return hmacSha256(this.#options.secret, `${side} ${names} ${nonces}`).toString('hex')
+  }
+
+  #complain(about: string, message: string, fields: Record<string, unknown>): void {
+    const last = this.#complainedAt.get(about)
+    if (last !== undefined && this.#now() - last < COMPLAIN_EVERY_MS) return
+    this.#complainedAt.set(about, this.#now())
+    this.#log.warn(message, fields)
+  }
+}
+
+function header(code: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES)
+  bytes.writeUInt32BE(length, 0)
+  bytes.writeUInt8(code, 4)
+  return bytes
+}
+
+function text(value: string | string[] | undefined): string {
+  return typeof value === 'string' ? value : ''
+}
+
+function readFrames(socket: Duplex, head: Buffer, onFrame: (code: number, payload: Buffer) => void): void {
+  let pending = Buffer.alloc(0)
+  const take = (chunk: Buffer) => {
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+    while (pending.length >= HEADER_BYTES && !socket.destroyed) {
+      const length = pending.readUInt32BE(0)
+      if (length > FRAME_MAX_BYTES) {
+        socket.destroy()
+        return
+      }
+      if (pending.length < HEADER_BYTES + length) return
+      const payload = pending.subarray(HEADER_BYTES, HEADER_BYTES + length)
+      const code = pending.readUInt8(4)
+      pending = pending.subarray(HEADER_BYTES + length)
+      onFrame(code, payload)
+    }
+  }
+  socket.on('data', take)
+  if (head.length > 0) take(head)
+}

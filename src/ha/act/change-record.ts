@@ -1,0 +1,138 @@
+import { assert, present } from '../../std/assert.ts'
+import type { EpochLink, EpochRecord, ReleaseReason, TakeoverReason } from '../../model/epoch-record.ts'
+import type { Operation } from '../../model/key-value.ts'
+import { formatLsn, LSN_NONE } from '../../model/lsn.ts'
+import type { WriteOutcome } from '../record-keeper.ts'
+import type { World } from './world.ts'
+
+/** The chain in the record is bounded: older links are in the `history` key's past and in the logs. */
+const CHAIN_MAX = 100
+
+/** Creates the first epoch, for the member that is going to initialise. Only on a tree that has none. */
+export function claimFirstEpoch(world: World): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) =>
+      record
+        ? undefined
+        : {
+            epoch: 1,
+            holder: world.self,
+            incarnation: '',
+            seq: 0,
+            ttlMs: world.policy.leaseTtlMs,
+            state: 'authorised',
+            reason: 'BOOTSTRAP',
+            systemId: '',
+            timeline: 0,
+            position: formatLsn(LSN_NONE),
+            chain: [],
+          },
+    { deadlineMs: world.writeDeadlineMs, also: [putLeader(world)] },
+  )
+}
+
+/** Takes the next epoch, on condition that the record is still the one that the decision was made on. */
+export function takeEpoch(
+  world: World,
+  next: { epoch: number; revision: number; reason: TakeoverReason },
+): Promise<WriteOutcome> {
+  const { incarnation, instance } = world.observer
+  return world.keeper.write(
+    (record) => {
+      if (!record || world.keeper.revision !== next.revision || record.epoch + 1 !== next.epoch)
+        return undefined
+      const { release: _given, ...rest } = record
+      return {
+        ...rest,
+        epoch: next.epoch,
+        holder: world.self,
+        incarnation: record.systemId === '' ? '' : present(incarnation, 'incarnation of a candidate'),
+        seq: 0,
+        ttlMs: world.policy.leaseTtlMs,
+        state: 'authorised',
+        reason: next.reason,
+        position: instance.flushLsn ?? record.position,
+      }
+    },
+    { deadlineMs: world.writeDeadlineMs, also: [putLeader(world)] },
+  )
+}
+
+/**
+ * Establishes the epoch: the new primary has committed under it. The link of the chain says where its timeline forked;
+ * whoever has WAL behind that fork rejoins by a clone.
+ */
+export async function markOpen(world: World, epoch: number): Promise<WriteOutcome> {
+  const { instance, observer, clock } = world
+  await instance.probeWrite()
+  const directory = await instance.inspect()
+  const origin = await instance.timelineOrigin()
+  const facts = await instance.facts()
+  const incarnation = present(directory.incarnation, 'incarnation of a primary')
+  const systemId = present(directory.systemId, 'system id of a primary')
+  observer.forgetDirectory()
+  const change = (record: EpochRecord | undefined): EpochRecord | undefined => {
+    if (!record || record.epoch !== epoch || record.holder !== world.self || record.state !== 'authorised') {
+      return undefined
+    }
+    assert(
+      record.systemId === '' || record.systemId === systemId,
+      `system id changed from ${record.systemId} to ${systemId} in epoch ${epoch}`,
+    )
+    const isNewTimeline = !record.chain.some((link) => link.timeline === origin.timeline)
+    const link: EpochLink = {
+      epoch,
+      holder: world.self,
+      timeline: origin.timeline,
+      forkLsn: origin.forkLsn,
+      openedAt: new Date(clock.wall()).toISOString(),
+      reason: record.reason,
+      takeover: record.reason === 'BOOTSTRAP' ? 'bootstrap' : 'lease',
+    }
+    return {
+      ...record,
+      state: 'open',
+      seq: record.seq + 1,
+      incarnation,
+      systemId,
+      timeline: origin.timeline,
+      position: facts.flushLsn ?? record.position,
+      chain: isNewTimeline ? [...record.chain, link].slice(-CHAIN_MAX) : record.chain,
+    }
+  }
+  const outcome = await world.keeper.write(change, {
+    deadlineMs: world.writeDeadlineMs,
+    also: [{ kind: 'put', key: world.keys.initialize, value: systemId }],
+  })
+  return outcome
+}
+
+/** Gives the right up. Order: only after no process of the instance is left; `endLsn` is the end of its WAL. */
+export function releaseEpoch(
+  world: World,
+  release: { endLsn: string; reason: ReleaseReason; to?: string | undefined },
+): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) => {
+      if (!record || record.holder !== world.self || record.state === 'released') return undefined
+      const { to, ...rest } = release
+      return {
+        ...record,
+        seq: record.seq + 1,
+        state: 'released',
+        release: to === undefined ? rest : { ...rest, to },
+      }
+    },
+    {
+      deadlineMs: world.writeDeadlineMs,
+      also: [
+        { kind: 'delete', key: world.keys.leader },
+        { kind: 'delete', key: world.keys.failover },
+      ],
+    },
+  )
+}
+
+function putLeader(world: World): Operation {
+  return { kind: 'put', key: world.keys.leader, value: world.self }
+}

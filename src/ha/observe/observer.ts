@@ -1,0 +1,206 @@
+import type { EpochRecord } from '../../model/epoch-record.ts'
+import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
+import type { MonotonicMs } from '../../model/time.ts'
+import { judgeLapse } from '../decide/lapse.ts'
+import type { Jobs } from '../jobs.ts'
+import type { Keys } from '../keys.ts'
+import type { Policy } from '../policy.ts'
+import type { Clock, Guard, LocalInstance, Notebook, Peers, Store } from '../ports.ts'
+import type { RecordKeeper } from '../record-keeper.ts'
+import type { LocalFacts, Snapshot, StoreFacts, SwitchoverRequest } from '../snapshot.ts'
+
+export type ObserverDeps = {
+  readonly clock: Clock
+  readonly store: Store
+  readonly instance: LocalInstance
+  readonly guard: Guard
+  readonly peers: Peers
+  readonly notebook: Notebook
+  readonly keeper: RecordKeeper
+  readonly jobs: Jobs
+}
+
+export type ObserverOptions = {
+  readonly self: string
+  readonly members: readonly string[]
+  readonly initialiser: string
+  readonly policy: Policy
+  readonly keys: Keys
+  readonly managed: boolean
+}
+
+type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
+
+/**
+ * Gathers the facts of one snapshot. What changes slowly (the data directory, the end of a stopped instance's WAL) is
+ * read again only after a job has touched it. It judges nothing.
+ */
+export class Observer {
+  readonly #deps: ObserverDeps
+  readonly #options: ObserverOptions
+  readonly #startedAt: MonotonicMs
+  #directory: Directory | undefined
+  #stoppedWal: { timeline: number; endLsn: string } | undefined
+  #setAside = 0
+  #crashedAt: MonotonicMs | undefined
+  #instance: InstanceFacts = { state: 'unknown' }
+  #stoppingSince: MonotonicMs | undefined
+
+  constructor(deps: ObserverDeps, options: ObserverOptions) {
+    this.#deps = deps
+    this.#options = options
+    this.#startedAt = deps.clock.monotonic()
+    deps.instance.onCrash(() => {
+      this.#crashedAt = deps.clock.monotonic()
+      this.forgetDirectory()
+    })
+  }
+
+  /** The newest facts of the local instance. */
+  get instance(): InstanceFacts {
+    return this.#instance
+  }
+
+  get incarnation(): string | undefined {
+    return this.#directory?.incarnation
+  }
+
+  get uptimeMs(): number {
+    return this.#deps.clock.monotonic() - this.#startedAt
+  }
+
+  get isStopping(): boolean {
+    return this.#stoppingSince !== undefined
+  }
+
+  /** From now on the node is being shut down on purpose. */
+  beginStopping(): void {
+    this.#stoppingSince ??= this.#deps.clock.monotonic()
+  }
+
+  /** A job changed the data directory, or the instance stopped: look again. */
+  forgetDirectory(): void {
+    this.#directory = undefined
+    this.#stoppedWal = undefined
+  }
+
+  async observe(): Promise<Snapshot> {
+    const local = await this.#observeLocal()
+    const { clock } = this.#deps
+    const now = clock.monotonic()
+    const { self, members, policy, initialiser } = this.#options
+    return {
+      takenAt: now,
+      self,
+      members,
+      policy,
+      initialiser,
+      agentUptimeMs: now - this.#startedAt,
+      stopping: this.#stoppingSince !== undefined,
+      stoppingForMs: this.#stoppingSince === undefined ? 0 : now - this.#stoppingSince,
+      store: this.#observeStore(),
+      local,
+      peers: this.#deps.peers.facts(),
+    }
+  }
+
+  /** What this node tells others about the record that it knows. */
+  seen(): SeenByMember {
+    const { keeper, clock } = this.#deps
+    const record = keeper.record
+    if (!record) return { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
+    const { epoch, seq, state } = record
+    return {
+      epoch,
+      seq,
+      state,
+      expired: this.#isExpired(record, clock.monotonic()),
+      witnessed: keeper.witnessed,
+    }
+  }
+
+  #isExpired(record: EpochRecord, now: MonotonicMs): boolean {
+    const { policy } = this.#options
+    const store = { firstSeenAt: this.#deps.keeper.firstSeenAt }
+    return judgeLapse({ takenAt: now, policy, self: this.#options.self, store }, record).kind === 'expired'
+  }
+
+  #observeStore(): StoreFacts {
+    const { store, keeper } = this.#deps
+    const { keys } = this.#options
+    const request = store.peek(keys.failover)
+    const addresses: Record<string, { host: string; port: number }> = {}
+    for (const { key, value } of store.peekPrefix(keys.members)) {
+      const member = JSON.parse(value) as { host?: string; port?: number }
+      if (member.host === undefined || member.port === undefined) continue
+      addresses[key.slice(keys.members.length)] = { host: member.host, port: member.port }
+    }
+    return {
+      hasQuorum: store.status().hasQuorum && keeper.isRead,
+      ...(keeper.record ? { record: keeper.record } : {}),
+      recordRevision: keeper.revision,
+      firstSeenAt: keeper.firstSeenAt,
+      provenUntil: keeper.provenUntil,
+      ...(request ? { request: requestOf(request.value, request.modRevision) } : {}),
+      addresses,
+    }
+  }
+
+  async #observeLocal(): Promise<LocalFacts> {
+    const { instance, jobs, guard, keeper, notebook } = this.#deps
+    const facts = await instance.facts()
+    if (facts.state === 'running') this.#crashedAt = undefined
+    if (!this.#directory && jobs.running === undefined) {
+      this.#directory = await instance.inspect()
+      this.#setAside = await instance.countSetAside()
+    }
+    const directory = this.#directory?.directory ?? 'absent'
+    const isDown = facts.state === 'stopped' || facts.state === 'crashed'
+    if (!isDown) this.#stoppedWal = undefined
+    else if (directory === 'instance' && jobs.running === undefined)
+      this.#stoppedWal ??= await instance.endOfWal()
+    this.#instance = this.#withJob(facts)
+    const promotion = notebook.promotedIn()
+    const incarnation = this.#directory?.incarnation
+    const following = instance.following()
+    const isOwnPromotion = promotion !== undefined && promotion.incarnation === incarnation
+    return {
+      managed: this.#options.managed,
+      directory,
+      ...(incarnation === undefined ? {} : { incarnation }),
+      instance: this.#instance,
+      ...(jobs.running === undefined ? {} : { job: jobs.running }),
+      ...(this.#stoppedWal ? { stoppedWal: this.#stoppedWal } : {}),
+      ...(isOwnPromotion ? { promotedInEpoch: promotion.epoch } : {}),
+      ...(this.#crashedAt === undefined ? {} : { crashedAt: this.#crashedAt }),
+      startFailures: jobs.startFailures,
+      retryAt: jobs.retryAt,
+      ...(following ? { following } : {}),
+      guard: guard.state(),
+      provedLease: keeper.hasProved,
+      setAside: this.#setAside,
+    }
+  }
+
+  /** A stopped instance cannot be asked: system id and position come from its files. */
+  #withJob(facts: InstanceFacts): InstanceFacts {
+    const { trouble } = this.#deps.jobs
+    const systemId = facts.systemId ?? this.#directory?.systemId
+    const wal = this.#stoppedWal
+    return {
+      ...facts,
+      ...(systemId === undefined ? {} : { systemId }),
+      ...(wal ? { timeline: wal.timeline, flushLsn: wal.endLsn } : {}),
+      ...(trouble === undefined ? {} : { trouble }),
+    }
+  }
+}
+
+function requestOf(text: string, revision: number): SwitchoverRequest {
+  const { leader, member } = JSON.parse(text) as { leader?: string; member?: string }
+  return {
+    revision,
+    ...(leader === undefined ? {} : { from: leader }),
+    ...(member === undefined ? {} : { to: member }),
+  }
+}

@@ -1,0 +1,108 @@
+import type { LossReport } from '../model/cluster-view.ts'
+import type { KeyValue, Transaction, TransactionResult, WatchEvent } from '../model/key-value.ts'
+import type { InstanceFacts } from '../model/member.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import type { PeerFacts } from './snapshot.ts'
+
+/*
+ * What the brain needs from the world. The consumer owns these shapes; `agent/` fits the real parts to them, and a
+ * simulator fits others.
+ */
+
+export interface Clock {
+  monotonic(): MonotonicMs
+  /** Milliseconds since 1970, for people. */
+  wall(): number
+  /** Runs once; the result cancels. */
+  after(ms: number, task: () => void): () => void
+}
+
+export interface Store {
+  /** Linearizable. Rejects with STORE_NO_QUORUM or STORE_TIMEOUT. */
+  read(
+    prefix: string,
+    options: { deadlineMs: number },
+  ): Promise<{ revision: number; entries: readonly KeyValue[] }>
+  /** What this node has applied: may be old, never waits. */
+  peek(key: string): KeyValue | undefined
+  peekPrefix(prefix: string): readonly KeyValue[]
+  /** Rejects with STORE_NO_QUORUM, STORE_TIMEOUT or STORE_OUTCOME_UNKNOWN. */
+  transact(transaction: Transaction, options: { deadlineMs: number }): Promise<TransactionResult>
+  watch(
+    prefix: string,
+    after: number,
+    listener: (events: readonly WatchEvent[], revision: number) => void,
+  ): () => void
+  status(): {
+    readonly backend: 'raft' | 'memory' | 'etcd'
+    readonly hasQuorum: boolean
+    readonly leader?: string
+    readonly term: number
+    readonly voters: readonly string[]
+    readonly appliedRevision: number
+  }
+  onStatusChange(listener: () => void): () => void
+}
+
+export type DirectoryState = 'absent' | 'incomplete' | 'foreign' | 'instance'
+
+/** The node's own PostgreSQL. Every call is bounded by itself; failures are thrown faults unless said otherwise. */
+export interface LocalInstance {
+  inspect(): Promise<{
+    directory: DirectoryState
+    incarnation?: string
+    systemId?: string
+    timeline?: number
+  }>
+  /** Never throws: what cannot be learnt is absent. */
+  facts(): Promise<InstanceFacts>
+  initialise(): Promise<void>
+  start(as: 'primary' | 'standby', follow?: { host: string; port: number }): Promise<void>
+  /** Returns when the instance takes writes on a timeline of its own. */
+  promote(): Promise<void>
+  /** Newest timeline and where it forked from the one before. */
+  timelineOrigin(): Promise<{ timeline: number; forkLsn: string }>
+  /** Commits one transaction of its own. */
+  probeWrite(): Promise<void>
+  follow(upstream: { host: string; port: number }): Promise<void>
+  following(): { host: string; port: number } | undefined
+  checkpoint(): Promise<void>
+  /** Fast shutdown; then no process is left. `unclean` when it had to be killed. */
+  stop(deadlineMs: number): Promise<'clean' | 'unclean'>
+  /** No process of the instance is left when this returns; throws when that cannot be proven. */
+  kill(): Promise<void>
+  /** For an instance that is down. */
+  endOfWal(): Promise<{ timeline: number; endLsn: string }>
+  ensureSlots(members: readonly string[]): Promise<void>
+  clone(
+    from: { host: string; port: number },
+    onProgress: (progress: NonNullable<InstanceFacts['clone']>) => void,
+  ): Promise<void>
+  /** Keeps the WAL behind the fork and says which transactions are in it; for an instance that is down. */
+  keepDiverged(divergence: { timeline: number; forkLsn: string; epoch: number }): Promise<LossReport>
+  countSetAside(): Promise<number>
+  removeSetAside(): Promise<void>
+  /** Called at once when the postmaster has gone without being asked to. */
+  onCrash(listener: () => void): () => void
+}
+
+/** The dead-man's switch: kills the instance when the deadline passes without a later one. */
+export interface Guard {
+  state(): 'armed' | 'idle' | 'absent'
+  /** Fire and forget: a guard that does not hear it fences earlier, never later. */
+  arm(until: MonotonicMs): void
+  /** Returns once the guard has said that it holds this deadline. */
+  armAndConfirm(until: MonotonicMs): Promise<void>
+  disarmAndConfirm(): Promise<void>
+}
+
+export interface Peers {
+  facts(): readonly PeerFacts[]
+  onChange(listener: () => void): () => void
+}
+
+/** Small facts that must survive the agent: fsynced before the call returns. */
+export interface Notebook {
+  promotedIn(): { epoch: number; incarnation: string } | undefined
+  writePromotion(promotion: { epoch: number; incarnation: string } | undefined): Promise<void>
+}
