@@ -1,0 +1,93 @@
+import { buildFatalResponse } from '../wire/error-response.ts'
+
+/** Why a client's connection ended. The same words stand in the log. */
+export type CloseReason =
+  /** The client closed or lost its side. */
+  | 'CLIENT_LEFT'
+  /** PostgreSQL closed after it said why, or because the client had ended. */
+  | 'BACKEND_CLOSED'
+  /** PostgreSQL's side ended without a word. */
+  | 'BACKEND_LOST'
+  /** A table with a higher epoch: the primary that this session was bound to has lost the right. */
+  | 'PRIMARY_CHANGED'
+  /** A table with a higher epoch no longer has the replica that this session was bound to. */
+  | 'TARGET_REMOVED'
+  /** No backend could be reached within the limit. */
+  | 'HOLD_TIMEOUT'
+  /** The table was not renewed within the limit, so nothing could pass. */
+  | 'VALIDITY_TIMEOUT'
+  | 'TOO_MANY_CLIENTS'
+  | 'STARTUP_TIMEOUT'
+  | 'STARTUP_MALFORMED'
+  | 'PROTOCOL_UNSUPPORTED'
+  | 'ROUTER_STOPPING'
+
+export type CloseContext = {
+  /** Whether the session had nothing open: no statement in flight and no transaction. */
+  readonly idle?: boolean
+  /** What was waited for, or what is known beyond the reason. */
+  readonly detail?: string
+}
+
+/** The one place that translates our reasons into SQLSTATEs. `undefined`: the connection ends without a message. */
+export function closeResponse(reason: CloseReason, context: CloseContext = {}): Buffer | undefined {
+  const fatal = fatalOf(reason)
+  if (!fatal) return undefined
+  const outcome =
+    context.idle === false
+      ? 'A statement or transaction was open: whether it was committed is unknown, and it is not repeated'
+      : undefined
+  const detail = context.detail ?? outcome
+  return buildFatalResponse({ ...fatal, ...(detail === undefined ? {} : { detail }) })
+}
+
+type Fatal = { readonly sqlState: string; readonly message: string; readonly hint?: string }
+
+function fatalOf(reason: CloseReason): Fatal | undefined {
+  switch (reason) {
+    case 'CLIENT_LEFT':
+    case 'BACKEND_CLOSED':
+    case 'STARTUP_TIMEOUT':
+      return undefined
+    case 'BACKEND_LOST':
+      return { sqlState: '08006', message: 'Connection lost: PostgreSQL closed it without a reason' }
+    case 'PRIMARY_CHANGED':
+      return {
+        sqlState: '57P01',
+        message: 'Connection closed: the primary changed',
+        hint: 'Connect again; the new connection goes to the new primary',
+      }
+    case 'TARGET_REMOVED':
+      return {
+        sqlState: '57P01',
+        message: 'Connection closed: this replica left the cluster',
+        hint: 'Connect again; the new connection goes to another replica',
+      }
+    case 'HOLD_TIMEOUT':
+      return { sqlState: '57P03', message: 'Cannot connect: no backend was usable within the time limit' }
+    case 'VALIDITY_TIMEOUT':
+      return {
+        sqlState: '08006',
+        message: 'Connection closed: nobody could prove within the time limit that the primary still is one',
+      }
+    case 'TOO_MANY_CLIENTS':
+      return {
+        sqlState: '53300',
+        message: 'Cannot connect: the router has too many clients already',
+        hint: 'Close unused connections or raise router.max_client_connections',
+      }
+    case 'STARTUP_MALFORMED':
+      return { sqlState: '08P01', message: 'Cannot read the startup packet: it is malformed' }
+    case 'PROTOCOL_UNSUPPORTED':
+      return {
+        sqlState: '0A000',
+        message: 'Cannot speak this frontend protocol: only version 3 is supported',
+      }
+    case 'ROUTER_STOPPING':
+      return {
+        sqlState: '57P01',
+        message: 'Connection closed: the router is stopping',
+        hint: 'Connect again',
+      }
+  }
+}

@@ -1,0 +1,65 @@
+import { createServer, type AddressInfo, type Server, type Socket } from '../../platform/net.ts'
+import { pause } from '../../platform/timers.ts'
+import { codeOf, Fault, messageOf } from '../../std/fault.ts'
+
+export type PortListener = {
+  /** The port that it listens on; differs from the wanted one only when that was 0. */
+  readonly port: number
+  /** Takes no more connections; those that stand are left alone. */
+  readonly close: () => void
+}
+
+const KEEP_ALIVE_MS = 30_000
+/** A predecessor may just be closing. */
+const BUSY_RETRY_EVERY_MS = 100
+const BACKLOG = 511
+
+/**
+ * Listens, trying again while the port is busy until `retryForMs` is over.
+ * Throws `ROUTER_PORT_BUSY` or `ROUTER_CANNOT_LISTEN`.
+ */
+export async function listenOn(
+  address: { readonly host: string; readonly port: number; readonly retryForMs: number },
+  onClient: (socket: Socket) => void,
+): Promise<PortListener> {
+  const { host, port, retryForMs } = address
+  for (let waited = 0; ; waited += BUSY_RETRY_EVERY_MS) {
+    try {
+      const server = await listenOnce(host, port, onClient)
+      return { port: (server.address() as AddressInfo).port, close: () => void server.close() }
+    } catch (error) {
+      const busy = codeOf(error) === 'EADDRINUSE'
+      if (busy && waited < retryForMs) {
+        await pause(BUSY_RETRY_EVERY_MS)
+        continue
+      }
+      throw new Fault(
+        busy ? 'ROUTER_PORT_BUSY' : 'ROUTER_CANNOT_LISTEN',
+        `Cannot listen on ${host}:${port}: ${busy ? 'another process has the port (EADDRINUSE)' : messageOf(error)}`,
+        { details: { host, port }, cause: error, retryable: busy },
+      )
+    }
+  }
+}
+
+function listenOnce(host: string, port: number, onClient: (socket: Socket) => void): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer(
+      {
+        // A client that has closed its side may still be owed an answer, as with PostgreSQL itself.
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_MS,
+      },
+      onClient,
+    )
+    server.once('error', reject)
+    server.listen({ host, port, backlog: BACKLOG }, () => {
+      server.off('error', reject)
+      // A failed accept (no file descriptors left) loses that connection, not the listener.
+      server.on('error', () => {})
+      resolve(server)
+    })
+  })
+}

@@ -1,0 +1,193 @@
+import type { Socket } from '../platform/net.ts'
+import type { CancelKey } from '../wire/startup.ts'
+import type { CancelRegistry } from './backend/cancel-registry.ts'
+import { closeResponse, type CloseReason } from './close-reason.ts'
+import { endClient } from './frontend/end-client.ts'
+import type { PortCounters } from './port-counters.ts'
+import type { Binding } from './router/choose-target.ts'
+import { SessionProgress } from './session-progress.ts'
+
+/** What a relay needs from the router around it. */
+export interface RelayPlace {
+  /** Whether bytes may pass to and from the primary at this moment. */
+  primaryOpen(): boolean
+  relayEnded(relay: Relay, reason: CloseReason): void
+  readonly cancels: CancelRegistry
+}
+
+export type RelayParts = {
+  readonly client: Socket
+  readonly backend: Socket
+  readonly binding: Binding
+  readonly counters: PortCounters
+}
+
+/**
+ * One client joined to one backend: bytes pass in both directions as they are, each direction slowed to the speed of
+ * its receiver. While the primary's right is not proven, nothing passes in either direction; what was read meanwhile
+ * (at most one chunk each way) is kept and passes first afterwards.
+ */
+export class Relay {
+  readonly counters: PortCounters
+  readonly #client: Socket
+  readonly #backend: Socket
+  readonly #place: RelayPlace
+  readonly #progress: SessionProgress
+  #binding: Binding
+  #key: CancelKey | undefined
+  #held = false
+  #heldToBackend: Buffer | undefined
+  #heldToClient: Buffer | undefined
+  #clientEnded = false
+  #ended = false
+
+  constructor(parts: RelayParts, place: RelayPlace) {
+    this.#client = parts.client
+    this.#backend = parts.backend
+    this.#binding = parts.binding
+    this.counters = parts.counters
+    this.#place = place
+    this.#progress = new SessionProgress(parts.counters, (key) => this.#learnKey(key))
+  }
+
+  get binding(): Binding {
+    return this.#binding
+  }
+
+  /** Whether it waits for the primary's right to be proven again. */
+  get isHeld(): boolean {
+    return this.#held
+  }
+
+  rebind(binding: Binding): void {
+    this.#binding = binding
+  }
+
+  /** Begins with what both sides had already said. */
+  start(fromBackend: Buffer, fromClient: Buffer): void {
+    const client = this.#client
+    const backend = this.#backend
+    client.on('data', this.#onClientData)
+    client.on('drain', this.#onClientDrain)
+    client.on('end', this.#onClientEnd)
+    client.on('close', this.#onClientClose)
+    backend.on('data', this.#onBackendData)
+    backend.on('drain', this.#onBackendDrain)
+    backend.on('end', this.#onBackendEnd)
+    backend.on('close', this.#onBackendEnd)
+    client.resume()
+    backend.resume()
+    this.#onBackendData(fromBackend)
+    if (fromClient.length > 0) this.#onClientData(fromClient)
+  }
+
+  /** Stops both directions until `release`. */
+  hold(): void {
+    if (this.#held || this.#ended) return
+    this.#held = true
+    this.#client.pause()
+    this.#backend.pause()
+  }
+
+  /** Lets both directions go on, what was kept first. */
+  release(): void {
+    if (!this.#held || this.#ended) return
+    this.#held = false
+    const toBackend = this.#heldToBackend
+    const toClient = this.#heldToClient
+    this.#heldToBackend = undefined
+    this.#heldToClient = undefined
+    // Order: what was kept goes before anything that is still in the sockets.
+    if (!this.#client.writableNeedDrain) this.#backend.resume()
+    if (!this.#backend.writableNeedDrain) this.#client.resume()
+    if (toClient) this.#onBackendData(toClient)
+    if (toBackend && !this.#ended) this.#onClientData(toBackend)
+    if (this.#clientEnded && !this.#ended && !this.#held) this.#backend.end()
+  }
+
+  /** Ends the session from our side. */
+  cut(reason: CloseReason): void {
+    this.#finish(reason)
+  }
+
+  readonly #onClientData = (chunk: Buffer): void => {
+    if (this.#ended) return
+    if (this.#mustHold()) {
+      this.#heldToBackend = this.#heldToBackend ? Buffer.concat([this.#heldToBackend, chunk]) : chunk
+      return
+    }
+    this.#progress.scanToBackend(chunk)
+    if (!this.#backend.write(chunk)) this.#client.pause()
+  }
+
+  readonly #onBackendData = (chunk: Buffer): void => {
+    if (this.#ended) return
+    // Order: the right is judged when an answer is passed on, not when the statement was sent (safety.md 18).
+    if (this.#mustHold()) {
+      this.#heldToClient = this.#heldToClient ? Buffer.concat([this.#heldToClient, chunk]) : chunk
+      return
+    }
+    this.#progress.scanToClient(chunk)
+    if (!this.#client.write(chunk)) this.#backend.pause()
+  }
+
+  #mustHold(): boolean {
+    if (this.#held) return true
+    if (this.#binding.role !== 'primary' || this.#place.primaryOpen()) return false
+    this.hold()
+    return true
+  }
+
+  readonly #onClientDrain = (): void => {
+    if (!this.#held && !this.#ended) this.#backend.resume()
+  }
+
+  readonly #onBackendDrain = (): void => {
+    if (!this.#held && !this.#ended) this.#client.resume()
+  }
+
+  readonly #onClientEnd = (): void => {
+    this.#clientEnded = true
+    if (!this.#held && !this.#ended) this.#backend.end()
+  }
+
+  readonly #onClientClose = (): void => {
+    this.#finish('CLIENT_LEFT')
+  }
+
+  readonly #onBackendEnd = (): void => {
+    const explained = this.#clientEnded || this.#progress.endIsExplained
+    this.#finish(explained ? 'BACKEND_CLOSED' : 'BACKEND_LOST')
+  }
+
+  #learnKey(key: CancelKey): void {
+    if (this.#key) this.#place.cancels.remove(this.#key, this)
+    this.#key = key
+    this.#place.cancels.add(key, this)
+  }
+
+  #finish(reason: CloseReason): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#heldToBackend = undefined
+    this.#heldToClient = undefined
+    if (this.#key) this.#place.cancels.remove(this.#key, this)
+    this.#backend.destroy()
+    this.#endClient(reason)
+    this.#place.relayEnded(this, reason)
+  }
+
+  #endClient(reason: CloseReason): void {
+    const client = this.#client
+    // What an old primary said and a slow client has not taken yet is not to be said any more: reset drops it.
+    if (reason === 'PRIMARY_CHANGED' && client.writableLength > 0 && !client.destroyed) {
+      client.resetAndDestroy()
+      return
+    }
+    const response = closeResponse(reason, { idle: this.#progress.isIdle })
+    const mayTell = response !== undefined && this.#progress.clientAtBorder
+    if (mayTell) this.counters.errors += 1
+    client.off('data', this.#onClientData)
+    endClient(client, mayTell ? response : undefined)
+  }
+}

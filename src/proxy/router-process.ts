@@ -1,0 +1,201 @@
+import type { RoutingTable } from '../model/routing-table.ts'
+import { bootMs, monotonicMs } from '../platform/clock.ts'
+import { readFileSync } from '../platform/disk.ts'
+import { createLogger, type Logger, type LogLevel } from '../platform/log.ts'
+import { bootId, exit, onSignal, onUncaught, pid } from '../platform/process.ts'
+import { every } from '../platform/timers.ts'
+import { Fault, messageOf } from '../std/fault.ts'
+import { SECOND } from '../std/units.ts'
+import { listenOn, type PortListener } from './frontend/port-listener.ts'
+import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
+import { openAgentLink } from './router/agent-link.ts'
+import { openPeerPoll, type PollMember } from './router/peer-poll.ts'
+import { Switchboard, totalsOf } from './router/switchboard.ts'
+import type { RouterClock } from './router/table-holder.ts'
+import { tableFrom } from './router/table-message.ts'
+
+/** Everything that a router process is told; it crosses as JSON. Holds a secret: `routingToken`. */
+export type RouterOptions = {
+  readonly nodeName: string
+  readonly listenHost: string
+  /** 0 lets the system choose (tests). */
+  readonly ports: { readonly primary: number; readonly replica: number; readonly pooled: number }
+  readonly holdTimeoutMs: number
+  readonly maxClientConnections: number
+  /** Unix socket that the own agent listens on. */
+  readonly agentSocket: string
+  /** The other members. */
+  readonly members: readonly PollMember[]
+  /** Shown to the members as a bearer token. */
+  readonly routingToken: string
+  /** PEM file of the authorities that sign the members' certificates. */
+  readonly caFile?: string
+  readonly logging: { readonly level: LogLevel; readonly file?: string }
+}
+
+export type RunningRouter = {
+  readonly ports: { readonly primary: number; readonly replica: number; readonly pooled: number }
+  /** Idempotent; resolves when no client is left. */
+  readonly stop: () => Promise<void>
+}
+
+export type RouterDeps = {
+  readonly log: Logger
+  readonly clock: RouterClock
+  /** The agent said stop. */
+  readonly onStop: () => void
+}
+
+const PORT_RETRY_MS = 2000
+const CLOCK_CHECK_EVERY_MS = 50
+/** The agent pushes at least every 200 ms; after this long without a good table others are asked. */
+const AGENT_SILENT_MS = 500
+
+/** Starts a router inside this process. Throws `ROUTER_PORT_BUSY` or `ROUTER_CANNOT_LISTEN`. */
+export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<RunningRouter> {
+  const { log, clock } = deps
+  const boot = bootId()
+  const counters: PortCounters[] = []
+  let agentGoodAt = Number.NEGATIVE_INFINITY
+  const switchboard = new Switchboard(
+    { log, clock, onClockJump: () => dropUnderWay() },
+    { holdTimeoutMs: options.holdTimeoutMs, maxClientConnections: options.maxClientConnections },
+  )
+  const listeners = await listenOnAll(options, counters, switchboard)
+
+  function offer(table: RoutingTable, source: string): 'accepted' | 'stale' {
+    return switchboard.holder.offer(table, source)
+  }
+  const link = openAgentLink(
+    {
+      log,
+      onTable: (message) => {
+        const verdict = offer(tableFrom(message, { bootId: boot }), options.nodeName)
+        if (verdict === 'accepted' && switchboard.primaryOpen()) agentGoodAt = clock.monotonicMs()
+      },
+      onStop: deps.onStop,
+      totals: () => totalsOf(counters),
+    },
+    { socketPath: options.agentSocket, pid },
+  )
+  const poll = openPeerPoll(
+    {
+      log,
+      monotonicMs: clock.monotonicMs,
+      bootId: boot,
+      isNeeded: () => clock.monotonicMs() - agentGoodAt > AGENT_SILENT_MS,
+      onTable: offer,
+    },
+    {
+      members: options.members,
+      token: options.routingToken,
+      ...(options.caFile === undefined ? {} : { ca: readFileSync(options.caFile, 'utf8') }),
+    },
+  )
+  function dropUnderWay(): void {
+    link.reconnect()
+    poll.restart()
+  }
+  const stopClock = every(CLOCK_CHECK_EVERY_MS, () => switchboard.holder.checkClock())
+  const stopReport = every(SECOND, () => switchboard.logClosed())
+
+  let stopped: Promise<void> | undefined
+  async function stop(): Promise<void> {
+    for (const listener of listeners) listener.close()
+    link.close()
+    poll.close()
+    stopReport()
+    await switchboard.stop()
+    stopClock()
+  }
+  const [primary = 0, replica = 0, pooled = 0] = listeners.map((listener) => listener.port)
+  log.info('Router listening', { host: options.listenHost, primary, replica, pooled, pid })
+  return { ports: { primary, replica, pooled }, stop: () => (stopped ??= stop()) }
+}
+
+/**
+ * The router as a process of its own: ends with code 0 on SIGTERM or when its agent says stop, with code 1 when it
+ * cannot listen. It outlives its agent, so nothing else ends it.
+ */
+export async function runRouter(options: RouterOptions): Promise<{ stop(): Promise<void> }> {
+  const log = createLogger({ level: options.logging.level, destination: options.logging.file }).with({
+    process: 'router',
+    node: options.nodeName,
+  })
+  onUncaught((error) => {
+    log.error('Unexpected error: the router ends, its agent starts another', { error })
+    exit(1)
+  })
+  // A closed terminal is the agent's business; the router belongs to the node.
+  onSignal('SIGHUP', () => {})
+  let router: RunningRouter
+  try {
+    router = await startRouter(options, {
+      log,
+      clock: { monotonicMs, bootMs },
+      onStop: () => end('STOP_REQUESTED'),
+    })
+  } catch (error) {
+    log.error(messageOf(error), { error })
+    exit(1)
+  }
+  function end(reason: 'SIGNAL' | 'STOP_REQUESTED'): void {
+    log.info('Router stops', { reason })
+    void router.stop().then(() => exit(0))
+  }
+  onSignal('SIGTERM', () => end('SIGNAL'))
+  onSignal('SIGINT', () => end('SIGNAL'))
+  return router
+}
+
+/** Reads the options that the agent passes as JSON. Throws `ROUTER_OPTIONS_INVALID`; never repeats the text. */
+export function parseRouterOptions(text: string): RouterOptions {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new Fault('ROUTER_OPTIONS_INVALID', 'Cannot start the router: its options are not JSON', { cause })
+  }
+  const options = value as Partial<RouterOptions> | null
+  const missing = REQUIRED_OPTIONS.filter((name) => options?.[name] === undefined)
+  if (missing.length > 0) {
+    throw new Fault('ROUTER_OPTIONS_INVALID', `Cannot start the router: options lack ${missing.join(', ')}`)
+  }
+  return options as RouterOptions
+}
+
+const REQUIRED_OPTIONS = [
+  'nodeName',
+  'listenHost',
+  'ports',
+  'holdTimeoutMs',
+  'maxClientConnections',
+  'agentSocket',
+  'members',
+  'routingToken',
+  'logging',
+] as const satisfies readonly (keyof RouterOptions)[]
+
+const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']
+
+async function listenOnAll(
+  options: RouterOptions,
+  counters: PortCounters[],
+  switchboard: Switchboard,
+): Promise<PortListener[]> {
+  const listeners: PortListener[] = []
+  try {
+    for (const name of PORT_NAMES) {
+      const count = newPortCounters(name, options.ports[name])
+      const address = { host: options.listenHost, port: options.ports[name], retryForMs: PORT_RETRY_MS }
+      const listener = await listenOn(address, (socket) => switchboard.accept(socket, count))
+      count.listen = listener.port
+      counters.push(count)
+      listeners.push(listener)
+    }
+  } catch (error) {
+    for (const listener of listeners) listener.close()
+    throw error
+  }
+  return listeners
+}

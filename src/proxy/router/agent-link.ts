@@ -1,0 +1,124 @@
+import type { PortTotals } from '../../model/cluster-view.ts'
+import type { RoutingTableMessage } from '../../model/routing-table.ts'
+import type { Logger } from '../../platform/log.ts'
+import { connect, type Socket } from '../../platform/net.ts'
+import { after, every } from '../../platform/timers.ts'
+import { KiB, MiB, SECOND } from '../../std/units.ts'
+import { parseTableMessage } from './table-message.ts'
+
+export type AgentLinkDeps = {
+  readonly log: Logger
+  readonly onTable: (message: RoutingTableMessage) => void
+  /** The agent tells the router to end. */
+  readonly onStop: () => void
+  readonly totals: () => readonly PortTotals[]
+}
+
+export type AgentLink = {
+  /** Drops the connection, and with it what was under way in it, and connects again. */
+  readonly reconnect: () => void
+  readonly close: () => void
+}
+
+const RECONNECT_EVERY_MS = 100
+const CONNECT_TIMEOUT_MS = 1000
+const TOTALS_EVERY_MS = SECOND
+const LINE_BYTES_MAX = MiB
+/** An agent that does not read gets no more counters. */
+const UNSENT_BYTES_MAX = 64 * KiB
+const NEWLINE = 0x0a
+
+/**
+ * The line to the own agent: the agent listens on a Unix socket, the router says hello, then tables come and counters
+ * go, one JSON object a line. Whoever is behind the socket after a restart is the agent: the router is adopted by it.
+ */
+export function openAgentLink(
+  deps: AgentLinkDeps,
+  options: { readonly socketPath: string; readonly pid: number },
+): AgentLink {
+  let socket: Socket | undefined
+  let stopReconnect: () => void = () => {}
+  let closed = false
+
+  function open(): void {
+    if (closed) return
+    const link = connect(options.socketPath)
+    socket = link
+    const lines = createLineSplitter((line) => link === socket && receive(line))
+    const stopTimer = after(CONNECT_TIMEOUT_MS, () => link.destroy())
+    link.on('connect', () => {
+      stopTimer()
+      deps.log.info('Connected to the agent', { socket: options.socketPath })
+      link.write(`${JSON.stringify({ role: 'router', pid: options.pid })}\n`)
+    })
+    link.on('data', (chunk) => {
+      if (lines(chunk)) return
+      deps.log.warn('The agent sent a line beyond the limit', { limitBytes: LINE_BYTES_MAX })
+      link.destroy()
+    })
+    link.on('error', () => {})
+    link.on('close', () => {
+      stopTimer()
+      if (link !== socket) return
+      socket = undefined
+      stopReconnect = after(RECONNECT_EVERY_MS, open)
+    })
+  }
+
+  function receive(line: string): void {
+    const value = parseJson(line)
+    if (isStop(value)) return deps.onStop()
+    const message = parseTableMessage(value)
+    if (message) deps.onTable(message)
+    else deps.log.warn('The agent sent a line that is no routing table', { bytes: line.length })
+  }
+
+  const stopTotals = every(TOTALS_EVERY_MS, () => {
+    if (!socket || socket.connecting || socket.writableLength > UNSENT_BYTES_MAX) return
+    socket.write(`${JSON.stringify({ kind: 'totals', totals: deps.totals() })}\n`)
+  })
+  open()
+  return {
+    reconnect: () => {
+      const old = socket
+      if (!old) return
+      socket = undefined
+      old.destroy()
+      open()
+    },
+    close: () => {
+      closed = true
+      stopTotals()
+      stopReconnect()
+      const old = socket
+      socket = undefined
+      old?.destroy()
+    },
+  }
+}
+
+/** Cuts a stream into lines; the returned function answers false when a line is longer than the limit. */
+function createLineSplitter(onLine: (line: string) => void): (chunk: Buffer) => boolean {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
+      const line = rest.toString('utf8', 0, end)
+      rest = rest.subarray(end + 1)
+      if (line !== '') onLine(line)
+    }
+    return rest.length <= LINE_BYTES_MAX
+  }
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+function isStop(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'stop'
+}

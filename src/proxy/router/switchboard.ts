@@ -1,0 +1,324 @@
+/**
+ * The proxy room: application bytes between clients and PostgreSQL. It never decides who is primary: it goes by the
+ * routing table that agents hand out, and by its validity. `frontend/` faces clients, `backend/` PostgreSQL, `router/`
+ * chooses between backends. It must never send to, or report from, a primary whose right is not proven (G7).
+ */
+import type { PortTotals } from '../../model/cluster-view.ts'
+import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Socket } from '../../platform/net.ts'
+import { after, every, pause } from '../../platform/timers.ts'
+import { CancelRegistry } from '../backend/cancel-registry.ts'
+import { PROBE_EVERY_MS, TargetHealth } from '../backend/target-health.ts'
+import { closeResponse, type CloseReason } from '../close-reason.ts'
+import { endClient, ignoreError } from '../frontend/end-client.ts'
+import { readStartup, type StartupOutcome } from '../frontend/startup-reader.ts'
+import { WaitingClient, type Join, type WaitingPlace } from '../frontend/waiting-client.ts'
+import type { PortCounters } from '../port-counters.ts'
+import { Relay, type RelayPlace } from '../relay.ts'
+import { chooseTarget, judgeBinding, type Binding, type Choice } from './choose-target.ts'
+import { TableHolder, type RouterClock, type TableChange } from './table-holder.ts'
+
+export type SwitchboardOptions = {
+  /** How long a client waits for a backend, and a held session for a proof. */
+  readonly holdTimeoutMs: number
+  readonly maxClientConnections: number
+  readonly startupTimeoutMs?: number
+}
+
+const STARTUP_TIMEOUT_MS = 10_000
+/** Connections that have not said yet what they want: cancel requests must get in even when the router is full. */
+const STARTING_MAX = 1024
+const DRAIN_MS = 1000
+
+/** All clients of one router process, and what each table means for them. */
+export class Switchboard implements RelayPlace, WaitingPlace {
+  readonly cancels = new CancelRegistry()
+  readonly holder: TableHolder
+  readonly holdTimeoutMs: number
+  readonly #log: Logger
+  readonly #clock: RouterClock
+  readonly #maxClients: number
+  readonly #startupTimeoutMs: number
+  readonly #onClockJump: () => void
+  readonly #health = new TargetHealth()
+  readonly #starting = new Map<Socket, () => void>()
+  readonly #waiting = new Set<WaitingClient>()
+  readonly #relays = new Set<Relay>()
+  readonly #closed = new Map<CloseReason, number>()
+  #turn = 0
+  #heldSince: number | undefined
+  #stopDeadline: () => void = () => {}
+  #stopTick: (() => void) | undefined
+  #stopping = false
+  #lastLogged = ''
+
+  constructor(
+    deps: { readonly log: Logger; readonly clock: RouterClock; readonly onClockJump: () => void },
+    options: SwitchboardOptions,
+  ) {
+    this.#log = deps.log
+    this.#clock = deps.clock
+    this.#onClockJump = deps.onClockJump
+    this.holdTimeoutMs = options.holdTimeoutMs
+    this.#maxClients = options.maxClientConnections
+    this.#startupTimeoutMs = options.startupTimeoutMs ?? STARTUP_TIMEOUT_MS
+    this.holder = new TableHolder(deps.clock, {
+      tableChanged: (change) => this.#tableChanged(change),
+      clockJumped: (byMs) => this.#clockJumped(byMs),
+    })
+  }
+
+  /** Takes a new client connection. */
+  accept(socket: Socket, counters: PortCounters): void {
+    socket.on('error', ignoreError)
+    if (this.#stopping) {
+      socket.destroy()
+      return
+    }
+    if (this.#starting.size >= STARTING_MAX) this.#dropOldestStarting()
+    const release = readStartup(socket, this.#startupTimeoutMs, (outcome) => {
+      this.#starting.delete(socket)
+      this.#started(socket, counters, outcome)
+    })
+    this.#starting.set(socket, release)
+  }
+
+  primaryOpen(): boolean {
+    return this.holder.primaryOpen()
+  }
+
+  choose(counters: PortCounters): Choice {
+    const now = this.#clock.monotonicMs()
+    if (counters.port === 'replica') this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER
+    const choice = chooseTarget({
+      port: counters.port,
+      table: this.holder.table,
+      primaryOpen: this.holder.primaryOpen(),
+      turn: this.#turn,
+      mayDial: (target) => this.#health.mayDial(target, now),
+    })
+    if (choice.kind === 'dial') this.#health.begin(choice.binding.target)
+    return choice
+  }
+
+  dialFailed(binding: Binding): void {
+    this.#health.failed(binding.target, this.#clock.monotonicMs())
+  }
+
+  dialAbandoned(binding: Binding): void {
+    this.#health.abandoned(binding.target)
+  }
+
+  joined(client: WaitingClient, join: Join): void {
+    this.#forget(client)
+    const relay = new Relay({ ...join, counters: client.counters }, this)
+    this.#relays.add(relay)
+    relay.start(join.fromBackend, join.fromClient)
+    if (relay.isHeld) this.#noteHeld()
+    if (this.#health.answered(join.binding.target)) this.#kick()
+  }
+
+  waitingEnded(client: WaitingClient, reason: CloseReason): void {
+    this.#forget(client)
+    client.counters.clients -= 1
+    this.#count(reason)
+  }
+
+  relayEnded(relay: Relay, reason: CloseReason): void {
+    this.#relays.delete(relay)
+    relay.counters.clients -= 1
+    this.#count(reason)
+  }
+
+  /** Logs how many clients ended abnormally since the last call: one line, however many they were. */
+  logClosed(): void {
+    if (this.#closed.size === 0) return
+    this.#log.info('Client connections ended', { reasons: Object.fromEntries(this.#closed) })
+    this.#closed.clear()
+  }
+
+  /** Refuses what has no backend, gives the others a second, then cuts them. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    for (const [socket, release] of this.#starting) {
+      release()
+      socket.destroy()
+    }
+    this.#starting.clear()
+    for (const client of this.#waiting) client.refuse('ROUTER_STOPPING')
+    const until = this.#clock.monotonicMs() + DRAIN_MS
+    while (this.#relays.size > 0 && this.#clock.monotonicMs() < until) await pause(20)
+    for (const relay of this.#relays) relay.cut('ROUTER_STOPPING')
+    this.cancels.close()
+    this.#stopDeadline()
+    this.#stopTick?.()
+    this.logClosed()
+  }
+
+  /** Who has said nothing for longest makes room, so that silent connections cannot lock others out. */
+  #dropOldestStarting(): void {
+    for (const [socket, release] of this.#starting) {
+      release()
+      socket.destroy()
+      this.#starting.delete(socket)
+      this.#count('STARTUP_TIMEOUT')
+      return
+    }
+  }
+
+  #started(socket: Socket, counters: PortCounters, outcome: StartupOutcome): void {
+    switch (outcome.kind) {
+      case 'left':
+        socket.destroy()
+        return
+      case 'timeout':
+        socket.destroy()
+        this.#count('STARTUP_TIMEOUT')
+        return
+      case 'malformed':
+        this.#refuse(socket, counters, malformedReason(outcome.reason))
+        return
+      case 'cancel':
+        this.cancels.forward(outcome.key, this.holder.primaryOpen(), (result) => {
+          this.#log.debug('Cancel request', { port: counters.port, result })
+          endClient(socket)
+        })
+        return
+      case 'startup':
+        this.#admit(socket, counters, outcome)
+    }
+  }
+
+  #admit(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
+    if (this.#waiting.size + this.#relays.size >= this.#maxClients) {
+      this.#refuse(socket, counters, 'TOO_MANY_CLIENTS')
+      return
+    }
+    const client = new WaitingClient({ socket, packet: startup.packet, early: startup.rest, counters }, this)
+    this.#waiting.add(client)
+    counters.clients += 1
+    counters.waiting += 1
+    this.#startTick()
+    client.attempt()
+  }
+
+  #refuse(socket: Socket, counters: PortCounters, reason: CloseReason): void {
+    counters.errors += 1
+    this.#count(reason)
+    endClient(socket, closeResponse(reason))
+  }
+
+  #forget(client: WaitingClient): void {
+    if (this.#waiting.delete(client)) client.counters.waiting -= 1
+  }
+
+  #count(reason: CloseReason): void {
+    if (reason === 'CLIENT_LEFT' || reason === 'BACKEND_CLOSED') return
+    this.#closed.set(reason, (this.#closed.get(reason) ?? 0) + 1)
+  }
+
+  #tableChanged({ table, epochRose, source }: TableChange): void {
+    // Order: the old epoch's connections go before anything new is dialled or released.
+    if (epochRose) this.#health.forgetAll()
+    for (const relay of this.#relays) this.#applyTo(relay, table)
+    this.#armDeadline()
+    if (this.holder.primaryOpen()) this.#releaseHeld()
+    else this.#holdExpired()
+    this.#logTable(table, source)
+    for (const client of this.#waiting) client.tableChanged(table)
+  }
+
+  #applyTo(relay: Relay, table: RoutingTable): void {
+    const verdict = judgeBinding(relay.binding, table)
+    if (verdict.kind === 'rebind') relay.rebind(verdict.binding)
+    if (verdict.kind === 'cut') relay.cut(verdict.reason)
+  }
+
+  #clockJumped(byMs: number): void {
+    this.#log.warn('Clock jump: the routing table is void until it is proven again', {
+      byMs: Math.round(byMs),
+    })
+    this.#holdExpired()
+    this.#onClockJump()
+  }
+
+  #armDeadline(): void {
+    this.#stopDeadline()
+    const left = this.holder.validUntil - this.#clock.monotonicMs()
+    if (left <= 0) return
+    this.#stopDeadline = after(Math.ceil(left), () => {
+      if (this.holder.primaryOpen()) this.#armDeadline()
+      else this.#holdExpired()
+    })
+  }
+
+  #holdExpired(): void {
+    let count = 0
+    for (const relay of this.#relays) {
+      if (relay.binding.role !== 'primary') continue
+      relay.hold()
+      count += 1
+    }
+    if (count === 0 || this.#heldSince !== undefined) return
+    this.#log.warn('The routing table ran out: sessions of the primary are held', {
+      count,
+      epoch: this.holder.epoch,
+    })
+    this.#noteHeld()
+  }
+
+  #noteHeld(): void {
+    this.#heldSince ??= this.#clock.monotonicMs()
+    this.#startTick()
+  }
+
+  #releaseHeld(): void {
+    this.#heldSince = undefined
+    for (const relay of this.#relays) if (relay.isHeld) relay.release()
+  }
+
+  /** Runs only while somebody waits or is held. */
+  #startTick(): void {
+    this.#stopTick ??= every(PROBE_EVERY_MS, () => this.#tick())
+  }
+
+  #tick(): void {
+    this.#kick()
+    const heldSince = this.#heldSince
+    if (heldSince !== undefined && this.#clock.monotonicMs() - heldSince > this.holdTimeoutMs) {
+      for (const relay of this.#relays) if (relay.isHeld) relay.cut('VALIDITY_TIMEOUT')
+      this.#heldSince = undefined
+    }
+    if (this.#waiting.size > 0 || this.#heldSince !== undefined) return
+    this.#stopTick?.()
+    this.#stopTick = undefined
+  }
+
+  #kick(): void {
+    for (const client of this.#waiting) client.attempt()
+  }
+
+  #logTable(table: RoutingTable, source: string): void {
+    const primary = table.primary && describe(table.primary)
+    const replicas = table.replicas.map(describe).toSorted()
+    const shape = JSON.stringify([table.epoch, primary, replicas, table.holding])
+    if (shape === this.#lastLogged) return
+    this.#lastLogged = shape
+    this.#log.info('Routing table', { epoch: table.epoch, primary, replicas, holding: table.holding, source })
+  }
+}
+
+/** Counters as they cross to the agent. */
+export function totalsOf(counters: readonly PortCounters[]): PortTotals[] {
+  return counters.map((port) => ({ ...port }))
+}
+
+function malformedReason(reason: string): CloseReason {
+  return reason === 'PROTOCOL_UNSUPPORTED' ? 'PROTOCOL_UNSUPPORTED' : 'STARTUP_MALFORMED'
+}
+
+function describe(target: RouteTarget): string {
+  return `${target.name} ${target.host}:${target.port}`
+}
