@@ -12,7 +12,12 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'client/**/*.test.ts', 'test/*.test.ts'],
+          include: [
+            'src/**/*.test.ts',
+            'client/**/*.test.ts',
+            'test/*.test.ts',
+            'test/{house,support,bench}/**/*.test.ts',
+          ],
           exclude: ['**/*.pg.test.ts'],
           pool: 'threads',
           testTimeout: 15_000,

