@@ -17,7 +17,7 @@ export {
   type Server as HttpServer,
   type ServerResponse,
 } from 'node:http'
-export { request as httpsRequest } from 'node:https'
+export { createServer as createHttpsServer, request as httpsRequest } from 'node:https'
 export { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls'
 export { lookup } from 'node:dns/promises'
 export { hostname, networkInterfaces } from 'node:os'

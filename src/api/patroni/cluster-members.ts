@@ -1,0 +1,59 @@
+import type { PatroniHistoryLine, PatroniMember } from '#client'
+import type { ClusterView, MemberView } from '../../model/cluster-view.ts'
+import type { Lsn } from '../../model/lsn.ts'
+import { bytesBehind, leaseHolder, primaryPosition } from '../leadership.ts'
+import { positionNumber } from './status-document.ts'
+import { patroniState } from './words.ts'
+
+/** The `members` of Patroni's `GET /cluster`, sorted by name. */
+export function patroniMembers(view: ClusterView): readonly PatroniMember[] {
+  const holder = leaseHolder(view)
+  const primary = primaryPosition(view)
+  return view.members
+    .map((member) => patroniMember(member, { leads: member.facts.name === holder, primary }))
+    .toSorted((left, right) => (left.name < right.name ? -1 : 1))
+}
+
+function patroniMember(
+  member: MemberView,
+  about: { readonly leads: boolean; readonly primary: Lsn | undefined },
+): PatroniMember {
+  const { facts } = member
+  const { instance } = facts
+  const streaming = !about.leads && instance.streaming === true
+  const state = member.reachable ? (streaming ? 'streaming' : patroniState(instance.state)) : 'unknown'
+  const common = {
+    name: facts.name,
+    role: about.leads ? ('leader' as const) : ('replica' as const),
+    state,
+    // Patroni's own form: tools cut the path off to find the other routes.
+    api_url: `${facts.apiUrl.replace(/\/+$/, '')}/patroni`,
+    host: facts.host,
+    port: facts.port,
+    ...(instance.timeline === undefined ? {} : { timeline: instance.timeline }),
+    ...((instance.pendingRestart?.length ?? 0) > 0 ? { pending_restart: true as const } : {}),
+  }
+  if (about.leads) return common
+  // Facts of a member that is silent are old: a lag of then would look like a lag of now.
+  const received = member.reachable ? instance.flushLsn : undefined
+  const replayed = member.reachable ? instance.replayLsn : undefined
+  const behind = bytesBehind(about.primary, received) ?? 'unknown'
+  return {
+    ...common,
+    receive_lag: behind,
+    receive_lsn: received ?? 'unknown',
+    replay_lag: bytesBehind(about.primary, replayed) ?? 'unknown',
+    replay_lsn: replayed ?? 'unknown',
+    lag: behind,
+    lsn: received ?? 'unknown',
+  }
+}
+
+/** `GET /history`: one line for each timeline that ended, oldest first. The first timeline began nothing. */
+export function patroniHistory(view: ClusterView): readonly PatroniHistoryLine[] {
+  return view.history.flatMap((link, index): PatroniHistoryLine[] => {
+    if (link.takeover === 'bootstrap') return []
+    const ended = view.history[index - 1]?.timeline ?? link.timeline - 1
+    return [[ended, positionNumber(link.forkLsn) ?? 0, link.reason, link.openedAt, link.holder]]
+  })
+}

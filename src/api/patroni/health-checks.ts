@@ -1,0 +1,95 @@
+import type { ClusterView } from '../../model/cluster-view.ts'
+import { GiB, KiB, MiB, SECOND } from '../../std/units.ts'
+import { bytesBehind, holdsLease, ownMember, primaryPosition } from '../leadership.ts'
+import { RequestRefused } from '../problem.ts'
+
+/** What a health check may look at. `loopAgeMs`: since the HA loop last began a turn. */
+export type HealthFacts = {
+  readonly view: ClusterView
+  readonly loopAgeMs: number
+  /** The lag that a standby may have and still count as ready. */
+  readonly maximumLagBytes: number
+}
+
+export type HealthQuery = Readonly<Record<string, unknown>>
+export type HealthCheck = (facts: HealthFacts, query: HealthQuery) => boolean
+
+/** A loop that stalls for less is not worth the restart that an orchestrator answers with. */
+const LOOP_AGE_FLOOR_MS = 10 * SECOND
+
+const leads: HealthCheck = ({ view }) => holdsLease(view)
+
+/** 200 or 503 by Patroni's rules. A path that takes `?lag=` refuses one that it cannot read. */
+export const healthChecks: Readonly<Record<string, HealthCheck>> = {
+  '/': leads,
+  '/primary': leads,
+  '/master': leads,
+  '/leader': leads,
+  '/read-write': leads,
+  '/replica': isReplica,
+  '/async': isReplica,
+  '/asynchronous': isReplica,
+  '/read-only': (facts, query) => leads(facts, query) || isReplica(facts, query),
+  '/health': ({ view }) => ownMember(view)?.facts.instance.state === 'running',
+  '/readiness': isReady,
+}
+
+/** `/liveness`: has no body, so that an orchestrator's log stays short. */
+export const isAlive: HealthCheck = ({ view, loopAgeMs }) => {
+  const ttlMs = Math.max(view.record?.ttlMs ?? 0, LOOP_AGE_FLOOR_MS)
+  return loopAgeMs < (holdsLease(view) ? ttlMs : 2 * ttlMs)
+}
+
+function isReplica({ view }: HealthFacts, query: HealthQuery): boolean {
+  const limit = lagLimit(query)
+  const own = ownMember(view)?.facts.instance
+  if (own?.state !== 'running' || own.role !== 'standby' || holdsLease(view)) return false
+  if (Object.keys(query).some((key) => key.startsWith('tag_'))) return false
+  const wanted = query['replication_state']
+  if (wanted !== undefined && wanted !== (own.streaming === true ? 'streaming' : '')) return false
+  return limit === undefined || withinLag(view, own.flushLsn, limit)
+}
+
+function isReady(facts: HealthFacts, query: HealthQuery): boolean {
+  const { view } = facts
+  const mode = query['mode'] ?? 'apply'
+  if (mode !== 'apply' && mode !== 'write') throw invalidQuery('mode', '"apply" or "write"')
+  const limit = lagLimit(query) ?? facts.maximumLagBytes
+  if (holdsLease(view)) return true
+  const own = ownMember(view)?.facts.instance
+  if (own?.state !== 'running' || own.streaming !== true) return false
+  return withinLag(view, mode === 'apply' ? own.replayLsn : own.flushLsn, limit)
+}
+
+/** An unknown lag is not a small one. */
+function withinLag(view: ClusterView, position: string | undefined, limit: number): boolean {
+  const behind = bytesBehind(primaryPosition(view), position)
+  return behind !== undefined && behind <= limit
+}
+
+const LAG_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: KiB,
+  mb: MiB,
+  gb: GiB,
+  tb: 1024 * GiB,
+}
+
+/** Bytes of `?lag=`: a number, or one with a unit of PostgreSQL (`16kB`, `64MB`). */
+function lagLimit(query: HealthQuery): number | undefined {
+  const text = query['lag']
+  if (text === undefined) return undefined
+  const match = typeof text === 'string' ? /^(\d{1,15})\s*([a-zA-Z]*)$/.exec(text) : null
+  const unit = LAG_UNITS[match?.[2]?.toLowerCase() ?? '-']
+  if (!match || unit === undefined) throw invalidQuery('lag', 'bytes, or a number with kB, MB or GB')
+  return Number(match[1]) * unit
+}
+
+function invalidQuery(name: string, wanted: string): RequestRefused {
+  return new RequestRefused({
+    status: 400,
+    code: 'API_QUERY_INVALID',
+    detail: `Cannot read the query parameter "${name}": wanted ${wanted}`,
+  })
+}

@@ -1,0 +1,439 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FakeOperations } from '../../test/support/fake-operations.ts'
+import { sampleMember, sampleView } from '../../test/support/sample-view.ts'
+import { silentLogger } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { connect, type Duplex } from '../platform/net.ts'
+import { Fault } from '../std/fault.ts'
+import { createApiServer, type ApiServer } from './server.ts'
+
+const TOKEN = 'right-token'
+const ROUTING_TOKEN = 'routing-token'
+
+let operations: FakeOperations
+let server: ApiServer
+let base: string
+
+beforeEach(async () => {
+  operations = new FakeOperations(sampleView())
+  server = await createApiServer(
+    { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
+    {
+      host: '127.0.0.1',
+      port: 0,
+      token: TOKEN,
+      routingToken: ROUTING_TOKEN,
+      limits: { requestTimeoutMs: 400, headersTimeoutMs: 200 },
+    },
+  )
+  const { port } = await server.listen()
+  base = `http://127.0.0.1:${port}`
+})
+
+afterEach(() => server.stop())
+
+const bearer = { authorization: `Bearer ${TOKEN}` }
+const get = (path: string, init: RequestInit = {}) => fetch(base + path, init)
+const post = (path: string, body: string, headers: Record<string, string> = bearer) =>
+  fetch(base + path, { method: 'POST', body, headers })
+
+async function problem(
+  response: Response,
+): Promise<{ status: number; code: string; detail: string; remedy?: string }> {
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+  return (await response.json()) as never
+}
+
+/** Sends raw bytes and returns everything that comes back until the server closes. */
+function exchange(bytes: string | Buffer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port: Number(new URL(base).port) })
+    let answer = ''
+    socket.on('data', (chunk) => (answer += chunk.toString('latin1')))
+    socket.on('close', () => resolve(answer))
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ECONNRESET' ? resolve(answer) : reject(error),
+    )
+    socket.write(bytes)
+  })
+}
+
+describe('health checks', () => {
+  it('answer 200 on the primary and 503 on a standby, for GET, HEAD and OPTIONS alike', async () => {
+    for (const path of ['/', '/primary', '/master', '/leader', '/read-write'])
+      for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+        operations.current = sampleView()
+        expect((await get(path, { method })).status, `${method} ${path}`).toBe(200)
+        operations.current = sampleView({ self: 'n2' })
+        expect((await get(path, { method })).status, `${method} ${path}`).toBe(503)
+      }
+  })
+
+  it('answer HAProxy, which asks in HTTP/1.0 and without a host', async () => {
+    expect(await exchange('OPTIONS / HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /)
+    operations.current = sampleView({ leaseRemainingMs: 0 })
+    expect(await exchange('OPTIONS /primary HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 503 /)
+  })
+
+  it("give the status in Patroni's words as the body", async () => {
+    operations.current = sampleView({ self: 'n2' })
+    const status = await (await get('/replica')).json()
+    expect(status).toMatchObject({
+      state: 'running',
+      role: 'replica',
+      server_version: 180004,
+      replication_state: 'streaming',
+      postmaster_start_time: '2026-05-04 02:00:00.500000+00:00',
+      xlog: { received_location: 0x5000000, replayed_location: 0x5000000, paused: false },
+      patroni: { version: '0.1.0', scope: 'main', name: 'n2' },
+    })
+  })
+
+  it('refuse a lag that they cannot read instead of ignoring it', async () => {
+    expect((await problem(await get('/replica?lag=lots'))).code).toBe('API_QUERY_INVALID')
+    expect((await problem(await get('/replica?lag=1&lag=2'))).status).toBe(400)
+  })
+
+  it('let /health say whether PostgreSQL runs', async () => {
+    expect((await get('/health')).status).toBe(200)
+    operations.current = sampleView({ members: [sampleMember('n1', { instance: { state: 'crashed' } })] })
+    expect((await get('/health')).status).toBe(503)
+    expect((await get('/patroni')).status).toBe(200)
+  })
+
+  it('let /liveness say whether the HA loop turns', async () => {
+    expect((await get('/liveness')).status).toBe(200)
+    operations.loopAge = 60_000
+    expect((await get('/liveness')).status).toBe(503)
+  })
+})
+
+describe('documents', () => {
+  it("/cluster is Patroni's object and the coordination API's in one", async () => {
+    const cluster = await (await get('/cluster')).json()
+    expect(cluster).toMatchObject({
+      scope: 'main',
+      current_master: 'n1',
+      last_update: '2026-05-04T03:02:01.000Z',
+      nodes: {
+        n2: {
+          node_name: 'n2',
+          is_healthy: true,
+          role: 'slave',
+          local_db_healthy: true,
+          api_version: '1.0.0',
+        },
+      },
+      members: [
+        {
+          name: 'n1',
+          role: 'leader',
+          state: 'running',
+          api_url: 'http://10.0.0.1:8008/patroni',
+          timeline: 2,
+        },
+        { name: 'n2', role: 'replica', state: 'streaming', lag: 0, lsn: '0/5000000' },
+        { name: 'n3', role: 'replica', replay_lag: 256, replay_lsn: '0/4FFFF00' },
+      ],
+    })
+  })
+
+  it("/status is this node in the coordination API's words", async () => {
+    expect(await (await get('/status')).json()).toEqual({
+      node_name: 'n1',
+      is_healthy: true,
+      role: 'master',
+      last_heartbeat: '2026-05-04T03:02:00.960Z',
+      local_db_healthy: true,
+      api_version: '1.0.0',
+    })
+  })
+
+  it('/history lists the timelines that ended, /v1/history how each right was taken', async () => {
+    expect(await (await get('/history')).json()).toEqual([
+      [1, 0x3000148, 'PRIMARY_CRASHED', '2026-05-04T02:00:00.000Z', 'n1'],
+    ])
+    expect(await (await get('/v1/history')).json()).toMatchObject({
+      epochs: [
+        { epoch: 1, takeover: 'bootstrap' },
+        { epoch: 2, takeover: 'lease', reason: 'PRIMARY_CRASHED' },
+      ],
+      losses: [],
+    })
+  })
+
+  it('/v1/cluster is the whole view', async () => {
+    expect(await (await get('/v1/cluster')).json()).toEqual(JSON.parse(JSON.stringify(operations.current)))
+  })
+
+  it("/metrics has Patroni's names and ours", async () => {
+    const response = await get('/metrics')
+    const page = await response.text()
+    expect(response.headers.get('content-type')).toContain('text/plain')
+    for (const line of [
+      'patroni_primary{scope="main",name="n1"} 1',
+      'patroni_xlog_location{scope="main",name="n1"} 83886080',
+      'pg_metako_epoch{scope="main",name="n1"} 2',
+      'pg_metako_lease_remaining_seconds{scope="main",name="n1"} 2.4',
+      'pg_metako_raft_term{scope="main",name="n1"} 5',
+      'pg_metako_has_quorum{scope="main",name="n1"} 1',
+      'pg_metako_failovers_total{scope="main",name="n1",reason="PRIMARY_CRASHED"} 1',
+      'pg_metako_failovers_total{scope="main",name="n1",reason="LEASE_EXPIRED"} 0',
+      'pg_metako_lost_transactions_total{scope="main",name="n1"} 0',
+      'pg_metako_router_queries_total{scope="main",name="n1",port="replica"} 20',
+    ])
+      expect(page).toContain(line)
+  })
+})
+
+describe('access', () => {
+  const wrong: Readonly<Record<string, Record<string, string>>> = {
+    none: {},
+    'a wrong token': { authorization: 'Bearer wrong' },
+    'the routing token': { authorization: `Bearer ${ROUTING_TOKEN}` },
+    'an empty token': { authorization: 'Bearer ' },
+    'an empty password': { authorization: `Basic ${Buffer.from('admin:').toString('base64')}` },
+    'an unknown scheme': { authorization: `Token ${TOKEN}` },
+    'the token as user': { authorization: `Basic ${Buffer.from(`${TOKEN}:x`).toString('base64')}` },
+  }
+
+  it('no request without the token changes anything, on any route', async () => {
+    const unsafe = server.routes.filter((route) => !['GET', 'HEAD', 'OPTIONS'].includes(route.method))
+    expect(unsafe.map((route) => route.path).toSorted()).toEqual(
+      ['/reload', '/switchover', '/v1/reload', '/v1/switchover'].toSorted(),
+    )
+    for (const { method, path } of unsafe)
+      for (const [name, headers] of Object.entries(wrong)) {
+        const response = await get(path, { method, headers, body: '{}' })
+        expect(response.status, `${method} ${path} with ${name}`).toBe(401)
+        expect(response.headers.get('www-authenticate')).toContain('Bearer')
+        expect(await response.text()).not.toContain(TOKEN)
+      }
+    expect(operations.changes).toEqual([])
+  })
+
+  it('every method that is not a read needs the token, also where no route is', async () => {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
+      for (const path of ['/cluster', '/config', '/nowhere', '//switchover', '/switchover/'])
+        expect((await get(path, { method })).status, `${method} ${path}`).toBe(401)
+    for (const line of ['TRACE / HTTP/1.1', 'PROPFIND /switchover HTTP/1.1'])
+      expect(await exchange(`${line}\r\nhost: a\r\nconnection: close\r\n\r\n`)).toMatch(
+        /^HTTP\/1\.1 40[0145] /,
+      )
+    expect(operations.changes).toEqual([])
+  })
+
+  it('takes the token as Bearer and as a Basic password', async () => {
+    expect((await post('/v1/reload', '')).status).toBe(200)
+    const basic = Buffer.from(`anyone:${TOKEN}`).toString('base64')
+    expect((await post('/reload', '', { authorization: `Basic ${basic}` })).status).toBe(202)
+    expect(operations.changes).toEqual(['reload', 'reload'])
+  })
+
+  it('takes no change from a page of another origin, whatever the browser remembers', async () => {
+    const response = await post('/reload', '', { ...bearer, origin: 'http://evil.example' })
+    expect((await problem(response)).code).toBe('API_CROSS_ORIGIN')
+    expect((await post('/reload', '', { ...bearer, origin: base })).status).toBe(202)
+    expect(operations.changes).toEqual(['reload'])
+  })
+
+  it('shows the routing table to routers only', async () => {
+    expect((await get('/v1/routing')).status).toBe(401)
+    expect((await get('/v1/routing', { method: 'HEAD' })).status).toBe(401)
+    for (const token of [TOKEN, ROUTING_TOKEN]) {
+      const response = await get('/v1/routing', { headers: { authorization: `Bearer ${token}` } })
+      expect(await response.json()).toMatchObject({ epoch: 2, validForMs: 900 })
+    }
+  })
+})
+
+describe('switchover', () => {
+  it('hands the names on and tells what happened', async () => {
+    const response = await post('/v1/switchover', '{"leader":"n1","candidate":"n2"}')
+    expect(await response.json()).toEqual({ from: 'n1', to: 'n2', epoch: 3, tookMs: 90 })
+    expect(operations.changes).toEqual(['switchover n1 n2'])
+  })
+
+  it("speaks Patroni's sentences on Patroni's route, also to curl, which calls JSON a form", async () => {
+    const headers = { ...bearer, 'content-type': 'application/x-www-form-urlencoded' }
+    const response = await post('/switchover', '{"leader":"n1","member":"n2","scheduled_at":null}', headers)
+    expect(response.status).toBe(200)
+    expect(await response.text()).toBe('Successfully switched over to "n2"')
+    operations.outcome = { kind: 'refused', reason: 'NO_ELIGIBLE_CANDIDATE', message: 'no good candidates' }
+    const refused = await post('/switchover', '')
+    expect([refused.status, await refused.text()]).toEqual([412, 'no good candidates'])
+  })
+
+  it('answers a refusal, a failure and an unknown outcome as problems that say what to do', async () => {
+    operations.outcome = { kind: 'refused', reason: 'CANDIDATE_UNKNOWN', message: 'Cannot x', remedy: 'Do y' }
+    expect(await problem(await post('/v1/switchover', '{}'))).toMatchObject({
+      status: 412,
+      code: 'SWITCHOVER_CANDIDATE_UNKNOWN',
+      remedy: 'Do y',
+    })
+    operations.outcome = { kind: 'failed', message: 'n2 did not come up' }
+    expect(await problem(await post('/v1/switchover', '{}'))).toMatchObject({
+      status: 503,
+      code: 'SWITCHOVER_FAILED',
+    })
+    operations.outcome = { kind: 'unknown', message: 'no answer within 30 s' }
+    expect((await problem(await post('/v1/switchover', '{}'))).code).toBe('SWITCHOVER_OUTCOME_UNKNOWN')
+  })
+
+  it('never takes a misspelt candidate for "anyone"', async () => {
+    const answer = await problem(await post('/v1/switchover', '{"canidate":"n2"}'))
+    expect(answer).toMatchObject({ code: 'API_BODY_INVALID', remedy: 'Did you mean "candidate"?' })
+    for (const body of [
+      '[]',
+      '"n2"',
+      '7',
+      '{"candidate":5}',
+      '{"candidate":{}}',
+      '{"__proto__":{"candidate":"n2"}}',
+      '{"constructor":"n2"}',
+      '{"scheduled_at":"2026-01-01T00:00:00Z"}',
+      `{"candidate":"${'x'.repeat(200)}"}`,
+    ])
+      expect((await problem(await post('/v1/switchover', body))).status, body).toBe(400)
+    expect(operations.changes).toEqual([])
+  })
+})
+
+describe('a bad request', () => {
+  it('that is not JSON gets a code', async () => {
+    for (const body of ['{', 'candidate=n2', '{"a":1}}', '\u0000'])
+      expect((await problem(await post('/v1/switchover', body))).code).toBe('API_BODY_NOT_JSON')
+  })
+
+  it('that is too large is refused before it is read', async () => {
+    const answer = await problem(await post('/v1/switchover', `{"candidate":"${'x'.repeat(70_000)}"}`))
+    expect(answer).toMatchObject({ status: 413, code: 'API_BODY_TOO_LARGE' })
+  })
+
+  it('for an unknown path names the nearest route', async () => {
+    expect(await problem(await get('/clusters'))).toMatchObject({
+      status: 404,
+      code: 'API_ROUTE_UNKNOWN',
+      remedy: 'Did you mean "/cluster"?',
+    })
+    expect((await problem(await get('/completely/else'))).remedy).toContain('/v1/cluster')
+  })
+
+  it('with the wrong method names the right ones', async () => {
+    const response = await post('/cluster', '{}')
+    expect(response.headers.get('allow')).toBe('GET, HEAD')
+    expect((await problem(response)).code).toBe('API_METHOD_NOT_ALLOWED')
+  })
+
+  it('is echoed without anything that a terminal would obey', async () => {
+    const answer = await exchange(
+      `GET /\u001b[2J${'x'.repeat(500)} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`,
+    )
+    expect(answer).not.toContain('\u001b')
+    expect(answer.length).toBeLessThan(1_200)
+  })
+
+  it('of any hostile form gets an answer or is cut, and the next one is served', async () => {
+    const requests = [
+      'GARBAGE\r\n\r\n',
+      'GET /%zz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n',
+      'GET /../../etc/passwd HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n',
+      `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nhost: a\r\n\r\n`,
+      `GET / HTTP/1.1\r\nhost: a\r\nx: ${'a'.repeat(40_000)}\r\n\r\n`,
+      'POST /switchover HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n',
+      'POST /switchover HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001',
+      '\u0000\u0000\u0000\u0008\u0004\u00d2\u0016/',
+    ]
+    for (const request of requests) {
+      const answer = await exchange(Buffer.from(request, 'latin1'))
+      expect(answer.slice(0, 12), JSON.stringify(request.slice(0, 30))).toMatch(/^(HTTP\/1\.1 4\d\d)?$/)
+    }
+    expect((await get('/health')).status).toBe(200)
+    expect(operations.changes).toEqual([])
+  })
+
+  it('that never ends is cut', async () => {
+    const started = performance.now()
+    const answers = await Promise.all([
+      exchange('GET / HT'),
+      exchange(
+        `POST /reload HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${TOKEN}\r\ncontent-length: 10\r\n\r\n{`,
+      ),
+    ])
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 408 |^$/)
+    expect(performance.now() - started).toBeLessThan(5_000)
+    expect(operations.changes).toEqual([])
+  })
+})
+
+describe('a failure behind the API', () => {
+  it('is told by its code, when it is one of ours', async () => {
+    operations.failure = new Fault('STORE_UNREACHABLE', 'Cannot reach a majority', { retryable: true })
+    expect(await problem(await post('/v1/switchover', '{}'))).toMatchObject({
+      status: 503,
+      code: 'STORE_UNREACHABLE',
+      detail: 'Cannot reach a majority',
+    })
+  })
+
+  it('shows nothing of an error that nobody foresaw', async () => {
+    operations.failure = new Error('password=hunter2')
+    const response = await get('/cluster')
+    expect(response.status).toBe(500)
+    expect(await response.text()).not.toContain('hunter2')
+    expect((await get('/metrics')).status).toBe(200)
+  })
+})
+
+describe('upgrades', () => {
+  const ask =
+    'GET /peer HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: PG-metako-peer\r\nx-from: n2\r\n\r\nhead'
+
+  it('hand the connection over with the first bytes and the headers', async () => {
+    server.onUpgrade('pg-metako-peer', (socket: Duplex, head, headers) => {
+      socket.end(`took over ${head.toString()} from ${headers['x-from'] as string}`)
+    })
+    expect(await exchange(ask)).toBe('took over head from n2')
+  })
+
+  it('that nobody waits for get a 400', async () => {
+    expect(await exchange(ask)).toMatch(/^HTTP\/1\.1 400 [\s\S]*API_REQUEST_MALFORMED/)
+  })
+
+  it('do not keep the server from stopping', async () => {
+    const taken = new Promise<void>((resolve) => server.onUpgrade('pg-metako-peer', () => resolve()))
+    const closed = exchange(ask)
+    await taken
+    await server.stop()
+    expect(await closed).toBe('')
+  })
+})
+
+describe('the listener', () => {
+  it('says which address it cannot have, and why', async () => {
+    const second = await createApiServer(
+      { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
+      { host: '127.0.0.1', port: Number(new URL(base).port), token: 'a', routingToken: 'b' },
+    )
+    await expect(second.listen()).rejects.toMatchObject({
+      code: 'API_CANNOT_LISTEN',
+      message: expect.stringContaining('another process listens there'),
+    })
+    await second.stop()
+  })
+
+  it('refuses to start with an empty token', async () => {
+    await expect(
+      createApiServer(
+        { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
+        { host: '127.0.0.1', port: 0, token: '', routingToken: 'b' },
+      ),
+    ).rejects.toThrow('must not be empty')
+  })
+
+  it('may be stopped twice', async () => {
+    await server.stop()
+    await server.stop()
+  })
+})

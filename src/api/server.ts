@@ -1,0 +1,245 @@
+/**
+ * The REST API of one node: Patroni's, the first generation's and our own under `/v1`, on one port, and the HTTP
+ * Upgrade that the peer link comes in by. Reads show what the agent knows; whatever else than GET, HEAD and OPTIONS
+ * needs the token, decided in one hook in front of all routes (G9). Must never decide anything about the cluster, and
+ * never wait without a bound: it asks `ClusterOperations`, which the agent provides. A bad request costs its sender an
+ * error and nobody else anything (G8).
+ */
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import { monotonicMs } from '../platform/clock.ts'
+import type { Logger } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { HttpServer } from '../platform/net.ts'
+import { codeOf, Fault, messageOf } from '../std/fault.ts'
+import { KiB, MiB, SECOND } from '../std/units.ts'
+import { visibleText } from '../std/visible-text.ts'
+import { createAccess, SAFE_METHODS, type Access } from './access.ts'
+import { clusterMetrics } from './cluster-metrics.ts'
+import {
+  closeListener,
+  createHttpListener,
+  listenOn,
+  type ListenerLimits,
+  type TlsFiles,
+} from './listener.ts'
+import { addNodeRoutes } from './node-routes.ts'
+import { patroniMetrics } from './patroni/patroni-metrics.ts'
+import { addPatroniRoutes } from './patroni/patroni-routes.ts'
+import type { ClusterOperations, SwitchoverOrder } from './ports.ts'
+import { RequestRefused, sendProblem, type ProblemFields } from './problem.ts'
+import { readSwitchoverRequest } from './switchover-request.ts'
+import { unknownRoute, type Route } from './unknown-route.ts'
+import { serveUpgrades, type UpgradeHandler } from './upgrades.ts'
+
+const REFUSAL_LOG_INTERVAL_MS = 10 * SECOND
+const BODY_BYTES_MAX = 64 * KiB
+const SWITCHOVER_DEADLINE_MS = 30 * SECOND
+const MAXIMUM_LAG_BYTES = 1 * MiB
+
+export type ApiDeps = {
+  readonly operations: ClusterOperations
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+export type ApiOptions = {
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+  readonly tls?: TlsFiles | undefined
+  /** Opens every change. Never empty. */
+  readonly token: string
+  /** Opens `/v1/routing` only. Never empty. */
+  readonly routingToken: string
+  readonly bodyLimitBytes?: number
+  readonly switchoverDeadlineMs?: number
+  /** Standbys within it are ready (`/readiness` without `?lag=`). */
+  readonly maximumLagBytes?: number
+  readonly limits?: ListenerLimits
+}
+
+export type ApiServer = {
+  /** Every route that is served: what a check of the access rules walks through. */
+  readonly routes: readonly Route[]
+  /** Resolves when connections are taken; rejects with the fault `API_CANNOT_LISTEN`. */
+  listen(): Promise<{ readonly address: string; readonly port: number }>
+  /** Ends within two seconds and may be called again. */
+  stop(): Promise<void>
+  /** Hands connections that ask for `protocol` over; register before `listen`. */
+  onUpgrade(protocol: string, handler: UpgradeHandler): void
+}
+
+export async function createApiServer(deps: ApiDeps, options: ApiOptions): Promise<ApiServer> {
+  const access = createAccess(options)
+  const { app, server, routes } = createApp(options)
+  guardChanges(app, { access, log: deps.log })
+  readBodiesAsJson(app)
+  answerErrors(app, { log: deps.log, routes })
+
+  const orderSwitchover = async (request: FastifyRequest) => {
+    const { leader, candidate } = readSwitchoverRequest(request.body)
+    const order: SwitchoverOrder = {
+      requestedBy: request.ip,
+      ...(leader === undefined ? {} : { from: leader }),
+      ...(candidate === undefined ? {} : { to: candidate }),
+    }
+    deps.log.info('switchover requested', { ...order })
+    const deadlineMs = options.switchoverDeadlineMs ?? SWITCHOVER_DEADLINE_MS
+    return { order, outcome: await deps.operations.switchover(order, { deadlineMs }) }
+  }
+  deps.metrics.addSource(() => {
+    const view = deps.operations.view()
+    return [...patroniMetrics(view), ...clusterMetrics(view)]
+  })
+  addPatroniRoutes(app, {
+    operations: deps.operations,
+    orderSwitchover,
+    maximumLagBytes: options.maximumLagBytes ?? MAXIMUM_LAG_BYTES,
+  })
+  addNodeRoutes(app, { ...deps, access, orderSwitchover })
+  await app.ready()
+
+  const upgrades = serveUpgrades(server)
+  return {
+    routes,
+    listen: async () => {
+      const { address, port } = await listenOn(server, options.host, options.port)
+      return { address, port }
+    },
+    stop: async () => {
+      upgrades.stop()
+      await closeListener(server)
+      await app.close()
+    },
+    onUpgrade: (protocol, handler) => upgrades.on(protocol, handler),
+  }
+}
+
+function createApp(options: ApiOptions): {
+  app: FastifyInstance
+  server: HttpServer
+  routes: readonly Route[]
+} {
+  let server: HttpServer | undefined
+  const app = fastify({
+    bodyLimit: options.bodyLimitBytes ?? BODY_BYTES_MAX,
+    exposeHeadRoutes: true,
+    routerOptions: { ignoreTrailingSlash: true },
+    serverFactory: (handler) => {
+      server = createHttpListener(handler, { tls: options.tls, limits: options.limits })
+      return server
+    },
+    frameworkErrors: (error, _request, reply) =>
+      sendProblem(reply as unknown as FastifyReply, malformed(error.message)),
+  })
+  const routes: Route[] = []
+  app.addHook('onRoute', (route) => {
+    for (const method of [route.method].flat()) routes.push({ method, path: route.url })
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('server', 'pg-metako')
+  })
+  if (!server) throw new Error('fastify did not ask for a server')
+  return { app, server, routes }
+}
+
+/** In front of everything, unknown routes included: nothing but a read gets further without the token. */
+function guardChanges(app: FastifyInstance, { access, log }: { access: Access; log: Logger }): void {
+  let lastLogged = Number.NEGATIVE_INFINITY
+  let unlogged = 0
+  const logRefusal = (request: FastifyRequest) => {
+    // One line for a while: who guesses tokens must not fill the disk as well.
+    if (monotonicMs() - lastLogged < REFUSAL_LOG_INTERVAL_MS) return void unlogged++
+    const path = visibleText(pathOf(request), 100)
+    log.warn('refused a change without the token', {
+      method: request.method,
+      path,
+      from: request.ip,
+      unlogged,
+    })
+    lastLogged = monotonicMs()
+    unlogged = 0
+  }
+  app.addHook('onRequest', async (request) => {
+    if (SAFE_METHODS.has(request.method)) return
+    try {
+      access.requireToken(request)
+    } catch (error) {
+      logRefusal(request)
+      throw error
+    }
+  })
+}
+
+/** Whatever the media type says: `curl -d` calls JSON a form. */
+function readBodiesAsJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body.length === 0) return done(null, undefined)
+    try {
+      done(null, JSON.parse(body.toString()))
+    } catch {
+      done(
+        new RequestRefused({
+          status: 400,
+          code: 'API_BODY_NOT_JSON',
+          detail: 'Cannot read the body: it is not JSON',
+          remedy: 'Send an object, such as {"candidate": "NAME"}',
+        }),
+      )
+    }
+  })
+}
+
+function answerErrors(
+  app: FastifyInstance,
+  { log, routes }: { log: Logger; routes: readonly Route[] },
+): void {
+  app.setNotFoundHandler((request, reply) => {
+    const { allow, ...problem } = unknownRoute({ method: request.method, path: pathOf(request) }, routes)
+    if (allow !== undefined) reply.header('allow', allow)
+    return sendProblem(reply, problem)
+  })
+  app.setErrorHandler((error: FastifyError | Error, request, reply) => {
+    const fields = problemFieldsOf(error)
+    if (fields.status === 401)
+      reply.header('www-authenticate', 'Bearer realm="pg-metako", Basic realm="pg-metako", charset="UTF-8"')
+    if (fields.status >= 500)
+      log.error('request failed', { method: request.method, path: visibleText(pathOf(request), 100), error })
+    return sendProblem(reply, fields)
+  })
+}
+
+function problemFieldsOf(error: Error): ProblemFields {
+  if (error instanceof RequestRefused) return error.fields
+  if (error instanceof Fault)
+    return { status: error.retryable ? 503 : 500, code: error.code, detail: error.message }
+  if (codeOf(error) === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return { status: 413, code: 'API_BODY_TOO_LARGE', detail: `Cannot read the body: ${messageOf(error)}` }
+  const { statusCode } = error as { statusCode?: unknown }
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) return malformed(error.message)
+  // What broke is for our log: a stranger's message may hold anything, a secret too.
+  return {
+    status: 500,
+    code: 'API_INTERNAL',
+    detail: 'Cannot answer: an internal error, see the log of this node',
+  }
+}
+
+function malformed(why: string): ProblemFields {
+  return {
+    status: 400,
+    code: 'API_REQUEST_MALFORMED',
+    detail: `Cannot read the request: ${visibleText(why)}`,
+  }
+}
+
+function pathOf(request: FastifyRequest): string {
+  const path = request.url.split('?', 1)[0] ?? '/'
+  return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path
+}

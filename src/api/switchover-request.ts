@@ -1,0 +1,88 @@
+import type { SwitchoverRequest } from '#client'
+import { nearest } from '../std/nearest.ts'
+import { visibleText } from '../std/visible-text.ts'
+import type { SwitchoverOutcome } from './ports.ts'
+import { RequestRefused, type ProblemFields } from './problem.ts'
+
+const NAME_LENGTH_MAX = 128
+
+/** What a body may hold: our word first, then Patroni's aliases for it. */
+const FIELDS: Readonly<Record<string, keyof SwitchoverRequest>> = {
+  leader: 'leader',
+  primary: 'leader',
+  candidate: 'candidate',
+  member: 'candidate',
+}
+
+/** Reads the body of a switchover. An unknown field is refused: a misspelt candidate must not mean "anyone". */
+export function readSwitchoverRequest(body: unknown): SwitchoverRequest {
+  if (body === undefined || body === null) return {}
+  if (typeof body !== 'object' || Array.isArray(body))
+    throw invalidBody('Cannot read the body: wanted a JSON object')
+  const request: { leader?: string; candidate?: string } = {}
+  for (const [key, value] of Object.entries(body)) {
+    if (value === null || value === '') continue
+    if (key === 'scheduled_at')
+      throw invalidBody(
+        'Cannot schedule a switchover: "scheduled_at" is not supported, only a switchover at once',
+        'Call without "scheduled_at" when the time has come',
+      )
+    const field = Object.hasOwn(FIELDS, key) ? FIELDS[key] : undefined
+    if (field === undefined) throw unknownField(key)
+    if (typeof value !== 'string' || value.length > NAME_LENGTH_MAX)
+      throw invalidBody(`Cannot read "${key}": wanted a member name of at most ${NAME_LENGTH_MAX} characters`)
+    request[field] = value
+  }
+  return request
+}
+
+function unknownField(key: string): RequestRefused {
+  const meant = nearest(key.slice(0, NAME_LENGTH_MAX), Object.keys(FIELDS))
+  return invalidBody(
+    `Cannot read the body: unknown field "${visibleText(key, 40)}", wanted "leader" or "candidate"`,
+    meant === undefined ? undefined : `Did you mean "${meant}"?`,
+  )
+}
+
+function invalidBody(detail: string, remedy?: string): RequestRefused {
+  return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail, remedy })
+}
+
+const REFUSAL_STATUS: Readonly<Record<Extract<SwitchoverOutcome, { kind: 'refused' }>['reason'], number>> = {
+  NO_PRIMARY: 412,
+  PRIMARY_IS_ANOTHER: 412,
+  CANDIDATE_UNKNOWN: 412,
+  CANDIDATE_IS_PRIMARY: 400,
+  CANDIDATE_NOT_ELIGIBLE: 412,
+  NO_ELIGIBLE_CANDIDATE: 412,
+  IN_PROGRESS: 409,
+  NO_QUORUM: 503,
+  ATTACHED: 409,
+}
+
+/** A switchover that did not happen, as a problem. */
+export function switchoverProblem(outcome: Exclude<SwitchoverOutcome, { kind: 'done' }>): ProblemFields {
+  switch (outcome.kind) {
+    case 'refused':
+      return {
+        status: REFUSAL_STATUS[outcome.reason],
+        code: `SWITCHOVER_${outcome.reason}`,
+        detail: outcome.message,
+        remedy: outcome.remedy,
+      }
+    case 'failed':
+      return {
+        status: 503,
+        code: 'SWITCHOVER_FAILED',
+        detail: outcome.message,
+        remedy: 'See "pg-metako list" and the logs of both members',
+      }
+    case 'unknown':
+      return {
+        status: 504,
+        code: 'SWITCHOVER_OUTCOME_UNKNOWN',
+        detail: outcome.message,
+        remedy: 'Look at "pg-metako list" before trying again: it may still happen',
+      }
+  }
+}
