@@ -15,18 +15,18 @@ export const tools = {
 }
 
 /**
- * Runs a command in the root of the repository and waits for its end, `timeoutMs` at most. With `quiet` its output is
+ * Runs a command, in the root of the repository where nothing else is said, and waits for its end, `timeoutMs` at most. With `quiet` its output is
  * kept and returned, otherwise it goes to the terminal. The command is a group of its own: what it started ends with it.
  *
  * @param {readonly string[]} command
- * @param {{ quiet?: boolean, timeoutMs: number, env?: Record<string, string | undefined> }} options
+ * @param {{ quiet?: boolean, timeoutMs: number, cwd?: string, env?: Record<string, string | undefined> }} options
  * @returns {Promise<{ code: number, output: string, timedOut: boolean }>}
  */
 export function runCommand(command, options) {
   const [file = '', ...argv] = command
   return new Promise((resolve) => {
     const child = spawn(file, argv, {
-      cwd: root,
+      cwd: options.cwd ?? root,
       env: { ...process.env, ...(options.quiet ? { NO_COLOR: '1' } : {}), ...options.env },
       stdio: options.quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
       detached: true,

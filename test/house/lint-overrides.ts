@@ -7,23 +7,10 @@ export type LintOverride = {
   readonly rules: Readonly<Record<string, unknown>>
 }
 
-const IMPURE_GLOBALS = [
-  'process',
-  'console',
-  'performance',
-  'crypto',
-  'fetch',
-  'globalThis',
-  'global',
-] as const
-const TIMERS = [
-  'setTimeout',
-  'setInterval',
-  'setImmediate',
-  'clearTimeout',
-  'clearInterval',
-  'clearImmediate',
-] as const
+const WORLD = ['process', 'console', 'performance', 'crypto', 'fetch', 'globalThis', 'global'] as const
+const TIMERS = ['setTimeout', 'setInterval', 'setImmediate'] as const
+const CANCELLATIONS = ['clearTimeout', 'clearInterval', 'clearImmediate'] as const
+const CLOCKS_AND_WORLD = [...WORLD, ...TIMERS, ...CANCELLATIONS] as const
 const PURE_ONLY = [
   'Date',
   'queueMicrotask',
@@ -34,15 +21,31 @@ const PURE_ONLY = [
 ] as const
 
 /**
- * The allow-lists of the import table in the words of oxlint: one override for each room. A pattern list that begins
- * with `**` forbids everything; what follows lets relative paths in, and takes the other rooms out again.
+ * The import table in the words of oxlint: an allow-list for each room, then what no room may reach for by itself.
+ * A pattern list that begins with `**` forbids everything; what follows lets relative paths in, and takes the other rooms
+ * out again.
  */
 export function lintOverrides(): readonly LintOverride[] {
-  return importTable.map((rule) => ({
-    files: [rule.path.endsWith('.ts') ? rule.path : `${rule.path}/**/*.ts`],
+  const rooms = importTable.filter((rule) => rule.path.startsWith('src/') && !rule.touchesNode)
+  return [
+    ...importTable.map((rule) => override([rule], importRule(rule))),
+    override(
+      rooms.filter((rule) => !rule.pure),
+      clockRules(CLOCKS_AND_WORLD, 'take it from src/platform, so that a simulator can stand in for it'),
+    ),
+    override(
+      rooms.filter((rule) => rule.pure),
+      clockRules([...CLOCKS_AND_WORLD, ...PURE_ONLY], 'a pure room takes it as an argument'),
+    ),
+  ]
+}
+
+function override(rules: readonly RoomRule[], lint: Record<string, unknown>): LintOverride {
+  return {
+    files: rules.map(({ path }) => (path.endsWith('.ts') ? path : `${path}/**/*.ts`)),
     excludeFiles: ['**/*.test.ts'],
-    rules: { ...importRule(rule), ...clockRules(rule) },
-  }))
+    rules: lint,
+  }
 }
 
 function importRule(rule: RoomRule): Record<string, unknown> {
@@ -51,7 +54,7 @@ function importRule(rule: RoomRule): Record<string, unknown> {
   const group = [
     '**',
     ...(rule.path.startsWith('src/') ? ['!./**', '!../**', '../**/client/**'] : ['!./**']),
-    ...(rule.path.startsWith('src/') ? forbidden.map((name) => `../**/${name}/**`) : []),
+    ...(rule.path.startsWith('src/') && forbidden.length > 0 ? [`../**/{${forbidden.join(',')}}/**`] : []),
     ...(rule.touchesNode ? ['!node:*', '!node:*/**'] : []),
     ...(rule.speaksToApi ? ['!#client'] : []),
     ...rule.packages.map((name) => `!${name}`),
@@ -62,19 +65,14 @@ function importRule(rule: RoomRule): Record<string, unknown> {
   return { 'no-restricted-imports': ['error', { patterns: [{ group, message }] }] }
 }
 
-function clockRules(rule: RoomRule): Record<string, unknown> {
-  if (rule.touchesNode || rule.path === 'client') return {}
-  const where = rule.pure
-    ? 'a pure room takes it as an argument'
-    : 'take it from src/platform, so that the simulator can replace it'
-  const names = [...IMPURE_GLOBALS, ...TIMERS, ...(rule.pure ? PURE_ONLY : [])]
+function clockRules(names: readonly string[], message: string): Record<string, unknown> {
+  const properties = [
+    { object: 'Math', property: 'random', message },
+    { object: 'Date', property: 'now', message },
+    { object: 'AbortSignal', property: 'timeout', message },
+  ]
   return {
-    'no-restricted-globals': ['error', ...names.map((name) => ({ name, message: where }))],
-    'no-restricted-properties': [
-      'error',
-      { object: 'Math', property: 'random', message: where },
-      { object: 'Date', property: 'now', message: where },
-      { object: 'AbortSignal', property: 'timeout', message: where },
-    ],
+    'no-restricted-globals': ['error', ...names.map((name) => ({ name, message }))],
+    'no-restricted-properties': ['error', ...properties],
   }
 }
