@@ -47,6 +47,7 @@ export class PeerLink {
   readonly #incoming = new Set<Duplex>()
   readonly #listeners: Record<FrameKind, Set<FrameListener>> = { raft: new Set(), heartbeat: new Set() }
   readonly #connected = new Set<(peer: string) => void>()
+  readonly #lost = new Set<(peer: string) => void>()
   readonly #complainedAt = new Map<string, number>()
   readonly #now: () => number
   #isStopped = false
@@ -86,6 +87,12 @@ export class PeerLink {
     this.#connected.add(listener)
   }
 
+  /** A peer's own connection broke: it died, restarted, or its network did. */
+  onLost(listener: (peer: string) => void): () => void {
+    this.#lost.add(listener)
+    return () => this.#lost.delete(listener)
+  }
+
   /** Takes a connection that a peer dialled; the handler of the API's upgrade. */
   accept(socket: Duplex, head: Buffer, headers: UpgradeHeaders): void {
     const from = text(headers['x-metako-node'])
@@ -106,7 +113,10 @@ export class PeerLink {
     )
     const expected = this.#proof('client', names, theirs + ours)
     this.#incoming.add(socket)
-    socket.on('close', () => this.#incoming.delete(socket))
+    socket.on('close', () => {
+      this.#incoming.delete(socket)
+      for (const listener of this.#lost) listener(from)
+    })
     const cancel = after(DIAL_TIMEOUT_MS, () => socket.destroy())
     let isProven = false
     readFrames(socket, head, (code, payload) => {
@@ -210,7 +220,7 @@ function text(value: string | string[] | undefined): string {
 }
 
 function readFrames(socket: Duplex, head: Buffer, onFrame: (code: number, payload: Buffer) => void): void {
-  let pending = Buffer.alloc(0)
+  let pending: Buffer = Buffer.alloc(0)
   const take = (chunk: Buffer) => {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
     while (pending.length >= HEADER_BYTES && !socket.destroyed) {

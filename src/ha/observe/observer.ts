@@ -29,6 +29,8 @@ export type ObserverOptions = {
   readonly managed: boolean
 }
 
+const SAW_NONE: SeenByMember = { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
+
 type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
 
 /**
@@ -44,6 +46,7 @@ export class Observer {
   #setAside = 0
   #crashedAt: MonotonicMs | undefined
   #instance: InstanceFacts = { state: 'unknown' }
+  #measuredUnder: SeenByMember = SAW_NONE
   #stoppingSince: MonotonicMs | undefined
 
   constructor(deps: ObserverDeps, options: ObserverOptions) {
@@ -104,11 +107,15 @@ export class Observer {
     }
   }
 
-  /** What this node tells others about the record that it knows. */
-  seen(): SeenByMember {
+  /** The record as it was known when `instance` was measured: what this node tells others beside its position. */
+  get measuredUnder(): SeenByMember {
+    return this.#measuredUnder
+  }
+
+  #seen(): SeenByMember {
     const { keeper, clock } = this.#deps
     const record = keeper.record
-    if (!record) return { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
+    if (!record) return SAW_NONE
     const { epoch, seq, state } = record
     return {
       epoch,
@@ -148,7 +155,10 @@ export class Observer {
 
   async #observeLocal(): Promise<LocalFacts> {
     const { instance, jobs, guard, keeper, notebook } = this.#deps
+    // Order: the record is looked at before the position is measured, so a position is never older than it says.
+    const seen = this.#seen()
     const facts = await instance.facts()
+    this.#measuredUnder = seen
     if (facts.state === 'running') this.#crashedAt = undefined
     if (!this.#directory && jobs.running === undefined) {
       this.#directory = await instance.inspect()

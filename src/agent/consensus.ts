@@ -1,0 +1,119 @@
+import { Fault } from '../std/fault.ts'
+import type { Policy } from '../ha/policy.ts'
+import type { Logger } from '../platform/log.ts'
+import { foundRaftGroup, openRaftStorage } from '../store/raft/storage.ts'
+import { createRaftStore, type RaftStore } from '../store/raft/raft-store.ts'
+import { pause } from '../platform/timers.ts'
+import { judgeGenesis, listFingerprint, type Genesis, type GenesisHello } from './genesis.ts'
+import type { Heartbeats } from './heartbeats.ts'
+import type { PeerLink } from './peer-link.ts'
+import type { StateFolder } from './state-folder.ts'
+
+const LOOK_EVERY_MS = 50
+
+export type ConsensusOptions = {
+  readonly self: string
+  readonly scope: string
+  readonly members: readonly string[]
+  readonly policy: Policy
+}
+
+/** Where this node stands before consensus runs: told to the others, and shown to people. */
+export class Founding {
+  readonly #state: StateFolder
+  readonly #options: ConsensusOptions
+  readonly #log: Logger
+  #hello: GenesisHello
+  #waiting: string | undefined = 'starts'
+
+  private constructor(
+    deps: { state: StateFolder; log: Logger },
+    options: ConsensusOptions,
+    hello: GenesisHello,
+  ) {
+    this.#state = deps.state
+    this.#log = deps.log
+    this.#options = options
+    this.#hello = hello
+  }
+
+  static async prepare(
+    deps: { state: StateFolder; log: Logger },
+    options: ConsensusOptions,
+    isDataEmpty: boolean,
+  ): Promise<Founding> {
+    const storage = await openRaftStorage(deps.state.raftFolder)
+    const group = storage.kind === 'group' ? await deps.state.readGenesis<Genesis>() : undefined
+    return new Founding(deps, options, {
+      nonce: await deps.state.nonce(),
+      list: listFingerprint(options.scope, options.members),
+      isEmpty: isDataEmpty && storage.kind === 'absent',
+      ...(group ? { group } : {}),
+    })
+  }
+
+  get hello(): GenesisHello {
+    return this.#hello
+  }
+
+  /** Why consensus does not run yet; `undefined` once it does. */
+  get waiting(): string | undefined {
+    return this.#waiting
+  }
+
+  /** Opens this node's consensus log, founding the group first when all members agree to. Waits for as long as that takes. */
+  async open(
+    heartbeats: Heartbeats,
+    link: PeerLink,
+    options: { signal: AbortSignal },
+  ): Promise<RaftStore | undefined> {
+    while (!this.#hello.group) {
+      if (options.signal.aborted) return undefined
+      await this.#tryToFound(heartbeats)
+      if (!this.#hello.group) await pause(LOOK_EVERY_MS, options.signal)
+    }
+    heartbeats.push()
+    this.#waiting = undefined
+    const { self, policy } = this.#options
+    return createRaftStore(
+      {
+        log: this.#log,
+        transport: {
+          send: (peer, message) => void link.send(peer, 'raft', message),
+          onMessage: (listener) => link.onFrame('raft', listener),
+        },
+      },
+      {
+        self,
+        folder: this.#state.raftFolder,
+        timing: { heartbeatMs: policy.heartbeatMs, electionMs: policy.raftElectionMs },
+      },
+    )
+  }
+
+  async #tryToFound(heartbeats: Heartbeats): Promise<void> {
+    const { self, members } = this.#options
+    const verdict = judgeGenesis({ name: self, hello: this.#hello }, members, heartbeats.genesisHellos())
+    if (verdict.kind !== 'found') {
+      this.#say(verdict.kind, verdict.why)
+      return
+    }
+    const { genesis } = verdict
+    const voters = Object.keys(genesis.nonces)
+    if (!voters.includes(self)) {
+      throw new Fault('GENESIS_WITHOUT_SELF', `Cannot found the cluster: "${self}" is not among ${voters.join(', ')}`)
+    }
+    // Order: the genesis is on disk before the log, so that a founded log always has its genesis beside it.
+    await this.#state.writeGenesis(genesis)
+    await foundRaftGroup(this.#state.raftFolder, { groupId: genesis.groupId, voters })
+    this.#hello = { ...this.#hello, isEmpty: false, group: genesis }
+    this.#log.info('Founded the consensus group', { group: genesis.groupId, voters })
+  }
+
+  #say(kind: 'waits' | 'refused', why: string): void {
+    if (this.#waiting === why) return
+    this.#waiting = why
+    if (kind === 'refused') this.#log.error('Cannot join the cluster', { why })
+    else this.#log.info('Cluster not founded yet', { why })
+  }
+}

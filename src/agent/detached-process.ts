@@ -1,0 +1,39 @@
+import { dirname, fileURLToPath, mkdirSync, openSync, closeSync } from '../platform/disk.ts'
+import { environment, nodeExecutable, processStat, spawn } from '../platform/process.ts'
+
+/** The program that runs now, as guard and router are started with it. */
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
+
+/**
+ * Starts `pg-metako <command>` detached, in a session of its own: it survives this agent and every signal to its group.
+ * Options travel in the environment, so that no secret is seen in the process list.
+ */
+export function startDetached(
+  command: 'guard' | 'router',
+  start: { options: object; logFile: string },
+): { pid: number } | undefined {
+  mkdirSync(dirname(start.logFile), { recursive: true, mode: 0o700 })
+  const log = openSync(start.logFile, 'a', 0o600)
+  try {
+    const child = spawn(nodeExecutable, [MAIN, command], {
+      detached: true,
+      stdio: ['ignore', log, log],
+      cwd: '/',
+      env: { ...environment(), [variableOf(command)]: JSON.stringify(start.options) },
+    })
+    child.on('error', () => undefined)
+    child.unref()
+    return child.pid === undefined ? undefined : { pid: child.pid }
+  } finally {
+    closeSync(log)
+  }
+}
+
+/** The environment variable that the options of a detached process travel in. */
+export function variableOf(command: 'guard' | 'router'): string {
+  return `PG_METAKO_${command.toUpperCase()}`
+}
+
+export function isAlive(pid: number | undefined): boolean {
+  return pid !== undefined && processStat(pid) !== undefined
+}

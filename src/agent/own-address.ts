@@ -1,0 +1,22 @@
+import type { NodeConfig } from '../config/node-config.ts'
+import { hostname, sourceAddressTowards } from '../platform/net.ts'
+
+const WILDCARDS = new Set(['0.0.0.0', '::', '*', ''])
+const ASK_MS = 500
+
+export type OwnAddress = { readonly host: string; readonly from: 'advertise_host' | 'api_host' | 'route' | 'hostname' }
+
+/**
+ * Where others reach this node: `identity.advertise_host`, else `api_host` unless it is a wildcard, else the source
+ * address that the kernel uses towards a peer. Without any peer that answers: this host's name.
+ */
+export async function findOwnAddress(config: NodeConfig): Promise<OwnAddress> {
+  const { advertiseHost, apiHost } = config.identity
+  if (advertiseHost !== undefined) return { host: advertiseHost, from: 'advertise_host' }
+  if (!WILDCARDS.has(apiHost)) return { host: apiHost, from: 'api_host' }
+  for (const peer of config.members) {
+    const address = await sourceAddressTowards(peer.apiHost, peer.apiPort, ASK_MS)
+    if (address !== undefined) return { host: address, from: 'route' }
+  }
+  return { host: hostname(), from: 'hostname' }
+}

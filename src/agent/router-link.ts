@@ -1,0 +1,126 @@
+import { messageOf } from '../std/fault.ts'
+import type { PortTotals } from '../model/cluster-view.ts'
+import type { RoutingTableMessage } from '../model/routing-table.ts'
+import { chmodSync, rmSync } from '../platform/disk.ts'
+import type { Logger } from '../platform/log.ts'
+import { createServer, type Server, type Socket } from '../platform/net.ts'
+import { after, every } from '../platform/timers.ts'
+
+/** Tables go out at least so often: a table that is not renewed runs out. */
+const REPEAT_MS = 200
+/** A router that dies again and again is started again and again, but not faster. */
+const SUPERVISE_MS = 2000
+/** A router whose connection broke, but which lives, comes back within this. */
+const RECONNECT_GRACE_MS = 300
+
+/** The agent's end of its router: pushes tables over a Unix socket, takes counters, starts a router when none comes. */
+export class RouterLink {
+  readonly #deps: { log: Logger; table: () => RoutingTableMessage; startRouter: () => void }
+  readonly #socketPath: string
+  readonly #server: Server
+  readonly #routers = new Set<Socket>()
+  #pid: number | undefined
+  #totals: readonly PortTotals[] = []
+  #cancels: (() => void)[] = []
+  #isStopped = false
+
+  constructor(
+    deps: { log: Logger; table: () => RoutingTableMessage; startRouter: () => void },
+    socketPath: string,
+  ) {
+    this.#deps = deps
+    this.#socketPath = socketPath
+    this.#server = createServer((socket) => this.#serve(socket))
+  }
+
+  get pid(): number | undefined {
+    return this.#pid
+  }
+
+  get totals(): readonly PortTotals[] {
+    return this.#totals
+  }
+
+  /** `graceMs`: how long a router of an earlier life may take to come back before a new one is started. */
+  async start(graceMs: number): Promise<void> {
+    rmSync(this.#socketPath, { force: true })
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(this.#socketPath, resolve)
+    })
+    // A table names hosts and epochs only, but who feeds this socket steers every client.
+    chmodSync(this.#socketPath, 0o600)
+    this.#cancels.push(every(REPEAT_MS, () => this.push()))
+    this.#cancels.push(
+      after(graceMs, () => this.#startIfGone()),
+      every(SUPERVISE_MS, () => this.#startIfGone()),
+    )
+  }
+
+  /** Sends the newest table to the router now. */
+  push(): void {
+    if (this.#routers.size === 0) return
+    const line = `${JSON.stringify(this.#deps.table())}\n`
+    for (const router of this.#routers) router.write(line)
+  }
+
+  /** Leaves the router running. */
+  detach(): void {
+    this.#isStopped = true
+    for (const cancel of this.#cancels) cancel()
+    for (const router of this.#routers) router.destroy()
+    this.#server.close()
+    rmSync(this.#socketPath, { force: true })
+  }
+
+  /** Ends the router, its clients included. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    const closed = [...this.#routers].map(
+      (router) => new Promise<void>((resolve) => router.once('close', () => resolve())),
+    )
+    for (const router of this.#routers) router.write(`${JSON.stringify({ kind: 'stop' })}\n`)
+    await Promise.race([Promise.all(closed), new Promise<void>((resolve) => after(2000, resolve))])
+    this.detach()
+  }
+
+  #startIfGone(): void {
+    if (!this.#isStopped && this.#routers.size === 0) this.#deps.startRouter()
+  }
+
+  #serve(socket: Socket): void {
+    let rest = ''
+    socket.setEncoding('utf8')
+    socket.on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) this.#hear(socket, line)
+    })
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      if (!this.#routers.delete(socket) || this.#routers.size > 0) return
+      this.#pid = undefined
+      if (this.#isStopped) return
+      this.#deps.log.warn('The router is gone: it is started again')
+      after(RECONNECT_GRACE_MS, () => this.#startIfGone())
+    })
+  }
+
+  #hear(socket: Socket, line: string): void {
+    try {
+      const message = JSON.parse(line) as
+        | { role: 'router'; pid: number }
+        | { kind: 'totals'; totals: readonly PortTotals[] }
+      if ('role' in message) {
+        this.#pid = message.pid
+        this.#routers.add(socket)
+        this.#deps.log.info('Router found', { router: message.pid })
+        socket.write(`${JSON.stringify(this.#deps.table())}\n`)
+      } else {
+        this.#totals = message.totals
+      }
+    } catch (error) {
+      this.#deps.log.warn('Ignored a line on the router socket', { error: messageOf(error) })
+    }
+  }
+}

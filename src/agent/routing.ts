@@ -1,0 +1,78 @@
+import type { EpochRecord } from '../model/epoch-record.ts'
+import { lagBytes, LSN_NONE, parseLsn } from '../model/lsn.ts'
+import type { MemberFacts } from '../model/member.ts'
+import type { RouteTarget, RoutingTable, RoutingTableMessage } from '../model/routing-table.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import type { RemoteLease } from './heartbeats.ts'
+
+const NEVER = 0 as MonotonicMs
+
+export type RoutingFacts = {
+  readonly now: MonotonicMs
+  readonly self: string
+  readonly record: EpochRecord | undefined
+  /** Until when this node's own lease is proven. */
+  readonly provenUntil: MonotonicMs
+  readonly isHandingOver: boolean
+  readonly own: MemberFacts
+  /** Members that were heard within the silence limit. */
+  readonly reachable: readonly MemberFacts[]
+  readonly leaseOf: (member: string) => RemoteLease | undefined
+}
+
+/**
+ * The table that this agent stands for. The primary is named only while its lease is proven: by this node's own
+ * renewals, or by the holder's statement counted on this host's clock.
+ */
+export function routingTable(facts: RoutingFacts): RoutingTable {
+  const { record } = facts
+  if (!record) return { epoch: 0, replicas: [], validUntil: NEVER, holding: 'NO_PRIMARY' }
+  const members = [facts.own, ...facts.reachable]
+  const replicas = members
+    .filter((member) => isReplica(member, record))
+    .map((member) => ({ ...targetOf(member), lagBytes: lagOf(member, record) }))
+  const holder = members.find(({ name }) => name === record.holder)
+  const validUntil = validity(facts, record)
+  const isServing =
+    holder !== undefined &&
+    record.state !== 'released' &&
+    holder.instance.state === 'running' &&
+    holder.instance.role === 'primary' &&
+    holder.seen.epoch === record.epoch
+  if (!isServing || facts.isHandingOver) {
+    const holding = isPlanned(facts, record) ? 'SWITCHOVER' : 'NO_PRIMARY'
+    return { epoch: record.epoch, replicas, validUntil: NEVER, holding }
+  }
+  return { epoch: record.epoch, primary: targetOf(holder), replicas, validUntil }
+}
+
+/** The table as it crosses a process border; `validForMs` is what is left of it now. */
+export function messageOf(table: RoutingTable, now: MonotonicMs, bootId: string): RoutingTableMessage {
+  return { ...table, validForMs: Math.max(0, table.validUntil - now), bootId }
+}
+
+function validity(facts: RoutingFacts, record: EpochRecord): MonotonicMs {
+  if (record.holder === facts.self) return facts.provenUntil
+  const lease = facts.leaseOf(record.holder)
+  return lease?.epoch === record.epoch ? lease.validUntil : NEVER
+}
+
+function isPlanned(facts: RoutingFacts, record: EpochRecord): boolean {
+  return facts.isHandingOver || (record.release !== undefined && record.release.reason !== 'PRIMARY_CRASHED')
+}
+
+/** In the read pool is who streams on the authorised timeline; a former primary is in no pool before that (safety.md 13). */
+function isReplica(member: MemberFacts, record: EpochRecord): boolean {
+  const { state, role, streaming, timeline } = member.instance
+  return state === 'running' && role === 'standby' && streaming === true && timeline === record.timeline
+}
+
+/** Behind the primary's last published position: at most one renewal old. */
+function lagOf(member: MemberFacts, record: EpochRecord): number {
+  const flush = parseLsn(member.instance.flushLsn ?? '') ?? LSN_NONE
+  return lagBytes(flush, parseLsn(record.position) ?? LSN_NONE)
+}
+
+function targetOf(member: MemberFacts): RouteTarget {
+  return { name: member.name, host: member.host, port: member.port }
+}

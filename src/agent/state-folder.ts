@@ -1,0 +1,90 @@
+import { Fault, messageOf } from '../std/fault.ts'
+import type { Notebook } from '../ha/ports.ts'
+import { fs, join, mkdirSync, readTextIfPresent, rmSync, writeFileDurably } from '../platform/disk.ts'
+import { randomHex, randomSecret } from '../platform/random.ts'
+
+type Promotion = { readonly epoch: number; readonly incarnation: string }
+
+/** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
+export class StateFolder implements Notebook {
+  readonly path: string
+  readonly #promotion: { current: Promotion | undefined }
+
+  private constructor(path: string, promotion: Promotion | undefined) {
+    this.path = path
+    this.#promotion = { current: promotion }
+  }
+
+  static async open(path: string): Promise<StateFolder> {
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw new Fault('STATE_FOLDER_UNUSABLE', `Cannot create the state folder "${path}": ${messageOf(error)}`, {
+        cause: error,
+      })
+    }
+    const text = await readTextIfPresent(join(path, 'promotion.json'))
+    return new StateFolder(path, text === undefined ? undefined : (JSON.parse(text) as Promotion))
+  }
+
+  get raftFolder(): string {
+    return join(this.path, 'raft')
+  }
+
+  get reportsFolder(): string {
+    return join(this.path, 'lost')
+  }
+
+  get tokenFile(): string {
+    return join(this.path, 'token')
+  }
+
+  logFile(process: 'guard' | 'router'): string {
+    return join(this.path, `${process}.log`)
+  }
+
+  promotedIn(): Promotion | undefined {
+    return this.#promotion.current
+  }
+
+  async writePromotion(promotion: Promotion | undefined): Promise<void> {
+    const path = join(this.path, 'promotion.json')
+    if (promotion) await writeFileDurably(path, JSON.stringify(promotion))
+    else rmSync(path, { force: true })
+    this.#promotion.current = promotion
+  }
+
+  /** The random id of this node in the founding of the cluster; made once. */
+  nonce(): Promise<string> {
+    return this.#madeOnce('nonce', () => randomHex(16))
+  }
+
+  /** The token that guards changes over the API, unless the config has one; made once. */
+  token(): Promise<string> {
+    return this.#madeOnce('token', () => randomSecret(24))
+  }
+
+  async #madeOnce(name: string, make: () => string): Promise<string> {
+    const path = join(this.path, name)
+    const present = await readTextIfPresent(path)
+    if (present !== undefined && present.trim() !== '') return present.trim()
+    const value = make()
+    await writeFileDurably(path, `${value}\n`, { mode: 0o600 })
+    return value
+  }
+
+  /** The genesis that this node's consensus group was founded with. */
+  async readGenesis<Genesis>(): Promise<Genesis | undefined> {
+    const text = await readTextIfPresent(join(this.path, 'genesis.json'))
+    return text === undefined ? undefined : (JSON.parse(text) as Genesis)
+  }
+
+  async writeGenesis(genesis: object): Promise<void> {
+    await writeFileDurably(join(this.path, 'genesis.json'), JSON.stringify(genesis))
+  }
+
+  /** Writes the agent's pid for people and supervisors. */
+  async writePid(pid: number): Promise<void> {
+    await fs.writeFile(join(this.path, 'agent.pid'), `${pid}\n`, { mode: 0o600 })
+  }
+}

@@ -1,0 +1,69 @@
+import type { ClusterView, LossReport, MemberView, PortTotals } from '../model/cluster-view.ts'
+import type { EpochRecord } from '../model/epoch-record.ts'
+import { lagBytes, LSN_NONE, parseLsn } from '../model/lsn.ts'
+import type { MemberFacts } from '../model/member.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import type { Decision } from '../ha/decision.ts'
+import type { Store } from '../ha/ports.ts'
+import type { PeerFacts } from '../ha/snapshot.ts'
+
+export type ViewFacts = {
+  readonly scope: string
+  readonly now: MonotonicMs
+  readonly takenAt: string
+  readonly own: MemberFacts
+  readonly peers: readonly PeerFacts[]
+  readonly silenceLimitMs: number
+  readonly record: EpochRecord | undefined
+  readonly leaseUntil: MonotonicMs
+  readonly store: ReturnType<Store['status']> | undefined
+  readonly decision: Decision | undefined
+  /** What this node waits for before consensus runs. */
+  readonly waiting: string | undefined
+  readonly losses: readonly LossReport[]
+  readonly queries: readonly PortTotals[]
+  readonly pids: ClusterView['pids']
+  readonly mode: ClusterView['mode']
+}
+
+/** Draws the cluster as this agent sees it. */
+export function clusterView(facts: ViewFacts): ClusterView {
+  const { record, store, own, now } = facts
+  const peers = facts.peers.map((peer) => peerView(peer, facts))
+  return {
+    scope: facts.scope,
+    self: own.name,
+    takenAt: facts.takenAt,
+    members: [withLag({ facts: own, heardMsAgo: 0, reachable: true }, record), ...peers].toSorted((one, other) =>
+      one.facts.name < other.facts.name ? -1 : 1,
+    ),
+    ...(record ? { record } : {}),
+    leaseRemainingMs: Math.max(0, Math.round(facts.leaseUntil - now)),
+    consensus: {
+      backend: store?.backend ?? 'raft',
+      hasQuorum: store?.hasQuorum ?? false,
+      ...(store?.leader === undefined ? {} : { leader: store.leader }),
+      term: store?.term ?? 0,
+      voters: store?.voters ?? [],
+    },
+    stance: facts.decision?.stance.sentence ?? facts.waiting ?? 'starts',
+    findings: facts.decision?.findings ?? [],
+    history: record?.chain ?? [],
+    losses: facts.losses,
+    queries: facts.queries,
+    pids: facts.pids,
+    mode: facts.mode,
+  }
+}
+
+function peerView(peer: PeerFacts, facts: ViewFacts): MemberView {
+  const heardMsAgo = Math.max(0, Math.round(facts.now - peer.heardAt))
+  const reachable = heardMsAgo <= facts.silenceLimitMs
+  return withLag({ facts: peer.facts, heardMsAgo, reachable }, facts.record)
+}
+
+function withLag(member: MemberView, record: EpochRecord | undefined): MemberView {
+  const flush = parseLsn(member.facts.instance.flushLsn ?? '')
+  if (!record || flush === undefined || member.facts.name === record.holder) return member
+  return { ...member, lagBytes: lagBytes(flush, parseLsn(record.position) ?? LSN_NONE) }
+}

@@ -1,0 +1,239 @@
+import type { EpochLink, EpochRecord } from '../../src/model/epoch-record.ts'
+import type { InstanceFacts, MemberFacts } from '../../src/model/member.ts'
+import type { MonotonicMs } from '../../src/model/time.ts'
+import { decide } from '../../src/ha/decide/decide.ts'
+import type { Action } from '../../src/ha/decision.ts'
+import { policyOf } from '../../src/ha/policy.ts'
+import type { LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
+
+/*
+ * Runs the transcripts of `ha/decide`: text that a PostgreSQL engineer reads without knowing the code.
+ *
+ *   member n1 primary flush=0/5000 …     what each member's PostgreSQL says
+ *   record holder=n1 epoch=7 open …      the epoch record, and how long ago it last changed (age=ms)
+ *   set n2 guard=absent …                facts that only the node itself knows
+ *   decide n2                            prints stance, reason, actions
+ */
+
+const NOW = 1_000_000
+const MEMBERS_START = 60_000
+
+type Pairs = Record<string, string>
+
+type Member = {
+  readonly name: string
+  readonly instance: InstanceFacts
+  readonly options: Pairs
+}
+
+type World = {
+  members: Map<string, Member>
+  record: EpochRecord | undefined
+  recordOptions: Pairs
+  own: Map<string, Pairs>
+  cluster: Pairs
+}
+
+export function newWorld(): World {
+  return { members: new Map(), record: undefined, recordOptions: {}, own: new Map(), cluster: {} }
+}
+
+/** Runs one command line and returns what it prints. */
+export function runCommand(world: World, line: string): string {
+  const [command, ...words] = line.trim().split(/\s+/)
+  switch (command) {
+    case 'member':
+      return setMember(world, words)
+    case 'record':
+      return setRecord(world, words)
+    case 'set':
+      world.own.set(words[0] ?? '', { ...world.own.get(words[0] ?? ''), ...pairsOf(words.slice(1)) })
+      return 'ok'
+    case 'cluster':
+      world.cluster = { ...world.cluster, ...pairsOf(words) }
+      return 'ok'
+    case 'decide':
+      return decideFor(world, words[0] ?? '')
+    default:
+      throw new Error(`unknown command "${command}"`)
+  }
+}
+
+function setMember(world: World, words: readonly string[]): string {
+  const [name = '', kind = '', ...rest] = words
+  const options = pairsOf(rest)
+  const state = kind === 'primary' || kind === 'standby' ? 'running' : kind
+  const instance: InstanceFacts = {
+    state: state as InstanceFacts['state'],
+    ...(kind === 'primary' || kind === 'standby' ? { role: kind } : {}),
+    systemId: options['system'] ?? '42',
+    timeline: Number(options['timeline'] ?? 1),
+    flushLsn: options['flush'] ?? '0/5000',
+    replayLsn: options['replay'] ?? options['flush'] ?? '0/5000',
+    ...(kind === 'standby' ? { streaming: options['streaming'] !== 'no' } : {}),
+  }
+  world.members.set(name, { name, instance, options })
+  return 'ok'
+}
+
+function setRecord(world: World, words: readonly string[]): string {
+  if (words[0] === 'none') {
+    world.record = undefined
+    return 'ok'
+  }
+  const options = pairsOf(words)
+  const state = words.find((word) => ['open', 'authorised', 'released'].includes(word)) ?? 'open'
+  const epoch = Number(options['epoch'] ?? 1)
+  const chain: EpochLink[] = (options['chain'] ?? '1@0/0').split(',').map((link, index) => {
+    const [timeline = '1', forkLsn = '0/0'] = link.split('@')
+    return {
+      epoch: Number(options[`epoch${timeline}`] ?? index + 1),
+      holder: 'n1',
+      timeline: Number(timeline),
+      forkLsn,
+      openedAt: '2026-01-01T00:00:00.000Z',
+      reason: 'BOOTSTRAP',
+      takeover: 'lease',
+    }
+  })
+  const reason = (options['reason'] ?? 'PRIMARY_CRASHED') as NonNullable<EpochRecord['release']>['reason']
+  world.recordOptions = options
+  world.record = {
+    epoch,
+    holder: options['holder'] ?? 'n1',
+    incarnation: options['incarnation'] ?? `disk-${options['holder'] ?? 'n1'}`,
+    seq: 10,
+    ttlMs: 3000,
+    state: state as EpochRecord['state'],
+    reason: 'BOOTSTRAP',
+    systemId: options['system'] === 'none' ? '' : '42',
+    timeline: chain.at(-1)?.timeline ?? 1,
+    position: options['position'] ?? '0/5000',
+    ...(state === 'released'
+      ? {
+          release: {
+            endLsn: options['end'] ?? '0/5000',
+            reason,
+            ...(options['to'] === undefined ? {} : { to: options['to'] }),
+          },
+        }
+      : {}),
+    chain,
+  }
+  return 'ok'
+}
+
+function decideFor(world: World, self: string): string {
+  const decision = decide(snapshotOf(world, self))
+  const { kind, reason, sentence, keepLease } = decision.stance
+  const lines = [`${kind} ${reason}${keepLease ? ' (keeps the lease)' : ''}`, `  ${sentence}`]
+  for (const action of decision.actions) lines.push(`  act ${describeAction(action)}`)
+  return lines.join('\n')
+}
+
+function describeAction(action: Action): string {
+  const { kind, ...rest } = action
+  const words = Object.entries(rest).map(([key, value]) =>
+    typeof value === 'object' && value !== null && 'name' in value
+      ? `${key}=${String(value.name)}`
+      : `${key}=${JSON.stringify(value)}`,
+  )
+  return [kind, ...words].join(' ')
+}
+
+function snapshotOf(world: World, self: string): Snapshot {
+  const own = world.own.get(self) ?? {}
+  const names = (world.cluster['members'] ?? [...world.members.keys()].join(',')).split(',')
+  const age = Number(own['age'] ?? world.recordOptions['age'] ?? 100)
+  const isHolder = world.record?.holder === self
+  const proven = own['proven'] ?? (isHolder && age < 2700 ? 'yes' : 'no')
+  return {
+    takenAt: NOW as MonotonicMs,
+    self,
+    members: names,
+    policy: policyOf('lan'),
+    initialiser: names[0] ?? '',
+    agentUptimeMs: Number(own['uptime'] ?? MEMBERS_START),
+    stopping: own['stopping'] !== undefined,
+    stoppingForMs: Number(own['stopping'] ?? 0),
+    store: {
+      hasQuorum: own['quorum'] !== 'no',
+      ...(world.record ? { record: world.record } : {}),
+      recordRevision: world.record ? 99 : 0,
+      firstSeenAt: (NOW - age) as MonotonicMs,
+      provenUntil: (proven === 'yes' ? NOW + 1000 : 0) as MonotonicMs,
+      ...(own['request'] === undefined
+        ? {}
+        : { request: { revision: 7, ...(own['request'] === 'any' ? {} : { to: own['request'] }) } }),
+      addresses: Object.fromEntries(
+        [...world.members.keys()].map((name) => [name, { host: name, port: 5432 }]),
+      ),
+    },
+    local: localOf(world, self, own),
+    peers: peersOf(world, self, age),
+  }
+}
+
+function localOf(world: World, self: string, own: Pairs): LocalFacts {
+  const member = world.members.get(self)
+  const instance = member?.instance ?? { state: 'absent' as const }
+  const isDown = instance.state === 'stopped' || instance.state === 'crashed'
+  const directory = own['directory'] ?? (instance.state === 'absent' ? 'absent' : 'instance')
+  const following = own['following'] ?? world.record?.holder
+  return {
+    managed: own['managed'] !== 'no',
+    directory: directory as LocalFacts['directory'],
+    ...(directory === 'instance' ? { incarnation: own['incarnation'] ?? `disk-${self}` } : {}),
+    instance: directory === 'instance' ? instance : { state: 'absent' },
+    ...(own['job'] === undefined ? {} : { job: own['job'] as NonNullable<LocalFacts['job']> }),
+    ...(isDown
+      ? { stoppedWal: { timeline: instance.timeline ?? 1, endLsn: instance.flushLsn ?? '0/0' } }
+      : {}),
+    ...(own['promoted'] === undefined ? {} : { promotedInEpoch: Number(own['promoted']) }),
+    ...(own['crashed'] === undefined ? {} : { crashedAt: (NOW - Number(own['crashed'])) as MonotonicMs }),
+    startFailures: Number(own['failures'] ?? 0),
+    retryAt: 0 as MonotonicMs,
+    ...(following === undefined || following === 'none'
+      ? {}
+      : { following: { host: following, port: 5432 } }),
+    guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
+    provedLease: own['proved'] !== 'no',
+    setAside: Number(own['aside'] ?? 0),
+  }
+}
+
+function peersOf(world: World, self: string, age: number): readonly PeerFacts[] {
+  const { record } = world
+  return [...world.members.values()]
+    .filter(({ name, options }) => name !== self && options['heard'] !== 'never')
+    .map(({ name, instance, options }) => {
+      const facts: MemberFacts = {
+        name,
+        host: name,
+        port: 5432,
+        apiUrl: `http://${name}:8008`,
+        agentUptimeMs: MEMBERS_START,
+        guard: 'idle',
+        instance,
+        stopping: options['stopping'] === 'yes',
+        seen: {
+          epoch: record?.epoch ?? 0,
+          seq: options['read'] === 'no' ? 0 : (record?.seq ?? 0),
+          state: record?.state ?? 'none',
+          expired: age > 3160,
+          witnessed: options['witnessed'] !== 'no',
+        },
+        version: '0',
+      }
+      return { name, facts, heardAt: (NOW - Number(options['heard'] ?? 50)) as MonotonicMs }
+    })
+}
+
+function pairsOf(words: readonly string[]): Pairs {
+  const pairs: Pairs = {}
+  for (const word of words) {
+    const [key = '', value] = word.split('=')
+    if (value !== undefined) pairs[key] = value
+  }
+  return pairs
+}
