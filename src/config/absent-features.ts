@@ -1,0 +1,149 @@
+/** What is not there, and what to do instead. */
+export type AbsentFeature = { readonly rule: string; readonly remedy: string }
+
+const absent = (rule: string, remedy: string): AbsentFeature => ({ rule, remedy })
+
+const store = (name: string): AbsentFeature =>
+  absent(
+    `${name} as a store is not there yet`,
+    'remove the section: consensus is built in and needs no external store; list all nodes under cluster_members',
+  )
+const balancer = (name: string): AbsentFeature =>
+  absent(
+    `${name} is not configured here`,
+    'remove the section: the built-in router gives applications one address; see the section router',
+  )
+
+/** Sections that other programs have, or that come later, by their name at the top of the file. */
+const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
+  consul: store('Consul'),
+  zookeeper: store('ZooKeeper'),
+  exhibitor: store('Exhibitor (ZooKeeper)'),
+  kubernetes: store('Kubernetes'),
+  etcd: store('etcd'),
+  etcd3: store('etcd'),
+  raft: absent(
+    'Raft has no section of its own',
+    'remove it: consensus is always on; its members are the nodes under cluster_members',
+  ),
+  citus: absent(
+    'Citus is not there yet',
+    'remove the section: today a cluster is one primary with its standbys',
+  ),
+  watchdog: absent(
+    'a hardware watchdog is not there yet',
+    'remove the section: every node runs a guard process that stops PostgreSQL when its lease ends',
+  ),
+  backup: absent(
+    'backup is not there yet',
+    'remove the section and keep your own backups for now, for instance pg_basebackup through the replica port',
+  ),
+  witness: absent('a witness node is not there yet', 'run three nodes; remove the section'),
+  haproxy: balancer('HAProxy'),
+  keepalived: balancer('keepalived'),
+  vip: balancer('a virtual address'),
+  pgbouncer: absent(
+    'PgBouncer settings are not read yet',
+    'remove the section: router.pooled_port is the address for pooled connections',
+  ),
+  pool: absent(
+    'pool settings are not there yet',
+    'remove the section: router.max_client_connections limits the clients',
+  ),
+  user_lists: absent(
+    'user lists are not read',
+    'remove the section: the router passes authentication through to PostgreSQL, which knows its users',
+  ),
+  userlist: absent(
+    'user lists are not read',
+    'remove the section: the router passes authentication through to PostgreSQL, which knows its users',
+  ),
+  tags: absent('member tags (nofailover, noloadbalance …) are not there yet', 'remove the section'),
+  standby_cluster: absent('a standby cluster is not there yet', 'remove the section'),
+  restapi: absent(
+    'this is a section of Patroni',
+    'set identity.api_host, identity.api_port and identity.advertise_host instead',
+  ),
+  ctl: absent(
+    'this is a section of patronictl',
+    'remove it: the command line finds the API through this same file',
+  ),
+  log: absent('the section is called logging here', 'rename it to logging: with level and file'),
+  monitoring: absent(
+    'monitoring needs no settings',
+    'remove the section: Prometheus reads /metrics on the API port of every node',
+  ),
+  prometheus: absent(
+    'monitoring needs no settings',
+    'remove the section: Prometheus reads /metrics on the API port of every node',
+  ),
+}
+
+/** Keys inside sections. */
+const KEYS: Readonly<Record<string, AbsentFeature>> = {
+  scope: absent('the name of the cluster stands in a section', 'write it as cluster.scope'),
+  namespace: absent('the namespace stands in a section', 'write it as cluster.namespace'),
+  name: absent("the node's name stands in a section", 'write it as identity.node_name'),
+  'cluster.members': absent('the members stand at the top of the file', 'write them as cluster_members:'),
+  'bootstrap.dcs': absent(
+    'Patroni keeps cluster-wide settings under bootstrap.dcs; here every node has them in its file',
+    'move its postgresql.parameters to postgresql.parameters, maximum_lag_on_failover to replication; share them by "include:"',
+  ),
+  'bootstrap.pg_hba': absent(
+    'the lines of pg_hba.conf are not a matter of the bootstrap',
+    'write them as postgresql.pg_hba',
+  ),
+  'bootstrap.post_init': absent(
+    'scripts after the bootstrap are not there yet',
+    'run them by hand once the cluster is up',
+  ),
+  'postgresql.authentication': absent(
+    'this is a section of Patroni',
+    'set local_db.username and local_db.password, replication.username and replication.password instead',
+  ),
+  'postgresql.listen': absent(
+    'this is a key of Patroni',
+    'set postgresql.listen_addresses for the addresses and local_db.port for the port',
+  ),
+  'postgresql.connect_address': absent(
+    'this is a key of Patroni',
+    'set identity.advertise_host and local_db.port instead',
+  ),
+  'postgresql.pgpass': absent('no password file is written', 'remove the key'),
+  'postgresql.use_pg_rewind': absent(
+    'pg_rewind is not used yet',
+    'remove the key: an old primary comes back as a fresh clone',
+  ),
+  'postgresql.use_slots': absent('this key has moved', 'write it as replication.use_slots'),
+  'postgresql.version': absent('the version follows from the programs', 'set postgresql.bin_dir'),
+  'postgresql.port': absent('the port stands with the database', 'write it as local_db.port'),
+  'replication.synchronous_mode': absent(
+    'synchronous replication is not there yet',
+    'remove the key; replication.mode async is what there is today',
+  ),
+  'coordination.pair_mode.allow_data_loss': absent(
+    'failover of a pair without a witness is not there yet',
+    'remove the key; run three nodes for automatic failover',
+  ),
+  'coordination.pair_mode.enabled': absent(
+    'the key is called enable',
+    'write it as coordination.pair_mode.enable',
+  ),
+  'ha.watchdog': SECTIONS['watchdog'] as AbsentFeature,
+  'load_balancer.max_connections': absent('this key has moved', 'write it as router.max_client_connections'),
+  'router.pool_mode': absent(
+    'pool modes are not there yet: every client has a server connection of its own',
+    'remove the key',
+  ),
+  'logging.format': absent('log lines are always JSON, one object a line', 'remove the key'),
+  'security.allow_unauthenticated': absent('this cannot be switched off', 'remove the key'),
+  tls: absent(
+    'TLS stands in the section security',
+    'set security.tls_enabled, security.cert_file and security.key_file',
+  ),
+}
+
+/** The entry for a key that nobody reads, if it is one that people will look for. */
+export function absentFeature(key: string): AbsentFeature | undefined {
+  return KEYS[key] ?? (key.includes('.') ? undefined : SECTIONS[key.toLowerCase()])
+}

@@ -1,0 +1,88 @@
+import type { EffectiveSetting } from './effective-settings.ts'
+import { counted, formatProblems } from './format-problems.ts'
+import { SECTIONS } from './keys/key-table.ts'
+import type { LoadedConfig } from './load-config.ts'
+import { showPlace } from './read-settings.ts'
+import type { Origin } from './settings.ts'
+import { yamlScalar } from './yaml-text.ts'
+
+/** Column in which the origins start, where the value leaves room. */
+const COMMENT_COLUMN = 56
+
+/**
+ * What `--validate` prints. A good config: all keys as YAML with the origin of each value as a comment, then the
+ * warnings, then `config is valid`. A refused one: its problems. Secrets are `(set)`.
+ */
+export function describeConfig(loaded: LoadedConfig): string {
+  if (loaded.kind === 'refused') return formatProblems(loaded.problems, loaded.sources)
+  const parts = [render(loaded.effective)]
+  if (loaded.warnings.length > 0) parts.push(formatProblems(loaded.warnings, loaded.sources))
+  const count = counted(0, loaded.warnings.length)
+  return `${parts.join('\n')}\nconfig is valid${count === '' ? '' : `, with ${count}`}`
+}
+
+type Branch = { leaf?: EffectiveSetting; readonly children: Map<string, Branch> }
+
+function render(effective: readonly EffectiveSetting[]): string {
+  const root: Branch = { children: new Map() }
+  for (const setting of effective) place(root, setting)
+  const sections = [...root.children].sort(([a], [b]) => SECTIONS.indexOf(a) - SECTIONS.indexOf(b))
+  const lines = sections.flatMap(([name, branch]) => renderBranch(name, branch, ''))
+  return `${lines.join('\n')}\n`
+}
+
+/** Steps of a dotted key; names of settings may hold dots themselves, so those stay whole. */
+function steps(key: string): readonly string[] {
+  const parameters = 'postgresql.parameters.'
+  if (key.startsWith(parameters)) return ['postgresql', 'parameters', key.slice(parameters.length)]
+  return key.split(/\.|(?=\[)/)
+}
+
+function place(root: Branch, setting: EffectiveSetting): void {
+  let at = root
+  for (const step of steps(setting.key)) {
+    const next: Branch = at.children.get(step) ?? { children: new Map() }
+    at.children.set(step, next)
+    at = next
+  }
+  at.leaf = setting
+}
+
+function renderBranch(name: string, branch: Branch, indent: string): readonly string[] {
+  const { leaf } = branch
+  const head = name.startsWith('[') ? `${indent}-` : `${indent}${name}:`
+  if (leaf !== undefined) return [renderLeaf(head, leaf)]
+  const children = [...branch.children]
+  if (name.startsWith('[')) {
+    const body = children.flatMap(([child, it]) => renderBranch(child, it, `${indent}  `))
+    return [`${indent}- ${(body[0] ?? '').trimStart()}`, ...body.slice(1)]
+  }
+  return [head, ...children.flatMap(([child, it]) => renderBranch(child, it, `${indent}  `))]
+}
+
+function renderLeaf(head: string, leaf: EffectiveSetting): string {
+  if (leaf.shown === undefined)
+    return comment(`${head.replace(/^(\s*)/, '$1# ')}`, `not set: ${leaf.note ?? ''}`)
+  const empty = leaf.shown === '[]' || leaf.shown === '{}' || leaf.shown === '(set)'
+  return comment(`${head} ${empty ? leaf.shown : yamlScalar(leaf.shown)}`, showOrigin(leaf.origin))
+}
+
+function comment(line: string, text: string): string {
+  return `${line.padEnd(COMMENT_COLUMN)} # ${text}`
+}
+
+/** An origin in the words of `--validate`. */
+export function showOrigin(origin: Origin): string {
+  switch (origin.kind) {
+    case 'default':
+      return 'default'
+    case 'derived':
+      return origin.from === 'default' ? 'default' : `from ${origin.from}`
+    case 'file':
+      return showPlace(origin)
+    case 'environment':
+      return `env ${origin.name}`
+    case 'secret-file':
+      return `file ${origin.path}, named by ${origin.namedBy}`
+  }
+}

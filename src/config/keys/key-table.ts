@@ -1,0 +1,31 @@
+import type { KeyTable } from '../key.ts'
+import { clusterKeys, membersKey } from './cluster-keys.ts'
+import { databasesKey, parametersKey, postgresKeys, postgresLists, usersKey } from './postgres-keys.ts'
+import { runtimeKeys } from './runtime-keys.ts'
+
+/** Every key that a config may hold, in the order of the reference. */
+export const keyTable: KeyTable = {
+  scalars: [...Object.values(clusterKeys), ...Object.values(postgresKeys), ...Object.values(runtimeKeys)],
+  lists: Object.values(postgresLists),
+  maps: [parametersKey],
+  records: [membersKey, usersKey, databasesKey],
+}
+
+/** The sections in the order in which people read them. */
+export const SECTIONS: readonly string[] = [
+  'cluster',
+  'identity',
+  'local_db',
+  'cluster_members',
+  'coordination',
+  'health_check',
+  'load_balancer',
+  'security',
+  'postgresql',
+  'replication',
+  'bootstrap',
+  'ha',
+  'router',
+  'logging',
+  'paths',
+]

@@ -1,0 +1,106 @@
+import { HOUR, MINUTE, SECOND } from '../../std/units.ts'
+import type { Key } from '../key.ts'
+import { duration, host, oneOf, path, port, wholeNumber, yesOrNo } from '../value-types.ts'
+
+const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
+const open = (means: string) => ({ kind: 'open', means }) as const
+const key = <T>(it: Key<T>): Key<T> => it
+
+/** The keys about how this node's processes work. */
+export const runtimeKeys = {
+  profile: key({
+    name: 'ha.profile',
+    type: oneOf(['lan', 'noisy', 'wan']),
+    fallback: value('lan'),
+    doc: 'How patient the cluster is: `lan` for one data centre, `noisy` for virtual machines that are paused now and then, `wan` for far-apart sites. The same on all nodes.',
+  }),
+  leaseTtl: key({
+    name: 'ha.lease_ttl',
+    type: duration({ min: SECOND, max: 5 * MINUTE }),
+    fallback: open("the profile's: `lan` 3s, `noisy` 9s, `wan` 10s"),
+    doc: 'How long a silent primary keeps the right to write; another can take over only after that. The same on all nodes.',
+  }),
+  primaryStartTimeout: key({
+    name: 'ha.primary_start_timeout',
+    type: duration({ min: 0, max: HOUR }),
+    fallback: value(0),
+    doc: 'How long a crashed primary is restarted in place before another takes over; 0 = take over at once.',
+  }),
+  routerEnabled: key({
+    name: 'router.enabled',
+    type: yesOrNo,
+    fallback: value(true),
+    doc: "Run this node's router, the address for applications.",
+  }),
+  routerHost: key({
+    name: 'router.listen_host',
+    type: host,
+    fallback: value('0.0.0.0'),
+    doc: 'Address that the router listens on.',
+  }),
+  primaryPort: key({
+    name: 'router.primary_port',
+    type: port,
+    fallback: value(5433),
+    doc: 'Connections to the primary.',
+  }),
+  replicaPort: key({
+    name: 'router.replica_port',
+    type: port,
+    fallback: value(5434),
+    doc: 'Connections to the replicas; to the primary when there is none.',
+  }),
+  pooledPort: key({
+    name: 'router.pooled_port',
+    type: port,
+    fallback: value(6432),
+    doc: 'Pooled connections; to the primary for now.',
+  }),
+  holdTimeout: key({
+    name: 'router.hold_timeout',
+    type: duration({ min: 0, max: HOUR }),
+    fallback: value(30 * SECOND),
+    doc: 'How long a new connection waits for a primary before it fails; 0 = it fails at once.',
+  }),
+  maxClients: key({
+    name: 'router.max_client_connections',
+    type: wholeNumber(1, 100_000),
+    fallback: value(1000),
+    doc: 'Client connections that the router accepts at the same time, over all its ports.',
+  }),
+  logLevel: key({
+    name: 'logging.level',
+    type: oneOf(['debug', 'info', 'warn', 'error'], { synonyms: { warning: 'warn', err: 'error' } }),
+    fallback: value('info'),
+    env: ['PG_METAKO_LOG_LEVEL'],
+    doc: 'The least important level that is logged.',
+  }),
+  logFile: key({
+    name: 'logging.file',
+    type: path,
+    fallback: open('standard error'),
+    doc: 'File that log lines (JSON, one object a line) are added to.',
+  }),
+  statusInterval: key({
+    name: 'logging.status_interval',
+    type: duration({ min: SECOND, max: 24 * HOUR }),
+    fallback: value(30 * SECOND),
+    doc: 'How often the status report is logged.',
+  }),
+  stateDir: key({
+    name: 'paths.state_dir',
+    type: path,
+    fallback: open(
+      '`<postgresql.data_dir>.metako`; attached: `<folder of the config file>/<identity.node_name>.metako`',
+    ),
+    doc: "The agent's own files: consensus log, token, reports. Must survive a reboot.",
+  }),
+  runDir: key({
+    name: 'paths.run_dir',
+    type: path,
+    fallback: open(
+      '`<paths.state_dir>/run`, or a short folder under `/tmp` when that is too long for a Unix socket',
+    ),
+    doc: 'Unix sockets of agent, guard and router. At most 90 bytes, since a socket path may have 107.',
+  }),
+}

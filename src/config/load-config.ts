@@ -1,0 +1,111 @@
+/**
+ * The room `config`: text in, a validated `NodeConfig` or a list of problems with places out. Pure: files and the
+ * environment come in as arguments, nothing is read from the world here. Every problem is told at once, with line,
+ * column, rule and remedy; no secret ever stands in a problem, an origin or a rendering. A config that is refused
+ * yields no half config.
+ */
+import { checkCluster } from './cluster-checks.ts'
+import { deriveDefaults } from './derive-defaults.ts'
+import { effectiveSettings, type EffectiveSetting } from './effective-settings.ts'
+import { Environment } from './environment.ts'
+import { environmentName } from './key.ts'
+import { keyTable } from './keys/key-table.ts'
+import { loadTree } from './load-tree.ts'
+import { checkNode } from './node-checks.ts'
+import type { NodeConfig } from './node-config.ts'
+import { recogniseNodesForm } from './nodes-form.ts'
+import { folderOf, resolvePath } from './path-text.ts'
+import { recognisePatroniForm } from './patroni-form.ts'
+import { type Problem, Problems } from './problem.ts'
+import { readSettings } from './read-settings.ts'
+import type { Origin } from './settings.ts'
+import { toNodeConfig } from './to-node-config.ts'
+
+/** What the world gives. `readText` and `fileExists` get paths as they follow from `path`; relative ones start at `cwd`. */
+export type ConfigInput = {
+  readonly path: string
+  /** The file's text, or undefined when it cannot be read. */
+  readonly readText: (path: string) => string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Absent: whether certificates and programs exist is not checked. */
+  readonly fileExists?: (path: string) => boolean
+  /** Working folder: makes relative paths absolute. */
+  readonly cwd?: string
+}
+
+/** What is known about the files, whether the config is good or not. */
+export type ConfigFiles = {
+  /** Every file whose change can change the config: config files, includes and secret files. Watch these. */
+  readonly files: readonly string[]
+  /** Text of the config files, for showing lines of them. Holds secrets: only for `formatProblems`. */
+  readonly sources: ReadonlyMap<string, string>
+}
+
+export type LoadedConfig =
+  | ({
+      readonly kind: 'ok'
+      readonly config: NodeConfig
+      /** Where every value comes from, by dotted key. */
+      readonly origins: ReadonlyMap<string, Origin>
+      /** Every key with its value as people write it; secrets are `(set)`. */
+      readonly effective: readonly EffectiveSetting[]
+      readonly warnings: readonly Problem[]
+    } & ConfigFiles)
+  | ({ readonly kind: 'refused'; readonly problems: readonly Problem[] } & ConfigFiles)
+
+/** Reads, completes and checks a node's config. Never throws on anything that a file or variable can hold. */
+export function loadConfig(input: ConfigInput): LoadedConfig {
+  const problems = new Problems()
+  const { tree, sources } = loadTree(input.path, { readText: input.readText, problems })
+  const secretFiles = new Set<string>()
+  const known = (): ConfigFiles => ({
+    files: [input.path, ...sources.keys(), ...secretFiles].filter(isFirst),
+    sources,
+  })
+  if (tree === undefined) return { kind: 'refused', problems: problems.all, ...known() }
+
+  const foreign = recogniseNodesForm(tree) ?? recognisePatroniForm(tree)
+  if (foreign !== undefined) {
+    problems.error(foreign.place, foreign.key, foreign)
+    return { kind: 'refused', problems: problems.all, ...known() }
+  }
+
+  const environment = new Environment(input.env)
+  const folder = folderOf(input.path)
+  const settings = readSettings(tree, keyTable, {
+    problems,
+    environment,
+    folder,
+    readSecret: (path) => {
+      secretFiles.add(path)
+      return input.readText(path)
+    },
+    ...(input.cwd === undefined ? {} : { cwd: input.cwd }),
+  })
+  environment.tellUnknown(problems, listVariables())
+  deriveDefaults(settings, input.cwd === undefined ? folder : resolvePath(input.cwd, folder))
+  checkCluster(settings, problems)
+  checkNode(settings, problems, input.fileExists)
+
+  if (problems.hasErrors) return { kind: 'refused', problems: problems.all, ...known() }
+  const effective = effectiveSettings(settings)
+  const origins = new Map(effective.map((setting) => [setting.key, setting.origin]))
+  return {
+    kind: 'ok',
+    config: toNodeConfig(settings),
+    origins,
+    effective,
+    warnings: problems.all,
+    ...known(),
+  }
+}
+
+/** Variables that people may try, for keys that only a file can hold. */
+function listVariables(): ReadonlySet<string> {
+  const keys = [...keyTable.lists, ...keyTable.maps, ...keyTable.records]
+  return new Set(keys.map((key) => environmentName(key.name)))
+}
+
+function isFirst(path: string, index: number, all: readonly string[]): boolean {
+  return all.indexOf(path) === index
+}

@@ -1,0 +1,473 @@
+import { absentFeature } from './absent-features.ts'
+import { type Environment, variablePlace } from './environment.ts'
+import { environmentName, type Key, type KeyTable, type ListKey, type MapKey, type Records } from './key.ts'
+import { nearestKey } from './nearest-key.ts'
+import { folderOf, resolvePath } from './path-text.ts'
+import type { Place, Problems } from './problem.ts'
+import { type Origin, Settings } from './settings.ts'
+import type { Entry, MapTree, Tree } from './yaml-tree.ts'
+
+/** What reading needs beside the tree. */
+export type ReadContext = {
+  readonly problems: Problems
+  readonly environment: Environment
+  /** Text of a file that a `_file` key names; undefined when it cannot be read. */
+  readonly readSecret: (path: string) => string | undefined
+  /** Folder of the main config file: where relative paths from the environment start. */
+  readonly folder: string
+  /** Working folder, which makes relative paths absolute; absent: they stay relative. */
+  readonly cwd?: string
+}
+
+type Target =
+  | { readonly kind: 'scalar'; readonly key: Key<unknown>; readonly form: 'value' | 'file' | 'old' }
+  | { readonly kind: 'list'; readonly key: ListKey }
+  | { readonly kind: 'map'; readonly key: MapKey }
+  | { readonly kind: 'records'; readonly key: Records }
+
+/** One text that was given for a key. `from`: what to call its source. */
+type Given = {
+  readonly text: string
+  readonly place: Place
+  readonly origin: Origin
+  readonly folder: string
+}
+
+/** Turns a tree and the environment into settings; every key that is wrong becomes a problem. */
+export function readSettings(tree: MapTree, table: KeyTable, context: ReadContext): Settings {
+  const settings = new Settings('', tree.place)
+  new SettingsReader(settings, table, context).read(tree, '')
+  return settings
+}
+
+class SettingsReader {
+  readonly #settings: Settings
+  readonly #table: KeyTable
+  readonly #context: ReadContext
+  readonly #targets = new Map<string, Target>()
+  readonly #sections = new Set<string>()
+  /** What the file says for each scalar key, in the order of the file. */
+  readonly #scalars = new Map<string, { name: string; form: 'value' | 'file' | 'old'; entry: Entry }[]>()
+  /** Where a section or an empty key stands: the place for what is missing. */
+  readonly #sectionPlaces = new Map<string, Place>()
+  /** Environment variables of a record's fields start with this; absent: they have none. */
+  #environmentPrefix: string | undefined
+
+  constructor(settings: Settings, table: KeyTable, context: ReadContext) {
+    this.#settings = settings
+    this.#table = table
+    this.#context = context
+    for (const key of table.scalars) {
+      for (const name of [key.name, ...(key.aliases ?? [])])
+        this.#target(name, { kind: 'scalar', key, form: 'value' })
+      for (const name of key.oldNames ?? []) this.#target(name, { kind: 'scalar', key, form: 'old' })
+      if (key.secret) this.#target(`${key.name}_file`, { kind: 'scalar', key, form: 'file' })
+    }
+    for (const key of table.lists) this.#target(key.name, { kind: 'list', key })
+    for (const key of table.maps) this.#target(key.name, { kind: 'map', key })
+    for (const key of table.records) this.#target(key.name, { kind: 'records', key })
+  }
+
+  read(tree: MapTree, environmentPrefix: string | undefined): void {
+    this.#environmentPrefix = environmentPrefix
+    this.#section(tree, '')
+    for (const key of this.#table.scalars) this.#scalar(key)
+    for (const key of this.#table.lists) this.#listFromEnvironment(key)
+  }
+
+  #target(name: string, target: Target): void {
+    this.#targets.set(name, target)
+    const parts = name.split('.')
+    for (let depth = 1; depth < parts.length; depth += 1) this.#sections.add(parts.slice(0, depth).join('.'))
+  }
+
+  #section(tree: MapTree, prefix: string): void {
+    for (const [word, entry] of tree.entries) {
+      const name = prefix + word
+      const target = this.#targets.get(name)
+      if (target !== undefined) this.#take(name, target, entry)
+      else if (this.#sections.has(name)) this.#enter(name, entry)
+      else this.#unknown(name, entry)
+    }
+  }
+
+  #enter(name: string, entry: Entry): void {
+    this.#sectionPlaces.set(name, entry.keyPlace)
+    const tree = entry.tree
+    if (tree.kind === 'map') return this.#section(tree, `${name}.`)
+    if (tree.kind === 'scalar' && tree.text === undefined) return
+    this.#context.problems.error(entry.keyPlace, this.#full(name), {
+      rule: `"${name}" is a section with keys below it, not ${tree.kind === 'list' ? 'a list' : 'a single value'}`,
+      remedy: `write "${lastWord(name)}:" and its keys on the following lines, indented`,
+      concealed: true,
+    })
+  }
+
+  #take(name: string, target: Target, entry: Entry): void {
+    const { tree } = entry
+    switch (target.kind) {
+      case 'scalar': {
+        const found = this.#scalars.get(target.key.name) ?? []
+        this.#scalars.set(target.key.name, [...found, { name, form: target.form, entry }])
+        return
+      }
+      case 'list':
+        return this.#list(target.key, entry)
+      case 'map':
+        return this.#map(target.key, entry)
+      case 'records':
+        if (tree.kind === 'scalar' && tree.text === undefined) return
+        return this.#records(target.key, entry)
+    }
+  }
+
+  #unknown(name: string, entry: Entry): void {
+    const place = entry.keyPlace
+    const absent = this.#settings.prefix === '' ? absentFeature(name) : undefined
+    if (absent !== undefined) {
+      this.#context.problems.error(place, name, { ...absent, concealed: true })
+      return
+    }
+    const near = nearestKey(name, [...this.#targets.keys()])
+    const section = this.#nearSection(name, entry)
+    const meant = section ?? near
+    const siblings = [...this.#targets.keys()].filter((other) => sectionOf(other) === sectionOf(name))
+    const known =
+      siblings.length > 0 ? siblings.map(lastWord) : [...this.#sections].filter((it) => !it.includes('.'))
+    this.#context.problems.error(place, this.#full(name), {
+      rule: 'there is no such key',
+      remedy: meant === undefined ? `the keys here are ${known.join(', ')}` : suggestion(name, meant),
+      concealed: true,
+    })
+  }
+
+  /** A mapping under an unknown word is probably a misspelt section. */
+  #nearSection(name: string, entry: Entry): string | undefined {
+    if (entry.tree.kind === 'scalar') return undefined
+    const names = [
+      ...this.#sections,
+      ...[...this.#targets].filter(([, it]) => it.kind !== 'scalar').map(([it]) => it),
+    ]
+    return nearestKey(name, names)
+  }
+
+  #scalar(key: Key<unknown>): void {
+    const fromEnvironment = this.#fromEnvironment(key)
+    const given = fromEnvironment ?? this.#fromFile(key)
+    if (given === 'wrong') return
+    if (given === undefined) {
+      if (key.fallback.kind === 'required') this.#missing(key, key.fallback.why)
+      return
+    }
+    const reading = key.type.read(given.text)
+    if (reading.kind === 'wrong') {
+      const value = key.secret ? {} : { value: given.text }
+      const { rule, remedy } = reading
+      this.#context.problems.error(given.place, this.#full(key.name), { rule, remedy, ...value })
+      return
+    }
+    const value = key.type.isPath ? this.#absolute(given.folder, String(reading.value)) : reading.value
+    this.#settings.put(key, value, { origin: given.origin, place: given.place })
+  }
+
+  #missing(key: Key<unknown>, why: string): void {
+    const empty = this.#scalars.get(key.name)?.[0]
+    const place =
+      empty?.entry.keyPlace ?? this.#sectionPlaces.get(sectionName(key.name)) ?? this.#settings.place
+    const name = this.#full(key.name)
+    const variable = this.#environmentPrefix === '' ? `, or set ${environmentName(key.name)}` : ''
+    const twin = key.secret ? ` or "${lastWord(key.name)}_file: PATH"` : ''
+    this.#context.problems.error(place, name, {
+      rule: empty === undefined ? `is missing: ${why}` : `is empty: ${why}`,
+      remedy: `add "${lastWord(key.name)}: …"${twin}${sectionName(key.name) === '' ? '' : ` under ${sectionName(key.name)}:`}${variable}`,
+    })
+  }
+
+  #fromFile(key: Key<unknown>): Given | undefined | 'wrong' {
+    const all = this.#scalars.get(key.name) ?? []
+    // An empty text is how people and templates write "not set"; only a secret may really be empty.
+    const written = all.filter(({ entry, form }) => {
+      if (entry.tree.kind !== 'scalar') return true
+      return key.secret && form === 'value' ? entry.tree.text !== undefined : Boolean(entry.tree.text)
+    })
+    const first = written[0]
+    if (first === undefined) return undefined
+    for (const { form, name, entry } of written) if (form === 'old') this.#tellOldName(key, name, entry)
+    for (const other of written.slice(1)) {
+      if (sameText(first.entry.tree, other.entry.tree) && first.form === other.form) continue
+      this.#tellTwice(key, first, other)
+      return 'wrong'
+    }
+    const { tree, keyPlace } = first.entry
+    if (tree.kind !== 'scalar') {
+      this.#context.problems.error(keyPlace, this.#full(first.name), {
+        rule: `must be a single value, not ${tree.kind === 'list' ? 'a list' : 'a mapping'}`,
+        remedy: `write ${key.type.name} after "${lastWord(first.name)}:"; quote a value that starts with { or [`,
+        concealed: true,
+      })
+      return 'wrong'
+    }
+    const text = tree.text ?? ''
+    const folder = folderOf(tree.place.file)
+    if (first.form === 'file')
+      return this.#secretFile(key, { text, folder, place: tree.place, namedBy: showPlace(tree.place) })
+    const place = key.secret ? keyPlace : tree.place
+    return { text, place, folder, origin: { kind: 'file', ...place } }
+  }
+
+  #tellOldName(key: Key<unknown>, name: string, entry: Entry): void {
+    this.#context.problems.warning(entry.keyPlace, this.#full(name), {
+      rule: `is an old name of ${key.name}; it is still read`,
+      remedy: `write it as ${key.name}`,
+    })
+  }
+
+  #tellTwice(key: Key<unknown>, a: { name: string; entry: Entry }, b: { name: string; entry: Entry }): void {
+    const where = showPlace(a.entry.keyPlace)
+    this.#context.problems.error(b.entry.keyPlace, this.#full(b.name), {
+      rule: key.secret
+        ? `${a.name} (${where}) is given too; only one of the two can count`
+        : `contradicts ${a.name} (${where}): both are the same setting`,
+      remedy: 'remove one of the two',
+    })
+  }
+
+  #fromEnvironment(key: Key<unknown>): Given | undefined | 'wrong' {
+    const prefix = this.#environmentPrefix
+    if (prefix === undefined || (prefix !== '' && !key.secret)) return undefined
+    const { environment } = this.#context
+    const names = [key.name, ...(key.aliases ?? []), ...(key.oldNames ?? [])].map((name) =>
+      environmentName(prefix + name),
+    )
+    const found = [...names, ...(key.env ?? [])].filter((name) => environment.read(name) !== undefined)
+    const fileName = key.secret ? `${environmentName(prefix + key.name)}_FILE` : undefined
+    const path = fileName === undefined ? undefined : environment.read(fileName)
+    const name = found[0]
+    const folder = this.#context.folder
+    if (fileName !== undefined && path !== undefined) {
+      const place = variablePlace(fileName)
+      if (name === undefined) return this.#secretFile(key, { text: path, folder, place, namedBy: fileName })
+      this.#context.problems.error(place, this.#full(key.name), {
+        rule: `${name} is given too; only one of the two can count`,
+        remedy: 'unset one of the two',
+      })
+      return 'wrong'
+    }
+    if (name === undefined) return undefined
+    const text = environment.read(name) ?? ''
+    return { text, place: variablePlace(name), folder, origin: { kind: 'environment', name } }
+  }
+
+  #secretFile(
+    key: Key<unknown>,
+    at: { text: string; folder: string; place: Place; namedBy: string },
+  ): Given | 'wrong' {
+    const path = resolvePath(at.folder, at.text)
+    const content = this.#context.readSecret(path)?.replace(/\r?\n$/, '')
+    if (content === undefined || content === '' || content.includes('\0') || content.includes('\n')) {
+      this.#context.problems.error(at.place, `${this.#full(key.name)}_file`, {
+        value: at.text,
+        rule:
+          content === undefined
+            ? `the file ${path} cannot be read`
+            : content === ''
+              ? `the file ${path} is empty`
+              : `the file ${path} holds more than one line`,
+        remedy:
+          'put the secret alone into that file and let the user that runs pg-metako read it (mode 0600)',
+      })
+      return 'wrong'
+    }
+    return {
+      text: content,
+      place: at.place,
+      folder: at.folder,
+      origin: { kind: 'secret-file', path, namedBy: at.namedBy },
+    }
+  }
+
+  #list(key: ListKey, entry: Entry): void {
+    const { tree, keyPlace } = entry
+    if (tree.kind === 'map') {
+      this.#context.problems.error(keyPlace, this.#full(key.name), {
+        rule: 'must be a list, not a mapping',
+        remedy: `write every item on a line of its own that starts with "- "`,
+      })
+      return
+    }
+    if (tree.kind === 'scalar') {
+      if (tree.text === undefined) return
+      this.#putList(key, {
+        text: tree.text,
+        place: tree.place,
+        folder: '',
+        origin: { kind: 'file', ...tree.place },
+      })
+      return
+    }
+    const items: string[] = []
+    for (const [index, item] of tree.items.entries()) {
+      const written = itemText(item, key)
+      const reading = written === undefined ? undefined : key.item.read(written)
+      if (reading?.kind === 'value') items.push(reading.value)
+      else {
+        this.#context.problems.error(item.place, `${this.#full(key.name)}[${index}]`, {
+          rule: reading?.rule ?? 'every item must be a single text',
+          remedy: reading?.remedy ?? 'put the item in quotes',
+          ...(written === undefined ? { concealed: true } : { value: written }),
+        })
+      }
+    }
+    this.#settings.putList(key, items, { origin: { kind: 'file', ...tree.place }, place: tree.place })
+  }
+
+  #listFromEnvironment(key: ListKey): void {
+    if (this.#environmentPrefix !== '' || key.separator === undefined) return
+    const name = environmentName(key.name)
+    const text = this.#context.environment.read(name)
+    if (text === undefined) return
+    this.#putList(key, {
+      text,
+      place: variablePlace(name),
+      folder: '',
+      origin: { kind: 'environment', name },
+    })
+  }
+
+  #putList(key: ListKey, given: Given): void {
+    const items = given.text.split(key.separator ?? /\r?\n/).filter((item) => item.trim() !== '')
+    this.#settings.putList(key, items, { origin: given.origin, place: given.place })
+  }
+
+  #map(key: MapKey, entry: Entry): void {
+    const { tree, keyPlace } = entry
+    if (tree.kind === 'scalar' && tree.text === undefined) return
+    if (tree.kind !== 'map') {
+      this.#context.problems.error(keyPlace, this.#full(key.name), {
+        rule: 'must be a mapping of names to values',
+        remedy: 'write "name: value" on lines of their own, indented',
+        concealed: true,
+      })
+      return
+    }
+    const values = new Map<string, string>()
+    for (const [name, item] of tree.entries) {
+      const value = item.tree.kind === 'scalar' ? item.tree.text : undefined
+      const wrong =
+        value === undefined
+          ? {
+              rule: 'must have a single value',
+              remedy: 'write the value after the colon, in quotes if need be',
+            }
+          : key.check(name, value)
+      if (wrong !== undefined) {
+        const written = value === undefined ? {} : { value }
+        this.#context.problems.error(item.keyPlace, `${this.#full(key.name)}.${name}`, {
+          ...wrong,
+          ...written,
+        })
+      } else if (value !== undefined) values.set(name, value)
+    }
+    this.#settings.putMap(key, values, { origin: { kind: 'file', ...tree.place }, place: tree.place })
+  }
+
+  #records(key: Records, entry: Entry): void {
+    const trees = this.#recordTrees(key, entry)
+    if (trees === undefined) return
+    const records: Settings[] = []
+    for (const [index, tree] of trees.entries()) {
+      if (tree.kind !== 'map') {
+        this.#context.problems.error(tree.place, `${key.name}[${index}]`, {
+          rule: 'every entry must be a mapping',
+          remedy: `write "- ${Object.values(key.fields)[0]?.name}: …" with the other keys below it`,
+          concealed: true,
+        })
+        continue
+      }
+      const record = new Settings(`${key.name}[${index}].`, tree.place)
+      const table = { scalars: Object.values(key.fields), lists: key.lists ?? [], maps: [], records: [] }
+      new SettingsReader(record, table, this.#context).read(tree, recordPrefix(key, tree))
+      records.push(record)
+    }
+    const at = { origin: { kind: 'file', ...entry.tree.place } as const, place: entry.keyPlace }
+    this.#settings.putRecords(key, records, at)
+  }
+
+  #recordTrees(key: Records, entry: Entry): readonly Tree[] | undefined {
+    const { tree, keyPlace } = entry
+    if (tree.kind === 'list') return tree.items
+    const { keyedBy } = key
+    if (tree.kind === 'map' && keyedBy !== undefined) {
+      return [...tree.entries].map(([name, item]) => keyedRecord(keyedBy, name, item))
+    }
+    this.#context.problems.error(keyPlace, key.name, {
+      rule: `must be a list of mappings, not ${tree.kind === 'map' ? 'a mapping' : 'a single value'}`,
+      remedy: `write "- ${Object.values(key.fields)[0]?.name}: …" for every entry, with its other keys below it`,
+      concealed: true,
+    })
+    return undefined
+  }
+
+  #absolute(folder: string, path: string): string {
+    const seen = resolvePath(folder, path)
+    return this.#context.cwd === undefined ? seen : resolvePath(this.#context.cwd, seen)
+  }
+
+  #full(name: string): string {
+    return this.#settings.prefix + name
+  }
+}
+
+/** `NAME: {…}` as `{keyedBy: NAME, …}`. */
+function keyedRecord(keyedBy: string, name: string, item: Entry): Tree {
+  const { tree, keyPlace } = item
+  const own: Entry = { keyPlace, tree: { kind: 'scalar', text: name, place: keyPlace } }
+  if (tree.kind === 'map')
+    return { ...tree, entries: new Map([[keyedBy, own], ...tree.entries]), place: keyPlace }
+  if (tree.kind === 'scalar' && tree.text === undefined) {
+    return { kind: 'map', entries: new Map([[keyedBy, own]]), place: keyPlace }
+  }
+  return tree
+}
+
+/** Secrets in records have variables named after the record: `PG_METAKO_BOOTSTRAP_USERS_APP_PASSWORD`. */
+function recordPrefix(key: Records, tree: MapTree): string | undefined {
+  if (key.keyedBy === undefined) return undefined
+  const name = tree.entries.get(key.keyedBy)?.tree
+  if (name?.kind !== 'scalar' || name.text === undefined) return undefined
+  return `${key.name}.${name.text.replaceAll(/[^A-Za-z0-9]/g, '_')}.`
+}
+
+function itemText(item: Tree, key: ListKey): string | undefined {
+  if (item.kind === 'scalar') return item.text
+  const pair = item.kind === 'map' && item.entries.size === 1 ? [...item.entries][0] : undefined
+  if (key.pairs === undefined || pair === undefined) return undefined
+  const [name, entry] = pair
+  return entry.tree.kind === 'scalar' ? `${name}=${entry.tree.text ?? ''}` : undefined
+}
+
+function sameText(a: Tree, b: Tree): boolean {
+  return a.kind === 'scalar' && b.kind === 'scalar' && a.text === b.text
+}
+
+/** A place as one word: `file:line:column`. */
+export function showPlace(place: Place): string {
+  return place.line === 0 ? place.file : `${place.file}:${place.line}:${place.column}`
+}
+
+function suggestion(name: string, meant: string): string {
+  if (sectionOf(name) === sectionOf(meant)) return `did you mean "${lastWord(meant)}"?`
+  return `did you mean ${meant}? Mind the section: it stands under ${sectionName(meant) || 'the top of the file'}`
+}
+
+function lastWord(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1)
+}
+
+function sectionOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('.') + 1)
+}
+
+function sectionName(name: string): string {
+  return sectionOf(name).slice(0, -1)
+}

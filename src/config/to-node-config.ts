@@ -1,0 +1,171 @@
+import { otherMembers } from './derive-defaults.ts'
+import { clusterKeys as cluster, memberFields } from './keys/cluster-keys.ts'
+import {
+  databaseFields,
+  databasesKey,
+  parametersKey,
+  postgresKeys as postgres,
+  postgresLists,
+  userFields,
+  userOptions,
+  usersKey,
+} from './keys/postgres-keys.ts'
+import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
+import type { NodeConfig } from './node-config.ts'
+import type { Settings } from './settings.ts'
+
+/** Settings without errors, defaults filled in, as the value that all other rooms get. */
+export function toNodeConfig(settings: Settings): NodeConfig {
+  return {
+    scope: settings.need(cluster.scope),
+    namespace: normalNamespace(settings.need(cluster.namespace)),
+    ...clusterPart(settings),
+    ...postgresPart(settings),
+    ...runtimePart(settings),
+  }
+}
+
+/** `/service`, `service/` and `/service/` are one folder. */
+export function normalNamespace(written: string): string {
+  const parts = written.split('/').filter((part) => part !== '')
+  return parts.length === 0 ? '/' : `/${parts.join('/')}/`
+}
+
+function clusterPart(settings: Settings): Pick<NodeConfig, 'identity' | 'localDb' | 'members'> & Talk {
+  return {
+    identity: {
+      nodeName: settings.need(cluster.nodeName),
+      apiHost: settings.need(cluster.apiHost),
+      apiPort: settings.need(cluster.apiPort),
+      ...whereGiven('advertiseHost', settings.get(cluster.advertiseHost)),
+    },
+    localDb: {
+      name: settings.need(cluster.dbName),
+      host: settings.need(cluster.dbHost),
+      port: settings.need(cluster.dbPort),
+      roleHint: settings.need(cluster.dbRole),
+      username: settings.need(cluster.dbUsername),
+      password: settings.need(cluster.dbPassword),
+      database: settings.need(cluster.dbDatabase),
+    },
+    members: otherMembers(settings).map((member) => ({
+      nodeName: member.need(memberFields.nodeName),
+      apiHost: member.need(memberFields.apiHost),
+      apiPort: member.need(memberFields.apiPort),
+      roleHint: member.need(memberFields.role),
+    })),
+    ...talkPart(settings),
+  }
+}
+
+type Talk = Pick<NodeConfig, 'coordination' | 'pairMode' | 'healthCheck' | 'loadBalancer' | 'security'>
+
+function talkPart(settings: Settings): Talk {
+  return {
+    coordination: {
+      heartbeatIntervalMs: settings.need(cluster.heartbeat),
+      communicationTimeoutMs: settings.need(cluster.communicationTimeout),
+      failoverTimeoutMs: settings.need(cluster.failoverTimeout),
+      minConsensusNodes: settings.need(cluster.minConsensus),
+      localNodePreference: settings.need(cluster.localPreference),
+    },
+    pairMode: {
+      enable: settings.need(cluster.pairEnable),
+      failoverDelayMs: settings.need(cluster.pairDelay),
+      failureThreshold: settings.need(cluster.pairThreshold),
+    },
+    healthCheck: {
+      intervalMs: settings.need(cluster.healthInterval),
+      timeoutMs: settings.need(cluster.healthTimeout),
+      failureThreshold: settings.need(cluster.healthThreshold),
+    },
+    loadBalancer: {
+      algorithm: settings.need(cluster.algorithm),
+      readTimeoutMs: settings.need(cluster.readTimeout),
+      writeTimeoutMs: settings.need(cluster.writeTimeout),
+    },
+    security: {
+      tlsEnabled: settings.need(cluster.tlsEnabled),
+      ...whereGiven('certFile', settings.get(cluster.certFile)),
+      ...whereGiven('keyFile', settings.get(cluster.keyFile)),
+      ...whereGiven('caFile', settings.get(cluster.caFile)),
+      ...whereGiven('clusterSecret', settings.get(cluster.clusterSecret)),
+      ...whereGiven('apiToken', settings.get(cluster.apiToken)),
+    },
+  }
+}
+
+function postgresPart(settings: Settings): Pick<NodeConfig, 'postgresql' | 'replication' | 'bootstrap'> {
+  return {
+    postgresql: {
+      ...whereGiven('dataDir', settings.get(postgres.dataDir)),
+      ...whereGiven('binDir', settings.get(postgres.binDir)),
+      ...whereGiven('osUser', settings.get(postgres.osUser)),
+      listenAddresses: settings.list(postgresLists.listenAddresses),
+      parameters: Object.fromEntries(settings.map(parametersKey)),
+      pgHba: settings.list(postgresLists.pgHba),
+      startTimeoutMs: settings.need(postgres.startTimeout),
+      stopTimeoutMs: settings.need(postgres.stopTimeout),
+    },
+    replication: {
+      mode: settings.need(postgres.replicationMode),
+      username: settings.need(postgres.replicationUsername),
+      ...whereGiven('password', settings.get(postgres.replicationPassword)),
+      maximumLagOnFailoverBytes: settings.need(postgres.maximumLag),
+      useSlots: settings.need(postgres.useSlots),
+    },
+    bootstrap: {
+      users: settings.records(usersKey).map((user) => ({
+        name: user.need(userFields.name),
+        password: user.need(userFields.password),
+        options: user.list(userOptions),
+      })),
+      databases: settings.records(databasesKey).map((database) => ({
+        name: database.need(databaseFields.name),
+        owner: database.need(databaseFields.owner),
+      })),
+      initdb: settings.list(postgresLists.initdb).map(withDashes),
+    },
+  }
+}
+
+/** Patroni's files write `data-checksums`, shells write `--data-checksums`. */
+function withDashes(option: string): string {
+  return option.startsWith('-') ? option : `--${option}`
+}
+
+function runtimePart(settings: Settings): Pick<NodeConfig, 'ha' | 'router' | 'logging' | 'paths'> {
+  return {
+    ha: {
+      profile: settings.need(runtime.profile),
+      leaseTtlMs: settings.need(runtime.leaseTtl),
+      primaryStartTimeoutMs: settings.need(runtime.primaryStartTimeout),
+    },
+    router: {
+      enabled: settings.need(runtime.routerEnabled),
+      listenHost: settings.need(runtime.routerHost),
+      primaryPort: settings.need(runtime.primaryPort),
+      replicaPort: settings.need(runtime.replicaPort),
+      pooledPort: settings.need(runtime.pooledPort),
+      holdTimeoutMs: settings.need(runtime.holdTimeout),
+      maxClientConnections: settings.need(runtime.maxClients),
+    },
+    logging: {
+      level: settings.need(runtime.logLevel),
+      ...whereGiven('file', settings.get(runtime.logFile)),
+      statusIntervalMs: settings.need(runtime.statusInterval),
+    },
+    paths: {
+      stateDir: settings.need(runtime.stateDir),
+      runDir: settings.need(runtime.runDir),
+    },
+  }
+}
+
+/** `{name: value}`, or nothing when there is no value: an absent property is not an undefined one. */
+function whereGiven<Name extends string, T>(
+  name: Name,
+  value: T | undefined,
+): { readonly [key in Name]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [key in Name]?: T }
+}
