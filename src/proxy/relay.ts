@@ -59,6 +59,11 @@ export class Relay {
     return this.#held
   }
 
+  /** No statement in flight and no transaction open. */
+  get isIdle(): boolean {
+    return this.#progress.isIdle
+  }
+
   rebind(binding: Binding): void {
     this.#binding = binding
   }

@@ -10,7 +10,7 @@ import { silentLogger } from '../platform/log.ts'
 import { bootId } from '../platform/process.ts'
 import { startFakeBackend, type FakeBackend } from '../../test/support/fake-backend.ts'
 import { eventually, startSession, type RawClient } from '../../test/support/raw-client.ts'
-import { parseRouterOptions, startRouter, type RouterOptions, type RunningRouter } from './router-process.ts'
+import { startRouter, type RouterOptions, type RunningRouter } from './router-process.ts'
 
 type FakeAgent = {
   readonly lines: Record<string, unknown>[]
@@ -300,13 +300,5 @@ describe('the router process', () => {
     await router.stop()
     await Promise.all([joined.untilClosed(), waiting.untilClosed()])
     for (const client of [joined, waiting]) expect(client.error()?.['M']).toContain('router is stopping')
-  })
-
-  it('reads its options from JSON and names what is missing, without repeating secrets', () => {
-    const options = optionsWith()
-    expect(parseRouterOptions(JSON.stringify(options))).toEqual(options)
-    expect(() => parseRouterOptions('{"routingToken":"secret-token"')).toThrow(/not JSON/)
-    const lacking = JSON.stringify({ ...options, ports: undefined })
-    expect(() => parseRouterOptions(lacking)).toThrow(/lack ports$/)
   })
 })

@@ -4,7 +4,7 @@ import { readFileSync } from '../platform/disk.ts'
 import { createLogger, type Logger, type LogLevel } from '../platform/log.ts'
 import { bootId, exit, onSignal, onUncaught, pid } from '../platform/process.ts'
 import { every } from '../platform/timers.ts'
-import { Fault, messageOf } from '../std/fault.ts'
+import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import { listenOn, type PortListener } from './frontend/port-listener.ts'
 import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
@@ -12,7 +12,7 @@ import { openAgentLink } from './router/agent-link.ts'
 import { openPeerPoll, type PollMember } from './router/peer-poll.ts'
 import { Switchboard, totalsOf } from './router/switchboard.ts'
 import type { RouterClock } from './router/table-holder.ts'
-import { tableFrom } from './router/table-message.ts'
+import { pushedTable } from './router/table-message.ts'
 
 /** Everything that a router process is told; it crosses as JSON. Holds a secret: `routingToken`. */
 export type RouterOptions = {
@@ -70,7 +70,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     {
       log,
       onTable: (message) => {
-        const verdict = offer(tableFrom(message, { bootId: boot }), options.nodeName)
+        const verdict = offer(pushedTable(message, boot), options.nodeName)
         if (verdict === 'accepted' && switchboard.primaryOpen()) agentGoodAt = clock.monotonicMs()
       },
       onStop: deps.onStop,
@@ -82,7 +82,6 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     {
       log,
       monotonicMs: clock.monotonicMs,
-      bootId: boot,
       isNeeded: () => clock.monotonicMs() - agentGoodAt > AGENT_SILENT_MS,
       onTable: offer,
     },
@@ -102,10 +101,11 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
   let stopped: Promise<void> | undefined
   async function stop(): Promise<void> {
     for (const listener of listeners) listener.close()
-    link.close()
     poll.close()
-    stopReport()
     await switchboard.stop()
+    // Order: the agent takes the end of this line for the end of the router.
+    link.close()
+    stopReport()
     stopClock()
   }
   const [primary = 0, replica = 0, pooled = 0] = listeners.map((listener) => listener.port)
@@ -147,34 +147,6 @@ export async function runRouter(options: RouterOptions): Promise<{ stop(): Promi
   onSignal('SIGINT', () => end('SIGNAL'))
   return router
 }
-
-/** Reads the options that the agent passes as JSON. Throws `ROUTER_OPTIONS_INVALID`; never repeats the text. */
-export function parseRouterOptions(text: string): RouterOptions {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new Fault('ROUTER_OPTIONS_INVALID', 'Cannot start the router: its options are not JSON', { cause })
-  }
-  const options = value as Partial<RouterOptions> | null
-  const missing = REQUIRED_OPTIONS.filter((name) => options?.[name] === undefined)
-  if (missing.length > 0) {
-    throw new Fault('ROUTER_OPTIONS_INVALID', `Cannot start the router: options lack ${missing.join(', ')}`)
-  }
-  return options as RouterOptions
-}
-
-const REQUIRED_OPTIONS = [
-  'nodeName',
-  'listenHost',
-  'ports',
-  'holdTimeoutMs',
-  'maxClientConnections',
-  'agentSocket',
-  'members',
-  'routingToken',
-  'logging',
-] as const satisfies readonly (keyof RouterOptions)[]
 
 const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']
 

@@ -4,7 +4,7 @@ import { HttpAgent, httpRequest, httpsRequest } from '../../platform/net.ts'
 import { after, every } from '../../platform/timers.ts'
 import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
-import { parseTableMessage, tableFrom } from './table-message.ts'
+import { answeredTable, parseTableMessage } from './table-message.ts'
 
 export type PollMember = {
   readonly name: string
@@ -15,7 +15,6 @@ export type PollMember = {
 export type PeerPollDeps = {
   readonly log: Logger
   readonly monotonicMs: () => number
-  readonly bootId: string
   /** Asked before every round: false while the own agent gives good tables. */
   readonly isNeeded: () => boolean
   readonly onTable: (table: RoutingTable, source: string) => 'accepted' | 'stale'
@@ -65,9 +64,9 @@ export function openPeerPoll(deps: PeerPollDeps, options: PeerPollOptions): Peer
     // Order: the time is taken before the question leaves; what the answer took cannot lengthen the validity.
     const askedAt = deps.monotonicMs()
     try {
-      const body = await getBody(member, options, connections, signal)
+      const body = await getBody(member, options, { connections, signal })
       const message = parseTableMessage(JSON.parse(body))
-      if (message) return tableFrom(message, { bootId: deps.bootId, askedAt })
+      if (message) return answeredTable(message, askedAt)
       deps.log.warn('A member answered with no routing table', { member: member.name })
     } catch (error) {
       deps.log.debug('No routing table from a member', { member: member.name, cause: messageOf(error) })
@@ -102,8 +101,7 @@ export function openPeerPoll(deps: PeerPollDeps, options: PeerPollOptions): Peer
 function getBody(
   member: PollMember,
   options: PeerPollOptions,
-  connections: HttpAgent,
-  signal: AbortSignal,
+  { connections, signal }: { readonly connections: HttpAgent; readonly signal: AbortSignal },
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const url = new URL('/v1/routing', member.apiUrl)

@@ -30,6 +30,7 @@ const STARTUP_TIMEOUT_MS = 10_000
 /** Connections that have not said yet what they want: cancel requests must get in even when the router is full. */
 const STARTING_MAX = 1024
 const DRAIN_MS = 1000
+const DRAIN_STEP_MS = 20
 
 /** All clients of one router process, and what each table means for them. */
 export class Switchboard implements RelayPlace, WaitingPlace {
@@ -138,7 +139,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     this.#closed.clear()
   }
 
-  /** Refuses what has no backend, gives the others a second, then cuts them. */
+  /** Refuses what has no backend, ends idle sessions, gives the others a second to become idle, then cuts them. */
   async stop(): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
@@ -149,8 +150,11 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     this.#starting.clear()
     for (const client of this.#waiting) client.refuse('ROUTER_STOPPING')
     const until = this.#clock.monotonicMs() + DRAIN_MS
-    while (this.#relays.size > 0 && this.#clock.monotonicMs() < until) await pause(20)
-    for (const relay of this.#relays) relay.cut('ROUTER_STOPPING')
+    while (this.#relays.size > 0) {
+      const isOver = this.#clock.monotonicMs() >= until
+      for (const relay of this.#relays) if (isOver || relay.isIdle) relay.cut('ROUTER_STOPPING')
+      if (this.#relays.size > 0) await pause(DRAIN_STEP_MS)
+    }
     this.cancels.close()
     this.#stopDeadline()
     this.#stopTick?.()

@@ -4,7 +4,7 @@ import type { RoutingTable } from '../../model/routing-table.ts'
 import type { MonotonicMs } from '../../model/time.ts'
 import { chooseTarget, judgeBinding } from './choose-target.ts'
 import { TableHolder, type TableChange } from './table-holder.ts'
-import { parseTableMessage, tableFrom } from './table-message.ts'
+import { answeredTable, parseTableMessage, pushedTable } from './table-message.ts'
 
 function createHolder() {
   const now = { monotonic: 1000, boot: 9000 }
@@ -119,10 +119,11 @@ describe('the choice of a target', () => {
 describe('a table from another process', () => {
   const message = { epoch: 1, replicas: [], validForMs: 500, validUntil: 7000, bootId: 'here' }
 
-  it('keeps its deadline on the same boot and counts from the question otherwise', () => {
-    expect(tableFrom(message, { bootId: 'here' }).validUntil).toBe(7000)
-    expect(tableFrom(message, { bootId: 'there', askedAt: 100 }).validUntil).toBe(600)
-    expect(tableFrom(message, { bootId: 'there' }).validUntil).toBe(Number.NEGATIVE_INFINITY)
+  it('keeps its deadline when it was pushed on the same boot, and counts from the question when it was asked for', () => {
+    expect(pushedTable(message, 'here').validUntil).toBe(7000)
+    expect(pushedTable(message, 'there').validUntil).toBe(Number.NEGATIVE_INFINITY)
+    expect(answeredTable(message, 100).validUntil).toBe(600)
+    expect(answeredTable(message, 100)).toEqual({ epoch: 1, replicas: [], validUntil: 600 })
   })
 
   it('is refused when it is not one', () => {

@@ -27,20 +27,22 @@ export function parseTableMessage(value: unknown): RoutingTableMessage | undefin
 }
 
 /**
- * The table on this host's clock. Where sender and receiver share a boot, the sender's deadline holds as it is;
- * otherwise it counts from `askedAt`, which must be from before the question was sent (safety.md 31). Without either
- * it is already void.
+ * A table that the own agent pushed: its deadline holds as it is, since both share the clock of one boot. Where they
+ * do not, nothing is proven: when the table was on its way, nobody had asked.
  */
-export function tableFrom(
-  message: RoutingTableMessage,
-  local: { readonly bootId: string; readonly askedAt?: number },
-): RoutingTable {
-  const { validForMs, validUntil, bootId, ...table } = message
-  if (validUntil !== undefined && bootId === local.bootId) {
-    return Object.freeze({ ...table, validUntil: validUntil as MonotonicMs })
-  }
-  const counted = local.askedAt === undefined ? Number.NEGATIVE_INFINITY : local.askedAt + validForMs
-  return Object.freeze({ ...table, validUntil: counted as MonotonicMs })
+export function pushedTable(message: RoutingTableMessage, localBootId: string): RoutingTable {
+  const sameClock = message.validUntil !== undefined && message.bootId === localBootId
+  return withDeadline(message, sameClock ? (message.validUntil ?? 0) : Number.NEGATIVE_INFINITY)
+}
+
+/** A table that was asked for at `askedAt` on this host's clock: before the question was sent (safety.md 31). */
+export function answeredTable(message: RoutingTableMessage, askedAt: number): RoutingTable {
+  return withDeadline(message, askedAt + message.validForMs)
+}
+
+function withDeadline(message: RoutingTableMessage, deadline: number): RoutingTable {
+  const { validForMs: _relative, validUntil: _absolute, bootId: _boot, ...table } = message
+  return Object.freeze({ ...table, validUntil: deadline as MonotonicMs })
 }
 
 function parseReplicas(value: unknown): RoutingTable['replicas'] | undefined {
