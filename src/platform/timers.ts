@@ -30,3 +30,8 @@ export function afterUnheld(ms: number, task: () => void): () => void {
   timer.unref()
   return () => clearTimeout(timer)
 }
+
+/** Runs `task` after the events that are already waiting: later than every promise, sooner than any timer. */
+export function soon(task: () => void): void {
+  setImmediate(task)
+}

@@ -1,0 +1,28 @@
+import { KiB, MiB } from '../std/units.ts'
+
+/** Longest key, in UTF-16 units. */
+export const KEY_LENGTH_MAX = 1 * KiB
+
+/** Longest value, in UTF-16 units: a loss report has 30 kB, everything else less than 4. */
+export const VALUE_LENGTH_MAX = 256 * KiB
+
+/** Comparisons and operations of one transaction, as in etcd. */
+export const TRANSACTION_PARTS_MAX = 128
+
+/** All keys and values of one transaction, as JSON: with its frame it must fit into one log entry. */
+export const TRANSACTION_LENGTH_MAX = 512 * KiB
+
+/** All keys and values of the tree, as JSON: with the history it must fit into one snapshot message. */
+export const TREE_LENGTH_MAX = 2 * MiB
+
+/** Changes that are kept for watchers: at two renewals a second some eight minutes. */
+export const HISTORY_EVENTS_MAX = 1024
+
+/** Their keys and values, as JSON. */
+export const HISTORY_LENGTH_MAX = 1 * MiB
+
+/** Transactions and reads of one node that wait for an answer. */
+export const PENDING_REQUESTS_MAX = 256
+
+/** Clients whose last answers are kept: one for each start of an agent. */
+export const SESSIONS_MAX = 64
