@@ -27,6 +27,7 @@ export {
   realpathSync,
   renameSync,
   rmSync,
+  rmdirSync,
   statSync,
   statfsSync,
   symlinkSync,
