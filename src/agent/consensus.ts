@@ -1,5 +1,6 @@
 import { Fault } from '../std/fault.ts'
 import type { Policy } from '../ha/policy.ts'
+import { RAFT_TIMINGS } from '../raft/timing.ts'
 import type { Logger } from '../platform/log.ts'
 import { foundRaftGroup, openRaftStorage } from '../store/raft/storage.ts'
 import { createRaftStore, type RaftStore } from '../store/raft/raft-store.ts'
@@ -42,7 +43,8 @@ export class Founding {
     options: ConsensusOptions,
     isDataEmpty: boolean,
   ): Promise<Founding> {
-    const storage = await openRaftStorage(deps.state.raftFolder)
+    const storage = openRaftStorage(deps.state.raftFolder)
+    if (storage.kind === 'corrupt') throw storage.fault
     const group = storage.kind === 'group' ? await deps.state.readGenesis<Genesis>() : undefined
     return new Founding(deps, options, {
       nonce: await deps.state.nonce(),
@@ -65,7 +67,7 @@ export class Founding {
   async open(
     heartbeats: Heartbeats,
     link: PeerLink,
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; onFatal: (thrown: unknown) => void },
   ): Promise<RaftStore | undefined> {
     while (!this.#hello.group) {
       if (options.signal.aborted) return undefined
@@ -81,13 +83,11 @@ export class Founding {
         transport: {
           send: (peer, message) => void link.send(peer, 'raft', message),
           onMessage: (listener) => link.onFrame('raft', listener),
+          onPeerLost: (listener) => link.onLost(listener),
         },
+        onFatal: options.onFatal,
       },
-      {
-        self,
-        folder: this.#state.raftFolder,
-        timing: { heartbeatMs: policy.heartbeatMs, electionMs: policy.raftElectionMs },
-      },
+      { self, folder: this.#state.raftFolder, timing: RAFT_TIMINGS[policy.profile] },
     )
   }
 
@@ -101,11 +101,14 @@ export class Founding {
     const { genesis } = verdict
     const voters = Object.keys(genesis.nonces)
     if (!voters.includes(self)) {
-      throw new Fault('GENESIS_WITHOUT_SELF', `Cannot found the cluster: "${self}" is not among ${voters.join(', ')}`)
+      throw new Fault(
+        'GENESIS_WITHOUT_SELF',
+        `Cannot found the cluster: "${self}" is not among ${voters.join(', ')}`,
+      )
     }
     // Order: the genesis is on disk before the log, so that a founded log always has its genesis beside it.
     await this.#state.writeGenesis(genesis)
-    await foundRaftGroup(this.#state.raftFolder, { groupId: genesis.groupId, voters })
+    foundRaftGroup(this.#state.raftFolder, { groupId: genesis.groupId, voters })
     this.#hello = { ...this.#hello, isEmpty: false, group: genesis }
     this.#log.info('Founded the consensus group', { group: genesis.groupId, voters })
   }

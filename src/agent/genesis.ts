@@ -52,11 +52,17 @@ export function judgeGenesis(
   }
   const silent = others.filter((name) => !all.has(name))
   if (silent.length > 0) {
-    return { kind: 'waits', why: `waits for ${silent.join(', ')}: a new cluster begins when all members answer` }
+    return {
+      kind: 'waits',
+      why: `waits for ${silent.join(', ')}: a new cluster begins when all members answer`,
+    }
   }
   const full = others.filter((name) => !all.get(name)?.isEmpty)
   if (full.length > 0) {
-    return { kind: 'waits', why: `${full.join(', ')} cannot begin a new cluster: its data directory is not empty` }
+    return {
+      kind: 'waits',
+      why: `${full.join(', ')} cannot begin a new cluster: its data directory is not empty`,
+    }
   }
   const nonces = Object.fromEntries(members.toSorted().map((name) => [name, all.get(name)?.nonce ?? '']))
   return { kind: 'found', genesis: { groupId: sha256Hex(JSON.stringify(nonces)).slice(0, 32), nonces } }

@@ -107,7 +107,11 @@ export class Node {
       { log, now: realClock.monotonic },
       {
         self: this.#self,
-        peers: config.members.map((peer) => ({ name: peer.nodeName, host: peer.apiHost, port: peer.apiPort })),
+        peers: config.members.map((peer) => ({
+          name: peer.nodeName,
+          host: peer.apiHost,
+          port: peer.apiPort,
+        })),
         secret: secrets.cluster,
         ...(parts.tls ? { tls: parts.tls } : {}),
       },
@@ -153,7 +157,9 @@ export class Node {
     this.#heartbeats.start()
     this.#cancels.push(
       watchSuspend((ms) => {
-        log.warn('The host was suspended: the lease counts as lost until it is renewed', { suspendedMs: Math.round(ms) })
+        log.warn('The host was suspended: the lease counts as lost until it is renewed', {
+          suspendedMs: Math.round(ms),
+        })
         this.#brain?.keeper.distrustClock()
       }),
     )
@@ -233,7 +239,9 @@ export class Node {
     const until = plus(realClock.monotonic(), deadlineMs)
     const isDown = () => {
       const { state } = brain.observer.instance
-      return brain.jobs.running === undefined && (state === 'stopped' || state === 'crashed' || state === 'absent')
+      return (
+        brain.jobs.running === undefined && (state === 'stopped' || state === 'crashed' || state === 'absent')
+      )
     }
     while (!isDown() && realClock.monotonic() < until) await pause(20)
     if (!isDown()) await this.#parts.instance.kill()
@@ -241,7 +249,13 @@ export class Node {
 
   async #startBrain(): Promise<void> {
     const { log } = this.#parts
-    const store = await this.#founding?.open(this.#heartbeats, this.#link, { signal: this.#abort.signal })
+    const store = await this.#founding?.open(this.#heartbeats, this.#link, {
+      signal: this.#abort.signal,
+      onFatal: (thrown) => {
+        log.error('Consensus cannot go on', { error: thrown })
+        this.#fatal?.(thrown)
+      },
+    })
     if (!store) return
     const brain = this.#buildBrain(store)
     this.#brain = brain
@@ -254,7 +268,8 @@ export class Node {
       this.#router.push()
     })
     this.#parts.instance.onCrash(() => this.#wake())
-    while (!this.#abort.signal.aborted && !(await brain.keeper.refresh(SECOND))) await pause(20, this.#abort.signal)
+    while (!this.#abort.signal.aborted && !(await brain.keeper.refresh(SECOND)))
+      await pause(20, this.#abort.signal)
     if (this.#abort.signal.aborted) return
     log.info('Consensus answers', { voters: store.status().voters, leader: store.status().leader })
     brain.loop.start()
@@ -380,7 +395,13 @@ export class Node {
       guard: this.#guard.state(),
       instance: brain?.observer.instance ?? { state: 'unknown' },
       stopping: this.#isStopping,
-      seen: brain?.observer.measuredUnder ?? { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false },
+      seen: brain?.observer.measuredUnder ?? {
+        epoch: 0,
+        seq: 0,
+        state: 'none',
+        expired: false,
+        witnessed: false,
+      },
       version,
     }
   }
@@ -409,7 +430,9 @@ export class Node {
     const now = realClock.monotonic()
     const record = brain?.keeper.record
     const isOwn = record?.holder === this.#self
-    const leaseUntil = isOwn ? brain?.keeper.provenUntil : record && this.#heartbeats.lease(record.holder)?.validUntil
+    const leaseUntil = isOwn
+      ? brain?.keeper.provenUntil
+      : record && this.#heartbeats.lease(record.holder)?.validUntil
     const { postmasterPid } = brain?.observer.instance ?? {}
     const router = this.#router.pid
     const guard = this.#guard.pid
@@ -425,7 +448,8 @@ export class Node {
       store: brain?.store.status(),
       decision: brain?.loop.decision,
       waiting: this.#founding?.waiting,
-      losses: brain?.store.peekPrefix(this.#keys.losses).map(({ value }) => JSON.parse(value) as LossReport) ?? [],
+      losses:
+        brain?.store.peekPrefix(this.#keys.losses).map(({ value }) => JSON.parse(value) as LossReport) ?? [],
       queries: this.#router.totals,
       pids: {
         agent: pid,
@@ -441,8 +465,7 @@ export class Node {
     const { config, log, metrics, secrets, token, tls, reload } = this.#parts
     const operations: ClusterOperations = {
       view: () => this.view(),
-      loopAgeMs: () =>
-        this.#brain?.loop.decision ? realClock.monotonic() - this.#brain.loop.decidedAt : 0,
+      loopAgeMs: () => (this.#brain?.loop.decision ? realClock.monotonic() - this.#brain.loop.decidedAt : 0),
       routing: () => this.#routingMessage(),
       switchover: async (order, { deadlineMs }) => {
         const brain = this.#brain
@@ -508,7 +531,10 @@ export class Node {
     while (!this.#abort.signal.aborted && store.peek(this.#keys.member(this.#self))?.value !== value) {
       try {
         const key = this.#keys.member(this.#self)
-        await store.transact({ compares: [], operations: [{ kind: 'put', key, value }] }, { deadlineMs: SECOND })
+        await store.transact(
+          { compares: [], operations: [{ kind: 'put', key, value }] },
+          { deadlineMs: SECOND },
+        )
       } catch (error) {
         if (error instanceof Fault && error.code === 'STORE_STOPPED') return
         await pause(SECOND, this.#abort.signal)

@@ -4,7 +4,10 @@ import { hostname, sourceAddressTowards } from '../platform/net.ts'
 const WILDCARDS = new Set(['0.0.0.0', '::', '*', ''])
 const ASK_MS = 500
 
-export type OwnAddress = { readonly host: string; readonly from: 'advertise_host' | 'api_host' | 'route' | 'hostname' }
+export type OwnAddress = {
+  readonly host: string
+  readonly from: 'advertise_host' | 'api_host' | 'route' | 'hostname'
+}
 
 /**
  * Where others reach this node: `identity.advertise_host`, else `api_host` unless it is a wildcard, else the source

@@ -100,7 +100,8 @@ export class PeerLink {
     const theirs = text(headers['x-metako-nonce'])
     socket.on('error', () => socket.destroy())
     if (to !== this.#options.self || !this.#options.peers.some(({ name }) => name === from)) {
-      const why = to === this.#options.self ? `${from} is not in cluster_members` : `this node is ${this.#options.self}`
+      const why =
+        to === this.#options.self ? `${from} is not in cluster_members` : `this node is ${this.#options.self}`
       this.#complain(`accept ${from}`, `Refused a peer: ${why}`, { from, to })
       socket.end(`HTTP/1.1 421 Misdirected Request\r\nx-metako-why: ${why}\r\nconnection: close\r\n\r\n`)
       return
@@ -168,7 +169,9 @@ export class PeerLink {
       socket.setTimeout(0)
       socket.setNoDelay(true)
       if (!secretsEqual(text(response.headers['x-metako-proof']), expected)) {
-        this.#complain(`dial ${peer.name}`, `Cannot trust ${peer.name}: its cluster secret differs`, { peer: peer.name })
+        this.#complain(`dial ${peer.name}`, `Cannot trust ${peer.name}: its cluster secret differs`, {
+          peer: peer.name,
+        })
         socket.destroy()
         return
       }
@@ -181,7 +184,10 @@ export class PeerLink {
     request.on('response', (response) => {
       response.resume()
       const why = text(response.headers['x-metako-why']) || `HTTP ${response.statusCode}`
-      this.#complain(`dial ${peer.name}`, `${peer.name} refuses this node: ${why}`, { host: peer.host, port: peer.port })
+      this.#complain(`dial ${peer.name}`, `${peer.name} refuses this node: ${why}`, {
+        host: peer.host,
+        port: peer.port,
+      })
       request.destroy()
       redial()
     })

@@ -19,9 +19,13 @@ export class StateFolder implements Notebook {
     try {
       mkdirSync(path, { recursive: true, mode: 0o700 })
     } catch (error) {
-      throw new Fault('STATE_FOLDER_UNUSABLE', `Cannot create the state folder "${path}": ${messageOf(error)}`, {
-        cause: error,
-      })
+      throw new Fault(
+        'STATE_FOLDER_UNUSABLE',
+        `Cannot create the state folder "${path}": ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      )
     }
     const text = await readTextIfPresent(join(path, 'promotion.json'))
     return new StateFolder(path, text === undefined ? undefined : (JSON.parse(text) as Promotion))

@@ -33,7 +33,10 @@ export async function requestSwitchover(
   const refusal = refuse(deps, order, record)
   if (refusal || !record) return refusal ?? refused('NO_PRIMARY', 'The cluster has no primary')
   const startedAt = clock.monotonic()
-  const value = JSON.stringify({ leader: record.holder, ...(order.to === undefined ? {} : { member: order.to }) })
+  const value = JSON.stringify({
+    leader: record.holder,
+    ...(order.to === undefined ? {} : { member: order.to }),
+  })
   const result = await store.transact(
     {
       compares: [{ kind: 'mod', key: keys.failover, revision: 0 }],
@@ -62,7 +65,11 @@ export async function requestSwitchover(
 }
 
 /** What is wrong with the order, seen from this node; the holder looks again. */
-function refuse(deps: SwitchoverDeps, order: SwitchoverOrder, record: EpochRecord | undefined): Refusal | undefined {
+function refuse(
+  deps: SwitchoverDeps,
+  order: SwitchoverOrder,
+  record: EpochRecord | undefined,
+): Refusal | undefined {
   const seen = deps.seen()
   if (!seen?.store.hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
   if (!record || record.state !== 'open') return refused('NO_PRIMARY', 'The cluster has no primary now')
@@ -71,7 +78,10 @@ function refuse(deps: SwitchoverDeps, order: SwitchoverOrder, record: EpochRecor
   }
   if (order.to === record.holder) return refused('CANDIDATE_IS_PRIMARY', `${order.to} is the primary already`)
   if (order.to !== undefined && !seen.members.includes(order.to)) {
-    return refused('CANDIDATE_UNKNOWN', `There is no member "${order.to}": the members are ${seen.members.join(', ')}`)
+    return refused(
+      'CANDIDATE_UNKNOWN',
+      `There is no member "${order.to}": the members are ${seen.members.join(', ')}`,
+    )
   }
   const verdicts = judgeCandidates(seen, record)
   if (order.to === undefined) {

@@ -34,8 +34,8 @@ export function clusterView(facts: ViewFacts): ClusterView {
     scope: facts.scope,
     self: own.name,
     takenAt: facts.takenAt,
-    members: [withLag({ facts: own, heardMsAgo: 0, reachable: true }, record), ...peers].toSorted((one, other) =>
-      one.facts.name < other.facts.name ? -1 : 1,
+    members: [withLag({ facts: own, heardMsAgo: 0, reachable: true }, record), ...peers].toSorted(
+      (one, other) => (one.facts.name < other.facts.name ? -1 : 1),
     ),
     ...(record ? { record } : {}),
     leaseRemainingMs: Math.max(0, Math.round(facts.leaseUntil - now)),

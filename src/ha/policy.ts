@@ -9,7 +9,6 @@ export type Policy = {
   readonly heartbeatMs: number
   /** A member that was not heard for so long counts as unreachable. */
   readonly silenceLimitMs: number
-  readonly raftElectionMs: { readonly min: number; readonly max: number }
   readonly leaseTtlMs: number
   /** The holder stops this long before its lease can run out: time to stop routers and to kill PostgreSQL. */
   readonly killMarginMs: number
@@ -27,30 +26,24 @@ export type Policy = {
 
 export type ProfileName = 'lan' | 'noisy' | 'wan'
 
-type Timing = Pick<
-  Policy,
-  'heartbeatMs' | 'silenceLimitMs' | 'raftElectionMs' | 'leaseTtlMs' | 'killMarginMs'
->
+type Timing = Pick<Policy, 'heartbeatMs' | 'silenceLimitMs' | 'leaseTtlMs' | 'killMarginMs'>
 
 const profiles: Readonly<Record<ProfileName, Timing>> = {
   lan: {
     heartbeatMs: 100,
     silenceLimitMs: 800,
-    raftElectionMs: { min: 600, max: 1000 },
     leaseTtlMs: 3 * SECOND,
     killMarginMs: 300,
   },
   noisy: {
     heartbeatMs: 200,
     silenceLimitMs: 3 * SECOND,
-    raftElectionMs: { min: 2 * SECOND, max: 3 * SECOND },
     leaseTtlMs: 9 * SECOND,
     killMarginMs: 600,
   },
   wan: {
     heartbeatMs: 300,
     silenceLimitMs: 3 * SECOND,
-    raftElectionMs: { min: 2 * SECOND, max: 4 * SECOND },
     leaseTtlMs: 10 * SECOND,
     killMarginMs: 600,
   },

@@ -201,6 +201,12 @@ function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream
 }
 
 function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
+  // Where the next timeline forks is known once it is open; unless the lease lapses, that is worth waiting for.
+  if (record.state === 'authorised' && judgeLapse(seen, record).kind === 'held') {
+    return verdict('waiting', 'AWAITS_OPEN', {
+      sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
+    })
+  }
   const wal = seen.local.stoppedWal
   if (!wal) return verdict('waiting', 'BUSY', { sentence: 'looks for the end of its WAL' })
   const history = judgeHistory(record.chain, walOf(seen, wal.timeline, wal.endLsn))

@@ -1,0 +1,46 @@
+import { Fault, messageOf } from '../std/fault.ts'
+import type { LocalInstance } from '../ha/ports.ts'
+import type { InstanceFacts } from '../model/member.ts'
+import { askFacts } from '../postgres/facts.ts'
+import { SqlSession, type SqlTarget } from '../postgres/sql-session.ts'
+
+const ASK_MS = 2000
+
+/** A PostgreSQL that somebody else runs: it is watched and reported, and every deed is refused. */
+export function createAttachedInstance(target: SqlTarget): LocalInstance {
+  const session = new SqlSession({ target: () => target, name: 'pg-metako' })
+  const refuse = () =>
+    Promise.reject(
+      new Fault(
+        'ATTACHED',
+        'Cannot act on PostgreSQL: it is attached, set postgresql.data_dir to have it managed',
+      ),
+    )
+  return {
+    inspect: () => Promise.resolve({ directory: 'absent' }),
+    facts: async (): Promise<InstanceFacts> => {
+      try {
+        return { state: 'running', ...(await askFacts(session, ASK_MS)) }
+      } catch (error) {
+        return { state: 'unknown', trouble: messageOf(error) }
+      }
+    },
+    initialise: refuse,
+    start: refuse,
+    promote: refuse,
+    timelineOrigin: refuse,
+    probeWrite: refuse,
+    follow: refuse,
+    following: () => undefined,
+    checkpoint: refuse,
+    stop: refuse,
+    kill: refuse,
+    endOfWal: refuse,
+    ensureSlots: refuse,
+    clone: refuse,
+    keepDiverged: refuse,
+    countSetAside: () => Promise.resolve(0),
+    removeSetAside: refuse,
+    onCrash: () => () => undefined,
+  }
+}

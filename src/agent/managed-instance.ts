@@ -1,0 +1,251 @@
+import { Fault } from '../std/fault.ts'
+import { SECOND } from '../std/units.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import type { LocalInstance } from '../ha/ports.ts'
+import { LOSS_XIDS_MAX, type LossReport } from '../model/cluster-view.ts'
+import { formatLsn, LSN_NONE } from '../model/lsn.ts'
+import { dirname, join, mkdirSync, realpathSync } from '../platform/disk.ts'
+import type { Logger } from '../platform/log.ts'
+import { findDatabaseUser } from '../platform/os-user.ts'
+import { findBinaries } from '../postgres/binaries.ts'
+import { readControlFile } from '../postgres/control-file.ts'
+import { listSetAside } from '../postgres/data-directory.ts'
+import { createInstance, type Instance } from '../postgres/instance.ts'
+import { readFollowed } from '../postgres/instance-files.ts'
+import type { StartOutcome } from '../postgres/instance-outcome.ts'
+import { endOfWal, keepDivergedWal } from '../postgres/lost-transactions.ts'
+import { readTimelineHistory } from '../postgres/timeline-history.ts'
+import type { Secrets } from './secrets.ts'
+import type { StateFolder } from './state-folder.ts'
+
+const CHECKPOINT_MS = 30 * SECOND
+const SQL_MS = 3 * SECOND
+const PROMOTE_MS = 30 * SECOND
+/** The agent's own connections need a database that is always there. */
+const OWN_DATABASE = 'postgres'
+
+/** The node's own PostgreSQL as the HA core wants it: outcomes that mean failure become faults here. */
+export async function createManagedInstance(
+  config: NodeConfig,
+  deps: { log: Logger; secrets: Secrets; state: StateFolder },
+): Promise<LocalInstance> {
+  const { log, secrets, state } = deps
+  const dataDir = await placeOf(config)
+  const osUser = findDatabaseUser({ dataDir, configured: config.postgresql.osUser })
+  const binaries = await findBinaries({ configured: config.postgresql.binDir, dataDir, osUser })
+  log.info('PostgreSQL found', {
+    version: binaries.version,
+    folder: binaries.folder,
+    origin: binaries.origin,
+    passedOver: binaries.passedOver,
+    runsAs: osUser?.name ?? 'this user',
+  })
+  const instance = createInstance(
+    { log },
+    {
+      dataDir,
+      runDir: join(config.paths.runDir, 'postgres'),
+      binaries,
+      port: config.localDb.port,
+      listenAddresses: config.postgresql.listenAddresses,
+      osUser,
+      superuser: { name: config.localDb.username, password: config.localDb.password },
+      database: OWN_DATABASE,
+      replication: { name: config.replication.username, password: secrets.replicationPassword },
+      useSlots: config.replication.useSlots,
+      clusterName: config.scope,
+      memberName: config.identity.nodeName,
+      parameters: config.postgresql.parameters,
+      pgHba: config.postgresql.pgHba,
+      startTimeoutMs: config.postgresql.startTimeoutMs,
+      stopTimeoutMs: config.postgresql.stopTimeoutMs,
+    },
+  )
+  for (const { name, reason } of instance.refusedParameters) {
+    log.warn('Parameter is not passed on', { parameter: name, reason })
+  }
+  const following = await readFollowed(dataDir).catch(() => undefined)
+  return new ManagedInstance({ instance, config, log, dataDir, state }, following)
+}
+
+/** The parent must exist for the data directory to have a real path: a process is known by it. */
+async function placeOf(config: NodeConfig): Promise<string> {
+  const dataDir = config.postgresql.dataDir
+  if (dataDir === undefined)
+    throw new Fault('ATTACHED', 'Cannot manage PostgreSQL: postgresql.data_dir is not set')
+  const parent = dirname(dataDir)
+  mkdirSync(parent, { recursive: true })
+  return join(realpathSync(parent), dataDir.slice(parent.length).replaceAll('/', ''))
+}
+
+type Upstream = { readonly host: string; readonly port: number }
+
+class ManagedInstance implements LocalInstance {
+  readonly #instance: Instance
+  readonly #config: NodeConfig
+  readonly #dataDir: string
+  readonly #state: StateFolder
+  #following: Upstream | undefined
+
+  constructor(
+    deps: { instance: Instance; config: NodeConfig; log: Logger; dataDir: string; state: StateFolder },
+    following: Upstream | undefined,
+  ) {
+    this.#instance = deps.instance
+    this.#config = deps.config
+    this.#dataDir = deps.dataDir
+    this.#state = deps.state
+    this.#following = following
+  }
+
+  async inspect(): ReturnType<LocalInstance['inspect']> {
+    const found = await this.#instance.inspect()
+    if (found.kind === 'absent' || found.kind === 'empty') return { directory: 'absent' }
+    if (found.kind !== 'instance') return { directory: found.kind }
+    const { systemId, timeline, incarnation } = found
+    return {
+      directory: 'instance',
+      systemId,
+      timeline,
+      ...(incarnation === undefined ? {} : { incarnation }),
+    }
+  }
+
+  facts(): ReturnType<LocalInstance['facts']> {
+    return this.#instance.facts()
+  }
+
+  async initialise(): Promise<void> {
+    const { users, databases, initdb } = this.#config.bootstrap
+    const { database, username } = this.#config.localDb
+    const isKnown = database === OWN_DATABASE || databases.some(({ name }) => name === database)
+    await this.#instance.initialise({
+      users,
+      databases: isKnown ? databases : [...databases, { name: database, owner: username }],
+      initdbArgs: initdb,
+    })
+  }
+
+  async start(as: 'primary' | 'standby', follow?: Upstream): Promise<void> {
+    const outcome = await this.#instance.start({ as, ...(follow ? { follow } : {}) })
+    this.#following = as === 'standby' ? follow : undefined
+    throwUnlessStarted(outcome)
+  }
+
+  async promote(): Promise<void> {
+    const outcome = await this.#instance.promote({ deadlineMs: PROMOTE_MS })
+    if (outcome.kind === 'failed') {
+      throw new Fault('PG_PROMOTE_FAILED', `Cannot promote: ${outcome.message}`, {
+        details: { reason: outcome.reason },
+      })
+    }
+    this.#following = undefined
+  }
+
+  async timelineOrigin(): Promise<{ timeline: number; forkLsn: string }> {
+    const { timeline } = await readControlFile(this.#dataDir)
+    const history = await readTimelineHistory(this.#dataDir, timeline)
+    return { timeline, forkLsn: formatLsn(history?.at(-1)?.endLsn ?? LSN_NONE) }
+  }
+
+  async probeWrite(): Promise<void> {
+    const outcome = await this.#instance.probeWrite(SQL_MS)
+    if (outcome.kind === 'failed') {
+      throw new Fault('PG_PROBE_FAILED', `Cannot write to PostgreSQL: ${outcome.message}`, {
+        retryable: true,
+      })
+    }
+  }
+
+  async follow(upstream: Upstream): Promise<void> {
+    await this.#instance.follow({ host: upstream.host, port: upstream.port })
+    this.#following = { host: upstream.host, port: upstream.port }
+  }
+
+  following(): Upstream | undefined {
+    return this.#following
+  }
+
+  checkpoint(): Promise<void> {
+    return this.#instance.checkpoint(CHECKPOINT_MS)
+  }
+
+  async stop(deadlineMs: number): Promise<'clean' | 'unclean'> {
+    const outcome = await this.#instance.stop({ mode: 'fast', deadlineMs })
+    if (outcome.kind === 'alive') throw notDead(outcome.pids)
+    return outcome.clean ? 'clean' : 'unclean'
+  }
+
+  async kill(): Promise<void> {
+    const outcome = await this.#instance.kill()
+    if (outcome.kind === 'alive') throw notDead(outcome.pids)
+  }
+
+  async endOfWal(): Promise<{ timeline: number; endLsn: string }> {
+    const dataDir = this.#dataDir
+    const control = await readControlFile(dataDir)
+    const { timeline } = control
+    const history = await readTimelineHistory(dataDir, timeline)
+    // Right after a promotion the newest checkpoint still lies on the timeline before: its segments have other names.
+    const fork = history?.at(-1)?.endLsn
+    const from = fork !== undefined && fork > control.redoLsn ? { from: fork } : {}
+    return endOfWal({ dataDir, timeline, ...from })
+  }
+
+  async ensureSlots(members: readonly string[]): Promise<void> {
+    if (this.#config.replication.useSlots) await this.#instance.ensureSlots(members, SQL_MS)
+  }
+
+  async clone(from: Upstream, onProgress: Parameters<LocalInstance['clone']>[1]): Promise<void> {
+    await this.#instance.clone({ source: { host: from.host, port: from.port }, onProgress })
+    this.#following = { host: from.host, port: from.port }
+  }
+
+  async keepDiverged(divergence: { timeline: number; forkLsn: string; epoch: number }): Promise<LossReport> {
+    const { timeline, forkLsn, epoch } = divergence
+    const foundAt = new Date().toISOString()
+    const into = join(this.#state.reportsFolder, `epoch-${epoch}-timeline-${timeline}`)
+    const lost = await keepDivergedWal({ dataDir: this.#dataDir, timeline, forkLsn, into })
+    return {
+      epoch,
+      member: this.#config.identity.nodeName,
+      timeline,
+      forkLsn,
+      endLsn: lost.endLsn,
+      bytes: lost.bytes,
+      transactions: lost.count,
+      xids: lost.xids.slice(0, LOSS_XIDS_MAX),
+      keptIn: into,
+      foundAt,
+    }
+  }
+
+  async countSetAside(): Promise<number> {
+    return (await listSetAside(this.#dataDir)).length
+  }
+
+  async removeSetAside(): Promise<void> {
+    await this.#instance.removeSetAside(0)
+  }
+
+  onCrash(listener: () => void): () => void {
+    return this.#instance.onEvent((event) => {
+      if (event.kind === 'cleared' || !event.expected) listener()
+    })
+  }
+}
+
+function throwUnlessStarted(outcome: StartOutcome): void {
+  if (outcome.kind === 'refused') {
+    throw new Fault('PG_START_REFUSED', outcome.message, { details: { reason: outcome.reason } })
+  }
+  if (outcome.kind === 'failed') {
+    throw new Fault('PG_START_FAILED', outcome.message, { details: { log: outcome.logTail } })
+  }
+}
+
+function notDead(pids: readonly number[]): Fault {
+  return new Fault('PG_NOT_DEAD', `Cannot end PostgreSQL: processes ${pids.join(', ')} are left`, {
+    details: { pids },
+  })
+}

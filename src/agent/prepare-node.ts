@@ -1,0 +1,173 @@
+import { Fault, messageOf } from '../std/fault.ts'
+import { formatProblems } from '../config/format-problems.ts'
+import { loadConfig, type LoadedConfig } from '../config/load-config.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import type { LocalInstance } from '../ha/ports.ts'
+import type { ReloadOutcome } from '../api/ports.ts'
+import { chmodSync, existsSync, mkdirSync, readFileSync } from '../platform/disk.ts'
+import { createLogger, type Logger } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { packageVersion } from '../platform/package-version.ts'
+import { environment, pid, workingDirectory } from '../platform/process.ts'
+import { createAttachedInstance } from './attached-instance.ts'
+import { createManagedInstance } from './managed-instance.ts'
+import { Node } from './node.ts'
+import { findOwnAddress } from './own-address.ts'
+import { deriveSecrets, type Secrets } from './secrets.ts'
+import { StateFolder } from './state-folder.ts'
+
+export type PreparedNode =
+  | { readonly kind: 'ready'; readonly node: Node; readonly log: Logger; reload(): Promise<ReloadOutcome> }
+  | { readonly kind: 'refused'; readonly message: string; readonly exitCode: number }
+
+/** Reads the configuration, finds everything that the node needs on this host, and builds it. Starts nothing yet. */
+export async function prepareNode(configPath: string): Promise<PreparedNode> {
+  const loaded = readConfig(configPath)
+  if (loaded.kind === 'refused') {
+    return { kind: 'refused', message: formatProblems(loaded.problems, loaded.sources), exitCode: 2 }
+  }
+  const { config } = loaded
+  const refusal = refuseTopology(config)
+  if (refusal !== undefined) return { kind: 'refused', message: refusal, exitCode: 2 }
+  const log = createLogger({
+    level: config.logging.level,
+    ...(config.logging.file === undefined ? {} : { destination: config.logging.file }),
+  })
+  try {
+    return await buildNode(configPath, loaded, log)
+  } catch (error) {
+    log.error('Cannot start this node', { error })
+    const code = error instanceof Fault ? ` [${error.code}]` : ''
+    return { kind: 'refused', message: `pg-metako: ${messageOf(error)}${code}`, exitCode: 1 }
+  }
+}
+
+type Ok = Extract<LoadedConfig, { kind: 'ok' }>
+
+async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<PreparedNode> {
+  const { config } = loaded
+  const secrets = deriveSecrets(config)
+  announce(configPath, loaded, { log, secrets })
+  const state = await StateFolder.open(config.paths.stateDir)
+  mkdirSync(config.paths.runDir, { recursive: true, mode: 0o711 })
+  chmodSync(config.paths.runDir, 0o711)
+  const address = await findOwnAddress(config)
+  log.info('Own address', { host: address.host, from: address.from })
+  const instance = await createInstance(config, { log, secrets, state })
+  let applied = loaded
+  const reload = async (): Promise<ReloadOutcome> => {
+    const next = readConfig(configPath)
+    if (next.kind === 'refused') {
+      const message = formatProblems(next.problems, next.sources)
+      log.error('The new configuration is refused, the old one stays in force', { problems: message })
+      return { kind: 'refused', message }
+    }
+    const outcome = applyLive(applied, next, log)
+    applied = next
+    log.info('Configuration read again', outcome)
+    return { kind: 'applied', ...outcome }
+  }
+  const node = new Node({
+    config,
+    log,
+    metrics: createMetrics({ ofProcess: true }),
+    state,
+    secrets,
+    token: config.security.apiToken ?? (await state.token()),
+    ownHost: address.host,
+    version: packageVersion(),
+    instance,
+    tls: tlsFiles(config),
+    reload,
+  })
+  await state.writePid(pid)
+  return { kind: 'ready', node, log, reload }
+}
+
+function readConfig(path: string): LoadedConfig {
+  return loadConfig({
+    path,
+    readText: (file) => {
+      try {
+        return readFileSync(file, 'utf8')
+      } catch {
+        return undefined
+      }
+    },
+    env: environment(),
+    fileExists: existsSync,
+    cwd: workingDirectory(),
+  })
+}
+
+/** Two voters are no quorum: running them as if they were one would stop writes with either node. */
+function refuseTopology(config: NodeConfig): string | undefined {
+  const isManaged = config.postgresql.dataDir !== undefined
+  if (!isManaged || config.members.length !== 1) return undefined
+  return [
+    'pg-metako: cannot run a cluster of two nodes: with two voters the loss of either one would stop all writes.',
+    'Pair mode and the witness are planned; until then add a third node to cluster_members, or run a single node.',
+  ].join('\n')
+}
+
+function announce(configPath: string, loaded: Ok, deps: { log: Logger; secrets: Secrets }): void {
+  const { log, secrets } = deps
+  const { config, warnings } = loaded
+  log.info(`Loading configuration from ${configPath}`)
+  for (const warning of warnings) {
+    log.warn('Configuration', {
+      key: warning.key,
+      rule: warning.rule,
+      remedy: warning.remedy,
+      place: `${warning.file}:${warning.line}`,
+    })
+  }
+  const members = [config.identity.nodeName, ...config.members.map(({ nodeName }) => nodeName)]
+  log.info(`Configuration loaded successfully with ${members.length} nodes`)
+  log.info(`Added node ${config.identity.nodeName} (${config.localDb.roleHint}) to cluster`)
+  for (const peer of config.members) log.info(`Added node ${peer.nodeName} (${peer.roleHint}) to cluster`)
+  if (secrets.isDerived) {
+    log.warn(
+      'The cluster secret is derived from the database password: set security.cluster_secret_file instead',
+    )
+  }
+}
+
+async function createInstance(
+  config: NodeConfig,
+  deps: { log: Logger; secrets: Secrets; state: StateFolder },
+): Promise<LocalInstance> {
+  if (config.postgresql.dataDir !== undefined) return createManagedInstance(config, deps)
+  deps.log.warn(
+    'Attached: postgresql.data_dir is not set, so this agent watches PostgreSQL and does not act',
+    {
+      host: config.localDb.host,
+      port: config.localDb.port,
+    },
+  )
+  const { host, port, username, password, database } = config.localDb
+  return createAttachedInstance({ host, port, user: username, password, database })
+}
+
+function tlsFiles(config: NodeConfig): { cert: string; key: string; ca?: string } | undefined {
+  const { tlsEnabled, certFile, keyFile, caFile } = config.security
+  if (!tlsEnabled || certFile === undefined || keyFile === undefined) return undefined
+  return {
+    cert: readFileSync(certFile, 'utf8'),
+    key: readFileSync(keyFile, 'utf8'),
+    ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }),
+  }
+}
+
+/** What can change while the node runs is changed; the rest is named. */
+function applyLive(
+  before: Ok,
+  after: Ok,
+  log: Logger,
+): { changed: readonly string[]; needsRestart: readonly string[] } {
+  const old = new Map(before.effective.map(({ key, shown }) => [key, shown]))
+  const different = after.effective.filter(({ key, shown }) => old.get(key) !== shown).map(({ key }) => key)
+  const changed = different.filter((key) => key === 'logging.level')
+  if (changed.length > 0) log.setLevel(after.config.logging.level)
+  return { changed, needsRestart: different.filter((key) => key !== 'logging.level') }
+}
