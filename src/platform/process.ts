@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 export { spawn, execFile, type ChildProcess, type SpawnOptions } from 'node:child_process'
@@ -59,6 +60,16 @@ export function signalProcess(target: number, signal: NodeJS.Signals | 0): boole
   }
 }
 
+/** What a short program prints. Rejects when it fails, cannot be started or takes longer than `timeoutMs`. */
+export function runProgram(path: string, args: readonly string[], timeoutMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(path, [...args], { timeout: timeoutMs, killSignal: 'SIGKILL', cwd: '/' }, (error, output) => {
+      if (error) reject(error)
+      else resolve(output)
+    })
+  })
+}
+
 /** One line of /proc/PID/stat. A zombie counts as gone: it runs no code and holds no socket. */
 export type ProcessStat = {
   readonly pid: number
@@ -95,6 +106,15 @@ export function processesIn(folder: string): readonly ProcessStat[] {
     if (stat) found.push(stat)
   }
   return found
+}
+
+/** The working directory of a process (a real path); `undefined` when it is gone or not ours to see. */
+export function readWorkingFolder(target: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${target}/cwd`)
+  } catch {
+    return undefined
+  }
 }
 
 /** A number of this boot: pids and monotonic times of another boot mean nothing here. */

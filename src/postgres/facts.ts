@@ -1,0 +1,187 @@
+import type { InstanceFacts } from '../model/member.ts'
+import { monotonicMs } from '../platform/clock.ts'
+import type { Logger } from '../platform/log.ts'
+import { messageOf } from '../std/fault.ts'
+import { SECOND } from '../std/units.ts'
+import { inspectDataDirectory } from './data-directory.ts'
+import { endOfWal } from './lost-transactions.ts'
+import type { SqlSession, Statement } from './sql-session.ts'
+
+const PENDING_RESTART_EVERY_MS = 5 * SECOND
+
+/** What one round trip brings. */
+export type LiveFacts = Pick<
+  InstanceFacts,
+  | 'role'
+  | 'systemId'
+  | 'timeline'
+  | 'flushLsn'
+  | 'replayLsn'
+  | 'streaming'
+  | 'upstreamHost'
+  | 'upstreamPort'
+  | 'serverVersion'
+  | 'startedAt'
+  | 'pendingRestart'
+  | 'walReplayPaused'
+  | 'walSenders'
+>
+
+type Row = {
+  in_recovery: boolean
+  system_id: string
+  server_version: number
+  started_at: string
+  flush_lsn: string | null
+  replay_lsn: string | null
+  timeline: number | null
+  receiver_timeline: number | null
+  receiver_status: string | null
+  sender_host: string | null
+  sender_port: number | null
+  replay_paused: boolean
+  senders: readonly { name: string; state: string; flush: string | null; replay: string | null }[] | null
+}
+
+/**
+ * A standby's position is the furthest WAL that is safely here. After a restart the walreceiver begins at the start of a segment, so
+ * what it received can lie behind what was replayed: the greater of both counts (safety.md 3, M6).
+ */
+const FACTS: Statement = {
+  name: 'metako_facts',
+  text: `
+select r.in_recovery, s.system_identifier::text as system_id,
+  current_setting('server_version_num')::int as server_version,
+  to_char(pg_postmaster_start_time() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as started_at,
+  case when r.in_recovery then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+    else pg_current_wal_flush_lsn() end::text as flush_lsn,
+  case when r.in_recovery then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as replay_lsn,
+  case when r.in_recovery then greatest(c.timeline_id, m.min_recovery_end_timeline)
+    else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end as timeline,
+  w.received_tli as receiver_timeline, w.status as receiver_status, w.sender_host, w.sender_port,
+  case when r.in_recovery then pg_is_wal_replay_paused() else false end as replay_paused,
+  (select json_agg(json_build_object('name', application_name, 'state', state,
+      'flush', flush_lsn, 'replay', replay_lsn) order by application_name, pid)
+    from pg_stat_replication where state <> 'backup') as senders
+from (select pg_is_in_recovery() as in_recovery) r
+  cross join pg_control_system() s
+  cross join pg_control_checkpoint() c
+  cross join pg_control_recovery() m
+  left join pg_stat_wal_receiver w on true`,
+}
+
+const PENDING_RESTART: Statement = {
+  name: 'metako_pending_restart',
+  text: 'select name from pg_settings where pending_restart order by name',
+}
+
+/** Asks a running PostgreSQL; what is dear to ask is asked seldom. */
+export class LiveFactsReader {
+  readonly #session: SqlSession
+  #pendingRestart: { readonly names: readonly string[]; readonly atMs: number } | undefined
+
+  constructor(session: SqlSession) {
+    this.#session = session
+  }
+
+  /** Throws what the session throws. */
+  async ask(deadlineMs: number): Promise<LiveFacts> {
+    const facts = await askFacts(this.#session, deadlineMs)
+    const names = await this.#namesPendingRestart(deadlineMs)
+    return names.length > 0 ? { ...facts, pendingRestart: names } : facts
+  }
+
+  forget(): void {
+    this.#pendingRestart = undefined
+  }
+
+  /** Builds the whole settings view, hence not every time. */
+  async #namesPendingRestart(deadlineMs: number): Promise<readonly string[]> {
+    const known = this.#pendingRestart
+    if (known && monotonicMs() - known.atMs < PENDING_RESTART_EVERY_MS) return known.names
+    const rows = await this.#session.query<{ name: string }>(PENDING_RESTART, deadlineMs)
+    const names = rows.map(({ name }) => name)
+    this.#pendingRestart = { names, atMs: monotonicMs() }
+    return names
+  }
+}
+
+/** Reads what a stopped instance is from its files. */
+export class RestingFactsReader {
+  readonly #log: Logger
+  readonly #dataDir: string
+  #end: { readonly key: string; readonly lsn: string } | undefined
+  #measuring = false
+  #generation = 0
+
+  constructor(deps: { log: Logger }, dataDir: string) {
+    this.#log = deps.log
+    this.#dataDir = dataDir
+  }
+
+  /** The end of WAL takes a while to find: it is there a little later than the rest. */
+  async ask(): Promise<InstanceFacts> {
+    try {
+      const found = await inspectDataDirectory(this.#dataDir)
+      if (found.kind === 'absent' || found.kind === 'empty') return { state: 'absent' }
+      if (found.kind !== 'instance') return { state: 'absent', trouble: found.reason }
+      const clean = found.controlState === 'shut down' || found.controlState === 'shut down in recovery'
+      const key = `${found.systemId} ${found.checkpointLsn} ${found.controlState}`
+      if (this.#end?.key !== key) void this.#measure(key)
+      const { systemId, timeline } = found
+      const position = this.#end?.key === key ? { flushLsn: this.#end.lsn } : {}
+      return { state: clean ? 'stopped' : 'crashed', systemId, timeline, ...position }
+    } catch (error) {
+      return { state: 'unknown', trouble: messageOf(error) }
+    }
+  }
+
+  /** The instance is started: whatever is being measured is no longer its end. */
+  forget(): void {
+    this.#end = undefined
+    this.#generation += 1
+  }
+
+  async #measure(key: string): Promise<void> {
+    if (this.#measuring) return
+    this.#measuring = true
+    try {
+      const generation = this.#generation
+      const { endLsn } = await endOfWal({ dataDir: this.#dataDir })
+      if (generation === this.#generation) this.#end = { key, lsn: endLsn }
+    } catch (error) {
+      this.#log.warn('Cannot find the end of WAL', { error })
+    } finally {
+      this.#measuring = false
+    }
+  }
+}
+
+/** Asks a running PostgreSQL what it is, in one round trip. */
+async function askFacts(session: SqlSession, deadlineMs: number): Promise<LiveFacts> {
+  const [row] = await session.query<Row>(FACTS, deadlineMs)
+  if (!row) return {}
+  const streaming = row.receiver_status === 'streaming'
+  return {
+    role: row.in_recovery ? 'standby' : 'primary',
+    systemId: row.system_id,
+    serverVersion: row.server_version,
+    startedAt: row.started_at,
+    timeline: Math.max(row.timeline ?? 0, row.receiver_timeline ?? 0),
+    ...(row.flush_lsn === null ? {} : { flushLsn: row.flush_lsn }),
+    ...(row.replay_lsn === null ? {} : { replayLsn: row.replay_lsn }),
+    ...(row.in_recovery ? { streaming, walReplayPaused: row.replay_paused } : {}),
+    ...(row.in_recovery && row.sender_host !== null ? { upstreamHost: row.sender_host } : {}),
+    ...(row.in_recovery && row.sender_port !== null ? { upstreamPort: row.sender_port } : {}),
+    ...(row.in_recovery && !row.senders ? {} : { walSenders: (row.senders ?? []).map(walSender) }),
+  }
+}
+
+function walSender(sender: NonNullable<Row['senders']>[number]) {
+  return {
+    name: sender.name,
+    state: sender.state,
+    ...(sender.flush === null ? {} : { flushLsn: sender.flush }),
+    ...(sender.replay === null ? {} : { replayLsn: sender.replay }),
+  }
+}

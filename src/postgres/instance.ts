@@ -1,0 +1,521 @@
+/**
+ * This room is for one local PostgreSQL: found, founded, cloned, started, asked, promoted, stopped and killed. It never decides: what
+ * it is told it does once, within a deadline, and says how it ended. It keeps these promises: nothing that is not ours is touched, nothing
+ * is deleted without being asked by name, no half-made directory is started, and an instance counts as dead only when no
+ * process of it is left.
+ */
+import { monotonicMs } from '../platform/clock.ts'
+import { fs, join, realpathSync } from '../platform/disk.ts'
+import type { Logger } from '../platform/log.ts'
+import { signalProcess } from '../platform/process.ts'
+import { every } from '../platform/timers.ts'
+import type { InstanceFacts, Role } from '../model/member.ts'
+import { Fault, messageOf } from '../std/fault.ts'
+import { MiB, MINUTE, SECOND } from '../std/units.ts'
+import { cloneInstance, removeSetAside, type CloneProgress, type CloneResult } from './clone.ts'
+import { readControlFile } from './control-file.ts'
+import {
+  inspectDataDirectory,
+  makeOwnedFolder,
+  putStandbySignal,
+  removeStandbySignal,
+  writeIncarnation,
+  type DataDirectory,
+} from './data-directory.ts'
+import { LiveFactsReader, RestingFactsReader } from './facts.ts'
+import { initialiseInstance, type BootstrapContent } from './initialise.ts'
+import {
+  logFileOf,
+  logTail,
+  readFollowed,
+  rotateLog,
+  trimLog,
+  writeInstanceFiles,
+  type FilesInput,
+} from './instance-files.ts'
+import type {
+  InstanceEvent,
+  InstanceOptions,
+  ProbeOutcome,
+  StartOutcome,
+  StopOutcome,
+} from './instance-outcome.ts'
+import { PROBE_PREFIX } from './lost-transactions.ts'
+import {
+  refusedParameters,
+  usableSocketDir,
+  type RefusedParameter,
+  type ReplicationSource,
+} from './parameters.ts'
+import {
+  clearStaleLocks,
+  findPostmaster,
+  isAlive,
+  readPidFile,
+  spawnPostmaster,
+  waitUntilGone,
+  waitUntilReady,
+  watchAdopted,
+  type Postmaster,
+  type PostmasterExit,
+} from './postmaster.ts'
+import { instanceProcesses, killInstance, type KillOutcome } from './process-tree.ts'
+import { promoteInstance, type PromotionOutcome } from './promotion.ts'
+import { ensureSlots } from './slots.ts'
+import { SqlSession, type SqlTarget } from './sql-session.ts'
+
+type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
+
+const FACTS_DEADLINE_MS = 1000
+const ORPHAN_DEADLINE_MS = 5 * SECOND
+const KILL_DEADLINE_MS = 5 * SECOND
+const LOG_AT_START_MAX_BYTES = 4 * MiB
+const LOG_RUNNING_MAX_BYTES = 64 * MiB
+const LOG_LINES_TOLD = 8
+
+export function createInstance(deps: { log: Logger }, options: InstanceOptions): Instance {
+  return new Instance(deps, options)
+}
+
+export class Instance {
+  readonly #log: Logger
+  readonly #options: InstanceOptions
+  readonly #files: FilesInput
+  readonly #socketDir: string | undefined
+  readonly #watchSession: SqlSession
+  readonly #workSession: SqlSession
+  readonly #live: LiveFactsReader
+  readonly #resting: RestingFactsReader
+  readonly #listeners = new Set<(event: InstanceEvent) => void>()
+  readonly #stopTrimming: () => void
+  #phase: Phase = 'idle'
+  #postmaster: Postmaster | undefined
+  #stopWatch: () => void = () => {}
+  #exitExpected = false
+  #clearing: Promise<unknown> = Promise.resolve()
+  #progress: CloneProgress | undefined
+  #trouble: string | undefined
+
+  constructor(deps: { log: Logger }, options: InstanceOptions) {
+    this.#log = deps.log
+    this.#options = options
+    this.#socketDir = usableSocketDir(options.runDir, options.port)
+    this.#files = {
+      port: options.port,
+      listenAddresses: options.listenAddresses,
+      socketDir: this.#socketDir,
+      memberName: options.memberName,
+      clusterName: options.clusterName,
+      replication: options.replication,
+      useSlots: options.useSlots,
+      parameters: options.parameters,
+      majorVersion: options.binaries.majorVersion,
+      superuser: options.superuser.name,
+      pgHba: options.pgHba,
+      owner: options.osUser,
+    }
+    const target = () => this.#sqlTarget()
+    this.#watchSession = new SqlSession({ target, name: 'pg-metako watch' })
+    this.#workSession = new SqlSession({ target, name: 'pg-metako' })
+    this.#live = new LiveFactsReader(this.#watchSession)
+    this.#resting = new RestingFactsReader({ log: deps.log }, options.dataDir)
+    this.#stopTrimming = every(MINUTE, () => {
+      trimLog(logFileOf(options.dataDir), LOG_RUNNING_MAX_BYTES).catch(() => undefined)
+    })
+  }
+
+  get dataDir(): string {
+    return this.#options.dataDir
+  }
+
+  /** Parameters of the configuration that were not passed on, with reasons. */
+  get refusedParameters(): readonly RefusedParameter[] {
+    return refusedParameters(this.#options.parameters)
+  }
+
+  inspect(): Promise<DataDirectory> {
+    return inspectDataDirectory(this.#options.dataDir)
+  }
+
+  /** Hears of every end of the postmaster at once. The returned function ends it. */
+  onEvent(listener: (event: InstanceEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Founds a new cluster here. Throws faults; see `initialiseInstance`. */
+  async initialise(content: BootstrapContent): Promise<{ systemId: string; incarnation: string }> {
+    const { dataDir, binaries, osUser, superuser, replication } = this.#options
+    return this.#during('initialising', async () => {
+      const found = await this.inspect()
+      if (found.kind === 'instance' || found.kind === 'foreign') {
+        throw new Fault('PG_DATA_DIR_FOREIGN', `Cannot initialise "${dataDir}": it is not empty`)
+      }
+      const result = await initialiseInstance({
+        dataDir,
+        binaries,
+        osUser,
+        superuser,
+        replication,
+        content,
+        configure: async (folder) => {
+          await writeInstanceFiles(folder, this.#files, { as: 'primary', follow: undefined })
+        },
+      })
+      this.#log.info('Initialised a new cluster', { dataDir, systemId: result.systemId })
+      return result
+    })
+  }
+
+  /** Replaces the data directory by a copy of `source`. What lay there is kept aside. Throws faults; see `cloneInstance`. */
+  async clone(options: {
+    source: ReplicationSource
+    systemId?: string | undefined
+    onProgress?: ((progress: CloneProgress) => void) | undefined
+    signal?: AbortSignal | undefined
+  }): Promise<CloneResult> {
+    const { dataDir, osUser, replication, memberName } = this.#options
+    return this.#during('cloning', async () => {
+      if (instanceProcesses(dataDir).length > 0) {
+        throw new Fault('PG_STILL_RUNNING', `Cannot clone into "${dataDir}": its PostgreSQL still runs`)
+      }
+      const result = await cloneInstance({
+        dataDir,
+        owner: osUser,
+        source: {
+          ...options.source,
+          user: replication.name,
+          password: replication.password,
+          applicationName: memberName,
+        },
+        systemId: options.systemId,
+        signal: options.signal,
+        onProgress: (progress) => {
+          this.#progress = progress
+          options.onProgress?.(progress)
+        },
+        finish: async (folder) => {
+          await writeInstanceFiles(folder, this.#files, { as: 'standby', follow: options.source })
+        },
+      })
+      this.#log.info('Cloned', { ...result, from: `${options.source.host}:${options.source.port}` })
+      return result
+    })
+  }
+
+  /**
+   * Starts PostgreSQL. As primary only with the right to be one in hand: `standby.signal` is taken away for the start and put
+   * back as soon as it takes writes (safety.md 13).
+   */
+  async start(options: {
+    as: Role
+    follow?: ReplicationSource | undefined
+    deadlineMs?: number
+  }): Promise<StartOutcome> {
+    const adopted = this.adopt()
+    if (adopted) return { kind: 'adopted', pid: adopted.pid }
+    if (this.#phase !== 'idle') return refused('BUSY', `it is ${this.#phase}`)
+    const obstacle = await this.#obstacle()
+    if (obstacle) return obstacle
+    const deadlineMs = options.deadlineMs ?? this.#options.startTimeoutMs
+    return this.#during('starting', async () => {
+      const outcome = await this.#startNow({ ...options, deadlineMs })
+      this.#trouble = outcome.kind === 'failed' ? outcome.message : undefined
+      return outcome
+    })
+  }
+
+  /** Takes a running postmaster of this directory over, whoever started it; `undefined` when none runs. */
+  adopt(): Postmaster | undefined {
+    if (this.#postmaster && isAlive(this.#postmaster)) return this.#postmaster
+    const found = findPostmaster(this.#options.dataDir)
+    if (!found) return undefined
+    this.#hold(found)
+    this.#stopWatch = watchAdopted(found, (exit) => this.#ended(exit))
+    return found
+  }
+
+  /** Ends PostgreSQL: by its own shutdown within the deadline, else by force. No process is left, or `alive` says which. */
+  async stop(options: { mode: 'fast' | 'immediate'; deadlineMs?: number }): Promise<StopOutcome> {
+    const { dataDir } = this.#options
+    const postmaster = this.adopt()
+    this.#exitExpected = true
+    return this.#during('stopping', async () => {
+      if (postmaster) {
+        signalProcess(postmaster.pid, options.mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+        await waitUntilGone(postmaster, options.deadlineMs ?? this.#options.stopTimeoutMs)
+      }
+      const outcome = await killInstance(dataDir, { deadlineMs: KILL_DEADLINE_MS, log: this.#log })
+      this.#closeSessions()
+      if (outcome.kind === 'alive') return outcome
+      const control = await readControlFile(dataDir).catch(() => undefined)
+      const clean = control?.state === 'shut down' || control?.state === 'shut down in recovery'
+      return { kind: 'stopped', clean, killed: outcome.killed }
+    })
+  }
+
+  /** Leaves no process alive, at once. */
+  async kill(deadlineMs: number = KILL_DEADLINE_MS): Promise<KillOutcome> {
+    this.#exitExpected = true
+    const outcome = await killInstance(this.#options.dataDir, { deadlineMs, log: this.#log })
+    this.#closeSessions()
+    return outcome
+  }
+
+  /** Makes this standby a primary. On return `standby.signal` lies there again and nothing points at the old primary. */
+  async promote(options: { deadlineMs: number }): Promise<PromotionOutcome> {
+    const { dataDir, osUser } = this.#options
+    const postmaster = this.adopt()
+    if (!postmaster) {
+      return { kind: 'failed', reason: 'NOT_RUNNING', message: 'Cannot promote: PostgreSQL does not run' }
+    }
+    // Not awaited first: the promotion itself ends the walreceiver, the emptied settings only help it along and stay behind.
+    const detaching = this.#configure('primary', undefined)
+    detaching.catch(() => undefined)
+    const outcome = await promoteInstance({
+      dataDir,
+      postmaster,
+      owner: osUser,
+      session: this.#watchSession,
+      deadlineMs: options.deadlineMs,
+    })
+    await detaching
+    if (outcome.kind === 'promoted') {
+      await putStandbySignal(dataDir, osUser)
+      this.#log.info('Promoted', outcome)
+    } else this.#trouble = outcome.message
+    return outcome
+  }
+
+  /** Points the standby at `source`, or at nobody; durable, and loaded without a restart. */
+  async follow(source: ReplicationSource | undefined): Promise<void> {
+    await this.#configure('standby', source)
+  }
+
+  /** Makes a running server read its files again. */
+  reload(): void {
+    const postmaster = this.adopt()
+    if (postmaster) signalProcess(postmaster.pid, 'SIGHUP')
+  }
+
+  /** Writes the files anew from the configuration, without changing whom the instance follows; a running server loads them. */
+  async reconfigure(): Promise<void> {
+    const source = await readFollowed(this.#options.dataDir)
+    await this.#configure(source ? 'standby' : 'primary', source)
+  }
+
+  /** What this PostgreSQL is now. Never throws and never waits longer than the deadline. */
+  async facts(deadlineMs: number = FACTS_DEADLINE_MS): Promise<InstanceFacts> {
+    const base = {
+      ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
+      ...(this.#progress && this.#phase === 'cloning' ? { clone: this.#progress } : {}),
+    }
+    const postmaster = this.adopt()
+    if (!postmaster) {
+      if (this.#phase !== 'idle') return { ...base, state: this.#phase }
+      return { ...base, ...(await this.#resting.ask()) }
+    }
+    const held = { ...base, postmasterPid: postmaster.pid }
+    const status = readPidFile(this.#options.dataDir)?.status
+    if (status !== 'ready') return { ...held, state: status === 'stopping' ? 'stopping' : 'starting' }
+    try {
+      const live = await this.#live.ask(deadlineMs)
+      return { ...held, ...live, state: this.#phase === 'stopping' ? 'stopping' : 'running' }
+    } catch (error) {
+      return { ...held, state: 'unknown', trouble: messageOf(error) }
+    }
+  }
+
+  /** Rows of one statement on the agent's own connection. */
+  query<Row extends Record<string, unknown>>(
+    text: string,
+    values: readonly unknown[],
+    deadlineMs: number,
+  ): Promise<readonly Row[]> {
+    return this.#workSession.query<Row>({ text, values }, deadlineMs)
+  }
+
+  async checkpoint(deadlineMs: number): Promise<void> {
+    await this.#workSession.query({ text: 'checkpoint' }, deadlineMs)
+  }
+
+  /** One commit of our own that is flushed here: the first of a new epoch, or the proof that writing works. Waits for no standby. */
+  async probeWrite(deadlineMs: number): Promise<ProbeOutcome> {
+    const startedAt = monotonicMs()
+    // A bare transaction id would not be flushed: only a commit that wrote something is.
+    const text = `select pg_logical_emit_message(true, '${PROBE_PREFIX}', 'probe')::text as lsn`
+    try {
+      const [row] = await this.#workSession.query<{ lsn: string }>({ text }, deadlineMs)
+      return { kind: 'written', lsn: row?.lsn ?? '0/0', tookMs: monotonicMs() - startedAt }
+    } catch (error) {
+      return { kind: 'failed', message: messageOf(error) }
+    }
+  }
+
+  ensureSlots(members: readonly string[], deadlineMs: number) {
+    return ensureSlots(this.#workSession, members, deadlineMs)
+  }
+
+  /** Deletes older copies that were renamed aside, all but the newest `keep`. */
+  removeSetAside(keep: number): Promise<readonly string[]> {
+    return removeSetAside(this.#options.dataDir, keep)
+  }
+
+  /** Lets go of PostgreSQL, which runs on; nothing is announced any more. */
+  close(): void {
+    this.#stopWatch()
+    this.#stopTrimming()
+    this.#closeSessions()
+    this.#listeners.clear()
+  }
+
+  async #configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
+    if (await writeInstanceFiles(this.#options.dataDir, this.#files, { as, follow })) this.reload()
+  }
+
+  async #obstacle(): Promise<StartOutcome | undefined> {
+    const { dataDir, binaries } = this.#options
+    await this.#clearing
+    const found = await this.inspect()
+    if (found.kind === 'absent' || found.kind === 'empty') {
+      return refused('NO_INSTANCE', `"${dataDir}" holds no data directory`)
+    }
+    if (found.kind === 'foreign') return refused('FOREIGN', found.reason)
+    if (found.kind === 'incomplete') return refused('INCOMPLETE', found.reason)
+    if (found.majorVersion !== binaries.majorVersion) {
+      return refused(
+        'VERSION_MISMATCH',
+        `"${dataDir}" is PostgreSQL ${found.majorVersion}, "${binaries.folder}" is ${binaries.version}`,
+      )
+    }
+    const left = instanceProcesses(dataDir)
+    if (left.length > 0) {
+      return refused('PROCESSES_LEFT', `processes ${left.map(({ pid }) => pid).join(', ')} are left of it`)
+    }
+    if (found.incarnation === undefined) await writeIncarnation(dataDir, this.#options.osUser)
+    return undefined
+  }
+
+  async #startNow(options: {
+    as: Role
+    follow?: ReplicationSource | undefined
+    deadlineMs: number
+  }): Promise<StartOutcome> {
+    const startedAt = monotonicMs()
+    const { dataDir, binaries, osUser, runDir, port } = this.#options
+    if (this.#socketDir !== undefined) await makeOwnedFolder(runDir, osUser)
+    await putStandbySignal(dataDir, osUser)
+    const follow = options.as === 'standby' ? options.follow : undefined
+    await writeInstanceFiles(dataDir, this.#files, { as: options.as, follow })
+    await clearStaleLocks(dataDir, this.#socketDir && join(this.#socketDir, `.s.PGSQL.${port}.lock`))
+    const logFile = logFileOf(dataDir)
+    await rotateLog(logFile, LOG_AT_START_MAX_BYTES)
+    const logOffset = (await fs.stat(logFile).catch(() => undefined))?.size ?? 0
+    if (options.as === 'primary') await removeStandbySignal(dataDir)
+    try {
+      this.#resting.forget()
+      const started = spawnPostmaster({ binaries, dataDir: realpathSync(dataDir), osUser, logFile })
+      if (!started.postmaster) {
+        const why = messageOf(await started.error)
+        return { kind: 'failed', message: `Cannot start PostgreSQL: ${why}`, logTail: [] }
+      }
+      this.#hold(started.postmaster)
+      void started.exit.then((exit) => this.#ended(exit))
+      return await this.#awaitReady(started.postmaster, { ...options, startedAt, logOffset })
+    } finally {
+      // Read long ago by the startup process: from here on a stranger's start gives a standby again.
+      if (options.as === 'primary') await putStandbySignal(dataDir, osUser)
+    }
+  }
+
+  async #awaitReady(
+    postmaster: Postmaster,
+    options: { as: Role; deadlineMs: number; startedAt: number; logOffset: number },
+  ): Promise<StartOutcome> {
+    const { dataDir } = this.#options
+    const { pid } = postmaster
+    const tail = () => logTail(logFileOf(dataDir), options.logOffset, LOG_LINES_TOLD)
+    const readiness = await waitUntilReady(dataDir, postmaster, options.deadlineMs)
+    if (readiness === 'exited') {
+      const lines = await tail()
+      const fatal = lines.findLast((line) => /FATAL|PANIC/.test(line)) ?? lines.at(-1) ?? 'no output'
+      return { kind: 'failed', message: `Cannot start PostgreSQL: ${fatal}`, logTail: lines }
+    }
+    if (readiness === 'timeout') return { kind: 'recovering', pid }
+    const { state } = await readControlFile(dataDir)
+    if (options.as === 'primary' && state !== 'in production') {
+      const message = `Cannot start PostgreSQL as primary: it is ${state}`
+      return { kind: 'failed', message, logTail: await tail() }
+    }
+    const tookMs = monotonicMs() - options.startedAt
+    this.#log.info('Started PostgreSQL', { as: options.as, pid, tookMs: Math.round(tookMs) })
+    return { kind: 'running', pid, tookMs }
+  }
+
+  #hold(postmaster: Postmaster): void {
+    this.#stopWatch()
+    this.#stopWatch = () => {}
+    this.#postmaster = postmaster
+    this.#exitExpected = false
+    this.#closeSessions()
+  }
+
+  /** Order: the end is announced at once, then the orphans are killed; before that they may still acknowledge (safety.md 7). */
+  #ended(exit: PostmasterExit): void {
+    if (this.#postmaster?.pid !== exit.pid) return
+    const expected = this.#exitExpected
+    this.#postmaster = undefined
+    this.#stopWatch()
+    this.#closeSessions()
+    this.#announce({ kind: 'exited', expected, ...exit })
+    if (expected) return
+    this.#log.warn('PostgreSQL ended unexpectedly', { ...exit })
+    this.#clearing = killInstance(this.#options.dataDir, { deadlineMs: ORPHAN_DEADLINE_MS, log: this.#log })
+      .then((outcome) => this.#announce({ kind: 'cleared', outcome }))
+      .catch((error: unknown) => this.#log.error('Cannot clear the instance', { error }))
+  }
+
+  #announce(event: InstanceEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  async #during<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
+    const before = this.#phase
+    this.#phase = phase
+    if (phase !== 'stopping') this.#trouble = undefined
+    try {
+      return await work()
+    } catch (error) {
+      this.#trouble = messageOf(error)
+      throw error
+    } finally {
+      this.#phase = before === 'stopping' ? 'idle' : before
+      if (phase === 'cloning') this.#progress = undefined
+    }
+  }
+
+  #sqlTarget(): SqlTarget {
+    const { superuser, port, database, listenAddresses } = this.#options
+    const address = listenAddresses.find((name) => !['*', '0.0.0.0', '::'].includes(name)) ?? '127.0.0.1'
+    return {
+      host: this.#socketDir ?? address,
+      port,
+      user: superuser.name,
+      password: superuser.password,
+      database,
+    }
+  }
+
+  #closeSessions(): void {
+    this.#watchSession.close()
+    this.#workSession.close()
+    this.#live.forget()
+  }
+}
+
+function refused(
+  reason: Extract<StartOutcome, { kind: 'refused' }>['reason'],
+  message: string,
+): StartOutcome {
+  return { kind: 'refused', reason, message: `Cannot start PostgreSQL: ${message}` }
+}

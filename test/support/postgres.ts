@@ -1,0 +1,147 @@
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'vitest'
+import { silentLogger } from '../../src/platform/log.ts'
+import { findDatabaseUser, type OsUser } from '../../src/platform/os-user.ts'
+import { pause } from '../../src/platform/timers.ts'
+import { findBinaries, type Binaries } from '../../src/postgres/binaries.ts'
+import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
+import { createInstance, type Instance } from '../../src/postgres/instance.ts'
+import type { InstanceOptions } from '../../src/postgres/instance-outcome.ts'
+import { killInstance } from '../../src/postgres/process-tree.ts'
+
+/** Real PostgreSQL for tests: `PG_METAKO_TEST_PG` (a major version, set by the vitest project) chooses which. */
+export type TestPostgres = { readonly binaries: Binaries; readonly osUser: OsUser | undefined }
+
+const wantedMajor = process.env['PG_METAKO_TEST_PG'] ?? '18'
+const found = await findTestPostgres()
+
+async function findTestPostgres(): Promise<TestPostgres | string> {
+  const osUser = findDatabaseUser({})
+  let folder = `/usr/lib/postgresql/${wantedMajor}/bin`
+  if (!existsSync(join(folder, 'postgres'))) {
+    const embedded = findEmbeddedPackage()
+    if (embedded.kind === 'unsupported') return embedded.reason
+    if (!embedded.package.version.startsWith(`${wantedMajor}.`)) {
+      return `PostgreSQL ${wantedMajor} is not installed`
+    }
+    folder = await usableEmbeddedFolder(embedded.package, osUser)
+  }
+  return { binaries: await findBinaries({ configured: folder, osUser }), osUser }
+}
+
+/**
+ * `describe` for tests that need PostgreSQL. Without it they are skipped and the title says why; where all are required
+ * (`PG_METAKO_TEST_REQUIRE=all`) that is a failure.
+ */
+export function describePostgres(title: string, body: (postgres: TestPostgres) => void): void {
+  if (typeof found !== 'string') {
+    describe(`${title} (PostgreSQL ${found.binaries.version})`, () => body(found))
+    return
+  }
+  if (process.env['PG_METAKO_TEST_REQUIRE'] === 'all') {
+    it(`${title} needs PostgreSQL ${wantedMajor}`, () => {
+      throw new Error(`PG_METAKO_TEST_REQUIRE=all, but ${found}`)
+    })
+    return
+  }
+  describe.skip(`${title}: skipped, ${found}`, () => {
+    it('needs PostgreSQL', () => {})
+  })
+}
+
+export const SUPERUSER = { name: 'postgres', password: "su'per\\secret" }
+export const REPLICATION = { name: 'replicator', password: "repl'ica\\tion" }
+
+/** A folder that the database user can enter, with instances in it; `dispose` leaves no process and no file behind. */
+export class Workspace {
+  readonly folder: string
+  readonly #postgres: TestPostgres
+  readonly #instances: Instance[] = []
+
+  constructor(postgres: TestPostgres) {
+    this.#postgres = postgres
+    this.folder = mkdtempSync(join(tmpdir(), 'metako-pg-'))
+    this.own(this.folder)
+    chmodSync(this.folder, 0o755)
+  }
+
+  /** Gives a file or folder to the database user. */
+  own(path: string): void {
+    const { osUser } = this.#postgres
+    if (osUser) chownSync(path, osUser.uid, osUser.gid)
+  }
+
+  /** An instance that is not there yet, with a port from the operating system. */
+  async instance(name: string, changes: Partial<InstanceOptions> = {}): Promise<Instance> {
+    const port = changes.port ?? (await freePort())
+    const instance = createInstance(
+      { log: silentLogger() },
+      {
+        dataDir: join(this.folder, name),
+        runDir: join(this.folder, 'run'),
+        binaries: this.#postgres.binaries,
+        osUser: this.#postgres.osUser,
+        port,
+        listenAddresses: ['127.0.0.1'],
+        superuser: SUPERUSER,
+        database: 'postgres',
+        replication: REPLICATION,
+        useSlots: false,
+        clusterName: 'test',
+        memberName: name,
+        parameters: { shared_buffers: '16MB', max_connections: '30' },
+        pgHba: [],
+        startTimeoutMs: 30_000,
+        stopTimeoutMs: 10_000,
+        ...changes,
+      },
+    )
+    this.#instances.push(instance)
+    return instance
+  }
+
+  async dispose(): Promise<void> {
+    for (const instance of this.#instances) {
+      await killInstance(instance.dataDir, { deadlineMs: 5000 })
+      instance.close()
+    }
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+export function makeFolder(workspace: Workspace, name: string): string {
+  const path = join(workspace.folder, name)
+  mkdirSync(path)
+  workspace.own(path)
+  return path
+}
+
+/** A port that nobody used a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Waits until `look` gives something, or fails with `what` after the deadline. */
+export async function eventually<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  deadlineMs = 15_000,
+): Promise<T> {
+  const giveUpAt = Date.now() + deadlineMs
+  for (;;) {
+    const value = await look()
+    if (value !== undefined && value !== false) return value
+    if (Date.now() > giveUpAt) throw new Error(`Not within ${deadlineMs} ms: ${what}`)
+    await pause(20)
+  }
+}
