@@ -134,8 +134,10 @@ function createApp(options: ApiOptions): {
       server = createHttpListener(handler, { tls: options.tls, limits: options.limits })
       return server
     },
-    frameworkErrors: (error, _request, reply) =>
-      sendProblem(reply as unknown as FastifyReply, malformed(error.message)),
+    frameworkErrors: (error, _request, reply) => {
+      // Its type knows the reply of a route, which this is not one of.
+      sendProblem(reply as unknown as FastifyReply, malformed(error.message))
+    },
   })
   const routes: Route[] = []
   app.addHook('onRoute', (route) => {

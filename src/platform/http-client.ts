@@ -1,5 +1,6 @@
 import { request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
+import { rootCertificates } from 'node:tls'
 
 /** One HTTP exchange; has the shape of the transport that `client/` takes. */
 export type HttpExchange = (request: {
@@ -28,7 +29,7 @@ export function createHttpExchange(options: { readonly ca?: string | undefined }
         },
         signal: request.signal,
         agent: false,
-        ...(secure && options.ca !== undefined ? { ca: options.ca } : {}),
+        ...(secure && options.ca !== undefined ? { ca: [...rootCertificates, options.ca] } : {}),
       })
       outgoing.on('error', reject)
       outgoing.on('response', (answer) => {

@@ -1,0 +1,62 @@
+import type { EpochLink, HistoryDocument, LossReport } from '#client'
+import { bytes } from './demo/member-words.ts'
+import type { Report } from './report.ts'
+import type { Cell } from './table.ts'
+
+/** Every change of primary, oldest first, and what each take-over lost. */
+export function historyReport(history: HistoryDocument, scope: string): Report {
+  return {
+    data: history,
+    table: {
+      title: `History: ${scope}`,
+      columns: [
+        { title: 'Epoch', align: 'right' },
+        { title: 'Primary' },
+        { title: 'TL', align: 'right' },
+        { title: 'From LSN', align: 'right' },
+        { title: 'Reason' },
+        { title: 'Taken by' },
+        { title: 'Time' },
+        { title: 'Lost' },
+      ],
+      rows: history.epochs.map((link) => cellsOf(link, history.losses)),
+    },
+    footer: history.losses.map(lossLine),
+    rows: [
+      ['epoch', 'primary', 'timeline', 'fork_lsn', 'reason', 'takeover', 'opened_at', 'lost_transactions'],
+      ...history.epochs.map((link) => [
+        link.epoch,
+        link.holder,
+        link.timeline,
+        link.forkLsn,
+        link.reason,
+        link.takeover,
+        link.openedAt,
+        lostBy(link, history.losses),
+      ]),
+    ],
+  }
+}
+
+function cellsOf(link: EpochLink, losses: readonly LossReport[]): readonly Cell[] {
+  const lost = lostBy(link, losses)
+  return [
+    String(link.epoch),
+    link.holder,
+    String(link.timeline),
+    link.forkLsn,
+    link.reason,
+    link.takeover,
+    link.openedAt,
+    lost === 0 ? '' : { text: `${lost} transactions`, tone: 'bad' },
+  ]
+}
+
+function lostBy(link: EpochLink, losses: readonly LossReport[]): number {
+  return losses.filter((loss) => loss.epoch === link.epoch).reduce((sum, loss) => sum + loss.transactions, 0)
+}
+
+function lossLine(loss: LossReport): Cell {
+  const text = `epoch ${loss.epoch}: ${loss.member} had ${loss.transactions} transactions (${bytes(loss.bytes)}) behind ${loss.forkLsn}; their WAL is kept in ${loss.keptIn}`
+  return { text, tone: 'warning' }
+}

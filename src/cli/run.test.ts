@@ -1,0 +1,310 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FakeOperations } from '../../test/support/fake-operations.ts'
+import { FakeWorld } from '../../test/support/fake-world.ts'
+import { sampleView } from '../../test/support/sample-view.ts'
+import { createApiServer, type ApiServer } from '../api/server.ts'
+import { silentLogger } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { run } from './run.ts'
+
+const TOKEN = 'cli-test-token'
+
+let operations: FakeOperations
+let server: ApiServer
+let url: string
+let folder: string
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'pg-metako-cli-'))
+  operations = new FakeOperations(sampleView())
+  server = await createApiServer(
+    { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
+    { host: '127.0.0.1', port: 0, token: TOKEN, routingToken: 'r' },
+  )
+  url = `http://127.0.0.1:${(await server.listen()).port}`
+})
+
+afterEach(async () => {
+  await server.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+type Outcome = { code: number; out: string; err: string; world: FakeWorld }
+
+async function cli(
+  words: string,
+  options: ConstructorParameters<typeof FakeWorld>[0] = {},
+): Promise<Outcome> {
+  const world = new FakeWorld({ cwd: folder, ...options })
+  const code = await run(
+    words.split(' ').filter((word) => word !== ''),
+    world,
+  )
+  return { code, out: world.stdout.text, err: world.stderr.text, world }
+}
+
+/** A port that nobody listens on: the server had it a moment ago. */
+async function closedUrl(): Promise<string> {
+  await server.stop()
+  return url
+}
+
+function writeConfig(port: number, extra = ''): string {
+  const path = join(folder, 'node.yaml')
+  mkdirSync(join(folder, 'state'), { recursive: true })
+  writeFileSync(
+    path,
+    `identity:
+  node_name: n1
+  api_host: 127.0.0.1
+  api_port: ${port}
+local_db:
+  host: 127.0.0.1
+  port: 5432
+  username: postgres
+  password: pf3-Qz81kk
+  database: postgres
+cluster_members:
+  - { node_name: n2, api_host: 127.0.0.1, api_port: 1 }
+  - { node_name: n3, api_host: 127.0.0.1, api_port: 2 }
+paths:
+  state_dir: ${join(folder, 'state')}
+${extra}`,
+  )
+  return path
+}
+
+describe('exit codes', () => {
+  it('0: done', async () => {
+    expect((await cli(`list --url ${url}`)).code).toBe(0)
+    expect((await cli('--version')).code).toBe(0)
+    expect((await cli('list --help')).code).toBe(0)
+  })
+
+  it('1: the agent refuses, or it fails', async () => {
+    operations.outcome = {
+      kind: 'refused',
+      reason: 'CANDIDATE_NOT_ELIGIBLE',
+      message: 'n2 lags',
+      remedy: 'Wait',
+    }
+    const refused = await cli(`switchover --candidate n2 --force --url ${url} --token ${TOKEN}`)
+    expect([refused.code, refused.err]).toEqual([1, 'pg-metako: n2 lags\nhint: Wait\n'])
+    const wrongToken = await cli(`switchover --force --url ${url} --token wrong`)
+    expect(wrongToken.code).toBe(1)
+    expect(wrongToken.err).toContain('hint: Send "Authorization: Bearer TOKEN"')
+  })
+
+  it('2: wrong usage or config', async () => {
+    for (const words of [
+      'frobnicate',
+      'list --nope',
+      '--format xml list',
+      'dsn --role x',
+      'list extra',
+      'list',
+    ]) {
+      const { code, err, out } = await cli(words)
+      expect(code, words).toBe(2)
+      expect(err.split('\n')[0], words).toMatch(/^pg-metako: Cannot /)
+      expect(out).toBe('')
+    }
+    expect((await cli('list --config /does/not/exist.yaml')).code).toBe(2)
+    expect((await cli('list --url not-a-url')).code).toBe(2)
+    expect((await cli(`switchover --force --url ${url}`)).err).toContain('without a token')
+  })
+
+  it('3: nobody answers', async () => {
+    const { code, err } = await cli(`list --url ${await closedUrl()}`)
+    expect(code).toBe(3)
+    expect(err).toMatch(/^pg-metako: Cannot reach the cluster \(from --url\): .*ECONNREFUSED.*\nhint: .*\n$/)
+  })
+})
+
+describe('the command line', () => {
+  it('names the command that was probably meant', async () => {
+    expect((await cli('swichover')).err).toContain('Did you mean "switchover"?')
+  })
+
+  it('takes global options before and after the command', async () => {
+    const before = await cli(`--format json --url ${url} list`)
+    const after = await cli(`list --url ${url} --format json`)
+    expect(before.out).toBe(after.out)
+    expect(JSON.parse(before.out)).toMatchObject({ cluster: 'main' })
+  })
+
+  it('prints the version of package.json', async () => {
+    expect((await cli('--version')).out).toMatch(/^pg-metako version \d+\.\d+\.\d+\n$/)
+  })
+
+  it('runs the agent when there is no command', async () => {
+    expect((await cli('')).world.agentRuns).toEqual(['configs/config.yaml'])
+    expect((await cli('--config /etc/x.yaml')).world.agentRuns).toEqual(['/etc/x.yaml'])
+  })
+
+  it('checks a config without running it', async () => {
+    const good = await cli(`--config ${writeConfig(8008)} --validate`)
+    expect([good.code, good.err]).toEqual([0, ''])
+    expect(good.out).toContain('config is valid')
+    expect(good.out).not.toContain('pf3-Qz81kk')
+    const bad = await cli(`--config ${writeConfig(8008, 'heartbeat: 1\n')} --validate`)
+    expect([bad.code, bad.out]).toEqual([2, ''])
+    expect(bad.err).toContain('node.yaml:')
+    expect([...good.world.agentRuns, ...bad.world.agentRuns]).toEqual([])
+  })
+})
+
+describe('finding the cluster', () => {
+  it('by --config: the own API, and the token in the state folder', async () => {
+    const config = writeConfig(Number(new URL(url).port))
+    expect((await cli(`list --config ${config}`)).code).toBe(0)
+    const without = await cli(`switchover --force --config ${config}`)
+    expect(without.code).toBe(2)
+    expect(without.err).toContain('the agent has not made it yet')
+    writeFileSync(join(folder, 'state', 'token'), `${TOKEN}\n`)
+    expect((await cli(`switchover --force --config ${config}`)).code).toBe(0)
+  })
+
+  it('by --config: another member, while the own agent is down', async () => {
+    const { port } = new URL(url)
+    const config = join(folder, 'node.yaml')
+    writeFileSync(
+      config,
+      `identity: { node_name: n1, api_host: 127.0.0.1, api_port: 1 }
+local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: x, database: postgres }
+cluster_members: [{ node_name: n2, api_host: 127.0.0.1, api_port: ${port} }, { node_name: n3, api_host: 127.0.0.1, api_port: 2 }]
+`,
+    )
+    expect((await cli(`list --config ${config}`)).code).toBe(0)
+  })
+
+  it('by the environment', async () => {
+    const env = { PG_METAKO_URL: url, PG_METAKO_TOKEN: TOKEN }
+    expect((await cli('switchover --force', { env })).code).toBe(0)
+  })
+
+  it('by the demo in this folder', async () => {
+    mkdirSync(join(folder, '.pg-metako'))
+    writeFileSync(join(folder, 'token'), TOKEN)
+    writeFileSync(
+      join(folder, '.pg-metako', 'demo.json'),
+      JSON.stringify({
+        version: '0.1.0',
+        tokenFile: join(folder, 'token'),
+        nodes: [
+          { name: 'n1', api: 'http://127.0.0.1:1/' },
+          { name: 'n2', api: `${url}/` },
+        ],
+      }),
+    )
+    expect((await cli('switchover --force')).code).toBe(0)
+    expect(operations.changes).toEqual(['switchover n1 *'])
+  })
+
+  it('prefers a member that sees a majority', async () => {
+    const cutOff = new FakeOperations(
+      sampleView({ scope: 'cut off', consensus: { ...sampleView().consensus, hasQuorum: false } }),
+    )
+    const other = await createApiServer(
+      { operations: cutOff, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
+      { host: '127.0.0.1', port: 0, token: TOKEN, routingToken: 'r' },
+    )
+    const otherUrl = `http://127.0.0.1:${(await other.listen()).port}`
+    try {
+      expect((await cli(`list --url ${otherUrl},${url}`)).out).toContain('Cluster: main')
+      expect((await cli(`list --url ${otherUrl}`)).out).toContain('NO QUORUM')
+    } finally {
+      await other.stop()
+    }
+  })
+})
+
+describe('switchover', () => {
+  const auth = () => `--url ${url} --token ${TOKEN}`
+
+  it('shows the cluster, asks, and does what was confirmed', async () => {
+    const { code, out, err, world } = await cli(`switchover --candidate n2 ${auth()}`, { answers: ['y'] })
+    expect(code).toBe(0)
+    expect(world.questions).toEqual(['Switch over from "n1" to "n2"? [y/N] '])
+    expect(err).toContain('Cluster: main')
+    expect(out).toBe('Switched over from "n1" to "n2" in 90 ms (epoch 3)\n')
+    expect(operations.changes).toEqual(['switchover n1 n2'])
+  })
+
+  it('changes nothing without a yes', async () => {
+    for (const answer of ['', 'n', 'yesterday', undefined]) {
+      expect((await cli(`switchover ${auth()}`, { answers: [answer] })).code).toBe(1)
+    }
+    expect(operations.changes).toEqual([])
+  })
+
+  it('wants --force where nobody can be asked', async () => {
+    const { code, err } = await cli(`switchover ${auth()}`)
+    expect([code, err.includes('--force')]).toEqual([2, true])
+    expect(operations.changes).toEqual([])
+  })
+
+  it('knows the members by name', async () => {
+    const { code, err } = await cli(`switchover --candidate n22 --force ${auth()}`)
+    expect([code, err.includes('Did you mean n2?')]).toEqual([1, true])
+    expect(operations.changes).toEqual([])
+  })
+
+  it('answers in JSON, for scripts', async () => {
+    const { out } = await cli(`switchover --force --format json ${auth()}`)
+    expect(JSON.parse(out)).toEqual({ from: 'n1', to: 'n2', epoch: 3, tookMs: 90 })
+  })
+})
+
+describe('the other commands', () => {
+  it('history tells every change of primary, and what it lost', async () => {
+    operations.current = sampleView({
+      losses: [
+        {
+          epoch: 2,
+          member: 'n3',
+          timeline: 1,
+          forkLsn: '0/3000148',
+          endLsn: '0/3000400',
+          bytes: 696,
+          transactions: 3,
+          xids: [7, 8, 9],
+          keptIn: '/var/lib/x',
+          foundAt: '2026-05-04T02:00:09.000Z',
+        },
+      ],
+    })
+    const { out } = await cli(`history --url ${url}`)
+    expect(`\n${out}`).toBe(`
++ History: main --+----+-----------+-----------------+-----------+--------------------------+----------------+
+| Epoch | Primary | TL |  From LSN | Reason          | Taken by  | Time                     | Lost           |
++-------+---------+----+-----------+-----------------+-----------+--------------------------+----------------+
+|     1 | n3      |  1 |       0/0 | BOOTSTRAP       | bootstrap | 2026-05-04T01:00:00.000Z |                |
+|     2 | n1      |  2 | 0/3000148 | PRIMARY_CRASHED | lease     | 2026-05-04T02:00:00.000Z | 3 transactions |
++-------+---------+----+-----------+-----------------+-----------+--------------------------+----------------+
+epoch 2: n3 had 3 transactions (696 B) behind 0/3000148; their WAL is kept in /var/lib/x
+`)
+  })
+
+  it('dsn names all routers, the nearest first', async () => {
+    operations.current = sampleView({ self: 'n2' })
+    expect((await cli(`dsn --url ${url}`)).out).toBe('host=10.0.0.2,10.0.0.1,10.0.0.3 port=5433,5433,5433\n')
+    expect((await cli(`dsn --role pooled --format tsv --url ${url}`)).out).toContain('10.0.0.2\t6432\n')
+    expect((await cli(`dsn --member n3 --url ${url}`)).out).toBe('host=10.0.0.3 port=5432\n')
+    expect((await cli(`dsn --member n9 --url ${url}`)).code).toBe(1)
+  })
+
+  it('topology draws the tree', async () => {
+    expect((await cli(`topology --url ${url}`)).out).toContain('| + n2 ')
+  })
+
+  it('version tells what runs on every member', async () => {
+    const { out } = await cli(`version --format json --url ${url}`)
+    expect(JSON.parse(out)).toMatchObject({
+      members: [{ member: 'n1', agent: '0.1.0', postgresql: '18.4' }, {}, {}],
+    })
+  })
+})

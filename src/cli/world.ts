@@ -1,0 +1,32 @@
+import { askLine } from '../platform/prompt.ts'
+import { environment, stderr, stdin, stdout, workingDirectory } from '../platform/process.ts'
+
+/** Where a command writes to. */
+export type TextSink = {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+/** What commands see of the outside; a test gives them another one. */
+export type World = {
+  readonly stdout: TextSink
+  readonly stderr: TextSink
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  /** Asks the person at the terminal; absent where there is none. */
+  readonly ask?: (question: string) => Promise<string | undefined>
+  /** Runs the agent until it stops; the exit code. */
+  readonly runAgent: (options: { readonly configPath: string }) => Promise<number>
+}
+
+export function realWorld(runAgent: World['runAgent']): World {
+  return {
+    stdout,
+    stderr,
+    env: environment(),
+    cwd: workingDirectory(),
+    ...(stdin.isTTY && stderr.isTTY ? { ask: askLine } : {}),
+    runAgent,
+  }
+}

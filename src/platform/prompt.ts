@@ -1,0 +1,16 @@
+import { createInterface } from 'node:readline/promises'
+
+/** Asks a person at the terminal; `undefined` when the input ends or Ctrl-C is pressed. */
+export async function askLine(question: string): Promise<string | undefined> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  const ended = new AbortController()
+  lines.once('close', () => ended.abort())
+  lines.once('SIGINT', () => ended.abort())
+  try {
+    return await lines.question(question, { signal: ended.signal })
+  } catch {
+    return undefined
+  } finally {
+    lines.close()
+  }
+}
