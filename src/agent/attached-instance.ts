@@ -1,14 +1,14 @@
 import { Fault, messageOf } from '../std/fault.ts'
 import type { LocalInstance } from '../ha/ports.ts'
 import type { InstanceFacts } from '../model/member.ts'
-import { askFacts } from '../postgres/facts.ts'
+import { LiveFactsReader } from '../postgres/facts.ts'
 import { SqlSession, type SqlTarget } from '../postgres/sql-session.ts'
 
 const ASK_MS = 2000
 
 /** A PostgreSQL that somebody else runs: it is watched and reported, and every deed is refused. */
 export function createAttachedInstance(target: SqlTarget): LocalInstance {
-  const session = new SqlSession({ target: () => target, name: 'pg-metako' })
+  const live = new LiveFactsReader(new SqlSession({ target: () => target, name: 'pg-metako' }))
   const refuse = () =>
     Promise.reject(
       new Fault(
@@ -20,7 +20,7 @@ export function createAttachedInstance(target: SqlTarget): LocalInstance {
     inspect: () => Promise.resolve({ directory: 'absent' }),
     facts: async (): Promise<InstanceFacts> => {
       try {
-        return { state: 'running', ...(await askFacts(session, ASK_MS)) }
+        return { state: 'running', ...(await live.ask(ASK_MS)) }
       } catch (error) {
         return { state: 'unknown', trouble: messageOf(error) }
       }

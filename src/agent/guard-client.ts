@@ -8,9 +8,9 @@ import { connect, type Socket } from '../platform/net.ts'
 import { after } from '../platform/timers.ts'
 import { startDetached } from './detached-process.ts'
 
-const RECONNECT_MS = 100
+const RECONNECT_MS = 50
 /** A guard that cannot be reached so often in a row is started anew. */
-const TRIES_BEFORE_START = 3
+const TRIES_BEFORE_START = 2
 const START_EVERY_MS = 2000
 const CONFIRM_MS = 2000
 
@@ -20,7 +20,8 @@ export class GuardClient implements Guard {
   readonly #options: GuardOptions
   readonly #onFenced: () => void
   readonly #onState: () => void
-  readonly #waiting = new Map<number, () => void>()
+  /** Orders that wait for their confirmation, in order; a guard that comes is told them (again). */
+  readonly #waiting = new Map<number, { order: GuardOrder; confirm: () => void }>()
   #socket: Socket | undefined
   #pid: number | undefined
   #until: number | undefined
@@ -89,11 +90,15 @@ export class GuardClient implements Guard {
         this.#waiting.delete(id)
         reject(new Fault('GUARD_ABSENT', `Cannot ${what} the guard: it does not answer`, { retryable: true }))
       })
-      this.#waiting.set(id, () => {
-        cancel()
-        resolve()
+      const told = order(id)
+      this.#waiting.set(id, {
+        order: told,
+        confirm: () => {
+          cancel()
+          resolve()
+        },
       })
-      this.#tell(order(id))
+      this.#tell(told)
     })
   }
 
@@ -151,7 +156,7 @@ export class GuardClient implements Guard {
       case 'holds': {
         const before = this.state()
         this.#until = report.until
-        this.#waiting.get(report.id)?.()
+        this.#waiting.get(report.id)?.confirm()
         this.#waiting.delete(report.id)
         if (before !== this.state()) this.#onState()
         return
@@ -166,6 +171,7 @@ export class GuardClient implements Guard {
 
   /** A guard that was started anew holds nothing: it is told again what its predecessor was told. */
   #repeatWanted(): void {
-    if (this.#wanted?.kind === 'arm') this.arm(this.#wanted.until)
+    if (this.#waiting.size === 0 && this.#wanted?.kind === 'arm') this.arm(this.#wanted.until)
+    for (const { order } of this.#waiting.values()) this.#tell(order)
   }
 }

@@ -45,6 +45,7 @@ import { clusterView } from './view.ts'
 /** A router of an earlier life comes back within this; then a new one is started. */
 const ROUTER_GRACE_MS = 400
 const STOP_MS = 8 * SECOND
+const MOVE_CONSENSUS_EVERY_MS = 5 * SECOND
 
 export type NodeParts = {
   readonly config: NodeConfig
@@ -351,12 +352,29 @@ export class Node {
     this.#seen = seen
     if (decision.stance.keepLease) this.#brain?.lease.nudge()
     this.#router.push()
+    this.#moveConsensusAway(decision)
     const news = newsOf(seen, this.#brain?.observer.measuredUnder)
     if (news !== this.#lastTold) this.#heartbeats.push()
     this.#lastTold = news
   }
 
   #lastTold = ''
+  #movedAt = 0
+
+  /** Losing the primary's host should not cost an election too, so consensus is led from another node (safety.md 21). */
+  #moveConsensusAway(decision: Decision): void {
+    const brain = this.#brain
+    const now = realClock.monotonic()
+    if (decision.stance.kind !== 'primary' || brain?.store.status().leader !== this.#self) return
+    if (now - this.#movedAt < MOVE_CONSENSUS_EVERY_MS) return
+    this.#movedAt = now
+    const heir = this.#heartbeats.facts().find(({ heardAt }) => now - heardAt < this.#policy.silenceLimitMs)
+    if (!heir) return
+    brain.store.transferLeadership(heir.name).then(
+      (outcome) => this.#parts.log.info('Consensus is led from another node', { to: heir.name, outcome }),
+      (error: unknown) => this.#parts.log.warn('Cannot move consensus', { error: messageOf(error) }),
+    )
+  }
 
   /** What goes into every heartbeat. */
   #describe(): ReturnType<ConstructorParameters<typeof Heartbeats>[1]['describe']> {
