@@ -131,9 +131,10 @@ describe('live view', () => {
     expect(isHealthy(silent, nodes)).toBe(false)
   })
 
-  it('writes only the lines that changed, and clears those that went', () => {
-    expect(difference(['a', 'b', 'c'], ['a', 'B'])).toBe('\u001b[2;1HB\u001b[K\u001b[3;1H\u001b[K')
-    expect(difference(['a'], ['a'])).toBe('')
+  it('writes only the lines that changed, clears those that went, and leaves the cursor at the end', () => {
+    const at = (row: number, text: string) => `\u001b[${row};1H${text}\u001b[K`
+    expect(difference(['a', 'b', 'c', 'd'], ['a', 'B', 'c'])).toBe(at(2, 'B') + at(4, '') + at(3, 'c'))
+    expect(difference(['a', 'b'], ['a', 'b'])).toBe(at(2, 'b'))
   })
 
   it('counts columns without escape sequences and closes what it cuts', () => {

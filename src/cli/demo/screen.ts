@@ -73,12 +73,15 @@ export class Screen {
   }
 }
 
-/** What turns the old lines into the new ones. */
+/**
+ * What turns the old lines into the new ones. The last line is written anew each time, and the cursor stays at its end: what
+ * somebody types, a `^C` for instance, appears there and goes with the next frame.
+ */
 export function difference(old: readonly string[], lines: readonly string[]): string {
+  const last = lines.length - 1
   let text = ''
   for (let row = 0; row < Math.max(old.length, lines.length); row += 1) {
-    if (old[row] === lines[row]) continue
-    text += `${ESC}${row + 1};1H${lines[row] ?? ''}${ESC}K`
+    if (old[row] !== lines[row] && row !== last) text += `${ESC}${row + 1};1H${lines[row] ?? ''}${ESC}K`
   }
-  return text
+  return last < 0 ? text : `${text}${ESC}${last + 1};1H${lines[last] ?? ''}${ESC}K`
 }

@@ -1,5 +1,5 @@
 import { watchLauncher } from '../../platform/launcher.ts'
-import { onSignal, stdout } from '../../platform/process.ts'
+import { onSignal, stderr, stdout } from '../../platform/process.ts'
 
 /** Everything that means "stop the demo": aborted once asked, `hurry` once asked again. */
 export type StopRequest = {
@@ -32,6 +32,7 @@ export function listenForStop(changed: () => void): StopRequest {
     if (stdout.isTTY) stop()
   }
   stdout.on('error', writeFailed)
+  stderr.on('error', writeFailed)
   const releases = [
     onSignal('SIGINT', stopHarder),
     onSignal('SIGTERM', stopHarder),
