@@ -82,7 +82,14 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
     }
     case 'propose':
       return { ...address, m: { body: addBody(message.body) } }
-    default:
+    case 'vote-request':
+    case 'vote-response':
+    case 'append-response':
+    case 'heartbeat':
+    case 'heartbeat-response':
+    case 'timeout-now':
+    case 'read':
+    case 'read-confirmed':
       return { ...address, m: { ...message, kind: undefined } }
   }
 }

@@ -2,7 +2,7 @@ import { lastIndex, lastThatMayFit } from './log.ts'
 import type { AppendResponse } from './message.ts'
 import { acknowledged, rejectedAt } from './progress.ts'
 import { advanceCommit, sendAppends } from './replicate.ts'
-import { send, updatePeer, type Turn } from './state.ts'
+import { sendNow, updatePeer, type Turn } from './state.ts'
 
 export function onAppendResponse(turn: Turn, from: string, response: AppendResponse): void {
   const { node } = turn
@@ -34,5 +34,5 @@ export function finishTransfer(turn: Turn, peer: string): void {
   const { node } = turn
   if (node.transfer?.to !== peer) return
   if (node.peers.get(peer)?.match !== lastIndex(node.log)) return
-  send(turn, peer, { kind: 'timeout-now', term: node.term }, 'nothing')
+  sendNow(turn, peer, { kind: 'timeout-now', term: node.term })
 }

@@ -2,7 +2,7 @@ import type { RequestRefusal } from './effect.ts'
 import { ENTRY_LENGTH_MAX, UNCOMMITTED_ENTRIES_MAX, UNCOMMITTED_LENGTH_MAX } from './limits.ts'
 import { entriesBetween, lastIndex } from './log.ts'
 import { appendOwn } from './roles.ts'
-import { send, type Turn } from './state.ts'
+import { sendNow, type Turn } from './state.ts'
 
 /** A proposal of this node: into the log where it leads, else to the leader. */
 export function onPropose(turn: Turn, proposal: { readonly ticket: number; readonly body: string }): void {
@@ -13,7 +13,7 @@ export function onPropose(turn: Turn, proposal: { readonly ticket: number; reado
   } else if (node.role === 'leader') {
     appendOwn(turn, 'command', proposal.body)
   } else if (node.leader !== undefined) {
-    send(turn, node.leader, { kind: 'propose', body: proposal.body }, 'nothing')
+    sendNow(turn, node.leader, { kind: 'propose', body: proposal.body })
   }
 }
 

@@ -1,7 +1,7 @@
 import type { RequestRefusal } from './effect.ts'
 import { PENDING_READS_MAX } from './limits.ts'
 import { openRead } from './read-round.ts'
-import { send, type Turn } from './state.ts'
+import { sendNow, type Turn } from './state.ts'
 
 /** A linearizable read of this node. */
 export function onRead(turn: Turn, id: string): void {
@@ -10,7 +10,7 @@ export function onRead(turn: Turn, id: string): void {
     turn.effects.push({ kind: 'read-refused', id, reason })
   }
   if (node.leader === undefined) return refuse('NO_LEADER')
-  if (node.role !== 'leader') return send(turn, node.leader, { kind: 'read', id }, 'nothing')
+  if (node.role !== 'leader') return sendNow(turn, node.leader, { kind: 'read', id })
   if (node.reads.length >= PENDING_READS_MAX) return refuse('OVERLOADED')
   openRead(turn, { id, from: node.self })
 }

@@ -9,7 +9,7 @@ export function onTick(turn: Turn): void {
     return
   }
   // A leader that no quorum answers may already have a successor: it stops answering clients (check-quorum).
-  if (now >= quorumDeadline(node, now)) return becomeFollower(turn, node.term, undefined)
+  if (now >= quorumDeadline(node, now)) return becomeFollower(turn)
   if (node.transfer !== undefined && now >= node.transfer.until) node.transfer = undefined
   if (now < node.heartbeatAt) return
   node.heartbeatAt = now + node.timing.heartbeatMs

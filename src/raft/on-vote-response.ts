@@ -17,7 +17,7 @@ export function countVote(turn: Turn, from: string, granted: boolean): void {
   const { node } = turn
   if (!node.votes.has(from)) node.votes = new Map(node.votes).set(from, granted)
   const outcome = tally(node.configuration, node.votes)
-  if (outcome === 'lost') return becomeFollower(turn, node.term, undefined, 'retry')
+  if (outcome === 'lost') return becomeFollower(turn, { patience: 'retry' })
   if (outcome === 'open') return
   if (node.role === 'pre-candidate') return becomeCandidate(turn, { transfer: false })
   becomeLeader(turn)

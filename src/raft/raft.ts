@@ -110,7 +110,7 @@ function agreeOnTerm(turn: Turn, from: string, message: Message): boolean {
     if (node.role === 'leader' && message.term === node.term) return false
     hearLeader(turn, from, message.term)
   } else if (message.term > node.term && entersTerm) {
-    becomeFollower(turn, message.term, undefined, isPreVote ? 'retry' : 'silence')
+    becomeFollower(turn, { term: message.term, patience: isPreVote ? 'retry' : 'silence' })
   }
   return true
 }
@@ -129,8 +129,9 @@ function answerOldTerm(turn: Turn, from: string, message: Message): false {
 
 function hearLeader(turn: Turn, from: string, term: number): void {
   const { node } = turn
-  if (term > node.term || node.role !== 'follower' || node.leader !== from) becomeFollower(turn, term, from)
-  else resetElection(turn, 'silence')
+  if (term > node.term || node.role !== 'follower' || node.leader !== from) {
+    becomeFollower(turn, { term, leader: from })
+  } else resetElection(turn, 'silence')
   node.leaderHeardAt = turn.now
 }
 

@@ -1,5 +1,5 @@
 import { isQuorum } from './quorum.ts'
-import { hasCommittedInTerm, send, type PendingRead, type Turn } from './state.ts'
+import { hasCommittedInTerm, sendNow, type PendingRead, type Turn } from './state.ts'
 
 /**
  * Starts a quorum round for a read. The index is safe to read at when a quorum confirmed this leader in a round that
@@ -37,7 +37,7 @@ export function confirmReads(turn: Turn): void {
   for (const { id, from, ticket } of confirmed) {
     const index = ticket?.index ?? node.commit
     if (from === node.self) turn.effects.push({ kind: 'read-confirmed', id, index })
-    else send(turn, from, { kind: 'read-confirmed', id, index }, 'nothing')
+    else sendNow(turn, from, { kind: 'read-confirmed', id, index })
   }
 }
 
@@ -46,6 +46,6 @@ export function broadcastHeartbeat(turn: Turn): void {
   const { node } = turn
   for (const [peer, progress] of node.peers) {
     const commit = Math.min(progress.match, node.commit)
-    send(turn, peer, { kind: 'heartbeat', term: node.term, commit, round: node.readRound }, 'nothing')
+    sendNow(turn, peer, { kind: 'heartbeat', term: node.term, commit, round: node.readRound })
   }
 }

@@ -3,7 +3,7 @@ import { entriesFrom, lastIndex, termAt } from './log.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
 import { openWaitingReads } from './read-round.ts'
-import { send, updatePeer, type Turn } from './state.ts'
+import { sendNow, updatePeer, type Turn } from './state.ts'
 import { present } from '../std/assert.ts'
 
 /** Sends each member what it lacks, entries or the news of a commit. */
@@ -47,7 +47,7 @@ function sendOne(turn: Turn, peer: string, progress: Progress): void {
   const entries = progress.next <= lastIndex(log) ? entriesFrom(log, progress.next, limit) : []
   const prevIndex = progress.next - 1
   const prevTerm = present(termAt(log, prevIndex), `term of entry ${prevIndex}`)
-  send(turn, peer, { kind: 'append', term, prevIndex, prevTerm, commit, entries }, 'nothing')
+  sendNow(turn, peer, { kind: 'append', term, prevIndex, prevTerm, commit, entries })
   const last = prevIndex + entries.length
   const sent: Progress =
     progress.mode === 'probe'
@@ -62,7 +62,7 @@ function sendOne(turn: Turn, peer: string, progress: Progress): void {
 
 function sendSnapshot(turn: Turn, peer: string, progress: Progress): void {
   const { snapshot, term } = turn.node
-  send(turn, peer, { kind: 'install-snapshot', term, snapshot }, 'nothing')
+  sendNow(turn, peer, { kind: 'install-snapshot', term, snapshot })
   const next = { next: snapshot.index + 1, snapshotIndex: snapshot.index, snapshotSentAt: turn.now }
   updatePeer(turn, peer, { ...progress, ...next, mode: 'snapshot', isProbing: false, inflight: [] })
 }

@@ -8,16 +8,21 @@ import { broadcastAppend } from './replicate.ts'
 import { isVoter, logEnd, persistHardState, send, type Turn } from './state.ts'
 
 /**
- * Follows `leader`, or nobody yet, in `term`. A new term forgets the vote, and both are durable before anything else
+ * Follows a leader, or nobody yet. A new term forgets the vote, and both are durable before anything else
  * leaves this member.
  */
 export function becomeFollower(
   turn: Turn,
-  term: number,
-  leader: string | undefined,
-  patience: Patience = 'silence',
+  next: {
+    /** Absent: the same as now. */
+    readonly term?: number
+    readonly leader?: string
+    /** Default `silence`. */
+    readonly patience?: Patience
+  } = {},
 ): void {
   const { node } = turn
+  const { term = node.term, leader, patience = 'silence' } = next
   const reason: RequestRefusal = 'LEADERSHIP_LOST'
   for (const read of node.reads) {
     if (read.from === node.self) turn.effects.push({ kind: 'read-refused', id: read.id, reason })
@@ -124,5 +129,5 @@ export function appendOwn(turn: Turn, kind: Entry['kind'], body: string): void {
 /** A voter asks for an election; a learner only notes that it has no leader. */
 export function campaign(turn: Turn): void {
   if (isVoter(turn.node)) return becomePreCandidate(turn)
-  becomeFollower(turn, turn.node.term, undefined)
+  becomeFollower(turn)
 }

@@ -116,13 +116,14 @@ export function hasCommittedInTerm(state: RaftState): boolean {
   return state.log.entries[state.commit - state.log.baseIndex - 1]?.term === state.term
 }
 
-export function send(
-  turn: Turn,
-  to: string,
-  message: Message,
-  after: 'nothing' | 'persist' = 'persist',
-): void {
-  turn.effects.push({ kind: 'send', to, message, after })
+/** Sends when everything up to here is durable. */
+export function send(turn: Turn, to: string, message: Message): void {
+  turn.effects.push({ kind: 'send', to, message, after: 'persist' })
+}
+
+/** Sends what promises nothing about the own disk. */
+export function sendNow(turn: Turn, to: string, message: Message): void {
+  turn.effects.push({ kind: 'send', to, message, after: 'nothing' })
 }
 
 export function persistHardState(turn: Turn): void {

@@ -155,7 +155,10 @@ export class RaftDriver {
       case 'message-refused':
         this.#noteRefusal(effect.from, effect.reason)
         break
-      default:
+      case 'read-confirmed':
+      case 'read-refused':
+      case 'proposal-refused':
+      case 'transfer-refused':
         this.#deps.listener.effect(effect)
     }
   }

@@ -150,7 +150,7 @@ export class PendingTransactions {
 
   /** Ends everything. */
   rejectAll(reason: string): void {
-    for (const [sequence, { sent }] of [...this.#pending]) {
+    for (const [sequence, { sent }] of this.#pending) {
       const fault =
         sent > 0
           ? outcomeUnknown(reason)
