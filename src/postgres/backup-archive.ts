@@ -89,7 +89,7 @@ export class ArchiveUnpacker {
 
   /** The only links of a data directory that are sent as such are those of tablespaces. */
   async #makeLink(path: string, header: Header): Promise<void> {
-    const oid = /^(?:\.\/)?pg_tblspc\/(\d+)$/.exec(header.name)?.[1]
+    const oid = /^(?:\.\/)?pg_tblspc\/(\d+)\/?$/.exec(header.name)?.[1]
     const target = oid === undefined ? undefined : this.#tablespaces.get(oid)
     if (target === undefined) throw new Error(`link "${header.name}" belongs to no tablespace`)
     await fs.symlink(target, path)

@@ -128,6 +128,7 @@ export async function prepareBuildFolder(options: {
   const { dataDir, owner } = options
   const folder = `${dataDir}${options.suffix}`
   await refuseMountPoint(dataDir)
+  await refuseForeign(dataDir)
   const found = await inspectDataDirectory(folder)
   if (found.kind === 'foreign' || found.kind === 'instance') {
     throw new Fault('PG_DATA_DIR_FOREIGN', `Cannot build in "${folder}": it is not ours, move it away`, {
@@ -155,12 +156,7 @@ export async function markIncomplete(
  * replaced. Returns where the old content went. Order: everything inside is on disk before the mark goes.
  */
 export async function moveIntoPlace(folder: string, dataDir: string): Promise<string | undefined> {
-  const found = await inspectDataDirectory(dataDir)
-  if (found.kind === 'foreign') {
-    throw new Fault('PG_DATA_DIR_FOREIGN', `Cannot replace "${dataDir}": ${found.reason}`, {
-      details: { dataDir },
-    })
-  }
+  const found = await refuseForeign(dataDir)
   await fs.rm(join(folder, INCOMPLETE_MARKER), { force: true })
   await syncFolder(folder)
   let aside: string | undefined
@@ -217,6 +213,14 @@ export async function includeSettings(dataDir: string, owner: FileOwner | undefi
   if (!(await statIfPresent(join(dataDir, 'pg_ident.conf')))) {
     await writeFileDurably(join(dataDir, 'pg_ident.conf'), '', { owner })
   }
+}
+
+async function refuseForeign(dataDir: string): Promise<DataDirectory> {
+  const found = await inspectDataDirectory(dataDir)
+  if (found.kind !== 'foreign') return found
+  throw new Fault('PG_DATA_DIR_FOREIGN', `Cannot replace "${dataDir}": ${found.reason}`, {
+    details: { dataDir },
+  })
 }
 
 /** A build is renamed into place, and a mount point cannot be renamed. */
