@@ -9,7 +9,7 @@ import {
   type SwitchoverResult,
 } from './operations.ts'
 import type { PatroniHistoryLine, PatroniStatus } from './patroni-documents.ts'
-import { fetchTransport, TooLarge, type HttpAnswer, type HttpTransport } from './transport.ts'
+import { fetchTransport, type HttpAnswer, type HttpTransport } from './transport.ts'
 
 /** Long enough for an agent that is busy, short enough for a person who waits. */
 const TIMEOUT_MS_DEFAULT = 5_000

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FakeOperations } from '../../test/support/fake-operations.ts'
 import { sampleMember, sampleView } from '../../test/support/sample-view.ts'
+import { testCertificate, testKey } from '../../test/support/tls-fixture.ts'
 import { silentLogger } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { connect, type Duplex } from '../platform/net.ts'
+import { createHttpExchange } from '../platform/http-client.ts'
+import { connect, connectTls, type Duplex } from '../platform/net.ts'
 import { Fault } from '../std/fault.ts'
 import { createApiServer, type ApiServer } from './server.ts'
 
@@ -411,6 +413,42 @@ describe('upgrades', () => {
 })
 
 describe('the listener', () => {
+  it('speaks TLS, upgrades included', async () => {
+    const secure = await createApiServer(
+      { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
+      {
+        host: '127.0.0.1',
+        port: 0,
+        token: TOKEN,
+        routingToken: ROUTING_TOKEN,
+        tls: { cert: testCertificate, key: testKey },
+      },
+    )
+    secure.onUpgrade('pg-metako-peer', (socket) => socket.end('taken'))
+    const { port } = await secure.listen()
+    const answer = await createHttpExchange({ ca: testCertificate })({
+      method: 'GET',
+      url: `https://127.0.0.1:${port}/primary`,
+      headers: {},
+      body: undefined,
+      signal: AbortSignal.timeout(5_000),
+      maxBytes: 10_000,
+    })
+    expect(answer.status).toBe(200)
+    const taken = await new Promise<string>((resolve) => {
+      const socket = connectTls({ host: '127.0.0.1', port, ca: testCertificate }, () =>
+        socket.write('GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: pg-metako-peer\r\n\r\n'),
+      )
+      socket.on('data', (chunk: Buffer) => resolve(chunk.toString()))
+    })
+    expect(taken).toBe('taken')
+    await secure.stop()
+  })
+
+  it('cuts a connection that says nothing at all', async () => {
+    expect(await exchange('')).toMatch(/^HTTP\/1\.1 408 |^$/)
+  })
+
   it('says which address it cannot have, and why', async () => {
     const second = await createApiServer(
       { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
@@ -434,6 +472,6 @@ describe('the listener', () => {
 
   it('may be stopped twice', async () => {
     await server.stop()
-    await server.stop()
+    await expect(server.stop()).resolves.toBeUndefined()
   })
 })

@@ -5,12 +5,7 @@
  * never wait without a bound: it asks `ClusterOperations`, which the agent provides. A bad request costs its sender an
  * error and nobody else anything (G8).
  */
-import fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify'
+import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import { monotonicMs } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
@@ -135,8 +130,7 @@ function createApp(options: ApiOptions): {
       return server
     },
     frameworkErrors: (error, _request, reply) => {
-      // Its type knows the reply of a route, which this is not one of.
-      sendProblem(reply as unknown as FastifyReply, malformed(error.message))
+      sendProblem(reply, malformed(error.message))
     },
   })
   const routes: Route[] = []

@@ -34,16 +34,16 @@ export const CONFIG_PATH_DEFAULT = 'configs/config.yaml'
 const DEMO_FOLDER = '.pg-metako'
 
 /** Who can be asked about the cluster: what the command line names, else the environment, the demo here, the usual file. */
-export function findEndpoints(options: EndpointOptions, world: World): Endpoints {
+export async function findEndpoints(options: EndpointOptions, world: World): Promise<Endpoints> {
   const token = options.token ?? (world.env['PG_METAKO_TOKEN'] || undefined)
   if (options.url !== undefined) return fromUrls(options.url, { token, source: '--url' })
-  if (options.config !== undefined) return fromConfig(options.config, { token, world })
+  if (options.config !== undefined) return await fromConfig(options.config, { token, world })
   const url = world.env['PG_METAKO_URL']
   if (url) return fromUrls(url, { token, source: 'PG_METAKO_URL' })
   const path = join(world.cwd, CONFIG_PATH_DEFAULT)
   const demo = fromDemo(join(world.cwd, DEMO_FOLDER), { token, evenIfStopped: !existsSync(path) })
   if (demo) return demo
-  if (existsSync(path)) return fromConfig(CONFIG_PATH_DEFAULT, { token, world })
+  if (existsSync(path)) return await fromConfig(CONFIG_PATH_DEFAULT, { token, world })
   throw new CommandFailure(
     EXIT.wrongUsage,
     `Cannot find a cluster: no --url, no --config, no PG_METAKO_URL, no demo in ${world.cwd} and no ${CONFIG_PATH_DEFAULT}`,
@@ -69,8 +69,11 @@ function refuseBadUrl(url: string, source: string): void {
   )
 }
 
-function fromConfig(path: string, about: { token: string | undefined; world: World }): Endpoints {
-  const loaded = readConfig(path, about.world)
+async function fromConfig(
+  path: string,
+  about: { token: string | undefined; world: World },
+): Promise<Endpoints> {
+  const loaded = await readConfig(path, about.world)
   if (loaded.kind === 'refused') {
     const first = loaded.problems.find((problem) => problem.severity === 'error')
     throw new CommandFailure(

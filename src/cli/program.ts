@@ -1,5 +1,4 @@
 import { Command, Option } from 'commander'
-import { describeConfig } from '../config/describe-config.ts'
 import { nearest } from '../std/nearest.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
@@ -69,7 +68,8 @@ function refuseUnknownCommand(program: Command): void {
 async function runOrValidate(options: GlobalOptions, world: World): Promise<number> {
   const configPath = options.config ?? CONFIG_PATH_DEFAULT
   if (options.validate !== true) return await world.runAgent({ configPath })
-  const loaded = readConfig(configPath, world)
+  const { describeConfig } = await import('../config/describe-config.ts')
+  const loaded = await readConfig(configPath, world)
   const sink = loaded.kind === 'ok' ? world.stdout : world.stderr
   sink.write(`${describeConfig(loaded).trimEnd()}\n`)
   return loaded.kind === 'ok' ? EXIT.done : EXIT.wrongUsage
@@ -80,7 +80,8 @@ function addClusterCommands(program: Command, world: World): void {
     const options = command.optsWithGlobals<GlobalOptions>()
     printReport(await report(options), options.format, world)
   }
-  const viewOf = async (options: GlobalOptions) => (await connectCluster(findEndpoints(options, world))).view
+  const viewOf = async (options: GlobalOptions) =>
+    (await connectCluster(await findEndpoints(options, world))).view
 
   program
     .command('list')
@@ -99,7 +100,7 @@ function addClusterCommands(program: Command, world: World): void {
     .description('every change of primary: when, why, by what right, and what was lost')
     .action((_options, command: Command) =>
       show(command, async (options) => {
-        const { view } = await connectCluster(findEndpoints(options, world))
+        const { view } = await connectCluster(await findEndpoints(options, world))
         return historyReport({ epochs: view.history, losses: view.losses }, view.scope)
       }),
     )
@@ -130,7 +131,7 @@ function addSwitchover(program: Command, world: World): void {
     .action(async (_options, command: Command) => {
       const options = command.optsWithGlobals<Options>()
       await switchover(
-        findEndpoints(options, world),
+        await findEndpoints(options, world),
         {
           leader: options.leader ?? options.primary,
           candidate: options.candidate,

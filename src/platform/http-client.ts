@@ -37,8 +37,11 @@ export function createHttpExchange(options: { readonly ca?: string | undefined }
         let bytes = 0
         answer.on('data', (chunk: Buffer) => {
           bytes += chunk.byteLength
-          if (bytes > request.maxBytes) outgoing.destroy(tooLarge(request.maxBytes))
-          else chunks.push(chunk)
+          chunks.push(chunk)
+          if (bytes <= request.maxBytes) return
+          // Order: reject before the connection goes, since an answer that is complete may still end as a success.
+          reject(tooLarge(request.maxBytes))
+          outgoing.destroy()
         })
         answer.on('error', reject)
         answer.on('aborted', () => reject(new Error('the connection was closed in the middle of the answer')))

@@ -1,0 +1,19 @@
+/** A certificate for 127.0.0.1 and localhost, its own authority, valid until 2120. Its key is public: for tests only. */
+export const testCertificate = `-----BEGIN CERTIFICATE-----
+MIIBcTCCARegAwIBAgIBATAKBggqhkjOPQQDAjAZMRcwFQYDVQQDDA5wZy1tZXRh
+a28tdGVzdDAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFowGTEXMBUG
+A1UEAwwOcGctbWV0YWtvLXRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATs
+jLsGPk0/Jpg5wiXk3YvOf3UWAkLyf/obQMhng66cWU7jSDn68LVXOUaas3tYTcjQ
+LeZx0m5OucBF9C7+lqyro04wTDAaBgNVHREEEzARhwR/AAABgglsb2NhbGhvc3Qw
+DwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQU8WwIVnYtpAKm1CX3T+ovbK5+upQw
+CgYIKoZIzj0EAwIDSAAwRQIgFcIhwSxuRYrA2p46fzDdVZpRdXAHCSwLHlwp6rUS
+stICIQDfeT6Lpl+2BuFgX/iTZx7G8BEFnXNHBc38ZKgoWIYUTA==
+-----END CERTIFICATE-----
+`
+
+export const testKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgm8gFJimQ+WAC+NIH
+ocKeDdXEM9M9h1fSAMfGlTYlwcmhRANCAATsjLsGPk0/Jpg5wiXk3YvOf3UWAkLy
+f/obQMhng66cWU7jSDn68LVXOUaas3tYTcjQLeZx0m5OucBF9C7+lqyr
+-----END PRIVATE KEY-----
+`
