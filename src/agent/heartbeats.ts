@@ -8,7 +8,7 @@ import type { GenesisHello } from './genesis.ts'
 import type { PeerLink } from './peer-link.ts'
 
 /** One message of an agent to all others: what it knows about its node, and what its lease still proves. */
-type Heartbeat = {
+export type Heartbeat = {
   readonly sentAt: number
   /** `sentAt` of the newest heartbeat that the sender had from the receiver: the receiver's own clock comes back to it. */
   readonly echo?: number

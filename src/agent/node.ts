@@ -1,42 +1,33 @@
-import { Fault, messageOf } from '../std/fault.ts'
+import { codeOf, messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import { createApiServer, type ApiServer } from '../api/server.ts'
 import type { ClusterOperations, ReloadOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
-import type { ClusterView, LossReport } from '../model/cluster-view.ts'
-import type { MemberFacts, SeenByMember } from '../model/member.ts'
-import { plus, type MonotonicMs } from '../model/time.ts'
-import { Executor } from '../ha/act/executor.ts'
-import type { World } from '../ha/act/world.ts'
 import type { Decision } from '../ha/decision.ts'
-import { Jobs } from '../ha/jobs.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
-import { LeaseKeeper } from '../ha/lease-keeper.ts'
-import { HaLoop } from '../ha/loop.ts'
-import { Observer } from '../ha/observe/observer.ts'
 import { policyOf, type Policy } from '../ha/policy.ts'
 import type { LocalInstance } from '../ha/ports.ts'
-import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
+import type { SeenByMember } from '../model/member.ts'
+import { plus } from '../model/time.ts'
+import { join } from '../platform/disk.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import { join } from '../platform/disk.ts'
-import { bootId, pid } from '../platform/process.ts'
 import { every, pause } from '../platform/timers.ts'
-import type { RaftStore } from '../store/raft/raft-store.ts'
+import { Brain } from './brain.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { Founding } from './consensus.ts'
 import { startDetached } from './detached-process.ts'
 import { GuardClient } from './guard-client.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
+import { Picture } from './picture.ts'
 import { RouterLink } from './router-link.ts'
-import { messageOf as tableMessage, routingTable } from './routing.ts'
+import { agentSocketOf, routerOptions } from './router-options.ts'
 import type { Secrets } from './secrets.ts'
 import type { StateFolder } from './state-folder.ts'
 import { statusReport } from './status-report.ts'
 import { requestSwitchover } from './switchover.ts'
-import { clusterView } from './view.ts'
 
 /*
  * One node, built once from its parts, with one lifetime. Here ports meet adapters; nothing is decided here.
@@ -62,17 +53,6 @@ export type NodeParts = {
   readonly reload: () => Promise<ReloadOutcome>
 }
 
-/** What exists only once consensus runs. */
-type Brain = {
-  readonly store: RaftStore
-  readonly keeper: RecordKeeper
-  readonly lease: LeaseKeeper
-  readonly observer: Observer
-  readonly executor: Executor
-  readonly jobs: Jobs
-  readonly loop: HaLoop
-}
-
 export class Node {
   readonly #parts: NodeParts
   readonly #policy: Policy
@@ -83,27 +63,39 @@ export class Node {
   readonly #heartbeats: Heartbeats
   readonly #guard: GuardClient
   readonly #router: RouterLink
-  readonly #startedAt: MonotonicMs = realClock.monotonic()
+  readonly #picture: Picture
   readonly #abort = new AbortController()
   readonly #cancels: (() => void)[] = []
-  readonly #bootId = bootId()
   #api: ApiServer | undefined
   #founding: Founding | undefined
   #brain: Brain | undefined
   #seen: Snapshot | undefined
   #isStopping = false
+  #lastTold = ''
+  #movedAt = 0
+  #fatal: ((error: unknown) => void) | undefined
 
   constructor(parts: NodeParts) {
     this.#parts = parts
     const { config, log, secrets, state } = parts
+    const peers = config.members.map(({ nodeName }) => nodeName)
     this.#self = config.identity.nodeName
-    this.#members = [this.#self, ...config.members.map(({ nodeName }) => nodeName)].toSorted()
+    this.#members = [this.#self, ...peers].toSorted()
     this.#policy = policyOf(config.ha.profile, {
       ...(config.ha.leaseTtlMs === undefined ? {} : { leaseTtlMs: config.ha.leaseTtlMs }),
       maximumLagBytes: config.replication.maximumLagOnFailoverBytes,
       primaryStartTimeoutMs: config.ha.primaryStartTimeoutMs,
     })
     this.#keys = keysOf(config.namespace, config.scope)
+    this.#guard = new GuardClient(
+      { log, onFenced: () => this.#wake(), onState: () => this.#wake() },
+      {
+        socketPath: join(config.paths.runDir, 'guard.sock'),
+        dataDir: config.postgresql.dataDir ?? '',
+        logFile: state.logFile('guard'),
+      },
+    )
+    this.#picture = this.#createPicture()
     this.#link = new PeerLink(
       { log, now: realClock.monotonic },
       {
@@ -119,34 +111,27 @@ export class Node {
     )
     this.#heartbeats = new Heartbeats(
       { clock: realClock, log, link: this.#link },
-      {
-        peers: config.members.map(({ nodeName }) => nodeName),
-        periodMs: this.#policy.heartbeatMs,
-        describe: () => this.#describe(),
-      },
-    )
-    this.#guard = new GuardClient(
-      { log, onFenced: () => this.#wake(), onState: () => this.#wake() },
-      {
-        socketPath: join(config.paths.runDir, 'guard.sock'),
-        dataDir: config.postgresql.dataDir ?? '',
-        logFile: state.logFile('guard'),
-      },
+      { peers, periodMs: this.#policy.heartbeatMs, describe: () => this.#picture.heartbeat() },
     )
     this.#router = new RouterLink(
-      { log, table: () => this.#routingMessage(), startRouter: () => this.#startRouter() },
-      join(config.paths.runDir, 'agent.sock'),
+      { log, table: () => this.#picture.routing(), startRouter: () => this.#startRouter() },
+      agentSocketOf(config),
     )
+  }
+
+  /** Called when this node cannot go on: its process should end with an error. */
+  onFatal(listener: (error: unknown) => void): void {
+    this.#fatal = listener
   }
 
   /** Returns when the node serves its API; consensus and PostgreSQL follow as soon as the other members allow. */
   async start(): Promise<void> {
     const { config, log, state, instance } = this.#parts
-    const directory = await instance.inspect()
+    const { directory } = await instance.inspect()
     this.#founding = await Founding.prepare(
       { state, log },
       { self: this.#self, scope: config.scope, members: this.#members, policy: this.#policy },
-      directory.directory === 'absent' || directory.directory === 'incomplete',
+      directory === 'absent' || directory === 'incomplete',
     )
     this.#api = await this.#createApi()
     this.#api.onUpgrade(PEER_PROTOCOL, (socket, head, headers) => this.#link.accept(socket, head, headers))
@@ -156,51 +141,37 @@ export class Node {
     if (config.router.enabled) await this.#router.start(ROUTER_GRACE_MS)
     this.#link.start()
     this.#heartbeats.start()
+    this.#heartbeats.onChange(() => this.#router.push())
     this.#cancels.push(
       watchSuspend((ms) => {
-        log.warn('The host was suspended: the lease counts as lost until it is renewed', {
-          suspendedMs: Math.round(ms),
-        })
+        log.warn('The host slept: the lease counts as lost until it is renewed', { ms: Math.round(ms) })
         this.#brain?.keeper.distrustClock()
       }),
     )
     if (config.logging.statusIntervalMs > 0) {
-      this.#cancels.push(
-        every(config.logging.statusIntervalMs, () => log.info('Cluster status', statusReport(this.view()))),
-      )
+      const report = () => log.info('Cluster status', statusReport(this.#picture.view()))
+      this.#cancels.push(every(config.logging.statusIntervalMs, report))
     }
-    void this.#startBrain().catch((error: unknown) => {
-      log.error('Cannot start consensus', { error })
-      this.#fatal?.(error)
-    })
+    void this.#startBrain().catch((error: unknown) => this.#fail('Cannot start consensus', error))
     log.info('Application started successfully', { node: this.#self, members: this.#members.length })
-  }
-
-  #fatal: ((error: unknown) => void) | undefined
-
-  /** Called when this node cannot go on: its process should end with an error. */
-  onFatal(listener: (error: unknown) => void): void {
-    this.#fatal = listener
-  }
-
-  get #isManaged(): boolean {
-    return this.#parts.config.postgresql.dataDir !== undefined
   }
 
   /** Stops everything of this node; a primary hands over first when somebody can take over without loss. */
   async stop(): Promise<void> {
     if (this.#isStopping) return
     this.#isStopping = true
-    const { log } = this.#parts
+    const { log, instance } = this.#parts
     log.info('Stopping this node')
     const brain = this.#brain
     if (brain && this.#isManaged) {
       brain.observer.beginStopping()
       this.#heartbeats.push()
       brain.loop.wake()
-      await this.#instanceDown(brain, STOP_MS - SECOND)
+      const until = plus(realClock.monotonic(), STOP_MS - SECOND)
+      while (!brain.isInstanceDown() && realClock.monotonic() < until) await pause(20)
+      if (!brain.isInstanceDown()) await instance.kill()
     } else if (this.#isManaged) {
-      await this.#parts.instance.stop(STOP_MS - 2 * SECOND)
+      await instance.stop(STOP_MS - 2 * SECOND)
     }
     await Promise.all([this.#router.stop(), this.#isManaged ? this.#stopGuard() : undefined])
     await this.#leave()
@@ -215,16 +186,17 @@ export class Node {
     await this.#leave()
   }
 
+  get #isManaged(): boolean {
+    return this.#parts.config.postgresql.dataDir !== undefined
+  }
+
   async #leave(): Promise<void> {
     this.#abort.abort()
     for (const cancel of this.#cancels) cancel()
-    this.#brain?.loop.stop()
-    this.#brain?.lease.stop()
-    this.#brain?.keeper.stop()
     this.#heartbeats.stop()
     this.#link.stop()
     await this.#api?.stop()
-    await this.#brain?.store.stop()
+    await this.#brain?.stop()
   }
 
   async #stopGuard(): Promise<void> {
@@ -236,55 +208,15 @@ export class Node {
     await this.#guard.stop()
   }
 
-  async #instanceDown(brain: Brain, deadlineMs: number): Promise<void> {
-    const until = plus(realClock.monotonic(), deadlineMs)
-    const isDown = () => {
-      const { state } = brain.observer.instance
-      return (
-        brain.jobs.running === undefined && (state === 'stopped' || state === 'crashed' || state === 'absent')
-      )
-    }
-    while (!isDown() && realClock.monotonic() < until) await pause(20)
-    if (!isDown()) await this.#parts.instance.kill()
-  }
-
   async #startBrain(): Promise<void> {
-    const { log } = this.#parts
+    const { log, instance, state } = this.#parts
     const store = await this.#founding?.open(this.#heartbeats, this.#link, {
       signal: this.#abort.signal,
-      onFatal: (thrown) => {
-        log.error('Consensus cannot go on', { error: thrown })
-        this.#fatal?.(thrown)
-      },
+      onFatal: (thrown) => this.#fail('Consensus cannot go on', thrown),
     })
     if (!store) return
-    const brain = this.#buildBrain(store)
-    this.#brain = brain
-    brain.keeper.start()
-    store.onStatusChange(() => this.#wake())
-    store.watch(this.#keys.failover, 0, () => brain.loop.wake())
-    brain.keeper.onChange(() => this.#onRecord(brain))
-    this.#heartbeats.onChange(() => {
-      brain.loop.wake()
-      this.#router.push()
-    })
-    this.#parts.instance.onCrash(() => this.#wake())
-    while (!this.#abort.signal.aborted && !(await brain.keeper.refresh(SECOND)))
-      await pause(20, this.#abort.signal)
-    if (this.#abort.signal.aborted) return
-    log.info('Consensus answers', { voters: store.status().voters, leader: store.status().leader })
-    brain.loop.start()
-    brain.lease.start()
-    void this.#publishAddress(store)
-  }
-
-  #buildBrain(store: RaftStore): Brain {
-    const { log, instance, state } = this.#parts
-    const deps = { clock: realClock, log, store }
-    const keeper = new RecordKeeper(deps, { keys: this.#keys, policy: this.#policy, self: this.#self })
-    const jobs = new Jobs({ clock: realClock, log, onChange: () => this.#wake() })
-    const observer = new Observer(
-      { ...deps, instance, guard: this.#guard, peers: this.#heartbeats, notebook: state, keeper, jobs },
+    const brain = new Brain(
+      { log, store, instance, guard: this.#guard, peers: this.#heartbeats, notebook: state },
       {
         self: this.#self,
         members: this.#members,
@@ -292,38 +224,13 @@ export class Node {
         policy: this.#policy,
         keys: this.#keys,
         managed: this.#isManaged,
+        onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
+        onRecord: () => this.#onRecord(brain),
       },
     )
-    const world: World = {
-      ...deps,
-      instance,
-      guard: this.#guard,
-      notebook: state,
-      keeper,
-      jobs,
-      observer,
-      keys: this.#keys,
-      policy: this.#policy,
-      self: this.#self,
-      writeDeadlineMs: this.#policy.leaseTtlMs / 2,
-    }
-    const executor = new Executor(world)
-    const loop = new HaLoop({ clock: realClock, log, observer, executor }, (decision, seen) =>
-      this.#onDecision(decision, seen),
-    )
-    const lease = new LeaseKeeper(
-      { clock: realClock, keeper },
-      {
-        policy: this.#policy,
-        self: this.#self,
-        wanted: () => ({
-          keepLease: loop.decision?.stance.keepLease ?? false,
-          decidedAt: loop.decidedAt,
-        }),
-        position: () => (observer.instance.role === 'primary' ? observer.instance.flushLsn : undefined),
-      },
-    )
-    return { store, keeper, jobs, observer, executor, loop, lease }
+    this.#brain = brain
+    await brain.start(this.#abort.signal)
+    await this.#publishAddress(brain)
   }
 
   /** Exactly one member may create the cluster: the only one that is called primary in the config, else the first by name. */
@@ -337,167 +244,92 @@ export class Node {
     return only ?? this.#members[0] ?? this.#self
   }
 
+  #fail(what: string, error: unknown): void {
+    this.#parts.log.error(what, { error })
+    this.#fatal?.(error)
+  }
+
   #wake(): void {
     this.#brain?.loop.wake()
   }
 
-  #onRecord(brain: Brain): void {
-    const { provenUntil } = brain.keeper
+  #onRecord({ keeper }: Brain): void {
+    const { provenUntil } = keeper
     if (provenUntil > realClock.monotonic() && this.#guard.state() === 'armed') this.#guard.arm(provenUntil)
-    brain.loop.wake()
     this.#router.push()
   }
 
-  #onDecision(decision: Decision, seen: Snapshot): void {
+  #onDecision(brain: Brain, decision: Decision, seen: Snapshot): void {
     this.#seen = seen
-    if (decision.stance.keepLease) this.#brain?.lease.nudge()
     this.#router.push()
-    this.#moveConsensusAway(decision)
-    const news = newsOf(seen, this.#brain?.observer.measuredUnder)
+    this.#moveConsensusAway(brain, decision)
+    const news = newsOf(seen, brain.observer.measuredUnder)
     if (news !== this.#lastTold) this.#heartbeats.push()
     this.#lastTold = news
   }
 
-  #lastTold = ''
-  #movedAt = 0
-
   /** Losing the primary's host should not cost an election too, so consensus is led from another node (safety.md 21). */
-  #moveConsensusAway(decision: Decision): void {
-    const brain = this.#brain
+  #moveConsensusAway(brain: Brain, decision: Decision): void {
     const now = realClock.monotonic()
-    if (decision.stance.kind !== 'primary' || brain?.store.status().leader !== this.#self) return
+    if (decision.stance.kind !== 'primary' || brain.store.status().leader !== this.#self) return
     if (now - this.#movedAt < MOVE_CONSENSUS_EVERY_MS) return
     this.#movedAt = now
-    const heir = this.#heartbeats.facts().find(({ heardAt }) => now - heardAt < this.#policy.silenceLimitMs)
+    const { silenceLimitMs } = this.#policy
+    const heir = this.#heartbeats.facts().find(({ heardAt }) => now - heardAt < silenceLimitMs)
     if (!heir) return
+    const { log } = this.#parts
     brain.store.transferLeadership(heir.name).then(
-      (outcome) => this.#parts.log.info('Consensus is led from another node', { to: heir.name, outcome }),
-      (error: unknown) => this.#parts.log.warn('Cannot move consensus', { error: messageOf(error) }),
+      (outcome) => log.info('Consensus is led from another node', { to: heir.name, outcome }),
+      (error: unknown) => log.warn('Cannot move consensus', { error: messageOf(error) }),
     )
   }
 
-  /** What goes into every heartbeat. */
-  #describe(): ReturnType<ConstructorParameters<typeof Heartbeats>[1]['describe']> {
-    const brain = this.#brain
-    const provenUntil = brain?.keeper.provenUntil ?? 0
-    const record = brain?.keeper.record
-    const remainingMs = provenUntil - realClock.monotonic()
-    const holds = record?.holder === this.#self && remainingMs > 0
-    return {
-      facts: this.#ownFacts(),
-      genesis: this.#founding?.hello ?? { nonce: '', list: '', isEmpty: false },
-      ...(holds ? { lease: { epoch: record.epoch, remainingMs } } : {}),
-    }
-  }
-
-  #ownFacts(): MemberFacts {
-    const { config, ownHost, version, tls } = this.#parts
-    const brain = this.#brain
-    const incarnation = brain?.observer.incarnation
-    return {
-      name: this.#self,
-      ...(incarnation === undefined ? {} : { incarnation }),
+  /** Where this node's PostgreSQL is, for members that cannot hear this agent later. */
+  async #publishAddress({ store }: Brain): Promise<void> {
+    const { ownHost, config } = this.#parts
+    const { port } = config.localDb
+    const key = this.#keys.member(this.#self)
+    const value = JSON.stringify({
+      conn_url: `postgres://${ownHost}:${port}/postgres`,
+      api_url: this.#picture.ownFacts().apiUrl,
       host: ownHost,
-      port: config.localDb.port,
-      apiUrl: `${tls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
-      ...(config.router.enabled
-        ? {
-            routerPorts: {
-              primary: config.router.primaryPort,
-              replica: config.router.replicaPort,
-              pooled: config.router.pooledPort,
-            },
-          }
-        : {}),
-      agentUptimeMs: Math.round(realClock.monotonic() - this.#startedAt),
-      guard: this.#guard.state(),
-      instance: brain?.observer.instance ?? { state: 'unknown' },
-      stopping: this.#isStopping,
-      seen: brain?.observer.measuredUnder ?? {
-        epoch: 0,
-        seq: 0,
-        state: 'none',
-        expired: false,
-        witnessed: false,
-      },
-      version,
+      port,
+    })
+    while (!this.#abort.signal.aborted && store.peek(key)?.value !== value) {
+      try {
+        const put = { compares: [], operations: [{ kind: 'put', key, value } as const] }
+        await store.transact(put, { deadlineMs: SECOND })
+      } catch (error) {
+        if (codeOf(error) === 'STORE_STOPPED') return
+        await pause(SECOND, this.#abort.signal)
+      }
     }
   }
 
-  #routingMessage(): ReturnType<typeof tableMessage> {
-    const brain = this.#brain
-    const now = realClock.monotonic()
-    const table = routingTable({
-      now,
-      self: this.#self,
-      record: brain?.keeper.record,
-      provenUntil: brain?.keeper.provenUntil ?? (0 as MonotonicMs),
-      isHandingOver: brain?.executor.isHandingOver ?? false,
-      own: this.#ownFacts(),
-      reachable: this.#heartbeats
-        .facts()
-        .filter(({ heardAt }) => now - heardAt <= this.#policy.silenceLimitMs)
-        .map(({ facts }) => facts),
-      leaseOf: (member) => this.#heartbeats.lease(member),
-    })
-    return tableMessage(table, now, this.#bootId)
-  }
-
-  view(): ClusterView {
-    const brain = this.#brain
-    const now = realClock.monotonic()
-    const record = brain?.keeper.record
-    const isOwn = record?.holder === this.#self
-    const leaseUntil = isOwn
-      ? brain?.keeper.provenUntil
-      : record && this.#heartbeats.lease(record.holder)?.validUntil
-    const { postmasterPid } = brain?.observer.instance ?? {}
-    const router = this.#router.pid
-    const guard = this.#guard.pid
-    return clusterView({
-      scope: this.#parts.config.scope,
-      now,
-      takenAt: new Date(realClock.wall()).toISOString(),
-      own: this.#ownFacts(),
-      peers: this.#heartbeats.facts(),
+  #createPicture(): Picture {
+    const { config, ownHost, version, tls } = this.#parts
+    return new Picture({
+      config,
+      ownHost,
+      version,
+      isTls: tls !== undefined,
       silenceLimitMs: this.#policy.silenceLimitMs,
-      record,
-      leaseUntil: leaseUntil ?? (0 as MonotonicMs),
-      store: brain?.store.status(),
-      decision: brain?.loop.decision,
-      waiting: this.#founding?.waiting,
-      losses:
-        brain?.store.peekPrefix(this.#keys.losses).map(({ value }) => JSON.parse(value) as LossReport) ?? [],
-      queries: this.#router.totals,
-      pids: {
-        agent: pid,
-        ...(postmasterPid === undefined ? {} : { postmaster: postmasterPid }),
-        ...(guard === undefined ? {} : { guard }),
-        ...(router === undefined ? {} : { router }),
-      },
-      mode: this.#isManaged ? 'managed' : 'attached',
+      keys: this.#keys,
+      guard: this.#guard,
+      now: () => ({
+        brain: this.#brain,
+        founding: this.#founding,
+        heartbeats: this.#heartbeats,
+        router: this.#router,
+        isStopping: this.#isStopping,
+      }),
     })
   }
 
   #createApi(): Promise<ApiServer> {
-    const { config, log, metrics, secrets, token, tls, reload } = this.#parts
-    const operations: ClusterOperations = {
-      view: () => this.view(),
-      loopAgeMs: () => (this.#brain?.loop.decision ? realClock.monotonic() - this.#brain.loop.decidedAt : 0),
-      routing: () => this.#routingMessage(),
-      switchover: async (order, { deadlineMs }) => {
-        const brain = this.#brain
-        if (!brain) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-        if (!this.#isManaged) {
-          return { kind: 'refused', reason: 'ATTACHED', message: 'This agent only watches its PostgreSQL' }
-        }
-        const deps = { clock: realClock, store: brain.store, keeper: brain.keeper, keys: this.#keys }
-        return requestSwitchover({ ...deps, seen: () => this.#seen }, order, deadlineMs)
-      },
-      reload,
-    }
+    const { config, log, metrics, secrets, token, tls } = this.#parts
     return createApiServer(
-      { operations, log, metrics },
+      { operations: this.#operations(), log, metrics },
       {
         host: config.identity.apiHost,
         port: config.identity.apiPort,
@@ -509,60 +341,46 @@ export class Node {
     )
   }
 
-  #startRouter(): void {
-    const { config, secrets, state, log, tls } = this.#parts
-    const started = startDetached('router', {
-      logFile: state.logFile('router'),
-      options: {
-        nodeName: this.#self,
-        listenHost: config.router.listenHost,
-        ports: {
-          primary: config.router.primaryPort,
-          replica: config.router.replicaPort,
-          pooled: config.router.pooledPort,
-        },
-        holdTimeoutMs: config.router.holdTimeoutMs,
-        maxClientConnections: config.router.maxClientConnections,
-        agentSocket: join(config.paths.runDir, 'agent.sock'),
-        members: config.members.map((peer) => ({
-          name: peer.nodeName,
-          apiUrl: `${tls ? 'https' : 'http'}://${peer.apiHost}:${peer.apiPort}`,
-        })),
-        routingToken: secrets.routing,
-        ...(config.security.caFile === undefined ? {} : { caFile: config.security.caFile }),
-        logging: { level: config.logging.level, file: state.logFile('router') },
+  #operations(): ClusterOperations {
+    return {
+      view: () => this.#picture.view(),
+      loopAgeMs: () => {
+        const loop = this.#brain?.loop
+        return loop?.decision ? realClock.monotonic() - loop.decidedAt : 0
       },
-    })
-    if (started) log.info('Started a router', { router: started.pid })
-    else log.error('Cannot start a router')
+      routing: () => this.#picture.routing(),
+      switchover: async (order, { deadlineMs }) => {
+        const brain = this.#brain
+        if (!this.#isManaged) {
+          return { kind: 'refused', reason: 'ATTACHED', message: 'This agent only watches its PostgreSQL' }
+        }
+        if (!brain) {
+          return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
+        }
+        const { store, keeper } = brain
+        const deps = { clock: realClock, store, keeper, keys: this.#keys, seen: () => this.#seen }
+        return requestSwitchover(deps, order, deadlineMs)
+      },
+      reload: this.#parts.reload,
+    }
   }
 
-  /** Where this node's PostgreSQL is, for members that cannot hear this agent later. */
-  async #publishAddress(store: RaftStore): Promise<void> {
-    const { ownHost, config } = this.#parts
-    const value = JSON.stringify({
-      conn_url: `postgres://${ownHost}:${config.localDb.port}/postgres`,
-      api_url: this.#ownFacts().apiUrl,
-      host: ownHost,
-      port: config.localDb.port,
+  #startRouter(): void {
+    const { config, secrets, state, log, tls } = this.#parts
+    const logFile = state.logFile('router')
+    const options = routerOptions(config, {
+      routingToken: secrets.routing,
+      logFile,
+      isTls: tls !== undefined,
     })
-    while (!this.#abort.signal.aborted && store.peek(this.#keys.member(this.#self))?.value !== value) {
-      try {
-        const key = this.#keys.member(this.#self)
-        await store.transact(
-          { compares: [], operations: [{ kind: 'put', key, value }] },
-          { deadlineMs: SECOND },
-        )
-      } catch (error) {
-        if (error instanceof Fault && error.code === 'STORE_STOPPED') return
-        await pause(SECOND, this.#abort.signal)
-      }
-    }
+    const started = startDetached('router', { logFile, options })
+    if (started) log.info('Started a router', { router: started.pid })
+    else log.error('Cannot start a router')
   }
 }
 
 /** What others should hear at once when it changes, as one comparable text. */
-function newsOf(seen: Snapshot, under: SeenByMember | undefined): string {
+function newsOf(seen: Snapshot, under: SeenByMember): string {
   const { state, role, timeline, streaming } = seen.local.instance
-  return JSON.stringify([state, role, timeline, streaming, under?.epoch, under?.state, under?.expired])
+  return JSON.stringify([state, role, timeline, streaming, under.epoch, under.state, under.expired])
 }

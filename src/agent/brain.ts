@@ -1,0 +1,131 @@
+import { SECOND } from '../std/units.ts'
+import { Executor } from '../ha/act/executor.ts'
+import type { Decision } from '../ha/decision.ts'
+import { Jobs } from '../ha/jobs.ts'
+import type { Keys } from '../ha/keys.ts'
+import { LeaseKeeper } from '../ha/lease-keeper.ts'
+import { HaLoop } from '../ha/loop.ts'
+import { Observer } from '../ha/observe/observer.ts'
+import type { Policy } from '../ha/policy.ts'
+import type { Guard, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
+import { RecordKeeper } from '../ha/record-keeper.ts'
+import type { Snapshot } from '../ha/snapshot.ts'
+import type { Logger } from '../platform/log.ts'
+import { pause } from '../platform/timers.ts'
+import type { RaftStore } from '../store/raft/raft-store.ts'
+import { realClock } from './clock.ts'
+
+export type BrainDeps = {
+  readonly log: Logger
+  readonly store: RaftStore
+  readonly instance: LocalInstance
+  readonly guard: Guard
+  readonly peers: Peers
+  readonly notebook: Notebook
+}
+
+export type BrainOptions = {
+  readonly self: string
+  readonly members: readonly string[]
+  /** The member that may create the cluster. */
+  readonly initialiser: string
+  readonly policy: Policy
+  readonly keys: Keys
+  readonly managed: boolean
+  readonly onDecision: (decision: Decision, seen: Snapshot) => void
+  readonly onRecord: () => void
+}
+
+/** The HA core of one node on its store: built when consensus runs, and then for as long as the agent lives. */
+export class Brain {
+  readonly store: RaftStore
+  readonly keeper: RecordKeeper
+  readonly observer: Observer
+  readonly executor: Executor
+  readonly jobs: Jobs
+  readonly loop: HaLoop
+  readonly #lease: LeaseKeeper
+  readonly #log: Logger
+  readonly #cancels: (() => void)[] = []
+
+  constructor(deps: BrainDeps, options: BrainOptions) {
+    const { log, store, instance, guard, peers, notebook } = deps
+    const { self, policy, keys, members, initialiser, managed } = options
+    const clock = realClock
+    this.store = store
+    this.#log = log
+    this.keeper = new RecordKeeper({ clock, log, store }, { keys, policy, self })
+    this.jobs = new Jobs({ clock, log, onChange: () => this.loop.wake() })
+    const { keeper, jobs } = this
+    const shared = { clock, store, instance, guard, notebook, keeper, jobs }
+    this.observer = new Observer({ ...shared, peers }, { self, members, initialiser, policy, keys, managed })
+    this.executor = new Executor({
+      ...shared,
+      log,
+      observer: this.observer,
+      keys,
+      policy,
+      self,
+      writeDeadlineMs: policy.leaseTtlMs / 2,
+    })
+    this.loop = new HaLoop(
+      { clock, log, observer: this.observer, executor: this.executor },
+      (decision, seen) => {
+        if (decision.stance.keepLease) this.#lease.nudge()
+        options.onDecision(decision, seen)
+      },
+    )
+    this.#lease = new LeaseKeeper(
+      { clock, keeper },
+      {
+        policy,
+        self,
+        wanted: () => ({
+          keepLease: this.loop.decision?.stance.keepLease ?? false,
+          decidedAt: this.loop.decidedAt,
+        }),
+        position: () => {
+          const { role, flushLsn } = this.observer.instance
+          return role === 'primary' ? flushLsn : undefined
+        },
+      },
+    )
+    this.#cancels.push(
+      keeper.onChange(() => {
+        options.onRecord()
+        this.loop.wake()
+      }),
+      store.onStatusChange(() => this.loop.wake()),
+      store.watch(keys.failover, 0, () => this.loop.wake()),
+      peers.onChange(() => this.loop.wake()),
+      instance.onCrash(() => this.loop.wake()),
+    )
+  }
+
+  /** Order: nothing is decided before the record was read with a quorum once; an absent record is then really absent. */
+  async start(signal: AbortSignal): Promise<void> {
+    this.keeper.start()
+    while (!signal.aborted && !(await this.keeper.refresh(SECOND))) await pause(20, signal)
+    if (signal.aborted) return
+    const { voters, leader } = this.store.status()
+    this.#log.info('Consensus answers', { voters, leader })
+    this.loop.start()
+    this.#lease.start()
+  }
+
+  async stop(): Promise<void> {
+    for (const cancel of this.#cancels) cancel()
+    this.loop.stop()
+    this.#lease.stop()
+    this.keeper.stop()
+    await this.store.stop()
+  }
+
+  /** No job works on the instance, and it does not run. */
+  isInstanceDown(): boolean {
+    const { state } = this.observer.instance
+    return (
+      this.jobs.running === undefined && (state === 'stopped' || state === 'crashed' || state === 'absent')
+    )
+  }
+}

@@ -1,0 +1,134 @@
+import type { NodeConfig } from '../config/node-config.ts'
+import type { Keys } from '../ha/keys.ts'
+import type { ClusterView, LossReport } from '../model/cluster-view.ts'
+import type { MemberFacts, SeenByMember } from '../model/member.ts'
+import type { RoutingTableMessage } from '../model/routing-table.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import { bootId, pid } from '../platform/process.ts'
+import type { Brain } from './brain.ts'
+import { realClock } from './clock.ts'
+import type { Founding } from './consensus.ts'
+import type { GuardClient } from './guard-client.ts'
+import type { Heartbeat, Heartbeats } from './heartbeats.ts'
+import type { RouterLink } from './router-link.ts'
+import { messageOf, routingTable } from './routing.ts'
+import { clusterView } from './view.ts'
+
+const NEVER = 0 as MonotonicMs
+const SAW_NONE: SeenByMember = { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
+
+export type PictureParts = {
+  readonly config: NodeConfig
+  readonly ownHost: string
+  readonly version: string
+  readonly isTls: boolean
+  readonly silenceLimitMs: number
+  readonly keys: Keys
+  readonly guard: GuardClient
+  /** What comes into being later, or changes. */
+  readonly now: () => {
+    readonly brain: Brain | undefined
+    readonly founding: Founding | undefined
+    readonly heartbeats: Heartbeats
+    readonly router: RouterLink
+    readonly isStopping: boolean
+  }
+}
+
+/** How this node shows itself and the cluster: in heartbeats, to routers and to people. Reads, never changes. */
+export class Picture {
+  readonly #parts: PictureParts
+  readonly #bootId = bootId()
+  readonly #startedAt = realClock.monotonic()
+
+  constructor(parts: PictureParts) {
+    this.#parts = parts
+  }
+
+  ownFacts(): MemberFacts {
+    const { config, ownHost, version, isTls, guard } = this.#parts
+    const { brain, isStopping } = this.#parts.now()
+    const incarnation = brain?.observer.incarnation
+    const { enabled, primaryPort, replicaPort, pooledPort } = config.router
+    return {
+      name: config.identity.nodeName,
+      ...(incarnation === undefined ? {} : { incarnation }),
+      host: ownHost,
+      port: config.localDb.port,
+      apiUrl: `${isTls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
+      ...(enabled ? { routerPorts: { primary: primaryPort, replica: replicaPort, pooled: pooledPort } } : {}),
+      agentUptimeMs: Math.round(realClock.monotonic() - this.#startedAt),
+      guard: guard.state(),
+      instance: brain?.observer.instance ?? { state: 'unknown' },
+      stopping: isStopping,
+      seen: brain?.observer.measuredUnder ?? SAW_NONE,
+      version,
+    }
+  }
+
+  /** What goes into every heartbeat. */
+  heartbeat(): Pick<Heartbeat, 'facts' | 'genesis'> & { lease?: Heartbeat['lease'] | undefined } {
+    const { brain, founding } = this.#parts.now()
+    const remainingMs = (brain?.keeper.provenUntil ?? 0) - realClock.monotonic()
+    const record = brain?.keeper.record
+    const holds = record?.holder === this.#parts.config.identity.nodeName && remainingMs > 0
+    return {
+      facts: this.ownFacts(),
+      genesis: founding?.hello ?? { nonce: '', list: '', isEmpty: false },
+      ...(holds ? { lease: { epoch: record.epoch, remainingMs } } : {}),
+    }
+  }
+
+  routing(): RoutingTableMessage {
+    const { brain, heartbeats } = this.#parts.now()
+    const now = realClock.monotonic()
+    const table = routingTable({
+      now,
+      self: this.#parts.config.identity.nodeName,
+      record: brain?.keeper.record,
+      provenUntil: brain?.keeper.provenUntil ?? NEVER,
+      isHandingOver: brain?.executor.isHandingOver ?? false,
+      own: this.ownFacts(),
+      reachable: heartbeats
+        .facts()
+        .filter(({ heardAt }) => now - heardAt <= this.#parts.silenceLimitMs)
+        .map(({ facts }) => facts),
+      leaseOf: (member) => heartbeats.lease(member),
+    })
+    return messageOf(table, now, this.#bootId)
+  }
+
+  view(): ClusterView {
+    const { config, guard, silenceLimitMs, keys } = this.#parts
+    const { brain, founding, heartbeats, router } = this.#parts.now()
+    const record = brain?.keeper.record
+    const isOwn = record?.holder === config.identity.nodeName
+    const leaseUntil = isOwn
+      ? brain?.keeper.provenUntil
+      : record && heartbeats.lease(record.holder)?.validUntil
+    const { postmasterPid } = brain?.observer.instance ?? {}
+    const losses = brain?.store.peekPrefix(keys.losses) ?? []
+    return clusterView({
+      scope: config.scope,
+      now: realClock.monotonic(),
+      takenAt: new Date(realClock.wall()).toISOString(),
+      own: this.ownFacts(),
+      peers: heartbeats.facts(),
+      silenceLimitMs,
+      record,
+      leaseUntil: leaseUntil ?? NEVER,
+      store: brain?.store.status(),
+      decision: brain?.loop.decision,
+      waiting: founding?.waiting,
+      losses: losses.map(({ value }) => JSON.parse(value) as LossReport),
+      queries: router.totals,
+      pids: {
+        agent: pid,
+        ...(postmasterPid === undefined ? {} : { postmaster: postmasterPid }),
+        ...(guard.pid === undefined ? {} : { guard: guard.pid }),
+        ...(router.pid === undefined ? {} : { router: router.pid }),
+      },
+      mode: config.postgresql.dataDir === undefined ? 'attached' : 'managed',
+    })
+  }
+}

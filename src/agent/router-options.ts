@@ -1,0 +1,31 @@
+import type { NodeConfig } from '../config/node-config.ts'
+import { join } from '../platform/disk.ts'
+import type { RouterOptions } from '../proxy/router-process.ts'
+
+/** Where the agent feeds its router. */
+export function agentSocketOf(config: NodeConfig): string {
+  return join(config.paths.runDir, 'agent.sock')
+}
+
+/** Everything that this node's router process is told. */
+export function routerOptions(
+  config: NodeConfig,
+  given: { routingToken: string; logFile: string; isTls: boolean },
+): RouterOptions {
+  const { router, security } = config
+  return {
+    nodeName: config.identity.nodeName,
+    listenHost: router.listenHost,
+    ports: { primary: router.primaryPort, replica: router.replicaPort, pooled: router.pooledPort },
+    holdTimeoutMs: router.holdTimeoutMs,
+    maxClientConnections: router.maxClientConnections,
+    agentSocket: agentSocketOf(config),
+    members: config.members.map(({ nodeName, apiHost, apiPort }) => ({
+      name: nodeName,
+      apiUrl: `${given.isTls ? 'https' : 'http'}://${apiHost}:${apiPort}`,
+    })),
+    routingToken: given.routingToken,
+    ...(security.caFile === undefined ? {} : { caFile: security.caFile }),
+    logging: { level: config.logging.level, file: given.logFile },
+  }
+}
