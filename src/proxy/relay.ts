@@ -39,6 +39,7 @@ export class Relay {
   #heldToBackend: Buffer | undefined
   #heldToClient: Buffer | undefined
   #clientEnded = false
+  #backendEnded = false
   #ended = false
 
   constructor(parts: RelayParts, place: RelayPlace) {
@@ -107,7 +108,9 @@ export class Relay {
     if (!this.#backend.writableNeedDrain) this.#client.resume()
     if (toClient) this.#onBackendData(toClient)
     if (toBackend && !this.#ended) this.#onClientData(toBackend)
-    if (this.#clientEnded && !this.#ended && !this.#held) this.#backend.end()
+    if (this.#held || this.#ended) return
+    if (this.#clientEnded) this.#backend.end()
+    if (this.#backendEnded) this.#onBackendEnd()
   }
 
   /** Ends the session from our side. */
@@ -161,6 +164,9 @@ export class Relay {
   }
 
   readonly #onBackendEnd = (): void => {
+    this.#backendEnded = true
+    // Order: an end is reported only after the answers before it, and those wait for a proof.
+    if (this.#held) return
     const explained = this.#clientEnded || this.#progress.endIsExplained
     this.#finish(explained ? 'BACKEND_CLOSED' : 'BACKEND_LOST')
   }

@@ -271,21 +271,28 @@ describe('the router', () => {
     expect([first.sessions.length, second.sessions.length]).toEqual([0, 1])
   })
 
+  /** Once its answer is there, the router has seen everything that was sent to it before. */
+  async function roundTrip(reader: ReturnType<typeof connectRaw>): Promise<void> {
+    for (let turn = 0; turn < 3; turn += 1) {
+      const seen = reader.types().split('Z').length - 1
+      reader.query('read')
+      await reader.untilReady(seen + 1)
+    }
+  }
+
   it('holds a statement past the validity and passes it, byte for byte, when the same epoch is proven again', async () => {
-    bench.offer({ epoch: 1, primary: first, validForMs: 1000 })
+    bench.offer({ epoch: 1, primary: first, replicas: [second], validForMs: 1000 })
     const client = open(bench.ports.primary)
-    await client.untilReady()
+    const reader = open(bench.ports.replica)
+    await Promise.all([client.untilReady(), reader.untilReady()])
     bench.clock.passMs(1000)
     const text = Buffer.alloc(300_000, 'x')
     client.socket.write(message('Q', text))
     client.query('second')
-    await eventually(() => expect(bench.switchboard.primaryOpen()).toBe(false))
-    // A replica session answers meanwhile: the router is alive, and time has passed.
+    await roundTrip(reader)
+    expect(first.sessions[0]?.received).toHaveLength(0)
     bench.offer({ epoch: 1, primary: first, replicas: [second], validForMs: 0 })
-    const reader = open(bench.ports.replica)
-    await reader.untilReady()
-    reader.query('read')
-    await reader.untilReady(2)
+    await roundTrip(reader)
     expect(first.sessions[0]?.received).toHaveLength(0)
     bench.offer({ epoch: 1, primary: first, replicas: [second] })
     await client.untilReady(3)
@@ -305,16 +312,14 @@ describe('the router', () => {
     }
     bench.offer({ epoch: 1, primary: first, replicas: [second], validForMs: 1000 })
     const client = open(bench.ports.primary)
-    await client.untilReady()
+    const reader = open(bench.ports.replica)
+    await Promise.all([client.untilReady(), reader.untilReady()])
     const before = client.bytes().length
     client.query('commit')
     await eventually(() => expect(first.sessions[0]?.received).toHaveLength(1))
     bench.clock.passMs(1000)
     reply()
-    const reader = open(bench.ports.replica)
-    await reader.untilReady()
-    reader.query('read')
-    await reader.untilReady(2)
+    await roundTrip(reader)
     expect(client.bytes()).toHaveLength(before)
     bench.offer({ epoch: 1, primary: first, replicas: [second] })
     await client.untilReady(2)
@@ -349,18 +354,22 @@ describe('the router', () => {
   })
 
   it('treats a suspended host as a table that ran out, until it is proven again', async () => {
-    bench.offer({ epoch: 1, primary: first })
+    bench.offer({ epoch: 1, primary: first, replicas: [second] })
     const client = open(bench.ports.primary)
-    await client.untilReady()
+    const left = open(bench.ports.primary)
+    const reader = open(bench.ports.replica)
+    await Promise.all([client.untilReady(), left.untilReady(), reader.untilReady()])
     bench.clock.suspendMs(150)
     bench.switchboard.holder.checkClock()
     expect([bench.jumps(), bench.switchboard.primaryOpen()]).toEqual([1, false])
     client.query('insert')
-    const reader = open(bench.ports.primary)
-    await eventually(() => expect(bench.counters.primary.waiting).toBe(1))
-    expect(first.sessions[0]?.received).toHaveLength(0)
-    bench.offer({ epoch: 1, primary: first })
-    await Promise.all([client.untilReady(2), reader.untilReady()])
+    first.sessions[1]?.socket.end(Buffer.concat([message('C', Buffer.from('COMMIT\0')), READY_IDLE]))
+    const late = open(bench.ports.primary)
+    await roundTrip(reader)
+    expect([first.sessions[0]?.received.length, left.types(), late.types()]).toEqual([0, 'RSKZ', ''])
+    bench.offer({ epoch: 1, primary: first, replicas: [second] })
+    await Promise.all([client.untilReady(2), late.untilReady(), left.untilClosed()])
+    expect(left.types()).toBe('RSKZCZE')
   })
 
   it('sends a cancel request that comes in on any port to the backend that owns the key', async () => {
@@ -380,6 +389,12 @@ describe('the router', () => {
     unknown.socket.write(buildCancelRequest({ processId: 1, secret: Buffer.from('none') }))
     await unknown.untilClosed()
     expect([first.cancels, second.cancels]).toEqual([[key], [other]])
+    writer.socket.destroy()
+    await eventually(() => expect(bench.counters.primary.clients).toBe(0))
+    const late = raw(bench.ports.primary)
+    late.socket.write(buildCancelRequest(key))
+    await late.untilClosed()
+    expect(first.cancels).toHaveLength(1)
   })
 
   it('shares readers out over the replicas in turn', async () => {
@@ -451,10 +466,11 @@ describe('the router', () => {
     const before = process.memoryUsage().arrayBuffers
     client.query('select')
     let last = -1
+    let since = 0
     await eventually(() => {
-      const still = written === last
+      if (written !== last) since = performance.now()
       last = written
-      if (!still || !blocked) throw new Error(`still pouring: ${written} MB`)
+      if (!blocked || performance.now() - since < 250) throw new Error(`still pouring: ${written} MB`)
     })
     // What is under way sits in kernel buffers (some MB) and in one chunk per socket.
     expect(written).toBeLessThan(40)
@@ -501,6 +517,32 @@ describe('the router', () => {
       expect(Buffer.concat(chunks).subarray(-READY_IDLE.length)).toEqual(READY_IDLE)
     })
     client.destroy()
+  })
+})
+
+describe('the stop of a router', () => {
+  it('waits for a transaction to end, and not for idle sessions', async () => {
+    const bench = await createBench()
+    const backend = await startFakeBackend({ name: 'only' })
+    backend.onMessage = (type, body, session) => {
+      if (type !== 'Q') return
+      const isCommit = body.toString().startsWith('commit')
+      session.socket.write(message('Z', Buffer.from(isCommit ? 'I' : 'T')))
+    }
+    bench.offer({ epoch: 1, primary: backend })
+    const idle = startSession(bench.ports.primary)
+    const busy = startSession(bench.ports.primary)
+    await Promise.all([idle.untilReady(), busy.untilReady()])
+    busy.query('begin')
+    await busy.untilReady(2)
+    const stopped = bench.close()
+    await idle.untilClosed()
+    expect(busy.isClosed()).toBe(false)
+    busy.query('commit')
+    await busy.untilReady(3)
+    await Promise.all([busy.untilClosed(), stopped])
+    expect([idle.types(), busy.types()]).toEqual(['RSKZE', 'RSKZZZE'])
+    await backend.close()
   })
 })
 
