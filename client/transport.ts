@@ -32,7 +32,7 @@ export const fetchTransport: HttpTransport = async (request) => {
 }
 
 /** `application/json` from `application/json; charset=utf-8`. */
-export function mediaTypeOf(header: string | null | undefined): string {
+function mediaTypeOf(header: string | null | undefined): string {
   return (header ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
 }
 

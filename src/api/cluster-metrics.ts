@@ -2,7 +2,7 @@ import type { ClusterView, MemberView } from '../model/cluster-view.ts'
 import type { EpochLink } from '../model/epoch-record.ts'
 import type { MetricFamily, MetricSample } from '../platform/metrics.ts'
 import { SECOND } from '../std/units.ts'
-import { leaseHolder } from './leadership.ts'
+import { leaseHolder } from './lease-holder.ts'
 
 type Labels = Readonly<Record<string, string>>
 

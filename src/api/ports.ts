@@ -49,7 +49,7 @@ export type SwitchoverOutcome =
   /** The deadline passed; it may still happen. */
   | { readonly kind: 'unknown'; readonly message: string }
 
-export type SwitchoverRefusal =
+type SwitchoverRefusal =
   | 'NO_PRIMARY'
   /** Another member than `from` is the primary. */
   | 'PRIMARY_IS_ANOTHER'

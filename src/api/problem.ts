@@ -37,7 +37,7 @@ export type ProblemFields = {
 }
 
 /** The one place where an error becomes an HTTP answer (RFC 9457). */
-export function problemOf(fields: ProblemFields): Problem {
+function problemOf(fields: ProblemFields): Problem {
   return {
     type: `urn:pg-metako:problem:${fields.code.toLowerCase().replaceAll('_', '-')}`,
     title: TITLES[fields.status] ?? 'Error',

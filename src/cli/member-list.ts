@@ -5,7 +5,7 @@ import { toned, type Report } from './report.ts'
 import type { Cell, Tone } from './table.ts'
 
 /** What `list` and `topology` say of one member, in plain units. */
-export type MemberRow = {
+type MemberRow = {
   readonly member: string
   readonly host: string
   readonly port: number

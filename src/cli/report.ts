@@ -59,7 +59,7 @@ function tsvField(value: string | number | boolean | undefined): string {
 }
 
 /** Boxes where the terminal can draw them, colours where they are wanted (NO_COLOR: see no-color.org). */
-export function lookOf(world: World): Look {
+function lookOf(world: World): Look {
   const terminal = world.stdout.isTTY === true
   const { env } = world
   const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'] || ''

@@ -2,7 +2,7 @@ import { clip, columnsOf, pad, padStart, type Paint } from './demo/ansi.ts'
 
 export type Tone = keyof Paint
 export type Cell = string | { readonly text: string; readonly tone: Tone }
-export type Column = { readonly title: string; readonly align?: 'right' }
+type Column = { readonly title: string; readonly align?: 'right' }
 
 export type Table = {
   /** Stands in the upper border. */

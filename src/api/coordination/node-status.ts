@@ -1,6 +1,6 @@
 import type { ClusterDocument, NodeStatus } from '#client'
 import type { ClusterView, MemberView } from '../../model/cluster-view.ts'
-import { leaseHolder } from '../leadership.ts'
+import { leaseHolder } from '../lease-holder.ts'
 import { patroniMembers } from '../patroni/cluster-members.ts'
 
 /** The version that agents of the first generation announce and compare. */

@@ -1,7 +1,7 @@
 import type { PatroniHistoryLine, PatroniMember } from '#client'
 import type { ClusterView, MemberView } from '../../model/cluster-view.ts'
 import type { Lsn } from '../../model/lsn.ts'
-import { bytesBehind, leaseHolder, primaryPosition } from '../leadership.ts'
+import { bytesBehind, leaseHolder, primaryPosition } from '../lease-holder.ts'
 import { positionNumber } from './status-document.ts'
 import { patroniState } from './words.ts'
 

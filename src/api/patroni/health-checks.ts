@@ -1,6 +1,6 @@
 import type { ClusterView } from '../../model/cluster-view.ts'
 import { GiB, KiB, MiB, SECOND } from '../../std/units.ts'
-import { bytesBehind, holdsLease, ownMember, primaryPosition } from '../leadership.ts'
+import { bytesBehind, holdsLease, ownMember, primaryPosition } from '../lease-holder.ts'
 import { RequestRefused } from '../problem.ts'
 
 /** What a health check may look at. `loopAgeMs`: since the HA loop last began a turn. */

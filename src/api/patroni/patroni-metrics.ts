@@ -1,6 +1,6 @@
 import type { ClusterView } from '../../model/cluster-view.ts'
 import type { MetricFamily } from '../../platform/metrics.ts'
-import { holdsLease, leaseHolder, ownMember } from '../leadership.ts'
+import { holdsLease, leaseHolder, ownMember } from '../lease-holder.ts'
 import { positionNumber } from './status-document.ts'
 import { patroniState, patroniVersionNumber, STATE_NUMBERS } from './words.ts'
 

@@ -2,7 +2,7 @@ import type { PatroniStatus } from '#client'
 import type { ClusterView } from '../../model/cluster-view.ts'
 import { parseLsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
-import { leaseHolder, ownMember } from '../leadership.ts'
+import { leaseHolder, ownMember } from '../lease-holder.ts'
 import { patroniRole, patroniState, patroniTimestamp } from './words.ts'
 
 /** `GET /patroni` and the body of every health check: this node in Patroni's words. What is unknown is left out. */
