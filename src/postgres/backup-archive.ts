@@ -63,22 +63,11 @@ export class ArchiveUnpacker {
     for await (const entry of this.#extract as unknown as AsyncIterable<Entry>) {
       const { header } = entry
       const path = this.#pathOf(header.name)
-      switch (header.type) {
-        case 'directory':
-          await this.#makeFolder(path, header.mode)
-          entry.resume()
-          break
-        case 'symlink':
-          await this.#makeLink(path, header)
-          entry.resume()
-          break
-        case 'file':
-        case 'contiguous-file':
-          await this.#writeFile(path, entry)
-          break
-        default:
-          throw new Error(`entry "${header.name}" is a ${header.type ?? 'nameless kind'}`)
-      }
+      if (header.type === 'directory') await this.#makeFolder(path, header.mode)
+      else if (header.type === 'symlink') await this.#makeLink(path, header)
+      else if (header.type === 'file' || header.type === 'contiguous-file') await this.#writeFile(path, entry)
+      else throw new Error(`entry "${header.name}" is a ${header.type ?? 'nameless kind'}`)
+      entry.resume()
     }
   }
 

@@ -2,7 +2,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { describePostgres, eventually, freePort, SUPERUSER, Workspace } from '../../test/support/postgres.ts'
+import {
+  describePostgres,
+  eventually,
+  freePort,
+  SUPERUSER,
+  Workspace,
+  running,
+} from '../../test/support/postgres.ts'
 import type { CloneProgress } from './clone.ts'
 import { markIncomplete } from './data-directory.ts'
 import type { Instance } from './instance.ts'
@@ -24,13 +31,13 @@ describePostgres('a primary and its standby', (postgres) => {
   const clients: pg.Client[] = []
 
   beforeAll(async () => {
-    workspace = new Workspace(postgres)
+    workspace = new Workspace(postgres())
     ports.n1 = await freePort()
     ports.n2 = await freePort()
     n1 = await workspace.instance('n1', { port: ports.n1, parameters, useSlots: true })
     n2 = await workspace.instance('n2', { port: ports.n2, parameters, useSlots: true })
     await n1.initialise({ users: [], databases: [], initdbArgs: [] })
-    expect(await n1.start({ as: 'primary' })).toMatchObject({ kind: 'running' })
+    await running(n1.start({ as: 'primary' }))
   })
   afterAll(async () => {
     for (const client of clients) await client.end().catch(() => {})
@@ -276,7 +283,7 @@ describePostgres('a primary and its standby', (postgres) => {
   it('a directory that says it is not whole is not started', async () => {
     await n2.start({ as: 'standby' })
     await n2.stop({ mode: 'fast' })
-    await markIncomplete(n2.dataDir, 'somebody was here', postgres.osUser)
+    await markIncomplete(n2.dataDir, 'somebody was here', postgres().osUser)
     expect(await n2.start({ as: 'standby' })).toMatchObject({ kind: 'refused', reason: 'INCOMPLETE' })
     writeFileSync(join(n2.dataDir, 'PG_VERSION'), 'seventeen\n')
     expect((await n2.inspect()).kind).toBe('incomplete')

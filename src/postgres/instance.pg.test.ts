@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { describePostgres, eventually, makeFolder, Workspace } from '../../test/support/postgres.ts'
+import { describePostgres, eventually, makeFolder, Workspace, running } from '../../test/support/postgres.ts'
 import { writeIncarnation } from './data-directory.ts'
 import type { InstanceEvent } from './instance-outcome.ts'
 import type { Instance } from './instance.ts'
@@ -17,7 +17,7 @@ describePostgres('one instance', (postgres) => {
   let port: number
 
   beforeAll(async () => {
-    workspace = new Workspace(postgres)
+    workspace = new Workspace(postgres())
     instance = await workspace.instance('n1', {
       parameters: { shared_buffers: '16MB', max_connections: '30', port: '1', fsync: 'off', work_mem: '5MB' },
     })
@@ -26,7 +26,7 @@ describePostgres('one instance', (postgres) => {
       databases: [{ name: 'app', owner: 'app' }],
       initdbArgs: ['locale: C'],
     })
-    expect(await instance.start({ as: 'primary' })).toMatchObject({ kind: 'running' })
+    await running(instance.start({ as: 'primary' }))
     port = Number(await setting('port'))
   })
   afterAll(() => workspace.dispose())
@@ -193,7 +193,7 @@ describePostgres('one instance', (postgres) => {
 
   it('gets a new incarnation only when it is told so', async () => {
     const before = await instance.inspect()
-    const incarnation = await writeIncarnation(instance.dataDir, postgres.osUser)
+    const incarnation = await writeIncarnation(instance.dataDir, postgres().osUser)
     expect(await instance.inspect()).toMatchObject({ incarnation })
     expect(before).not.toMatchObject({ incarnation })
   })

@@ -47,17 +47,14 @@ import {
   type RefusedParameter,
   type ReplicationSource,
 } from './parameters.ts'
+import { PostmasterKeeper } from './postmaster-keeper.ts'
 import {
   clearStaleLocks,
-  findPostmaster,
-  isAlive,
   readPidFile,
   spawnPostmaster,
   waitUntilGone,
   waitUntilReady,
-  watchAdopted,
   type Postmaster,
-  type PostmasterExit,
 } from './postmaster.ts'
 import { instanceProcesses, killInstance, type KillOutcome } from './process-tree.ts'
 import { promoteInstance, type PromotionOutcome } from './promotion.ts'
@@ -67,7 +64,6 @@ import { SqlSession, type SqlTarget } from './sql-session.ts'
 type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
 
 const FACTS_DEADLINE_MS = 1000
-const ORPHAN_DEADLINE_MS = 5 * SECOND
 const KILL_DEADLINE_MS = 5 * SECOND
 const LOG_AT_START_MAX_BYTES = 4 * MiB
 const LOG_RUNNING_MAX_BYTES = 64 * MiB
@@ -86,13 +82,9 @@ export class Instance {
   readonly #workSession: SqlSession
   readonly #live: LiveFactsReader
   readonly #resting: RestingFactsReader
-  readonly #listeners = new Set<(event: InstanceEvent) => void>()
+  readonly #keeper: PostmasterKeeper
   readonly #stopTrimming: () => void
   #phase: Phase = 'idle'
-  #postmaster: Postmaster | undefined
-  #stopWatch: () => void = () => {}
-  #exitExpected = false
-  #clearing: Promise<unknown> = Promise.resolve()
   #progress: CloneProgress | undefined
   #trouble: string | undefined
 
@@ -119,6 +111,8 @@ export class Instance {
     this.#workSession = new SqlSession({ target, name: 'pg-metako' })
     this.#live = new LiveFactsReader(this.#watchSession)
     this.#resting = new RestingFactsReader({ log: deps.log }, options.dataDir)
+    const onChange = () => this.#closeSessions()
+    this.#keeper = new PostmasterKeeper(deps, { dataDir: options.dataDir, onChange })
     this.#stopTrimming = every(MINUTE, () => {
       trimLog(logFileOf(options.dataDir), LOG_RUNNING_MAX_BYTES).catch(() => undefined)
     })
@@ -139,8 +133,7 @@ export class Instance {
 
   /** Hears of every end of the postmaster at once. The returned function ends it. */
   onEvent(listener: (event: InstanceEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#keeper.onEvent(listener)
   }
 
   /** Founds a new cluster here. Throws faults; see `initialiseInstance`. */
@@ -227,19 +220,14 @@ export class Instance {
 
   /** Takes a running postmaster of this directory over, whoever started it; `undefined` when none runs. */
   adopt(): Postmaster | undefined {
-    if (this.#postmaster && isAlive(this.#postmaster)) return this.#postmaster
-    const found = findPostmaster(this.#options.dataDir)
-    if (!found) return undefined
-    this.#hold(found)
-    this.#stopWatch = watchAdopted(found, (exit) => this.#ended(exit))
-    return found
+    return this.#keeper.current()
   }
 
   /** Ends PostgreSQL: by its own shutdown within the deadline, else by force. No process is left, or `alive` says which. */
   async stop(options: { mode: 'fast' | 'immediate'; deadlineMs?: number }): Promise<StopOutcome> {
     const { dataDir } = this.#options
     const postmaster = this.adopt()
-    this.#exitExpected = true
+    this.#keeper.expectExit()
     return this.#during('stopping', async () => {
       if (postmaster) {
         signalProcess(postmaster.pid, options.mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
@@ -256,7 +244,7 @@ export class Instance {
 
   /** Leaves no process alive, at once. */
   async kill(deadlineMs: number = KILL_DEADLINE_MS): Promise<KillOutcome> {
-    this.#exitExpected = true
+    this.#keeper.expectExit()
     const outcome = await killInstance(this.#options.dataDir, { deadlineMs, log: this.#log })
     this.#closeSessions()
     return outcome
@@ -363,10 +351,9 @@ export class Instance {
 
   /** Lets go of PostgreSQL, which runs on; nothing is announced any more. */
   close(): void {
-    this.#stopWatch()
+    this.#keeper.release()
     this.#stopTrimming()
     this.#closeSessions()
-    this.#listeners.clear()
   }
 
   async #configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
@@ -375,7 +362,7 @@ export class Instance {
 
   async #obstacle(): Promise<StartOutcome | undefined> {
     const { dataDir, binaries } = this.#options
-    await this.#clearing
+    await this.#keeper.cleared()
     const found = await this.inspect()
     if (found.kind === 'absent' || found.kind === 'empty') {
       return refused('NO_INSTANCE', `"${dataDir}" holds no data directory`)
@@ -419,8 +406,7 @@ export class Instance {
         const why = messageOf(await started.error)
         return { kind: 'failed', message: `Cannot start PostgreSQL: ${why}`, logTail: [] }
       }
-      this.#hold(started.postmaster)
-      void started.exit.then((exit) => this.#ended(exit))
+      this.#keeper.keep(started.postmaster, started.exit)
       return await this.#awaitReady(started.postmaster, { ...options, startedAt, logOffset })
     } finally {
       // Read long ago by the startup process: from here on a stranger's start gives a standby again.
@@ -450,33 +436,6 @@ export class Instance {
     const tookMs = monotonicMs() - options.startedAt
     this.#log.info('Started PostgreSQL', { as: options.as, pid, tookMs: Math.round(tookMs) })
     return { kind: 'running', pid, tookMs }
-  }
-
-  #hold(postmaster: Postmaster): void {
-    this.#stopWatch()
-    this.#stopWatch = () => {}
-    this.#postmaster = postmaster
-    this.#exitExpected = false
-    this.#closeSessions()
-  }
-
-  /** Order: the end is announced at once, then the orphans are killed; before that they may still acknowledge (safety.md 7). */
-  #ended(exit: PostmasterExit): void {
-    if (this.#postmaster?.pid !== exit.pid) return
-    const expected = this.#exitExpected
-    this.#postmaster = undefined
-    this.#stopWatch()
-    this.#closeSessions()
-    this.#announce({ kind: 'exited', expected, ...exit })
-    if (expected) return
-    this.#log.warn('PostgreSQL ended unexpectedly', { ...exit })
-    this.#clearing = killInstance(this.#options.dataDir, { deadlineMs: ORPHAN_DEADLINE_MS, log: this.#log })
-      .then((outcome) => this.#announce({ kind: 'cleared', outcome }))
-      .catch((error: unknown) => this.#log.error('Cannot clear the instance', { error }))
-  }
-
-  #announce(event: InstanceEvent): void {
-    for (const listener of this.#listeners) listener(event)
   }
 
   async #during<T>(phase: Phase, work: () => Promise<T>): Promise<T> {

@@ -192,7 +192,8 @@ export class ReplicationConnection {
           break
         case 'unsupported':
           throw this.#unsupported(`authentication method ${request.code}`)
-        default:
+        case 'saslContinue':
+        case 'saslFinal':
           throw this.#unsupported(`"${request.kind}" out of turn`)
       }
     }

@@ -2,14 +2,14 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, it } from 'vitest'
+import { describe } from 'vitest'
 import { silentLogger } from '../../src/platform/log.ts'
 import { findDatabaseUser, type OsUser } from '../../src/platform/os-user.ts'
 import { pause } from '../../src/platform/timers.ts'
 import { findBinaries, type Binaries } from '../../src/postgres/binaries.ts'
 import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
 import { createInstance, type Instance } from '../../src/postgres/instance.ts'
-import type { InstanceOptions } from '../../src/postgres/instance-outcome.ts'
+import type { InstanceOptions, StartOutcome } from '../../src/postgres/instance-outcome.ts'
 import { killInstance } from '../../src/postgres/process-tree.ts'
 
 /** Real PostgreSQL for tests: `PG_METAKO_TEST_PG` (a major version, set by the vitest project) chooses which. */
@@ -34,21 +34,16 @@ async function findTestPostgres(): Promise<TestPostgres | string> {
 
 /**
  * `describe` for tests that need PostgreSQL. Without it they are skipped and the title says why; where all are required
- * (`PG_METAKO_TEST_REQUIRE=all`) that is a failure.
+ * (`PG_METAKO_TEST_REQUIRE=all`) they fail.
  */
-export function describePostgres(title: string, body: (postgres: TestPostgres) => void): void {
-  if (typeof found !== 'string') {
-    describe(`${title} (PostgreSQL ${found.binaries.version})`, () => body(found))
-    return
-  }
-  if (process.env['PG_METAKO_TEST_REQUIRE'] === 'all') {
-    it(`${title} needs PostgreSQL ${wantedMajor}`, () => {
-      throw new Error(`PG_METAKO_TEST_REQUIRE=all, but ${found}`)
+export function describePostgres(title: string, body: (postgres: () => TestPostgres) => void): void {
+  const isOptional = process.env['PG_METAKO_TEST_REQUIRE'] !== 'all'
+  const version = typeof found === 'string' ? `skipped: ${found}` : `PostgreSQL ${found.binaries.version}`
+  describe.skipIf(typeof found === 'string' && isOptional)(`${title} (${version})`, () => {
+    body(() => {
+      if (typeof found === 'string') throw new Error(`PG_METAKO_TEST_REQUIRE=all, but ${found}`)
+      return found
     })
-    return
-  }
-  describe.skip(`${title}: skipped, ${found}`, () => {
-    it('needs PostgreSQL', () => {})
   })
 }
 
@@ -117,6 +112,12 @@ export function makeFolder(workspace: Workspace, name: string): string {
   mkdirSync(path)
   workspace.own(path)
   return path
+}
+
+/** The start worked, or the test ends here with the reason. */
+export async function running(start: Promise<StartOutcome>): Promise<void> {
+  const outcome = await start
+  if (outcome.kind !== 'running') throw new Error(`Not started: ${JSON.stringify(outcome)}`)
 }
 
 /** A port that nobody used a moment ago. */
