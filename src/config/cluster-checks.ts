@@ -1,8 +1,7 @@
 import { majorityOf, otherMembers, ownEntries } from './derive-defaults.ts'
 import type { Key } from './key.ts'
 import { clusterKeys, memberFields, membersKey } from './keys/cluster-keys.ts'
-import type { Problems } from './problem.ts'
-import { showPlace } from './read-settings.ts'
+import { type Problems, showPlace } from './problem.ts'
 import type { Settings } from './settings.ts'
 
 const { nodeName, apiHost, apiPort, role } = memberFields
@@ -40,7 +39,7 @@ function checkNames(settings: Settings, problems: Problems): void {
 function checkOwnEntry(settings: Settings, problems: Problems): void {
   const own = ownEntries(settings)[0]
   if (own === undefined) return
-  const same = (mine: Key<unknown>, theirs: Key<unknown>): void => {
+  const same = <T extends string | number>(mine: Key<T>, theirs: Key<T>): void => {
     const here = settings.get(mine)
     const there = own.get(theirs)
     if (!settings.isGiven(mine) || here === undefined || there === undefined || here === there) return
@@ -133,7 +132,7 @@ export function isLoopback(host: string): boolean {
 }
 
 function checkRoles(settings: Settings, problems: Problems): void {
-  const hints = [{ name: 'this node', settings, key: clusterKeys.dbRole as Key<'primary' | 'standby'> }]
+  const hints = [{ name: 'this node', settings, key: clusterKeys.dbRole }]
   for (const member of otherMembers(settings)) {
     hints.push({ name: `"${member.get(nodeName) ?? '?'}"`, settings: member, key: role })
   }

@@ -2,7 +2,7 @@ import type { EffectiveSetting } from './effective-settings.ts'
 import { counted, formatProblems } from './format-problems.ts'
 import { SECTIONS } from './keys/key-table.ts'
 import type { LoadedConfig } from './load-config.ts'
-import { showPlace } from './read-settings.ts'
+import { showPlace } from './problem.ts'
 import type { Origin } from './settings.ts'
 import { yamlScalar } from './yaml-text.ts'
 
@@ -14,7 +14,8 @@ const COMMENT_COLUMN = 56
  * warnings, then `config is valid`. A refused one: its problems. Secrets are `(set)`.
  */
 export function describeConfig(loaded: LoadedConfig): string {
-  if (loaded.kind === 'refused') return formatProblems(loaded.problems, loaded.sources)
+  if (loaded.kind === 'refused')
+    return `${formatProblems(loaded.problems, loaded.sources)}\nconfig is refused`
   const parts = [render(loaded.effective)]
   if (loaded.warnings.length > 0) parts.push(formatProblems(loaded.warnings, loaded.sources))
   const count = counted(0, loaded.warnings.length)

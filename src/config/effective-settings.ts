@@ -1,3 +1,4 @@
+import { maskSecrets } from './mask-secrets.ts'
 import type { Key } from './key.ts'
 import { keyTable } from './keys/key-table.ts'
 import type { Origin, Settings } from './settings.ts'
@@ -21,9 +22,13 @@ export function effectiveSettings(settings: Settings): readonly EffectiveSetting
     ...lists.flatMap((key) => listItems(key.name, settings.list(key), settings.origin(key))),
     ...maps.flatMap((key) => {
       const origin = settings.origin(key)
-      const values = [...settings.map(key)]
+      const values = [...settings.mapping(key)]
       if (values.length === 0) return [{ key: key.name, shown: '{}', origin }]
-      return values.map(([name, shown]) => ({ key: `${key.name}.${name}`, shown, origin }))
+      return values.map(([name, value]) => ({
+        key: `${key.name}.${name}`,
+        shown: shownSetting(name, value),
+        origin,
+      }))
     }),
     ...records.flatMap((key) => {
       const entries = settings.records(key)
@@ -50,4 +55,9 @@ function scalar(settings: Settings, key: Key<unknown>): EffectiveSetting {
 function listItems(name: string, items: readonly string[], origin: Origin): readonly EffectiveSetting[] {
   if (items.length === 0) return [{ key: name, shown: '[]', origin }]
   return items.map((shown, index) => ({ key: `${name}[${index}]`, shown, origin }))
+}
+
+/** PostgreSQL has settings that may hold secrets too, such as `ssl_passphrase_command`. */
+function shownSetting(name: string, value: string): string {
+  return /passphrase|secret|token/i.test(name) ? '(set)' : maskSecrets(value)
 }

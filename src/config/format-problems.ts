@@ -1,4 +1,5 @@
-import type { Problem } from './problem.ts'
+import { MASK, MASKED_LENGTH_MAX, maskSecrets, SECRET_WORD } from './mask-secrets.ts'
+import { type Problem, showPlace } from './problem.ts'
 
 const WIDTH = 100
 const INDENT = '    '
@@ -15,9 +16,8 @@ export function formatProblems(problems: readonly Problem[], sources: ReadonlyMa
 }
 
 function block(problem: Problem, source: string | undefined): string {
-  const place = problem.line === 0 ? problem.file : `${problem.file}:${problem.line}:${problem.column}`
   const about = [problem.key, quotedValue(problem)].filter((part) => part !== '').join(' ')
-  const lines = [`${place}: ${problem.severity}${about === '' ? '' : `: ${about}`}`]
+  const lines = [`${showPlace(problem)}: ${problem.severity}${about === '' ? '' : `: ${about}`}`]
   lines.push(...excerpt(problem, source))
   lines.push(...wrapped(`${problem.rule}.`, INDENT))
   lines.push(...wrapped(`${problem.remedy}.`.replace(/([?.])\.$/, '$1'), INDENT, '→ '))
@@ -27,7 +27,7 @@ function block(problem: Problem, source: string | undefined): string {
 
 function quotedValue(problem: Problem): string {
   if (problem.value === undefined) return ''
-  const shown = masked(problem.value)
+  const shown = maskSecrets(problem.value)
   return `= ${shown.length > 60 ? `${shown.slice(0, 59)}…` : shown}`
 }
 
@@ -35,7 +35,7 @@ function excerpt(problem: Problem, source: string | undefined): readonly string[
   if (source === undefined || problem.line === 0) return []
   const all = source.split(/\r?\n/)
   const written = all[problem.line - 1]
-  if (written === undefined || written.trim() === '') return []
+  if (written === undefined || written.trim() === '' || written.length > MASKED_LENGTH_MAX) return []
   const safe = safeLine(all, problem)
   const start = Math.max(0, problem.column - 1 - (EXCERPT_WIDTH - 20))
   const cut = safe.replaceAll('\t', ' ').slice(start, start + EXCERPT_WIDTH)
@@ -47,40 +47,27 @@ function excerpt(problem: Problem, source: string | undefined): readonly string[
   ]
 }
 
-const SECRET_WORD = String.raw`[\w.-]*(?:pass|pwd|secret|token)[\w.-]*`
-/** A key that may hold a secret, up to where its value starts; `…_file` names no secret but a path. */
-const SECRET_KEY = new RegExp(
-  String.raw`(?<![\w.-])(?![\w.-]*_file["']?\s*:)["']?${SECRET_WORD}["']?\s*[:=]\s*(?=\S)`,
-  'i',
-)
-const MASK = '***'
-
 /** The line without anything that may be a secret. */
 function safeLine(lines: readonly string[], problem: Problem): string {
   const written = lines[problem.line - 1] ?? ''
   if (continuesSecret(lines, problem.line - 1)) return `${/^\s*/.exec(written)?.[0] ?? ''}${MASK}`
-  if (problem.concealed) {
-    const colon = written.indexOf(':', problem.column - 1)
-    const value = colon === -1 ? '' : written.slice(colon + 1).trim()
-    if (colon === -1) return `${written.slice(0, problem.column - 1)}${MASK}`
-    return value === '' || value.startsWith('#')
-      ? written.slice(0, colon + 1)
-      : `${written.slice(0, colon + 1)} ${MASK}`
-  }
-  return masked(written)
+  return maskSecrets(problem.concealed ? withoutValue(written, problem.column) : written)
 }
 
-/** Masks what follows a secret's key, and passwords in connection strings. */
-function masked(line: string): string {
-  const found = SECRET_KEY.exec(line)
-  const cut = found === null ? line : `${line.slice(0, found.index + found[0].length)}${MASK}`
-  return cut.replaceAll(/(:\/\/[^\s:/@]*:)[^\s@]*@/g, `$1${MASK}@`)
+/** The line up to the colon behind `column`: the key without its value. */
+function withoutValue(line: string, column: number): string {
+  const colon = line.indexOf(':', column - 1)
+  if (colon === -1) return `${line.slice(0, column - 1)}${MASK}`
+  const value = line.slice(colon + 1).trim()
+  return value === '' || value.startsWith('#')
+    ? line.slice(0, colon + 1)
+    : `${line.slice(0, colon + 1)} ${MASK}`
 }
 
 /** The line belongs to a secret that started on a line before: a block text, or a quote that was not closed. */
 function continuesSecret(lines: readonly string[], index: number): boolean {
   for (let above = index - 1; above >= 0; above -= 1) {
-    const line = lines[above] ?? ''
+    const line = (lines[above] ?? '').slice(0, MASKED_LENGTH_MAX)
     const key = /^(\s*(?:- +)*)["']?[\w.-]+["']?\s*:/.exec(line)
     if (key === null) continue
     const secret = new RegExp(String.raw`^\s*(?:- +)*["']?${SECRET_WORD}["']?\s*:`, 'i').test(line)

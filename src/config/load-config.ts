@@ -4,6 +4,7 @@
  * column, rule and remedy; no secret ever stands in a problem, an origin or a rendering. A config that is refused
  * yields no half config.
  */
+import { checkBootstrap } from './bootstrap-checks.ts'
 import { checkCluster } from './cluster-checks.ts'
 import { deriveDefaults } from './derive-defaults.ts'
 import { effectiveSettings, type EffectiveSetting } from './effective-settings.ts'
@@ -18,7 +19,9 @@ import { folderOf, resolvePath } from './path-text.ts'
 import { recognisePatroniForm } from './patroni-form.ts'
 import { type Problem, Problems } from './problem.ts'
 import { readSettings } from './read-settings.ts'
+import { checkSecrets } from './secret-checks.ts'
 import type { Origin } from './settings.ts'
+import { checkTimes } from './time-checks.ts'
 import { toNodeConfig } from './to-node-config.ts'
 
 /** What the world gives. `readText` and `fileExists` get paths as they follow from `path`; relative ones start at `cwd`. */
@@ -56,12 +59,9 @@ export type LoadedConfig =
 /** Reads, completes and checks a node's config. Never throws on anything that a file or variable can hold. */
 export function loadConfig(input: ConfigInput): LoadedConfig {
   const problems = new Problems()
-  const { tree, sources } = loadTree(input.path, { readText: input.readText, problems })
+  const { tree, files, sources } = loadTree(input.path, { readText: input.readText, problems })
   const secretFiles = new Set<string>()
-  const known = (): ConfigFiles => ({
-    files: [input.path, ...sources.keys(), ...secretFiles].filter(isFirst),
-    sources,
-  })
+  const known = (): ConfigFiles => ({ files: [...files, ...secretFiles], sources })
   if (tree === undefined) return { kind: 'refused', problems: problems.all, ...known() }
 
   const foreign = recogniseNodesForm(tree) ?? recognisePatroniForm(tree)
@@ -85,7 +85,10 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   environment.tellUnknown(problems, listVariables())
   deriveDefaults(settings, input.cwd === undefined ? folder : resolvePath(input.cwd, folder))
   checkCluster(settings, problems)
+  checkTimes(settings, problems)
   checkNode(settings, problems, input.fileExists)
+  checkSecrets(settings, problems)
+  checkBootstrap(settings, problems)
 
   if (problems.hasErrors) return { kind: 'refused', problems: problems.all, ...known() }
   const effective = effectiveSettings(settings)
@@ -104,8 +107,4 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
 function listVariables(): ReadonlySet<string> {
   const keys = [...keyTable.lists, ...keyTable.maps, ...keyTable.records]
   return new Set(keys.map((key) => environmentName(key.name)))
-}
-
-function isFirst(path: string, index: number, all: readonly string[]): boolean {
-  return all.indexOf(path) === index
 }

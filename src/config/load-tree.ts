@@ -12,6 +12,8 @@ const FILE_LENGTH_MAX = 1024 * 1024
 export type LoadedTree = {
   /** Undefined when the form of a file is broken. */
   readonly tree: MapTree | undefined
+  /** Every file that was asked for, also those that are not there. */
+  readonly files: readonly string[]
   readonly sources: ReadonlyMap<string, string>
 }
 
@@ -21,11 +23,12 @@ export function loadTree(
   options: { readText: (path: string) => string | undefined; problems: Problems },
 ): LoadedTree {
   const loader = new TreeLoader(options)
-  const tree = loader.file(path, { from: { file: path, line: 0, column: 0 }, above: [] })
-  return { tree: loader.broken ? undefined : tree, sources: loader.sources }
+  const tree = loader.file(path, { from: { file: path, line: 0, column: 0 }, written: path, above: [] })
+  return { tree: loader.broken ? undefined : tree, files: [...loader.files], sources: loader.sources }
 }
 
 class TreeLoader {
+  readonly files = new Set<string>()
   readonly sources = new Map<string, string>()
   broken = false
   readonly #readText: (path: string) => string | undefined
@@ -36,11 +39,15 @@ class TreeLoader {
     this.#problems = options.problems
   }
 
-  /** `from`: where the file is named; `above`: the files that lead to this one. */
-  file(path: string, at: { from: Place; above: readonly string[] }): MapTree | undefined {
+  /** `from`: where the file is named, and as what it is `written` there; `above`: the files that lead to this one. */
+  file(path: string, at: { from: Place; written: string; above: readonly string[] }): MapTree | undefined {
+    this.files.add(path)
     const text = this.sources.get(path) ?? this.#readText(path)
     if (text === undefined) {
-      return this.#refuse(at.from, at.above.length === 0 ? cannotReadConfig(path) : cannotReadInclude(path))
+      return this.#refuse(
+        at.from,
+        at.above.length === 0 ? cannotReadConfig(path) : { ...cannotReadInclude(path), value: at.written },
+      )
     }
     if (text.length > FILE_LENGTH_MAX) {
       return this.#refuse(at.from, {
@@ -94,7 +101,7 @@ class TreeLoader {
         remedy: 'put what is shared into one file',
       })
     }
-    return this.file(path, { from: item.place, above })
+    return this.file(path, { from: item.place, written: text, above })
   }
 
   #includeItems(entry: Entry): readonly Tree[] {
@@ -116,9 +123,8 @@ function cannotReadConfig(path: string): { rule: string; remedy: string } {
   }
 }
 
-function cannotReadInclude(path: string): { rule: string; remedy: string; value: string } {
+function cannotReadInclude(path: string): { rule: string; remedy: string } {
   return {
-    value: path,
     rule: `cannot read the included file ${path}`,
     remedy:
       'the path starts at the folder of the file that names it; check the path and who may read the file',

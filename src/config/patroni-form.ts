@@ -1,3 +1,4 @@
+import { parametersKey } from './keys/postgres-keys.ts'
 import { type ForeignForm, keyPlaceAt, textAt, textsAt, treeAt } from './tree-lookup.ts'
 import { PASSWORD_FILE, yamlScalar } from './yaml-text.ts'
 import type { MapTree } from './yaml-tree.ts'
@@ -47,7 +48,9 @@ function postgresql(tree: MapTree): readonly string[] {
   const addresses = hostAndPort(textAt(tree, 'postgresql', 'listen')).host
   const shared = textsAt(tree, 'bootstrap', 'dcs', 'postgresql', 'parameters')
   const own = textsAt(tree, 'postgresql', 'parameters')
-  const parameters = [...new Map([...shared, ...own])].filter(([name]) => name !== 'hot_standby')
+  const parameters = [...new Map([...shared, ...own])].filter(
+    ([name, value]) => parametersKey.check(name, value) === undefined,
+  )
   const hba = listAt(tree, 'postgresql', 'pg_hba') ?? listAt(tree, 'bootstrap', 'pg_hba') ?? []
   const lag = textAt(tree, 'bootstrap', 'dcs', 'maximum_lag_on_failover')
   const replicator = textAt(tree, 'postgresql', 'authentication', 'replication', 'username')

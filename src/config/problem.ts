@@ -1,5 +1,12 @@
+import { maskSecrets } from './mask-secrets.ts'
+
 /** A place in a config file. Lines and columns count from 1; line 0: the whole file, or no file at all (the environment). */
 export type Place = { readonly file: string; readonly line: number; readonly column: number }
+
+/** A place as one word: `file:line:column`. */
+export function showPlace(place: Place): string {
+  return place.line === 0 ? place.file : `${place.file}:${place.line}:${place.column}`
+}
 
 /** Warnings that a program may act on. All other problems are for people alone. */
 export type ProblemCode =
@@ -7,6 +14,8 @@ export type ProblemCode =
   | 'TWO_NODES'
   /** One node: there is nobody to take over. */
   | 'ONE_NODE'
+  /** No `postgresql.data_dir`: PostgreSQL is somebody else's; pg-metako watches and does not act. */
+  | 'ATTACHED'
   /** No `security.cluster_secret`: it is derived from the database password. */
   | 'CLUSTER_SECRET_DERIVED'
 
@@ -62,7 +71,9 @@ export class Problems {
   }
 
   #add(problem: Problem): void {
-    if (this.#found.length < PROBLEMS_MAX) this.#found.push(problem)
+    if (this.#found.length >= PROBLEMS_MAX) return
+    const { value } = problem
+    this.#found.push(value === undefined ? problem : { ...problem, value: maskSecrets(value) })
   }
 }
 

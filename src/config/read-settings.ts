@@ -1,37 +1,16 @@
-import { absentFeature } from './absent-features.ts'
-import { type Environment, variablePlace } from './environment.ts'
+import { variablePlace } from './environment.ts'
+import { absolutePath, findGiven, type Given, type ReadContext, type Written } from './given-values.ts'
 import { environmentName, type Key, type KeyTable, type ListKey, type MapKey, type Records } from './key.ts'
-import { nearestKey } from './nearest-key.ts'
-import { folderOf, resolvePath } from './path-text.ts'
-import type { Place, Problems } from './problem.ts'
-import { type Origin, Settings } from './settings.ts'
+import type { Place } from './problem.ts'
+import { Settings } from './settings.ts'
+import { lastWord, sectionOf, unknownKey } from './unknown-key.ts'
 import type { Entry, MapTree, Tree } from './yaml-tree.ts'
 
-/** What reading needs beside the tree. */
-export type ReadContext = {
-  readonly problems: Problems
-  readonly environment: Environment
-  /** Text of a file that a `_file` key names; undefined when it cannot be read. */
-  readonly readSecret: (path: string) => string | undefined
-  /** Folder of the main config file: where relative paths from the environment start. */
-  readonly folder: string
-  /** Working folder, which makes relative paths absolute; absent: they stay relative. */
-  readonly cwd?: string
-}
-
 type Target =
-  | { readonly kind: 'scalar'; readonly key: Key<unknown>; readonly form: 'value' | 'file' | 'old' }
+  | { readonly kind: 'scalar'; readonly key: Key<unknown>; readonly form: Written['form'] }
   | { readonly kind: 'list'; readonly key: ListKey }
   | { readonly kind: 'map'; readonly key: MapKey }
   | { readonly kind: 'records'; readonly key: Records }
-
-/** One text that was given for a key. `from`: what to call its source. */
-type Given = {
-  readonly text: string
-  readonly place: Place
-  readonly origin: Origin
-  readonly folder: string
-}
 
 /** Turns a tree and the environment into settings; every key that is wrong becomes a problem. */
 export function readSettings(tree: MapTree, table: KeyTable, context: ReadContext): Settings {
@@ -47,7 +26,7 @@ class SettingsReader {
   readonly #targets = new Map<string, Target>()
   readonly #sections = new Set<string>()
   /** What the file says for each scalar key, in the order of the file. */
-  readonly #scalars = new Map<string, { name: string; form: 'value' | 'file' | 'old'; entry: Entry }[]>()
+  readonly #scalars = new Map<string, Written[]>()
   /** Where a section or an empty key stands: the place for what is missing. */
   readonly #sectionPlaces = new Map<string, Place>()
   /** Environment variables of a record's fields start with this; absent: they have none. */
@@ -122,39 +101,25 @@ class SettingsReader {
   }
 
   #unknown(name: string, entry: Entry): void {
-    const place = entry.keyPlace
-    const absent = this.#settings.prefix === '' ? absentFeature(name) : undefined
-    if (absent !== undefined) {
-      this.#context.problems.error(place, name, { ...absent, concealed: true })
-      return
-    }
-    const near = nearestKey(name, [...this.#targets.keys()])
-    const section = this.#nearSection(name, entry)
-    const meant = section ?? near
-    const siblings = [...this.#targets.keys()].filter((other) => sectionOf(other) === sectionOf(name))
-    const known =
-      siblings.length > 0 ? siblings.map(lastWord) : [...this.#sections].filter((it) => !it.includes('.'))
-    this.#context.problems.error(place, this.#full(name), {
-      rule: 'there is no such key',
-      remedy: meant === undefined ? `the keys here are ${known.join(', ')}` : suggestion(name, meant),
-      concealed: true,
+    const names = (kinds: readonly Target['kind'][]): string[] =>
+      [...this.#targets].filter(([, target]) => kinds.includes(target.kind)).map(([known]) => known)
+    const finding = unknownKey(name, entry.tree, {
+      scalars: names(['scalar']),
+      compounds: names(['list', 'map', 'records']),
+      sections: [...this.#sections],
+      isTop: this.#settings.prefix === '',
     })
-  }
-
-  /** A mapping under an unknown word is probably a misspelt section. */
-  #nearSection(name: string, entry: Entry): string | undefined {
-    if (entry.tree.kind === 'scalar') return undefined
-    const names = [
-      ...this.#sections,
-      ...[...this.#targets].filter(([, it]) => it.kind !== 'scalar').map(([it]) => it),
-    ]
-    return nearestKey(name, names)
+    this.#context.problems.error(entry.keyPlace, this.#full(name), { ...finding, concealed: true })
   }
 
   #scalar(key: Key<unknown>): void {
-    const fromEnvironment = this.#fromEnvironment(key)
-    const given = fromEnvironment ?? this.#fromFile(key)
-    if (given === 'wrong') return
+    const given = findGiven(key, {
+      context: this.#context,
+      prefix: this.#settings.prefix,
+      environmentPrefix: this.#environmentPrefix,
+      written: this.#scalars.get(key.name) ?? [],
+    })
+    if (given === 'wrong') return this.#settings.markWrong(key)
     if (given === undefined) {
       if (key.fallback.kind === 'required') this.#missing(key, key.fallback.why)
       return
@@ -163,127 +128,26 @@ class SettingsReader {
     if (reading.kind === 'wrong') {
       const value = key.secret ? {} : { value: given.text }
       const { rule, remedy } = reading
-      this.#context.problems.error(given.place, this.#full(key.name), { rule, remedy, ...value })
-      return
+      this.#context.problems.error(given.place, given.name, { rule, remedy, ...value })
+      return this.#settings.markWrong(key)
     }
-    const value = key.type.isPath ? this.#absolute(given.folder, String(reading.value)) : reading.value
+    const value = key.type.isPath
+      ? absolutePath(this.#context, given.folder, String(reading.value))
+      : reading.value
     this.#settings.put(key, value, { origin: given.origin, place: given.place })
   }
 
   #missing(key: Key<unknown>, why: string): void {
     const empty = this.#scalars.get(key.name)?.[0]
     const place =
-      empty?.entry.keyPlace ?? this.#sectionPlaces.get(sectionName(key.name)) ?? this.#settings.place
+      empty?.entry.keyPlace ?? this.#sectionPlaces.get(sectionOf(key.name)) ?? this.#settings.place
     const name = this.#full(key.name)
     const variable = this.#environmentPrefix === '' ? `, or set ${environmentName(key.name)}` : ''
     const twin = key.secret ? ` or "${lastWord(key.name)}_file: PATH"` : ''
     this.#context.problems.error(place, name, {
       rule: empty === undefined ? `is missing: ${why}` : `is empty: ${why}`,
-      remedy: `add "${lastWord(key.name)}: …"${twin}${sectionName(key.name) === '' ? '' : ` under ${sectionName(key.name)}:`}${variable}`,
+      remedy: `add "${lastWord(key.name)}: …"${twin}${sectionOf(key.name) === '' ? '' : ` under ${sectionOf(key.name)}:`}${variable}`,
     })
-  }
-
-  #fromFile(key: Key<unknown>): Given | undefined | 'wrong' {
-    const all = this.#scalars.get(key.name) ?? []
-    // An empty text is how people and templates write "not set"; only a secret may really be empty.
-    const written = all.filter(({ entry, form }) => {
-      if (entry.tree.kind !== 'scalar') return true
-      return key.secret && form === 'value' ? entry.tree.text !== undefined : Boolean(entry.tree.text)
-    })
-    const first = written[0]
-    if (first === undefined) return undefined
-    for (const { form, name, entry } of written) if (form === 'old') this.#tellOldName(key, name, entry)
-    for (const other of written.slice(1)) {
-      if (sameText(first.entry.tree, other.entry.tree) && first.form === other.form) continue
-      this.#tellTwice(key, first, other)
-      return 'wrong'
-    }
-    const { tree, keyPlace } = first.entry
-    if (tree.kind !== 'scalar') {
-      this.#context.problems.error(keyPlace, this.#full(first.name), {
-        rule: `must be a single value, not ${tree.kind === 'list' ? 'a list' : 'a mapping'}`,
-        remedy: `write ${key.type.name} after "${lastWord(first.name)}:"; quote a value that starts with { or [`,
-        concealed: true,
-      })
-      return 'wrong'
-    }
-    const text = tree.text ?? ''
-    const folder = folderOf(tree.place.file)
-    if (first.form === 'file')
-      return this.#secretFile(key, { text, folder, place: tree.place, namedBy: showPlace(tree.place) })
-    const place = key.secret ? keyPlace : tree.place
-    return { text, place, folder, origin: { kind: 'file', ...place } }
-  }
-
-  #tellOldName(key: Key<unknown>, name: string, entry: Entry): void {
-    this.#context.problems.warning(entry.keyPlace, this.#full(name), {
-      rule: `is an old name of ${key.name}; it is still read`,
-      remedy: `write it as ${key.name}`,
-    })
-  }
-
-  #tellTwice(key: Key<unknown>, a: { name: string; entry: Entry }, b: { name: string; entry: Entry }): void {
-    const where = showPlace(a.entry.keyPlace)
-    this.#context.problems.error(b.entry.keyPlace, this.#full(b.name), {
-      rule: key.secret
-        ? `${a.name} (${where}) is given too; only one of the two can count`
-        : `contradicts ${a.name} (${where}): both are the same setting`,
-      remedy: 'remove one of the two',
-    })
-  }
-
-  #fromEnvironment(key: Key<unknown>): Given | undefined | 'wrong' {
-    const prefix = this.#environmentPrefix
-    if (prefix === undefined || (prefix !== '' && !key.secret)) return undefined
-    const { environment } = this.#context
-    const names = [key.name, ...(key.aliases ?? []), ...(key.oldNames ?? [])].map((name) =>
-      environmentName(prefix + name),
-    )
-    const found = [...names, ...(key.env ?? [])].filter((name) => environment.read(name) !== undefined)
-    const fileName = key.secret ? `${environmentName(prefix + key.name)}_FILE` : undefined
-    const path = fileName === undefined ? undefined : environment.read(fileName)
-    const name = found[0]
-    const folder = this.#context.folder
-    if (fileName !== undefined && path !== undefined) {
-      const place = variablePlace(fileName)
-      if (name === undefined) return this.#secretFile(key, { text: path, folder, place, namedBy: fileName })
-      this.#context.problems.error(place, this.#full(key.name), {
-        rule: `${name} is given too; only one of the two can count`,
-        remedy: 'unset one of the two',
-      })
-      return 'wrong'
-    }
-    if (name === undefined) return undefined
-    const text = environment.read(name) ?? ''
-    return { text, place: variablePlace(name), folder, origin: { kind: 'environment', name } }
-  }
-
-  #secretFile(
-    key: Key<unknown>,
-    at: { text: string; folder: string; place: Place; namedBy: string },
-  ): Given | 'wrong' {
-    const path = resolvePath(at.folder, at.text)
-    const content = this.#context.readSecret(path)?.replace(/\r?\n$/, '')
-    if (content === undefined || content === '' || content.includes('\0') || content.includes('\n')) {
-      this.#context.problems.error(at.place, `${this.#full(key.name)}_file`, {
-        value: at.text,
-        rule:
-          content === undefined
-            ? `the file ${path} cannot be read`
-            : content === ''
-              ? `the file ${path} is empty`
-              : `the file ${path} holds more than one line`,
-        remedy:
-          'put the secret alone into that file and let the user that runs pg-metako read it (mode 0600)',
-      })
-      return 'wrong'
-    }
-    return {
-      text: content,
-      place: at.place,
-      folder: at.folder,
-      origin: { kind: 'secret-file', path, namedBy: at.namedBy },
-    }
   }
 
   #list(key: ListKey, entry: Entry): void {
@@ -300,7 +164,6 @@ class SettingsReader {
       this.#putList(key, {
         text: tree.text,
         place: tree.place,
-        folder: '',
         origin: { kind: 'file', ...tree.place },
       })
       return
@@ -329,12 +192,11 @@ class SettingsReader {
     this.#putList(key, {
       text,
       place: variablePlace(name),
-      folder: '',
       origin: { kind: 'environment', name },
     })
   }
 
-  #putList(key: ListKey, given: Given): void {
+  #putList(key: ListKey, given: Pick<Given, 'text' | 'place' | 'origin'>): void {
     const items = given.text.split(key.separator ?? /\r?\n/).filter((item) => item.trim() !== '')
     this.#settings.putList(key, items, { origin: given.origin, place: given.place })
   }
@@ -408,11 +270,6 @@ class SettingsReader {
     return undefined
   }
 
-  #absolute(folder: string, path: string): string {
-    const seen = resolvePath(folder, path)
-    return this.#context.cwd === undefined ? seen : resolvePath(this.#context.cwd, seen)
-  }
-
   #full(name: string): string {
     return this.#settings.prefix + name
   }
@@ -444,30 +301,4 @@ function itemText(item: Tree, key: ListKey): string | undefined {
   if (key.pairs === undefined || pair === undefined) return undefined
   const [name, entry] = pair
   return entry.tree.kind === 'scalar' ? `${name}=${entry.tree.text ?? ''}` : undefined
-}
-
-function sameText(a: Tree, b: Tree): boolean {
-  return a.kind === 'scalar' && b.kind === 'scalar' && a.text === b.text
-}
-
-/** A place as one word: `file:line:column`. */
-export function showPlace(place: Place): string {
-  return place.line === 0 ? place.file : `${place.file}:${place.line}:${place.column}`
-}
-
-function suggestion(name: string, meant: string): string {
-  if (sectionOf(name) === sectionOf(meant)) return `did you mean "${lastWord(meant)}"?`
-  return `did you mean ${meant}? Mind the section: it stands under ${sectionName(meant) || 'the top of the file'}`
-}
-
-function lastWord(name: string): string {
-  return name.slice(name.lastIndexOf('.') + 1)
-}
-
-function sectionOf(name: string): string {
-  return name.slice(0, name.lastIndexOf('.') + 1)
-}
-
-function sectionName(name: string): string {
-  return sectionOf(name).slice(0, -1)
 }

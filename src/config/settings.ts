@@ -21,6 +21,7 @@ export class Settings {
   /** Where the record or file as a whole stands. */
   readonly place: Place
   readonly #slots = new Map<string, Slot>()
+  readonly #wrong = new Set<string>()
   readonly #records = new Map<string, readonly Settings[]>()
 
   constructor(prefix: string, place: Place) {
@@ -44,7 +45,7 @@ export class Settings {
     return (this.#slots.get(key.name)?.value as readonly string[] | undefined) ?? key.fallback
   }
 
-  map(key: MapKey): ReadonlyMap<string, string> {
+  mapping(key: MapKey): ReadonlyMap<string, string> {
     return (this.#slots.get(key.name)?.value as ReadonlyMap<string, string> | undefined) ?? new Map()
   }
 
@@ -56,6 +57,15 @@ export class Settings {
   isGiven(key: { readonly name: string }): boolean {
     const origin = this.origin(key)
     return origin.kind !== 'default' && origin.kind !== 'derived'
+  }
+
+  /** The key was given, and its value was refused: whatever stands in here for it means nothing. */
+  isWrong(key: { readonly name: string }): boolean {
+    return this.#wrong.has(key.name)
+  }
+
+  markWrong(key: { readonly name: string }): void {
+    this.#wrong.add(key.name)
   }
 
   origin(key: { readonly name: string }): Origin {

@@ -102,7 +102,7 @@ function postgresPart(settings: Settings): Pick<NodeConfig, 'postgresql' | 'repl
       ...whereGiven('binDir', settings.get(postgres.binDir)),
       ...whereGiven('osUser', settings.get(postgres.osUser)),
       listenAddresses: settings.list(postgresLists.listenAddresses),
-      parameters: Object.fromEntries(settings.map(parametersKey)),
+      parameters: Object.fromEntries(settings.mapping(parametersKey)),
       pgHba: settings.list(postgresLists.pgHba),
       startTimeoutMs: settings.need(postgres.startTimeout),
       stopTimeoutMs: settings.need(postgres.stopTimeout),

@@ -1,4 +1,5 @@
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -37,7 +38,7 @@ export function parseTree(text: string, options: { file: string; problems: Probl
     lineCounter: lines,
     uniqueKeys: false,
     prettyErrors: false,
-    logLevel: 'silent',
+    logLevel: 'error',
     stringKeys: true,
   })
   const reader = new TreeReader(document, lines, options)
@@ -72,7 +73,7 @@ class TreeReader {
   }
 
   root(): MapTree | undefined {
-    const contents = this.#document.contents as Node | null
+    const contents = this.#document.contents
     const start: Place = { file: this.#file, line: 1, column: 1 }
     if (contents === null) return { kind: 'map', entries: new Map(), place: start }
     if (isMap(contents)) return this.#map(contents, 0)
@@ -94,7 +95,7 @@ class TreeReader {
       })
       return { kind: 'scalar', text: undefined, place: at }
     }
-    if (isAlias(node)) return this.#tree(node.resolve(this.#document), this.#placeOf(node), depth + 1)
+    if (isAlias(node)) return this.#alias(node, depth)
     if (isMap(node)) return this.#map(node, depth)
     if (isSeq(node)) return this.#list(node, depth)
     if (isScalar(node)) {
@@ -103,6 +104,14 @@ class TreeReader {
       return { kind: 'scalar', text, place: this.#placeOf(node) }
     }
     return { kind: 'scalar', text: undefined, place: at }
+  }
+
+  #alias(node: Alias, depth: number): Tree {
+    const place = this.#placeOf(node)
+    const target = node.resolve(this.#document)
+    if (target !== undefined) return this.#tree(target, place, depth + 1)
+    this.#problems.error(place, '', { ...NO_ANCHOR, concealed: true })
+    return { kind: 'scalar', text: undefined, place }
   }
 
   #list(node: YAMLSeq, depth: number): ListTree {
@@ -185,6 +194,10 @@ const INDENT = {
   rule: 'the indentation does not fit what stands above',
   remedy: 'indent keys of one section by the same number of spaces',
 }
+const NO_ANCHOR = {
+  rule: '"*" starts a reference to an anchor, and there is no such anchor',
+  remedy: 'put the value in double quotes if the * belongs to it',
+}
 const FORM_FAULTS: Readonly<Partial<Record<YAMLError['code'], { rule: string; remedy: string }>>> = {
   TAB_AS_INDENT: { rule: 'YAML does not allow tabs as indentation', remedy: 'replace the tab by spaces' },
   BAD_INDENT: INDENT,
@@ -206,10 +219,7 @@ const FORM_FAULTS: Readonly<Partial<Record<YAMLError['code'], { rule: string; re
     rule: 'a value cannot start with this character',
     remedy: 'put the value in double quotes',
   },
-  BAD_ALIAS: {
-    rule: '"*" starts a reference to an anchor, and there is no such anchor',
-    remedy: 'put the value in double quotes if the * belongs to it',
-  },
+  BAD_ALIAS: NO_ANCHOR,
   TAG_RESOLVE_FAILED: {
     rule: '"!" starts a YAML tag, and this one has no meaning here',
     remedy: 'put the value in double quotes if the ! belongs to it',
@@ -217,6 +227,10 @@ const FORM_FAULTS: Readonly<Partial<Record<YAMLError['code'], { rule: string; re
   BAD_DQ_ESCAPE: {
     rule: 'a backslash in double quotes starts an escape, and this one does not exist',
     remedy: "use single quotes ('…') or write the backslash twice",
+  },
+  NON_STRING_KEY: {
+    rule: 'a key must be a plain word',
+    remedy: 'quote values that hold { or [, for instance "{{ name }}"',
   },
   KEY_OVER_1024_CHARS: { rule: 'a key is longer than 1024 characters', remedy: 'check the quotes above it' },
 }

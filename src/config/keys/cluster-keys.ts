@@ -58,10 +58,8 @@ export const clusterKeys = {
   advertiseHost: key({
     name: 'identity.advertise_host',
     type: host,
-    fallback: open(
-      'the address that `cluster_members` gives for this node, else `identity.api_host` unless it is a wildcard, else the source address used towards the first peer',
-    ),
-    doc: 'Address that the other nodes reach this one at.',
+    fallback: open('its address in `cluster_members`, else `api_host`, else the route to the first peer'),
+    doc: 'Address that the other nodes reach this one at. Without it: the address that `cluster_members` gives for this node, else `identity.api_host` unless it is a wildcard, else the source address used towards the first peer (logged).',
   }),
   dbName: key({
     name: 'local_db.name',
@@ -241,8 +239,8 @@ export const clusterKeys = {
     name: 'security.api_token',
     type: secretText,
     secret: true,
-    fallback: open('generated at the first start into a file of mode 0600 in `paths.state_dir`'),
-    doc: 'Token for every request that changes something, at least 16 characters.',
+    fallback: open('generated at the first start'),
+    doc: 'Token for every request that changes something, at least 16 characters. A generated one lies in `paths.state_dir`, in a file of mode 0600.',
   }),
 }
 

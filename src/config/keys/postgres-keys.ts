@@ -12,16 +12,14 @@ export const postgresKeys = {
   dataDir: key({
     name: 'postgresql.data_dir',
     type: path,
-    fallback: open('attached: PostgreSQL is run by somebody else, pg-metako watches and reports'),
-    doc: 'Data directory. Given: managed, pg-metako initialises, clones, starts and stops PostgreSQL. A relative path starts at the file it stands in.',
+    fallback: open('attached: somebody else runs PostgreSQL'),
+    doc: 'Data directory. Given: managed, pg-metako initialises, clones, starts and stops PostgreSQL. Absent: attached, pg-metako watches and reports. A relative path starts at the file it stands in.',
   }),
   binDir: key({
     name: 'postgresql.bin_dir',
     type: path,
-    fallback: open(
-      '`PG_METAKO_PG_BIN`, else `PATH`, else `/usr/lib/postgresql/*/bin` (newest), else the embedded package',
-    ),
-    doc: "Folder of PostgreSQL's programs.",
+    fallback: open('found: see `PG_METAKO_PG_BIN`'),
+    doc: "Folder of PostgreSQL's programs. Without it: `PG_METAKO_PG_BIN`, `PATH`, `/usr/lib/postgresql/*/bin`, the embedded package; the choice is logged.",
   }),
   osUser: key({
     name: 'postgresql.os_user',

@@ -83,24 +83,20 @@ export const runtimeKeys = {
   }),
   statusInterval: key({
     name: 'logging.status_interval',
-    type: duration({ min: SECOND, max: 24 * HOUR }),
+    type: duration({ min: 0, max: 24 * HOUR }),
     fallback: value(30 * SECOND),
-    doc: 'How often the status report is logged.',
+    doc: 'How often the status report is logged; 0 = never.',
   }),
   stateDir: key({
     name: 'paths.state_dir',
     type: path,
-    fallback: open(
-      '`<postgresql.data_dir>.metako`; attached: `<folder of the config file>/<identity.node_name>.metako`',
-    ),
+    fallback: open('`<data_dir>.metako`; attached: `<identity.node_name>.metako` beside the config file'),
     doc: "The agent's own files: consensus log, token, reports. Must survive a reboot.",
   }),
   runDir: key({
     name: 'paths.run_dir',
     type: path,
-    fallback: open(
-      '`<paths.state_dir>/run`, or a short folder under `/tmp` when that is too long for a Unix socket',
-    ),
+    fallback: open('`<state_dir>/run`, or a short one under `/tmp` where that is too long'),
     doc: 'Unix sockets of agent, guard and router. At most 90 bytes, since a socket path may have 107.',
   }),
 }
