@@ -1,0 +1,227 @@
+import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import type { ClusterView, LossReport } from '#client'
+import { createClient } from '#client'
+import { pidsOf, signalAll, type NodeProcesses } from '../../src/cli/demo/node-processes.ts'
+import {
+  isHealthy,
+  observeCluster,
+  openPrimary,
+  type Observation,
+} from '../../src/cli/demo/observe-cluster.ts'
+import { pause } from '../../src/platform/timers.ts'
+import type { Machines, TestNode } from './machines.ts'
+
+/** As systemd with RestartSec=1. */
+const RESTART_MS = 1000
+const LOG_LINES_SHOWN = 60
+const LOOK_MS = 50
+
+/**
+ * A cluster of real agents, started from config files as a person would, and the hands to break it. With `supervise` an
+ * agent that ends is started again after 1 s. `dispose` leaves nothing behind, also when a test failed half-way.
+ */
+export class Cluster {
+  readonly #machines: Machines
+  readonly #agents = new Map<string, ChildProcess>()
+  readonly #restarts = new Map<string, NodeJS.Timeout>()
+  #supervised = false
+  #disposed = false
+
+  constructor(machines: Machines) {
+    this.#machines = machines
+  }
+
+  get nodes(): readonly TestNode[] {
+    return this.#machines.nodes
+  }
+
+  node(name: string): TestNode {
+    const node = this.nodes.find((one) => one.name === name)
+    if (!node) throw new Error(`No node "${name}" in this cluster`)
+    return node
+  }
+
+  /** Connection string of the role `app` through a router port of a node. */
+  url(node: TestNode, port: 'primary' | 'replica' | 'pooled'): string {
+    return `postgresql://app:${encodeURIComponent(this.#machines.appPassword)}@${node.host}:${node.ports[port]}/app`
+  }
+
+  /** Connection string straight to a node's PostgreSQL, past every router. */
+  directUrl(node: TestNode): string {
+    return `postgresql://app:${encodeURIComponent(this.#machines.appPassword)}@${node.host}:${node.ports.postgres}/app`
+  }
+
+  /** From now on agents that end are started again after 1 s, or no longer. */
+  supervise(supervised: boolean): void {
+    this.#supervised = supervised
+    if (supervised) return
+    for (const timer of this.#restarts.values()) clearTimeout(timer)
+    this.#restarts.clear()
+  }
+
+  startAll(): void {
+    for (const node of this.nodes) this.startAgent(node)
+  }
+
+  startAgent(node: TestNode): void {
+    if (this.#disposed || this.#agents.has(node.name)) return
+    const child = this.#machines.spawnAgent(node)
+    this.#agents.set(node.name, child)
+    child.once('exit', () => {
+      this.#agents.delete(node.name)
+      if (!this.#supervised || this.#disposed) return
+      this.#restarts.set(
+        node.name,
+        setTimeout(() => this.startAgent(node), RESTART_MS),
+      )
+    })
+  }
+
+  processesOf(node: TestNode): NodeProcesses {
+    return this.#machines.processesOf(node)
+  }
+
+  postmasterPid(node: TestNode): number | undefined {
+    return this.#machines.postmasterOf(node)?.pid
+  }
+
+  routerPid(node: TestNode): number | undefined {
+    return this.processesOf(node).routers[0]?.pid
+  }
+
+  /** kill -9 of the postmaster alone: its backends stay as orphans. */
+  killPostmaster(node: TestNode): void {
+    const postmaster = this.#machines.postmasterOf(node)
+    if (!postmaster) throw new Error(`No postmaster to kill on ${node.name}`)
+    signalAll([postmaster], 'SIGKILL')
+  }
+
+  killAgent(node: TestNode): void {
+    if (signalAll(this.processesOf(node).agents, 'SIGKILL') === 0) throw new Error(`No agent on ${node.name}`)
+  }
+
+  /** kill -9 of agent, guard, router and postmaster of a node, all at once. */
+  killNode(node: TestNode): void {
+    const { agents, guards, routers } = this.processesOf(node)
+    const postmaster = this.#machines.postmasterOf(node)
+    signalAll([...agents, ...guards, ...routers, ...(postmaster ? [postmaster] : [])], 'SIGKILL')
+  }
+
+  /** SIGSTOP or SIGCONT for everything of a node's PostgreSQL. */
+  freezeInstance(node: TestNode, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    signalAll(this.processesOf(node).instance, signal)
+  }
+
+  /** What the agents say now. */
+  observe(): Promise<Observation> {
+    return observeCluster(this.nodes)
+  }
+
+  async view(): Promise<ClusterView> {
+    const { best } = await this.observe()
+    if (!best) throw new Error('No agent answers')
+    return best
+  }
+
+  /** The node that is an open primary, in the eyes of the agent that knows most. */
+  async primary(): Promise<TestNode | undefined> {
+    const { best } = await this.observe()
+    const name = openPrimary(best)?.facts.name
+    return name === undefined ? undefined : this.node(name)
+  }
+
+  /** Waits for an open primary, one in an epoch above `after` when that is given. */
+  waitForPrimary(options: { deadlineMs: number; after?: number }): Promise<TestNode> {
+    return this.waitFor('an open primary', options.deadlineMs, async () => {
+      const { best } = await this.observe()
+      const member = openPrimary(best)
+      if (!member || (best?.record?.epoch ?? 0) <= (options.after ?? 0)) return undefined
+      return this.node(member.facts.name)
+    })
+  }
+
+  /** Waits until every agent answers and every standby streams from the primary. */
+  async waitForHealthy(deadlineMs: number): Promise<TestNode> {
+    await this.waitFor('a healthy cluster', deadlineMs, async () =>
+      isHealthy(await this.observe(), this.nodes),
+    )
+    return this.waitForPrimary({ deadlineMs: 5000 })
+  }
+
+  async epoch(): Promise<number> {
+    return (await this.view()).record?.epoch ?? 0
+  }
+
+  /** Losses as the product reports them. */
+  async losses(): Promise<readonly LossReport[]> {
+    return (await this.view()).losses
+  }
+
+  /** A planned switchover, asked of any agent. */
+  async switchover(to: TestNode, token: string): Promise<void> {
+    const asked = this.nodes.find((node) => node !== to) ?? to
+    await createClient({ url: asked.api, token }).switchover({ candidate: to.name })
+  }
+
+  /** Waits until `look` gives something true; fails with `what` and everybody's last state. */
+  async waitFor<T>(
+    what: string,
+    deadlineMs: number,
+    look: () => T | undefined | false | Promise<T | undefined | false>,
+  ): Promise<T> {
+    const giveUpAt = performance.now() + deadlineMs
+    for (;;) {
+      const found = await look()
+      if (found !== undefined && found !== false) return found
+      if (performance.now() > giveUpAt) {
+        throw new Error(`Not within ${deadlineMs} ms: ${what}\n${await this.#describe()}`)
+      }
+      await pause(LOOK_MS)
+    }
+  }
+
+  /** The last lines of every agent's log, for a test that failed. */
+  logTails(): string {
+    return this.nodes.map((node) => `── ${node.name} ──\n${tail(node.logFile)}`).join('\n')
+  }
+
+  /** Asks every agent to stop its node, as `systemctl stop` on all hosts at once. Resolves when all agents have ended. */
+  async stopAll(deadlineMs: number): Promise<void> {
+    this.supervise(false)
+    for (const node of this.nodes) signalAll(this.processesOf(node).agents, 'SIGTERM')
+    await this.waitFor('all agents to end', deadlineMs, () =>
+      this.nodes.every((node) => this.processesOf(node).agents.length === 0),
+    )
+  }
+
+  /** Everything that runs of this cluster. */
+  pids(): readonly number[] {
+    return this.nodes.flatMap((node) => pidsOf(this.processesOf(node)))
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true
+    this.supervise(false)
+    await this.#machines.dispose()
+  }
+
+  async #describe(): Promise<string> {
+    const { views } = await this.observe()
+    return this.nodes
+      .map(({ name }) => {
+        const view = views.get(name)
+        const own = view?.members.find(({ facts }) => facts.name === name)?.facts.instance
+        return `${name}: ${view ? `${own?.role ?? '-'} ${own?.state} tl ${own?.timeline} ${own?.trouble ?? ''}; ${view.stance}; epoch ${view.record?.epoch} of ${view.record?.holder} ${view.record?.state}` : 'no answer'}`
+      })
+      .join('\n')
+  }
+}
+
+function tail(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-LOG_LINES_SHOWN).join('\n')
+  } catch {
+    return '(no log)'
+  }
+}

@@ -1,0 +1,118 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { configText, type DemoSecretFiles } from '../../src/cli/demo/demo-config.ts'
+import { makeNodeFolders } from '../../src/cli/demo/demo-folders.ts'
+import { postmasterOf, processesOf } from '../../src/cli/demo/node-processes.ts'
+import { stopNodes } from '../../src/cli/demo/stop-nodes.ts'
+import { isPortFree } from '../../src/platform/listening-port.ts'
+import { canEnter, findDatabaseUser } from '../../src/platform/os-user.ts'
+import { randomBetween, randomSecret } from '../../src/platform/random.ts'
+import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
+
+const HOST = '127.0.0.1'
+/** Below the range that the kernel takes for outgoing connections: a port of ours must be free again after a restart. */
+const FIRST_PORT = 12_000
+const LAST_PORT = 30_000
+const PORTS_PER_NODE = 5
+
+/** Agents on 127.0.0.1 with config files like the demo's, each port from a free block. */
+export async function loopbackMachines(options: {
+  readonly count: number
+  /** PostgreSQL's programs; absent: whatever the agent finds. */
+  readonly binDir?: string | undefined
+  /** More lines for every config file. */
+  readonly extraConfig?: string
+}): Promise<Machines> {
+  const user = findDatabaseUser({})
+  const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
+  const root = mkdtempSync(join(parent, 'metako-it-'))
+  chmodSync(root, 0o755)
+  const block = await freeBlock(options.count * PORTS_PER_NODE)
+  const nodes = Array.from({ length: options.count }, (_, index) => nodeIn(root, index, block))
+  const secrets = writeSecrets(join(root, 'secrets'))
+  for (const node of nodes) {
+    makeNodeFolders(node, { root, dataRoot: root, runRoot: root }, user)
+    const text = withBinDir(configText(node, { nodes, secrets: secrets.files }), options.binDir)
+    writeFileSync(node.configFile, text + (options.extraConfig ?? ''), { mode: 0o644 })
+  }
+  return {
+    nodes,
+    appPassword: secrets.appPassword,
+    spawnAgent: (node) =>
+      spawnLogged([process.execPath, PROGRAM, '--config', node.configFile], {
+        logFile: node.logFile,
+        cwd: node.folder,
+      }),
+    processesOf,
+    postmasterOf,
+    dispose: async () => {
+      const now = new AbortController()
+      now.abort()
+      await stopNodes(nodes, now.signal)
+      rmSync(root, { recursive: true, force: true, maxRetries: 3 })
+    },
+  }
+}
+
+function nodeIn(root: string, index: number, block: number): TestNode {
+  const name = `node${index + 1}`
+  const port = block + index * PORTS_PER_NODE
+  const folder = join(root, name)
+  return {
+    name,
+    host: HOST,
+    ports: { api: port, primary: port + 1, replica: port + 2, pooled: port + 3, postgres: port + 4 },
+    api: `http://${HOST}:${port}/`,
+    folder,
+    configFile: join(folder, 'config.yaml'),
+    logFile: join(folder, 'agent.log'),
+    stateDir: join(folder, 'state'),
+    dataDir: join(folder, 'data'),
+    runDir: join(folder, 'run'),
+  }
+}
+
+/** Small settings: three instances of a test share a machine with others. */
+function withBinDir(text: string, binDir: string | undefined): string {
+  const lines = [
+    ...(binDir === undefined ? [] : [`  bin_dir: ${JSON.stringify(binDir)}`]),
+    '  parameters:',
+    '    shared_buffers: 16MB',
+    '    max_connections: 50',
+  ]
+  return text.replace('postgresql:\n', `postgresql:\n${lines.join('\n')}\n`)
+}
+
+export function writeSecrets(folder: string): {
+  readonly files: DemoSecretFiles
+  readonly appPassword: string
+} {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const write = (name: string) => {
+    const file = join(folder, name)
+    const secret = randomSecret(18)
+    writeFileSync(file, `${secret}\n`, { mode: 0o600 })
+    return { file, secret }
+  }
+  const app = write('app-password')
+  return {
+    files: {
+      superuserPassword: write('postgres-password').file,
+      appPassword: app.file,
+      clusterSecret: write('cluster-secret').file,
+      apiToken: write('api-token').file,
+    },
+    appPassword: app.secret,
+  }
+}
+
+async function freeBlock(size: number): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    const block = randomBetween(FIRST_PORT, LAST_PORT - size)
+    const ports = Array.from({ length: size }, (_, index) => block + index)
+    const free = await Promise.all(ports.map((port) => isPortFree(HOST, port)))
+    if (free.every(Boolean)) return block
+  }
+  throw new Error(`Cannot find ${size} free ports in a row between ${FIRST_PORT} and ${LAST_PORT}`)
+}

@@ -1,0 +1,39 @@
+import { closeSync, openSync } from 'node:fs'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { DemoNode } from '../../src/cli/demo/demo-layout.ts'
+import type { NodeProcesses } from '../../src/cli/demo/node-processes.ts'
+import type { ProcessStat } from '../../src/platform/process.ts'
+
+/** One node of a test: what its config says, and at which address it is reached. */
+export type TestNode = DemoNode & { readonly host: string }
+
+/** Where the agents of a test run: all on the loopback address, or each in namespaces of its own. */
+export interface Machines {
+  readonly nodes: readonly TestNode[]
+  /** Password of the role `app`, which owns database `app`. */
+  readonly appPassword: string
+  /** Starts `pg-metako --config` for a node, its output added to the node's log file. */
+  spawnAgent(node: TestNode): ChildProcess
+  processesOf(node: TestNode): NodeProcesses
+  postmasterOf(node: TestNode): ProcessStat | undefined
+  /** Ends every process and removes every file, whatever state the test left them in. */
+  dispose(): Promise<void>
+}
+
+/** The built program: `npm run test:pg` builds it first. */
+export const PROGRAM: string = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+
+/** Spawns with output to a log file, in a session of its own, as a service would be. */
+export function spawnLogged(
+  command: readonly string[],
+  options: { logFile: string; cwd: string },
+): ChildProcess {
+  const [file = '', ...argv] = command
+  const log = openSync(options.logFile, 'a', 0o600)
+  try {
+    return spawn(file, argv, { cwd: options.cwd, detached: true, stdio: ['ignore', log, log] })
+  } finally {
+    closeSync(log)
+  }
+}
