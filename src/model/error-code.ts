@@ -1,6 +1,7 @@
 /**
- * All codes of faults: what the world did, and what an operator does about it. Codes are API: logs, REST problems and
- * the CLI carry them, so renaming one is a breaking change. `docs/reference/errors.md` is generated from this file.
+ * All codes of faults and of refused requests: what each means, and what an operator does about it. Codes are API: log
+ * lines, REST problems and the command line carry them, so renaming one is a breaking change. `docs/reference/errors.md` is
+ * generated from this file, and a test holds that each code is raised somewhere and each raised one described.
  */
 export type ErrorDescription = {
   /** What it means, and its usual cause. */
@@ -9,7 +10,326 @@ export type ErrorDescription = {
   readonly remedy: string
 }
 
-export const errorCodes = {} as const satisfies Readonly<Record<string, ErrorDescription>>
+export const errorCodes = {
+  LEASE_LOST: {
+    meaning:
+      'The right to be primary ended before a step that needs it was taken. Another member took over, or the lease could not be renewed in time.',
+    remedy:
+      'Nothing: the agent looks again and follows the new primary. If it repeats, look at the network between the nodes and at the load of this host.',
+  },
+  GENESIS_WITHOUT_SELF: {
+    meaning: 'This node is not in its own list of members, so it cannot take part in founding the cluster.',
+    remedy: 'Compare `identity.node_name` with `cluster_members` on this node.',
+  },
+  RAFT_GROUP_EXISTS: {
+    meaning: 'The state folder already holds the consensus log of another group.',
+    remedy: 'Give each cluster a state folder of its own (`paths.state_dir`).',
+  },
+  RAFT_LOG_ABSENT: {
+    meaning: 'The state folder holds no consensus log, although this node took part in the group before.',
+    remedy:
+      'Restore the folder, or let the node join again as a new member. Never copy the log of another node.',
+  },
+  RAFT_OTHER_MEMBER: {
+    meaning: 'The consensus log in the state folder was written by a node of another name.',
+    remedy:
+      'Compare `identity.node_name` and `paths.state_dir`: a vote must never be given twice under two names.',
+  },
+  RAFT_LOG_CORRUPT: {
+    meaning: 'The consensus log does not check: a disk or a hand has changed it.',
+    remedy: 'Keep a copy of the folder, remove it, and let this node join the others as a new member.',
+  },
+  STORE_NO_QUORUM: {
+    meaning: 'No majority of the voters answers, so nothing can be decided or changed.',
+    remedy: 'Start the missing nodes, and check that the voters reach each other on their API ports.',
+  },
+  STORE_TIMEOUT: {
+    meaning: 'A majority did not answer in time. The read had no effect.',
+    remedy:
+      'Nothing: it is asked again. If it repeats, look at the fsync times of the state folders and at the network.',
+  },
+  STORE_OUTCOME_UNKNOWN: {
+    meaning: 'A change was sent and its answer did not come: it may or may not have been made.',
+    remedy: 'Look before you repeat it: `pg-metako list` shows what is true now.',
+  },
+  STORE_STOPPED: {
+    meaning: 'The agent is stopping, so its store answers no more.',
+    remedy: 'Ask another member, or wait for the agent to be back.',
+  },
+  STORE_OVERLOADED: {
+    meaning: 'More requests wait for the consensus than the limit allows.',
+    remedy:
+      'Nothing: it is tried again. If it repeats, the disk of the state folder or the network is too slow.',
+  },
+  STORE_FULL: {
+    meaning: 'The tree of the store has reached its limit of keys or bytes.',
+    remedy: 'Remove keys that other tools wrote below the namespace; ours are few and small.',
+  },
+  STORE_BAD_TRANSACTION: {
+    meaning: 'A transaction is larger than the store allows.',
+    remedy: 'Report it: it is a defect of the caller.',
+  },
+  STORE_COMMAND_UNKNOWN: {
+    meaning: 'The consensus log holds an entry that this version of the program does not know.',
+    remedy:
+      "Run the newer version on this node; a node is not downgraded across a change of the log's format.",
+  },
+  GUARD_ABSENT: {
+    meaning:
+      'The guard process does not answer. Without it a member neither takes over nor starts as primary.',
+    remedy: "Nothing: the agent starts it again. If it repeats, read the guard's log in the state folder.",
+  },
+  STATE_FOLDER_UNUSABLE: {
+    meaning: 'The folder for the consensus log, token and reports cannot be created or written.',
+    remedy: 'Create it for the user that runs the agent, or name another in `paths.state_dir`.',
+  },
+  ATTACHED: {
+    meaning:
+      'PostgreSQL is run by somebody else (`postgresql.data_dir` is not set), so the agent watches and does not act.',
+    remedy: 'Set `postgresql.data_dir` to let the agent manage PostgreSQL.',
+  },
+  PG_BINARIES_NOT_FOUND: {
+    meaning:
+      "No PostgreSQL was found that fits: not in the configuration, `PATH`, the system's folders or the npm package.",
+    remedy:
+      "Install PostgreSQL's server package, or name the folder of its programs in `postgresql.bin_dir` or `PG_METAKO_PG_BIN`.",
+  },
+  PG_BINARIES_UNUSABLE: {
+    meaning: 'The folder that the configuration names does not hold a PostgreSQL that can be run.',
+    remedy:
+      'Correct `postgresql.bin_dir` or `PG_METAKO_PG_BIN`: it is the folder with `postgres` and `initdb`.',
+  },
+  PG_VERSION_MISMATCH: {
+    meaning: 'The data directory was made by another major version of PostgreSQL.',
+    remedy:
+      'Name the programs of that version in `postgresql.bin_dir`; a major upgrade is a task of its own.',
+  },
+  PG_CACHE_UNUSABLE: {
+    meaning:
+      "PostgreSQL's programs from the npm package cannot be copied to where the database user can run them.",
+    remedy: 'Name a folder that this user may enter in `PG_METAKO_CACHE_DIR`.',
+  },
+  PG_CONTROL_UNREADABLE: {
+    meaning:
+      "PostgreSQL's control file cannot be read or does not check, so the directory cannot be trusted.",
+    remedy: 'Look at the disk; let the node be cloned again after moving the directory away.',
+  },
+  PG_DATA_DIR_FOREIGN: {
+    meaning: "The data directory holds something that is not this cluster's. Nothing of it is touched.",
+    remedy: 'Look what it is, and move it away or name another `postgresql.data_dir`.',
+  },
+  PG_DATA_DIR_IS_MOUNT: {
+    meaning: 'The data directory is a mount point. It cannot be replaced as a whole, which a clone needs.',
+    remedy: 'Name a folder inside of it.',
+  },
+  PG_STILL_RUNNING: {
+    meaning: 'A step needs PostgreSQL to be down, and it runs.',
+    remedy:
+      "Nothing: the agent stops it first. If it repeats, look who else starts it: disable the distribution's own unit.",
+  },
+  PG_NOT_DEAD: {
+    meaning: 'Processes of the instance do not end, even after SIGKILL: usually they wait for a disk.',
+    remedy:
+      'Look at the disk, and restart the host if it does not come back. The lease is not given up before they are gone.',
+  },
+  PG_START_REFUSED: {
+    meaning: 'PostgreSQL was not started, since that would not be safe or possible as things are.',
+    remedy: 'Read the reason in the message; `pg-metako list` shows it as well.',
+  },
+  PG_START_FAILED: {
+    meaning: 'PostgreSQL was started and did not come up.',
+    remedy: 'Read the last lines of its log, which the message carries.',
+  },
+  PG_PROMOTE_FAILED: {
+    meaning: 'The standby did not become writable in time.',
+    remedy:
+      "Nothing: it is tried again or another member takes over. If it repeats, look at replay in PostgreSQL's log.",
+  },
+  PG_PROBE_FAILED: {
+    meaning: 'The new primary did not commit its first transaction.',
+    remedy: "Look at PostgreSQL's log: a full disk is the usual reason.",
+  },
+  PG_UNREACHABLE: {
+    meaning: 'The agent cannot connect to its own PostgreSQL.',
+    remedy: "Check `local_db` (user, password, port) and PostgreSQL's log.",
+  },
+  PG_QUERY_TIMEOUT: {
+    meaning: 'The local PostgreSQL did not answer in time.',
+    remedy: 'Look at its load and disk. An agent judges its member by such answers.',
+  },
+  PG_TOOL_FAILED: {
+    meaning: 'A program of PostgreSQL (such as `initdb`) failed.',
+    remedy: 'Read its last lines, which the message carries.',
+  },
+  OS_USER_UNKNOWN: {
+    meaning: 'PostgreSQL never runs as root, and there is no unprivileged user to run it as.',
+    remedy: 'Name a user in `postgresql.os_user`, or create `postgres`.',
+  },
+  BOOTSTRAP_INVALID: {
+    meaning: 'The section `bootstrap` asks for something that cannot be done.',
+    remedy: 'Correct the user, database or option that the message names.',
+  },
+  LSN_INVALID: {
+    meaning: 'A text that should be a WAL position is none.',
+    remedy: 'Report it: it is a defect, or a damaged file.',
+  },
+  CLONE_SOURCE_FOREIGN: {
+    meaning: 'The member to be cloned from has another system identifier: it is of another cluster.',
+    remedy: 'Compare addresses and `scope` of the nodes: two clusters were mixed up.',
+  },
+  CLONE_UNPACK_FAILED: {
+    meaning: 'The base backup could not be written to disk.',
+    remedy:
+      'Look at free space and permissions; the half clone is never started and the next try removes it.',
+  },
+  REPLICATION_CONNECT_FAILED: {
+    meaning: 'The primary could not be reached for replication.',
+    remedy: 'Check the address, the port and the firewall between the nodes.',
+  },
+  REPLICATION_REFUSED: {
+    meaning: 'The primary refused the replication connection.',
+    remedy: 'Compare the replication user and password of the nodes, and `pg_hba.conf`.',
+  },
+  REPLICATION_LOST: {
+    meaning: 'The replication connection broke off in the middle.',
+    remedy: "Nothing: it is tried again. If it repeats, look at the network and at the primary's log.",
+  },
+  REPLICATION_PROTOCOL: {
+    meaning: 'The server sent something that the replication protocol does not have here.',
+    remedy: 'Check that the address leads to PostgreSQL itself and not to a proxy.',
+  },
+  PORT_UNUSABLE: {
+    meaning: 'The port cannot be listened on.',
+    remedy: 'Free it, or choose another; `ss -ltnp` shows who has it.',
+  },
+  ROUTER_PORT_BUSY: {
+    meaning: 'Another process has a port of the router.',
+    remedy: 'End that process, or change `router.primary_port`, `replica_port` or `pooled_port`.',
+  },
+  ROUTER_CANNOT_LISTEN: {
+    meaning:
+      "A port of the router cannot be listened on: the address is not this host's, or the port needs privileges.",
+    remedy: 'Correct `router.listen_host` and the ports.',
+  },
+  API_CANNOT_LISTEN: {
+    meaning: "The API's port cannot be listened on.",
+    remedy: 'Free it, or change `identity.api_host` and `identity.api_port`.',
+  },
+  WIRE_LENGTH_INVALID: {
+    meaning:
+      "A message of PostgreSQL's protocol has an impossible length: the peer is not PostgreSQL, or bytes were lost.",
+    remedy: 'Check that the address leads to PostgreSQL.',
+  },
+  WIRE_MESSAGE_TOO_LARGE: {
+    meaning: 'A message is longer than the limit for its place. The connection is closed.',
+    remedy: 'Nothing, unless a client of yours sends such messages.',
+  },
+  WIRE_PARAMETER_INVALID: {
+    meaning:
+      'A startup parameter cannot be written in the protocol: it is empty, too long, or holds a zero byte.',
+    remedy: 'Correct the name of the user, the database or the application.',
+  },
+  API_UNAUTHENTICATED: {
+    meaning: 'A request that changes something came without the token, or with a wrong one.',
+    remedy: 'Send `Authorization: Bearer TOKEN`; the CLI finds it by `--config` or `PG_METAKO_TOKEN`.',
+  },
+  API_CROSS_ORIGIN: {
+    meaning: 'A web page of another origin tried to change something.',
+    remedy: "Use the CLI, or a page of the agent's own address.",
+  },
+  API_ROUTE_UNKNOWN: {
+    meaning: 'There is no such path.',
+    remedy: "Compare the path with the list in the answer's documentation.",
+  },
+  API_METHOD_NOT_ALLOWED: {
+    meaning: 'The path exists, and does not take this method.',
+    remedy: 'Use a method that the header `Allow` names.',
+  },
+  API_REQUEST_MALFORMED: {
+    meaning: 'The request is not valid HTTP, or not what this path takes.',
+    remedy: 'Correct the request.',
+  },
+  API_BODY_NOT_JSON: {
+    meaning: 'The body is not JSON.',
+    remedy: 'Send JSON, with `Content-Type: application/json`.',
+  },
+  API_BODY_INVALID: {
+    meaning: 'The body is JSON and not what this path takes.',
+    remedy: 'Correct the field that the detail names.',
+  },
+  API_BODY_TOO_LARGE: {
+    meaning: 'The body is larger than the limit.',
+    remedy: 'Send less: no request of this API needs so much.',
+  },
+  API_QUERY_INVALID: {
+    meaning: 'A query parameter has a value that cannot be read.',
+    remedy: 'Correct the parameter that the detail names.',
+  },
+  API_INTERNAL: {
+    meaning: 'The request met a defect of the agent. Everything else goes on.',
+    remedy: "Report it with the agent's log lines of that moment.",
+  },
+  RELOAD_REFUSED: {
+    meaning: 'The new configuration has mistakes, so the old one stays in force.',
+    remedy: 'Correct them: `pg-metako --config FILE --validate` lists all with line and column.',
+  },
+  SWITCHOVER_FAILED: {
+    meaning: 'The switchover was begun and did not happen. The primary is who the cluster says it is.',
+    remedy: "Look at `pg-metako list` and at the primary's log, then try again.",
+  },
+  SWITCHOVER_OUTCOME_UNKNOWN: {
+    meaning: 'The switchover was asked for and its end was not seen.',
+    remedy: 'Look at `pg-metako list` before you repeat it.',
+  },
+  DEMO_PORT_BUSY: {
+    meaning: 'A port of the demo is taken.',
+    remedy: 'End the process that the message names, or use `--port-base`.',
+  },
+  DEMO_FOLDER_FOREIGN: {
+    meaning: 'The folder for the demo holds something else, or belongs to somebody else.',
+    remedy: 'Name another with `--data`.',
+  },
+  DEMO_STATE_UNREADABLE: {
+    meaning: "The demo's own record, `demo.json`, cannot be read.",
+    remedy: "End the demo's processes by hand and delete the folder.",
+  },
+  DEMO_RUNNING: {
+    meaning: 'The demo already runs in this folder.',
+    remedy: 'Use it, or end it with `npm run demo:stop`.',
+  },
+  DEMO_NOT_RUNNING: {
+    meaning: 'There is no demo in this folder, or it does not run.',
+    remedy: 'Start one with `npm start`.',
+  },
+  DEMO_NODES_CHANGED: {
+    meaning: "The demo's data is of another number of nodes.",
+    remedy: 'Leave `--nodes` out, or begin anew with `--fresh`.',
+  },
+  DEMO_NODE_UNKNOWN: {
+    meaning: 'The demo has no node of this number.',
+    remedy: 'Name one that `pg-metako list` shows.',
+  },
+  DEMO_NO_PRIMARY: {
+    meaning: 'No agent of the demo knows a primary now.',
+    remedy: 'Wait for the cluster to have one again, a few seconds.',
+  },
+  DEMO_NOTHING_TO_KILL: {
+    meaning: 'What should be killed does not run.',
+    remedy: 'Look at the live view, and choose something that does.',
+  },
+  DEMO_AGENT_REFUSED: {
+    meaning: 'An agent of the demo refuses its configuration.',
+    remedy: 'Read the lines that the message carries; `--fresh` writes new files.',
+  },
+  DEMO_NOT_READY: {
+    meaning: 'The cluster did not become healthy in time.',
+    remedy: "Read what the message says of each node, and the logs in the demo's folder.",
+  },
+  DEMO_NOT_STOPPED: {
+    meaning: 'Processes of the demo do not end.',
+    remedy: 'End the processes that the message names, and look at the disk.',
+  },
+} as const satisfies Readonly<Record<string, ErrorDescription>>
 
 export type ErrorCode = keyof typeof errorCodes
 

@@ -4,21 +4,29 @@ import { isProduct, type SourceTree, type Violation } from './source-tree.ts'
 
 export type FaultUse = { readonly file: string; readonly code: string }
 
-/** The codes that the product raises: every text in capitals that stands as the first argument of `new Fault(…)`. */
-export function faultUses(tree: SourceTree): readonly (FaultUse | Violation)[] {
+/**
+ * The codes that the product raises: every text in capitals that stands as the first argument of `new Fault(…)`, and in
+ * `src/api`, where answers are refused without a fault, every `code: '…'`.
+ */
+function faultUses(tree: SourceTree): readonly (FaultUse | Violation)[] {
   return [...tree]
     .filter(([file]) => isProduct(file))
-    .flatMap(([file, text]) => {
-      const code = withoutComments(text)
-      return [...code.matchAll(/\bnew Fault(?:<[^(]*>)?\(/g)].flatMap(
-        (match): readonly (FaultUse | Violation)[] => {
-          const codes = firstArgument(code, match.index + match[0].length).match(/'[A-Z][A-Z0-9_]+'/g)
-          const line = code.slice(0, match.index).split('\n').length
-          if (!codes) return [{ file: `${file}:${line}`, message: 'raises a Fault whose code is no literal' }]
-          return codes.map((one) => ({ file: `${file}:${line}`, code: one.slice(1, -1) }))
-        },
-      )
-    })
+    .flatMap(([file, text]) => usesIn(file, withoutComments(text)))
+}
+
+function usesIn(file: string, code: string): readonly (FaultUse | Violation)[] {
+  const placeOf = (index: number) => `${file}:${code.slice(0, index).split('\n').length}`
+  const raised = [...code.matchAll(/\bnew Fault(?:<[^(]*>)?\(/g)].flatMap(
+    (match): readonly (FaultUse | Violation)[] => {
+      const codes = firstArgument(code, match.index + match[0].length).match(/'[A-Z][A-Z0-9_]+'/g)
+      const place = placeOf(match.index)
+      if (!codes) return [{ file: place, message: 'raises a Fault whose code is no literal' }]
+      return codes.map((one) => ({ file: place, code: one.slice(1, -1) }))
+    },
+  )
+  if (!file.startsWith('src/api/')) return raised
+  const answered = [...code.matchAll(/\bcode: '([A-Z][A-Z0-9_]+)'/g)]
+  return [...raised, ...answered.map((match) => ({ file: placeOf(match.index), code: match[1] ?? '' }))]
 }
 
 function firstArgument(code: string, from: number): string {

@@ -19,7 +19,7 @@ export function importsOf(file: string, text: string): readonly Import[] {
 }
 
 /** Path of the imported file; `undefined` for a package. */
-export function targetOf(one: Import): string | undefined {
+function targetOf(one: Import): string | undefined {
   if (one.specifier === '#client') return 'client/index.ts'
   if (!one.specifier.startsWith('.')) return undefined
   return posix.normalize(posix.join(posix.dirname(one.from), one.specifier))
@@ -93,8 +93,15 @@ export function roomArrows(tree: SourceTree): ReadonlyMap<string, readonly strin
   )
 }
 
-/** Files of the product that nothing reaches from its entries; a file that only its own test imports is dead as well. */
-export function orphans(tree: SourceTree, entries: readonly string[]): readonly Violation[] {
+/**
+ * Files of the product that nothing reaches from its entries; a file that only its own test imports is dead as well.
+ * `forTests`: folders of adapters that stand in for real ones.
+ */
+export function orphans(
+  tree: SourceTree,
+  entries: readonly string[],
+  forTests: readonly string[] = [],
+): readonly Violation[] {
   const reached = new Set<string>()
   const pending = [...entries]
   for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
@@ -108,6 +115,7 @@ export function orphans(tree: SourceTree, entries: readonly string[]): readonly 
   }
   return [...tree.keys()]
     .filter((file) => isProduct(file) && !reached.has(file))
+    .filter((file) => !forTests.some((folder) => file.startsWith(folder)))
     .map((file) => ({ file, message: `is reached from none of ${entries.join(', ')}` }))
 }
 

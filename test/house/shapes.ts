@@ -69,14 +69,31 @@ export function badTestHabits(tree: SourceTree): readonly Violation[] {
     })
 }
 
-/** Rooms with code in which no file opens with a comment that says what the room is for. */
+const DOOR_LINES_MAX = 15
+
+/**
+ * Rooms with code in which no file at the top has a comment that says what the room is for and what it never does: a
+ * block comment at the beginning of a line, of two lines at least and fifteen at most, with the word "never".
+ */
 export function silentRooms(tree: SourceTree): readonly string[] {
   const files = [...tree].filter(([file]) => isProduct(file) && file.startsWith('src/'))
-  const rooms = new Set(
-    files.map(([file]) => file.split('/').slice(0, 2).join('/')).filter((room) => !room.endsWith('.ts')),
-  )
-  return [...rooms].filter((room) => {
-    const own = files.filter(([file]) => file.startsWith(`${room}/`))
-    return !own.some(([, text]) => /^(?:#!.*\n)?\/\*\*[\s\S]{40,}?\*\//.test(text))
-  })
+  const rooms = new Set(files.map(([file]) => file.split('/').slice(0, 2).join('/')))
+  return [...rooms]
+    .filter((room) => !room.endsWith('.ts'))
+    .filter(
+      (room) => !files.some(([file, text]) => roomFile(room, file) && doorComments(text).some(isDoorComment)),
+    )
+}
+
+function roomFile(room: string, file: string): boolean {
+  return file.startsWith(`${room}/`)
+}
+
+function doorComments(text: string): readonly string[] {
+  return text.match(/^\/\*[\s\S]*?\*\//gm) ?? []
+}
+
+function isDoorComment(comment: string): boolean {
+  const lines = comment.split('\n').length
+  return lines >= 3 && lines <= DOOR_LINES_MAX + 2 && /\bnever\b/.test(comment)
 }
