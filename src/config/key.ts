@@ -1,4 +1,4 @@
-import type { ValueType } from './value-types.ts'
+import type { ValueKind } from './value-kinds.ts'
 
 /** What holds when a key is not given. */
 export type Fallback<T> =
@@ -12,7 +12,7 @@ export type Fallback<T> =
 export type Key<T> = {
   /** Canonical dotted name; in a record only the field's name. */
   readonly name: string
-  readonly type: ValueType<T>
+  readonly type: ValueKind<T>
   readonly fallback: Fallback<NoInfer<T>>
   /** For the reference and for people: one or two sentences. */
   readonly doc: string
@@ -30,7 +30,7 @@ export type Key<T> = {
 export type ListKey = {
   readonly name: string
   readonly doc: string
-  readonly item: ValueType<string>
+  readonly item: ValueKind<string>
   readonly fallback: readonly string[]
   readonly separator?: RegExp
   /** Items of the form `{word: value}` are read as `word=value` (the form of Patroni's `initdb`). */

@@ -1,8 +1,8 @@
 /**
- * The room `config`: text in, a validated `NodeConfig` or a list of problems with places out. Pure: files and the
- * environment come in as arguments, nothing is read from the world here. Every problem is told at once, with line,
- * column, rule and remedy; no secret ever stands in a problem, an origin or a rendering. A config that is refused
- * yields no half config.
+ * The room `config`: text in, a validated `NodeConfig` or a list of problems with places out. It is pure: files and
+ * the environment come in as arguments; it must never read the world itself, never let a secret into a problem, an
+ * origin or a rendering, and never hand out half a config. Every problem is told at once, with line, column, rule
+ * and remedy. Data flow: load-tree → read-settings → derive-defaults → *-checks → to-node-config.
  */
 import { checkBootstrap } from './bootstrap-checks.ts'
 import { checkCluster } from './cluster-checks.ts'

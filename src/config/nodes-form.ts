@@ -1,5 +1,5 @@
 import { type ForeignForm, keyPlaceAt, textAt, textsAt, treeAt } from './tree-lookup.ts'
-import { roleHint } from './value-types.ts'
+import { roleHint } from './value-kinds.ts'
 import { PASSWORD_FILE, yamlScalar } from './yaml-text.ts'
 import type { MapTree, Tree } from './yaml-tree.ts'
 

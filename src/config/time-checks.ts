@@ -4,7 +4,7 @@ import { clusterKeys } from './keys/cluster-keys.ts'
 import { runtimeKeys } from './keys/runtime-keys.ts'
 import type { Problems } from './problem.ts'
 import type { Settings } from './settings.ts'
-import { showDuration } from './value-types.ts'
+import { showDuration } from './value-kinds.ts'
 
 /** Which durations go together: none may cost the primary its lease, none may pile up. */
 export function checkTimes(settings: Settings, problems: Problems): void {

@@ -15,7 +15,7 @@ import {
   text,
   wholeNumber,
   yesOrNo,
-} from '../value-types.ts'
+} from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const

@@ -1,6 +1,6 @@
 import { HOUR, MiB, MINUTE, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, MapKey, RecordsKey } from '../key.ts'
-import { duration, oneOf, path, secretText, size, sqlName, text, yesOrNo } from '../value-types.ts'
+import { duration, oneOf, path, secretText, size, sqlName, text, yesOrNo } from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const

@@ -1,6 +1,6 @@
 import { HOUR, MINUTE, SECOND } from '../../std/units.ts'
 import type { Key } from '../key.ts'
-import { duration, host, oneOf, path, port, wholeNumber, yesOrNo } from '../value-types.ts'
+import { duration, host, oneOf, path, port, wholeNumber, yesOrNo } from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const

@@ -6,7 +6,7 @@ export type Reading<T> =
   | { readonly kind: 'wrong'; readonly rule: string; readonly remedy: string }
 
 /** How one kind of value is read from its text, and shown again. The same for files and for the environment. */
-export type ValueType<T> = {
+export type ValueKind<T> = {
   /** Words for the reference, e.g. `port (1–65535)`. */
   readonly name: string
   readonly read: (text: string) => Reading<T>
@@ -19,7 +19,7 @@ const right = <T>(value: T): Reading<T> => ({ kind: 'value', value })
 const wrong = (rule: string, remedy: string): Reading<never> => ({ kind: 'wrong', rule, remedy })
 
 /** Any text that is not empty. */
-export const text: ValueType<string> = {
+export const text: ValueKind<string> = {
   name: 'text',
   read: (value) =>
     value.trim() === '' ? wrong('must not be empty', 'write a value, or remove the key') : right(value),
@@ -27,15 +27,15 @@ export const text: ValueType<string> = {
 }
 
 /** A secret: any text, also an empty one, kept exactly as it was written. */
-export const secretText: ValueType<string> = { name: 'text (secret)', read: right, show: () => '(set)' }
+export const secretText: ValueKind<string> = { name: 'text (secret)', read: right, show: () => '(set)' }
 
 /** A file or folder; made absolute by the caller, who knows in which file it stands. */
-export const path: ValueType<string> = { ...text, name: 'path', isPath: true }
+export const path: ValueKind<string> = { ...text, name: 'path', isPath: true }
 
 const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 
 /** A node's name: it becomes a key of the store, a file name and an application_name. */
-export const nodeName: ValueType<string> = {
+export const nodeName: ValueKind<string> = {
   name: 'name',
   read: (value) =>
     NODE_NAME.test(value)
@@ -48,7 +48,7 @@ export const nodeName: ValueType<string> = {
 }
 
 /** A role or database name of PostgreSQL. */
-export const sqlName: ValueType<string> = {
+export const sqlName: ValueKind<string> = {
   name: 'PostgreSQL name',
   read: (value) =>
     value !== '' && !value.includes('\0') && new TextEncoder().encode(value).length <= 63
@@ -61,7 +61,7 @@ const HOST = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/
 const IPV6 = /^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%\w+)?$/
 
 /** Host name, IPv4 or IPv6 address, without a port. */
-export const host: ValueType<string> = {
+export const host: ValueKind<string> = {
   name: 'host name or address',
   read: readHost,
   show: (value) => value,
@@ -91,14 +91,14 @@ function isIpv4(value: string): boolean {
 }
 
 /** As `host`, or the folder of a Unix socket. */
-export const hostOrSocket: ValueType<string> = {
+export const hostOrSocket: ValueKind<string> = {
   name: 'host name, address or socket folder',
   read: (value) => (value.startsWith('/') ? right(value) : readHost(value)),
   show: (value) => value,
 }
 
 /** A TCP port. */
-export const port: ValueType<number> = {
+export const port: ValueKind<number> = {
   name: 'port (1–65535)',
   read: (value) => {
     const number = Number(value)
@@ -110,7 +110,7 @@ export const port: ValueType<number> = {
 }
 
 /** A whole number between two limits. */
-export function wholeNumber(min: number, max: number): ValueType<number> {
+export function wholeNumber(min: number, max: number): ValueKind<number> {
   return {
     name: `whole number (${min}–${max})`,
     read: (value) => {
@@ -124,7 +124,7 @@ export function wholeNumber(min: number, max: number): ValueType<number> {
 }
 
 /** A number between two limits, with or without a fraction. */
-export function fraction(min: number, max: number): ValueType<number> {
+export function fraction(min: number, max: number): ValueKind<number> {
   return {
     name: `number (${min}–${max})`,
     read: (value) => {
@@ -141,7 +141,7 @@ const YES = new Set(['true', 'yes', 'on', '1'])
 const NO = new Set(['false', 'no', 'off', '0'])
 
 /** True or false, in the words of YAML, PostgreSQL and shells. */
-export const yesOrNo: ValueType<boolean> = {
+export const yesOrNo: ValueKind<boolean> = {
   name: 'true or false',
   read: (value) => {
     const word = value.toLowerCase()
@@ -162,7 +162,7 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
 }
 
 /** A time span in milliseconds: `500ms`, `10s`, `1m30s`; a bare number counts seconds. `max` is inclusive. */
-export function duration(limits: { min: number; max: number }): ValueType<number> {
+export function duration(limits: { min: number; max: number }): ValueKind<number> {
   const bounds = `from ${showDuration(limits.min)} to ${showDuration(limits.max)}`
   return {
     name: `duration (${bounds})`,
@@ -219,7 +219,7 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
 }
 
 /** A size in bytes: `16MB`, `1GB`; units of 1024 as in PostgreSQL; a bare number counts bytes. */
-export const size: ValueType<number> = {
+export const size: ValueKind<number> = {
   name: 'size',
   read: (value) => {
     const parts = /^(\d+)\s*([A-Za-z]*)$/.exec(value.trim())
@@ -244,7 +244,7 @@ export const size: ValueType<number> = {
 export function oneOf<const Word extends string>(
   words: readonly Word[],
   also: { synonyms?: Readonly<Record<string, Word>>; later?: Readonly<Record<string, string>> } = {},
-): ValueType<Word> {
+): ValueKind<Word> {
   return {
     name: words.map((word) => `\`${word}\``).join(', '),
     read: (value) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { duration, fraction, host, nodeName, port, size, wholeNumber, yesOrNo } from './value-types.ts'
+import { duration, fraction, host, nodeName, port, size, wholeNumber, yesOrNo } from './value-kinds.ts'
 
 /** The values that were read; `wrong` for those that were not. */
 const reader =
