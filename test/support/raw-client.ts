@@ -76,6 +76,6 @@ export function startSession(
 }
 
 /** Waits for a condition, not for a time; fails with the condition's own error at the deadline. */
-export async function eventually(check: () => void, deadlineMs = 5000): Promise<void> {
+export async function eventually(check: () => void | Promise<void>, deadlineMs = 5000): Promise<void> {
   await vi.waitFor(check, { timeout: deadlineMs, interval: 3 })
 }
