@@ -5,6 +5,7 @@ import { testCertificate, testKey } from '../../test/support/tls-fixture.ts'
 import { silentLogger } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { createHttpExchange } from '../platform/http-client.ts'
+import { readFileSync } from '../platform/disk.ts'
 import { connect, connectTls, type Duplex } from '../platform/net.ts'
 import { Fault } from '../std/fault.ts'
 import { createApiServer, type ApiServer } from './server.ts'
@@ -409,6 +410,15 @@ describe('upgrades', () => {
     await taken
     await server.stop()
     expect(await closed).toBe('')
+  })
+})
+
+describe('docs/reference/rest-api.md', () => {
+  it('names every route, and none that is not served', () => {
+    const text = readFileSync(new URL('../../docs/reference/rest-api.md', import.meta.url), 'utf8')
+    const documented = [...text.matchAll(/`(?:GET |POST )?(\/[a-z0-9/-]*)`/g)].map((match) => match[1])
+    const served = server.routes.map((route) => route.path)
+    expect([...new Set(documented)].toSorted()).toEqual([...new Set(served)].toSorted())
   })
 })
 

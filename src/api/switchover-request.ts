@@ -48,28 +48,25 @@ function invalidBody(detail: string, remedy?: string): RequestRefused {
   return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail, remedy })
 }
 
-const REFUSAL_STATUS: Readonly<Record<Extract<SwitchoverOutcome, { kind: 'refused' }>['reason'], number>> = {
-  NO_PRIMARY: 412,
-  PRIMARY_IS_ANOTHER: 412,
-  CANDIDATE_UNKNOWN: 412,
-  CANDIDATE_IS_PRIMARY: 400,
-  CANDIDATE_NOT_ELIGIBLE: 412,
-  NO_ELIGIBLE_CANDIDATE: 412,
-  IN_PROGRESS: 409,
-  NO_QUORUM: 503,
-  ATTACHED: 409,
+type Refusal = Extract<SwitchoverOutcome, { kind: 'refused' }>['reason']
+
+const REFUSALS: Readonly<Record<Refusal, { readonly status: number; readonly code: string }>> = {
+  NO_PRIMARY: { status: 412, code: 'SWITCHOVER_NO_PRIMARY' },
+  PRIMARY_IS_ANOTHER: { status: 412, code: 'SWITCHOVER_PRIMARY_IS_ANOTHER' },
+  CANDIDATE_UNKNOWN: { status: 412, code: 'SWITCHOVER_CANDIDATE_UNKNOWN' },
+  CANDIDATE_IS_PRIMARY: { status: 400, code: 'SWITCHOVER_CANDIDATE_IS_PRIMARY' },
+  CANDIDATE_NOT_ELIGIBLE: { status: 412, code: 'SWITCHOVER_CANDIDATE_NOT_ELIGIBLE' },
+  NO_ELIGIBLE_CANDIDATE: { status: 412, code: 'SWITCHOVER_NO_ELIGIBLE_CANDIDATE' },
+  IN_PROGRESS: { status: 409, code: 'SWITCHOVER_IN_PROGRESS' },
+  NO_QUORUM: { status: 503, code: 'SWITCHOVER_NO_QUORUM' },
+  ATTACHED: { status: 409, code: 'SWITCHOVER_ATTACHED' },
 }
 
 /** A switchover that did not happen, as a problem. */
 export function switchoverProblem(outcome: Exclude<SwitchoverOutcome, { kind: 'done' }>): ProblemFields {
   switch (outcome.kind) {
     case 'refused':
-      return {
-        status: REFUSAL_STATUS[outcome.reason],
-        code: `SWITCHOVER_${outcome.reason}`,
-        detail: outcome.message,
-        remedy: outcome.remedy,
-      }
+      return { ...REFUSALS[outcome.reason], detail: outcome.message, remedy: outcome.remedy }
     case 'failed':
       return {
         status: 503,

@@ -107,7 +107,6 @@ warning: n3 has been silent for 63 s (MEMBER_SILENT)
       findings: [{ code: 'X', message: '\u001b[31mred', severity: 'info' }],
     })
     for (const format of ['pretty', 'tsv'] as const)
-      // oxlint-disable-next-line no-control-regex -- control characters are what this is about
       expect(text(view, { format })).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/)
   })
 })

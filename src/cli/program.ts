@@ -76,6 +76,7 @@ async function runOrValidate(options: GlobalOptions, world: World): Promise<numb
 }
 
 function addClusterCommands(program: Command, world: World): void {
+  const add = (name: string) => program.command(name).hook('preAction', () => world.endWithPipe())
   const show = async (command: Command, report: (options: GlobalOptions) => Promise<Report>) => {
     const options = command.optsWithGlobals<GlobalOptions>()
     printReport(await report(options), options.format, world)
@@ -83,20 +84,17 @@ function addClusterCommands(program: Command, world: World): void {
   const viewOf = async (options: GlobalOptions) =>
     (await connectCluster(await findEndpoints(options, world))).view
 
-  program
-    .command('list')
+  add('list')
     .description('the members: role, state, timeline, lag, and what is worth knowing')
     .action((_options, command: Command) =>
       show(command, async (options) => memberList(await viewOf(options), { asTree: false })),
     )
-  program
-    .command('topology')
+  add('topology')
     .description('the same as a tree: who streams from whom')
     .action((_options, command: Command) =>
       show(command, async (options) => memberList(await viewOf(options), { asTree: true })),
     )
-  program
-    .command('history')
+  add('history')
     .description('every change of primary: when, why, by what right, and what was lost')
     .action((_options, command: Command) =>
       show(command, async (options) => {
@@ -104,31 +102,35 @@ function addClusterCommands(program: Command, world: World): void {
         return historyReport({ epochs: view.history, losses: view.losses }, view.scope)
       }),
     )
-  addSwitchover(program, world)
-  addDsn(program, world, viewOf)
-  program
-    .command('version')
+  addSwitchover(add('switchover'), world)
+  addDsn(add('dsn'), world, viewOf)
+  add('version')
     .description('the version of this program and of what runs on every member')
     .action((_options, command: Command) =>
-      show(command, async (options) => versionReport(await viewOf(options))),
+      show(command, async (options) => versionReport(await viewOf(options).catch(withoutCluster))),
     )
 }
 
-function addSwitchover(program: Command, world: World): void {
+/** Where no cluster is named, this program's own version is the answer. One that is named and silent is an error. */
+function withoutCluster(error: unknown): undefined {
+  if (error instanceof CommandFailure && error.exitCode === EXIT.wrongUsage) return undefined
+  throw error
+}
+
+function addSwitchover(command: Command, world: World): void {
   type Options = GlobalOptions & {
     readonly leader?: string
     readonly primary?: string
     readonly candidate?: string
     readonly force?: boolean
   }
-  program
-    .command('switchover')
+  command
     .description('make another member the primary, without losing a transaction')
     .option('--leader <member>', 'do it only if this member is the primary')
     .addOption(new Option('--primary <member>', 'the same as --leader').hideHelp())
     .option('--candidate <member>', 'who becomes the primary; else the best standby')
     .option('--force', 'do not ask')
-    .action(async (_options, command: Command) => {
+    .action(async () => {
       const options = command.optsWithGlobals<Options>()
       await switchover(
         await findEndpoints(options, world),
@@ -144,23 +146,23 @@ function addSwitchover(program: Command, world: World): void {
 }
 
 function addDsn(
-  program: Command,
+  command: Command,
   world: World,
   viewOf: (options: GlobalOptions) => Promise<Parameters<typeof dsnReport>[0]>,
 ): void {
   type Options = GlobalOptions & { readonly role: DsnRole; readonly member?: string }
-  program
-    .command('dsn')
+  command
     .description('where applications connect to: all routers, the nearest first')
     .addOption(
       new Option('-r, --role <role>', 'which port of the routers').choices(DSN_ROLES).default('primary'),
     )
     .option('-m, --member <member>', "this member's PostgreSQL itself, past the routers")
-    .action(async (_options, command: Command) => {
+    .action(async () => {
       const options = command.optsWithGlobals<Options>()
       const report = dsnReport(await viewOf(options), options)
       // A connection string is pasted or captured: without a frame around it.
-      if (options.format === 'pretty') world.stdout.write(`${report.table.rows[0]?.[0] as string}\n`)
+      if (options.format === 'pretty')
+        world.stdout.write(`${visibleText(report.table.rows[0]?.[0] as string, 2_000)}\n`)
       else printReport(report, options.format, world)
     })
 }

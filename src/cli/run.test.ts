@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -157,6 +157,17 @@ describe('the command line', () => {
   })
 })
 
+describe('docs/reference/cli.md', () => {
+  it('names every command and every global option', async () => {
+    const text = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8')
+    const help = (await cli('--help')).out
+    const words = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z]+|[a-z]+)/gm)].flatMap((match) => match[1] ?? [])
+    expect(words.length).toBeGreaterThan(10)
+    for (const word of words.filter((one) => one !== '--help'))
+      expect(text).toMatch(new RegExp(`[\`, ]${word}\\b`))
+  })
+})
+
 describe('finding the cluster', () => {
   it('by --config: the own API, and the token in the state folder', async () => {
     const config = writeConfig(Number(new URL(url).port))
@@ -253,6 +264,15 @@ describe('switchover', () => {
     expect(operations.changes).toEqual([])
   })
 
+  it('that got no answer may have happened, and it says so', async () => {
+    operations.switchover = () => {
+      void server.stop()
+      return new Promise(() => undefined)
+    }
+    const { code, err } = await cli(`switchover --force ${auth()}`)
+    expect([code, err.includes('It may have happened all the same')]).toEqual([3, true])
+  })
+
   it('answers in JSON, for scripts', async () => {
     const { out } = await cli(`switchover --force --format json ${auth()}`)
     expect(JSON.parse(out)).toEqual({ from: 'n1', to: 'n2', epoch: 3, tookMs: 90 })
@@ -302,6 +322,7 @@ epoch 2: n3 had 3 transactions (696 B) behind 0/3000148; their WAL is kept in /v
   })
 
   it('version tells what runs on every member', async () => {
+    expect((await cli('version')).out).toMatch(/pg-metako version \d/)
     const { out } = await cli(`version --format json --url ${url}`)
     expect(JSON.parse(out)).toMatchObject({
       members: [{ member: 'n1', agent: '0.1.0', postgresql: '18.4' }, {}, {}],

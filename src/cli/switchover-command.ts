@@ -1,4 +1,4 @@
-import type { ClusterView, SwitchoverRequest, SwitchoverResult } from '#client'
+import { ClientError, type ClusterView, type SwitchoverRequest, type SwitchoverResult } from '#client'
 import { nearest } from '../std/nearest.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
@@ -24,7 +24,7 @@ export async function switchover(
   const { client, view } = await connectForChange(endpoints)
   const request = requestFrom(view, options)
   if (!options.force) await confirm(view, request, world)
-  const result = await client.switchover(request)
+  const result = await client.switchover(request).catch(outcomeUnknown)
   if (options.format !== 'pretty') return printReport(resultReport(result), options.format, world)
   world.stdout.write(
     `${visibleText(`Switched over from "${result.from}" to "${result.to}" in ${result.tookMs} ms (epoch ${result.epoch})`)}\n`,
@@ -70,6 +70,16 @@ async function confirm(view: ClusterView, request: SwitchoverRequest, world: Wor
   )
   if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
   throw new CommandFailure(EXIT.failed, 'Nothing was changed: the question was not answered with yes')
+}
+
+/** The request was sent and no answer came: that it failed is not known. */
+function outcomeUnknown(error: unknown): never {
+  if (!(error instanceof ClientError) || error.kind !== 'unreachable') throw error
+  throw new CommandFailure(
+    EXIT.unreachable,
+    `The switchover was asked for, and no answer came: ${error.message}`,
+    'It may have happened all the same: look at "pg-metako list" before trying again',
+  )
 }
 
 function resultReport(result: SwitchoverResult) {

@@ -8,8 +8,8 @@ export function versionLine(): string {
 }
 
 /** This program's version, and what runs on every member. */
-export function versionReport(view: ClusterView): Report {
-  const members = view.members.map(({ facts }) => ({
+export function versionReport(view: ClusterView | undefined): Report {
+  const members = (view?.members ?? []).map(({ facts }) => ({
     member: facts.name,
     agent: facts.version,
     postgresql:

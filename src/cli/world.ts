@@ -1,5 +1,6 @@
 import { askLine } from '../platform/prompt.ts'
-import { environment, stderr, stdin, stdout, workingDirectory } from '../platform/process.ts'
+import { environment, exit, stderr, stdin, stdout, workingDirectory } from '../platform/process.ts'
+import { codeOf } from '../std/fault.ts'
 
 /** Where a command writes to. */
 export type TextSink = {
@@ -16,6 +17,8 @@ export type World = {
   readonly cwd: string
   /** Asks the person at the terminal; absent where there is none. */
   readonly ask?: (question: string) => Promise<string | undefined>
+  /** For commands that print and end: a reader that has seen enough, such as `head`, ends them without an error. */
+  readonly endWithPipe: () => void
   /** Runs the agent until it stops; the exit code. */
   readonly runAgent: (options: { readonly configPath: string }) => Promise<number>
 }
@@ -27,6 +30,9 @@ export function realWorld(runAgent: World['runAgent']): World {
     env: environment(),
     cwd: workingDirectory(),
     ...(stdin.isTTY && stderr.isTTY ? { ask: askLine } : {}),
+    endWithPipe: () => {
+      stdout.on('error', (error) => exit(codeOf(error) === 'EPIPE' ? 0 : 1))
+    },
     runAgent,
   }
 }

@@ -29,6 +29,8 @@ export class FakeWorld implements World {
       }
   }
 
+  readonly endWithPipe = (): void => undefined
+
   readonly runAgent = ({ configPath }: { configPath: string }): Promise<number> => {
     this.agentRuns.push(configPath)
     return Promise.resolve(0)
