@@ -10,9 +10,7 @@ import { runCommand, secondsSince, tools } from './child.mjs'
 import { leftOutLines, missingNeeds } from './machine.mjs'
 import { addCounts, countsOf, formatCounts, planOf } from './test-plan.mjs'
 
-const asked = process.argv.slice(2)
-const missing = missingNeeds()
-const plan = planOf(asked, missing)
+const plan = choose(process.argv.slice(2))
 const requireAll = process.env['PG_METAKO_TEST_REQUIRE'] === 'all'
 const scratch = mkdtempSync(join(tmpdir(), 'pg-metako-test-'))
 let total = { passed: 0, failed: 0, skipped: 0 }
@@ -31,6 +29,16 @@ for (const line of leftOutLines(plan.leftOut)) process.stdout.write(`${line}\n`)
 if (requireAll) total = addCounts(total, { passed: 0, failed: plan.leftOut.length, skipped: 0 })
 if (total.failed > 0) process.exitCode ||= 1
 process.stdout.write(`${formatCounts(total)}\n`)
+
+/** @param {readonly string[]} asked */
+function choose(asked) {
+  try {
+    return planOf(asked, missingNeeds())
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(2)
+  }
+}
 
 /**
  * @param {import('./test-plan.mjs').Step} step
