@@ -181,15 +181,8 @@ class ManagedInstance implements LocalInstance {
     if (outcome.kind === 'alive') throw notDead(outcome.pids)
   }
 
-  async endOfWal(): Promise<{ timeline: number; endLsn: string }> {
-    const dataDir = this.#dataDir
-    const control = await readControlFile(dataDir)
-    const { timeline } = control
-    const history = await readTimelineHistory(dataDir, timeline)
-    // Right after a promotion the newest checkpoint still lies on the timeline before: its segments have other names.
-    const fork = history?.at(-1)?.endLsn
-    const from = fork !== undefined && fork > control.redoLsn ? { from: fork } : {}
-    return endOfWal({ dataDir, timeline, ...from })
+  endOfWal(): Promise<{ timeline: number; endLsn: string }> {
+    return endOfWal({ dataDir: this.#dataDir })
   }
 
   async ensureSlots(members: readonly string[]): Promise<void> {

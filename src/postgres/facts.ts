@@ -35,7 +35,6 @@ type Row = {
   flush_lsn: string | null
   replay_lsn: string | null
   timeline: number | null
-  receiver_timeline: number | null
   receiver_status: string | null
   sender_host: string | null
   sender_port: number | null
@@ -45,7 +44,9 @@ type Row = {
 
 /**
  * A standby's position is the furthest WAL that is safely here. After a restart the walreceiver begins at the start of a segment, so
- * what it received can lie behind what was replayed: the greater of both counts (safety.md 3, M6).
+ * what it received can lie behind what was replayed: the greater of both counts (safety.md 3, M6). Its timeline stands in the control
+ * file only after a restartpoint, and at the walreceiver only while there is one; between the two, the newest timeline that has a
+ * segment with its last byte says it.
  */
 const FACTS: Statement = {
   name: 'metako_facts',
@@ -56,9 +57,12 @@ select r.in_recovery, s.system_identifier::text as system_id,
   case when r.in_recovery then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
     else pg_current_wal_flush_lsn() end::text as flush_lsn,
   case when r.in_recovery then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as replay_lsn,
-  case when r.in_recovery then greatest(c.timeline_id, m.min_recovery_end_timeline)
+  case when r.in_recovery then greatest(c.timeline_id, m.min_recovery_end_timeline, w.received_tli,
+      case when w.received_tli is null then (
+        select max(('x' || left(f.name, 8))::bit(32)::int) from pg_ls_waldir() f
+        where f.name ~ '^[0-9A-F]{24}$' and right(f.name, 16) = p.segment) end)
     else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end as timeline,
-  w.received_tli as receiver_timeline, w.status as receiver_status, w.sender_host, w.sender_port,
+  w.status as receiver_status, w.sender_host, w.sender_port,
   case when r.in_recovery then pg_is_wal_replay_paused() else false end as replay_paused,
   (select json_agg(json_build_object('name', application_name, 'state', state,
       'flush', flush_lsn, 'replay', replay_lsn) order by application_name, pid)
@@ -67,7 +71,14 @@ from (select pg_is_in_recovery() as in_recovery) r
   cross join pg_control_system() s
   cross join pg_control_checkpoint() c
   cross join pg_control_recovery() m
-  left join pg_stat_wal_receiver w on true`,
+  left join pg_stat_wal_receiver w on true
+  cross join lateral (
+    select (pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), '0/1'), '0/1')
+      / pg_size_bytes(current_setting('wal_segment_size')))::bigint as number,
+      4294967296 / pg_size_bytes(current_setting('wal_segment_size')) as per_log) n
+  cross join lateral (
+    select lpad(upper(to_hex(n.number / n.per_log)), 8, '0')
+      || lpad(upper(to_hex(n.number % n.per_log)), 8, '0') as segment) p`,
 }
 
 const PENDING_RESTART: Statement = {
@@ -167,7 +178,7 @@ async function askFacts(session: SqlSession, deadlineMs: number): Promise<LiveFa
     systemId: row.system_id,
     serverVersion: row.server_version,
     startedAt: row.started_at,
-    timeline: Math.max(row.timeline ?? 0, row.receiver_timeline ?? 0),
+    timeline: row.timeline ?? 0,
     ...(row.flush_lsn === null ? {} : { flushLsn: row.flush_lsn }),
     ...(row.replay_lsn === null ? {} : { replayLsn: row.replay_lsn }),
     ...(row.in_recovery ? { streaming, walReplayPaused: row.replay_paused } : {}),

@@ -3,7 +3,7 @@ import { fs, fsConstants, join, syncFolder, writeFileDurably } from '../platform
 import { Fault } from '../std/fault.ts'
 import { readControlFile } from './control-file.ts'
 import { readMajorVersion } from './data-directory.ts'
-import { historyFileName, segmentFileName } from './timeline-history.ts'
+import { historyFileName, readTimelineHistory, segmentFileName } from './timeline-history.ts'
 import { walRecords, type WalRecord } from './wal-reader.ts'
 
 /** Commits in the WAL of a stopped instance behind a fork: what a take-over lost, or the proof that it lost nothing. */
@@ -42,11 +42,17 @@ export async function endOfWal(options: {
 }): Promise<{ readonly timeline: number; readonly endLsn: string }> {
   const control = await readControlFile(options.dataDir)
   const timeline = options.timeline ?? control.timeline
-  const from = options.from ?? control.redoLsn
+  const from = options.from ?? (await beginningOf(options.dataDir, timeline, control.redoLsn))
   let end: Lsn = from
   const position = { dataDir: options.dataDir, timeline, segmentBytes: control.walSegmentBytes, from }
   for await (const record of walRecords(position)) end = record.endLsn
   return { timeline, endLsn: formatLsn(end) }
+}
+
+/** Right after a promotion the newest checkpoint lies on the timeline before, whose segments have other names. */
+async function beginningOf(dataDir: string, timeline: number, redoLsn: Lsn): Promise<Lsn> {
+  const fork = (await readTimelineHistory(dataDir, timeline))?.at(-1)?.endLsn
+  return fork !== undefined && fork > redoLsn ? fork : redoLsn
 }
 
 /** Lists the transactions that committed on `timeline` behind `forkLsn`. The instance must be stopped. */

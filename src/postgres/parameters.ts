@@ -24,6 +24,12 @@ export type RefusedParameter = { readonly name: string; readonly reason: string 
 
 /** What a new cluster gets where its owner says nothing. */
 const DEFAULTS: Readonly<Record<string, string>> = {
+  // A standby may need these above its own configuration; written out always, so that changing roles changes no file
+  // and no setting waits for a restart that nobody asked for.
+  max_connections: '100',
+  max_worker_processes: '8',
+  max_prepared_transactions: '0',
+  max_locks_per_transaction: '64',
   wal_level: 'replica',
   max_wal_senders: '10',
   max_replication_slots: '10',
