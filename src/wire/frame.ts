@@ -10,7 +10,7 @@ import { GiB } from '../std/units.ts'
 export type Message = { readonly type: number; readonly body: Buffer }
 
 /** PostgreSQL itself never sends a message beyond 1 GiB (MaxAllocSize). */
-export const MESSAGE_BYTES_MAX = GiB
+const MESSAGE_BYTES_MAX = GiB
 
 const HEADER_BYTES = 5
 const NOTHING = Buffer.alloc(0)

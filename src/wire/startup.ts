@@ -3,7 +3,7 @@ import { Fault } from '../std/fault.ts'
 /** As in PostgreSQL (MAX_STARTUP_PACKET_LENGTH). */
 export const STARTUP_BYTES_MAX = 10_000
 /** Protocol 3.2 allows secret keys of up to 256 bytes; 3.0 has exactly 4. */
-export const CANCEL_KEY_BYTES_MAX = 256
+const CANCEL_KEY_BYTES_MAX = 256
 
 const CANCEL_CODE = 80_877_102
 const SSL_CODE = 80_877_103

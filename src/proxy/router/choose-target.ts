@@ -71,7 +71,7 @@ export function judgeBinding(binding: Binding, table: RoutingTable): BindingVerd
   return { kind: 'rebind', binding: { ...binding, epoch: table.epoch } }
 }
 
-export function sameTarget(one: RouteTarget, other: RouteTarget): boolean {
+function sameTarget(one: RouteTarget, other: RouteTarget): boolean {
   return one.name === other.name && one.host === other.host && one.port === other.port
 }
 
