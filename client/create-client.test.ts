@@ -39,7 +39,7 @@ describe('the API client', () => {
     const seen: string[] = []
     const url = await serve((request, response) => {
       seen.push(`${request.method} ${request.url} ${request.headers.authorization}`)
-      response.end(JSON.stringify({ scope: 'main' }))
+      response.end(JSON.stringify({ scope: 'main', members: [], history: [], consensus: {} }))
     })
     const client = createClient({ url, token: 's3cret' })
     expect((await client.view()).scope).toBe('main')
@@ -109,7 +109,7 @@ describe('the API client', () => {
   })
 
   it('says so when something else listens there', async () => {
-    for (const body of ['<html>hello</html>', '"text"', 'null', '']) {
+    for (const body of ['<html>hello</html>', '"text"', 'null', '', '{"x":1}']) {
       const url = await serve((_request, response) => response.end(body))
       const error = await errorOf(createClient({ url }).view())
       expect(error).toMatchObject({ kind: 'failed', code: 'ANSWER_NOT_UNDERSTOOD' })

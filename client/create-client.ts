@@ -81,7 +81,7 @@ export function createClient(options: ClientOptions): Client {
 
   return {
     url,
-    view: (call) => get('/v1/cluster', call),
+    view: async (call) => expectView(await get<ClusterView>('/v1/cluster', call)),
     epochs: (call) => get('/v1/history', call),
     routing: (call) => get('/v1/routing', call),
     patroni: (call) => get('/patroni', call),
@@ -195,8 +195,19 @@ function readJson<Document>(path: string, answer: HttpAnswer): Document {
   } catch {
     // Falls through: both cases are the same to the caller.
   }
-  throw new ClientError('failed', `Cannot read ${path}: the answer is not JSON, is this a pg-metako agent?`, {
+  throw notUnderstood(path, answer.status)
+}
+
+/** Other programs answer any path with some object: what every caller relies on is looked at. */
+function expectView(view: ClusterView): ClusterView {
+  const { members, consensus, history } = view as Partial<ClusterView>
+  if (Array.isArray(members) && Array.isArray(history) && typeof consensus === 'object') return view
+  throw notUnderstood('/v1/cluster', 200)
+}
+
+function notUnderstood(path: string, status: number): ClientError {
+  return new ClientError('failed', `Cannot read the answer to ${path}: is this a pg-metako agent?`, {
     code: 'ANSWER_NOT_UNDERSTOOD',
-    status: answer.status,
+    status,
   })
 }

@@ -16,8 +16,6 @@ async function main(): Promise<void> {
   const world = realWorld(async (options) =>
     endWith(await (await import('./agent/entry.ts')).runAgent(options)),
   )
-  // A reader that has seen enough, such as "head", closes the pipe. The demo lives on: it has a cluster to stop first.
-  if (argv[0] !== 'demo') process.stdout.on('error', () => process.exit(0))
   const code = await run(argv, world)
   // A command may have set one of its own.
   if (code !== 0) process.exitCode = code

@@ -416,7 +416,9 @@ describe('upgrades', () => {
 describe('docs/reference/rest-api.md', () => {
   it('names every route, and none that is not served', () => {
     const text = readFileSync(new URL('../../docs/reference/rest-api.md', import.meta.url), 'utf8')
-    const documented = [...text.matchAll(/`(?:GET |POST )?(\/[a-z0-9/-]*)`/g)].map((match) => match[1])
+    const documented = [...text.matchAll(/`(?:GET |POST )?(\/[a-z0-9/-]*)`/g)].map((match) =>
+      String(match[1]),
+    )
     const served = server.routes.map((route) => route.path)
     expect([...new Set(documented)].toSorted()).toEqual([...new Set(served)].toSorted())
   })
