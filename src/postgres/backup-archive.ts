@@ -1,6 +1,8 @@
 import { extract, type Extract, type Header } from 'tar-stream'
 import { dirname, fs, join, type FileOwner } from '../platform/disk.ts'
+import { syncFilesystem } from '../platform/sync-filesystem.ts'
 import { Fault, messageOf } from '../std/fault.ts'
+import { MINUTE } from '../std/units.ts'
 
 /** Maps a tablespace's oid to the folder that its links here point at. */
 export type TablespaceFolders = ReadonlyMap<string, string>
@@ -113,9 +115,12 @@ export class ArchiveUnpacker {
  * a whole data directory.
  */
 const SYNC_CONCURRENCY = 2
+/** A disk that takes longer for all that is dirty is asked file by file, which says where it hangs. */
+const SYNC_TIMEOUT_MS = 2 * MINUTE
 
 /** Brings everything below `folder` to disk, folders after what they hold. */
 export async function syncTree(folder: string): Promise<void> {
+  if (await syncFilesystem(folder, SYNC_TIMEOUT_MS)) return
   const folders: string[] = [folder]
   const files: string[] = []
   for (let index = 0; index < folders.length; index += 1) {

@@ -12,8 +12,9 @@ import {
 } from '../../test/support/postgres.ts'
 import type { CloneProgress } from './clone.ts'
 import { markIncomplete } from './data-directory.ts'
+import { endOfWal } from './end-of-wal.ts'
 import type { Instance } from './instance.ts'
-import { endOfWal, keepDivergedWal, lostTransactions } from './lost-transactions.ts'
+import { keepDivergedWal, lostTransactions } from './lost-transactions.ts'
 
 const parameters = {
   shared_buffers: '16MB',
@@ -235,7 +236,8 @@ describePostgres('a primary and its standby', (postgres) => {
     const promoted = await n1.promote({ deadlineMs: 10_000 })
     expect(promoted).toMatchObject({ kind: 'promoted', timeline: 3, previousTimeline: 2 })
     expect(promoted.kind === 'promoted' && promoted.tookMs).toBeLessThan(2000)
-    expect(await n1.probeWrite(5000)).toMatchObject({ kind: 'written' })
+    const probe = await n1.probeWrite(5000)
+    expect(probe).toMatchObject({ kind: 'written' })
     const fork = promoted.kind === 'promoted' ? promoted.forkLsn : ''
     const lost = await lostTransactions({ dataDir: n2.dataDir, timeline: 2, forkLsn: fork })
     expect(lost.count).toBe(0)

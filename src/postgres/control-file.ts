@@ -26,9 +26,15 @@ export type ControlFile = {
   /** Where the newest checkpoint record begins. */
   readonly checkpointLsn: Lsn
   readonly redoLsn: Lsn
-  /** The newest timeline that the instance is known to hold WAL of. */
+  readonly checkpointTimeline: number
+  /** The newest timeline that the instance is known to have replayed or written. */
   readonly timeline: number
+  /**
+   * A standby has replayed at least up to here; on a primary that was just promoted, the end of its first record. `0/0` when a
+   * checkpoint says more.
+   */
   readonly minRecoveryLsn: Lsn
+  readonly minRecoveryTimeline: number
   readonly walSegmentBytes: number
   /** `data_checksum_version`; 0 is off. */
   readonly checksumVersion: number
@@ -75,8 +81,10 @@ export function parseControlFile(bytes: Buffer): ControlFile | string {
     state,
     checkpointLsn: bytes.readBigUInt64LE(32) as Lsn,
     redoLsn: bytes.readBigUInt64LE(40) as Lsn,
+    checkpointTimeline: bytes.readUInt32LE(48),
     timeline: Math.max(bytes.readUInt32LE(48), bytes.readUInt32LE(144)),
     minRecoveryLsn: bytes.readBigUInt64LE(136) as Lsn,
+    minRecoveryTimeline: bytes.readUInt32LE(144),
     walSegmentBytes: bytes.readUInt32LE(228),
     checksumVersion: bytes.readUInt32LE(252),
     primarySettings: {

@@ -4,7 +4,7 @@ import type { Logger } from '../platform/log.ts'
 import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import { inspectDataDirectory } from './data-directory.ts'
-import { endOfWal } from './lost-transactions.ts'
+import { endOfWal, type WalEnd } from './end-of-wal.ts'
 import type { SqlSession, Statement } from './sql-session.ts'
 
 const PENDING_RESTART_EVERY_MS = 5 * SECOND
@@ -90,6 +90,8 @@ const PENDING_RESTART: Statement = {
 export class LiveFactsReader {
   readonly #session: SqlSession
   #pendingRestart: { readonly names: readonly string[]; readonly atMs: number } | undefined
+  /** PostgreSQL forgets what its walreceiver received when that ends: the highest of this server's life counts. */
+  #timelineSeen = 0
 
   constructor(session: SqlSession) {
     this.#session = session
@@ -97,13 +99,17 @@ export class LiveFactsReader {
 
   /** Throws what the session throws. */
   async ask(deadlineMs: number): Promise<LiveFacts> {
-    const facts = await askFacts(this.#session, deadlineMs)
+    const asked = await askFacts(this.#session, deadlineMs)
+    this.#timelineSeen = Math.max(this.#timelineSeen, asked.timeline ?? 0)
+    const facts = { ...asked, timeline: this.#timelineSeen }
     const names = await this.#namesPendingRestart(deadlineMs)
     return names.length > 0 ? { ...facts, pendingRestart: names } : facts
   }
 
+  /** Another server, or none, is there now. */
   forget(): void {
     this.#pendingRestart = undefined
+    this.#timelineSeen = 0
   }
 
   /** Builds the whole settings view, hence not every time. */
@@ -121,7 +127,7 @@ export class LiveFactsReader {
 export class RestingFactsReader {
   readonly #log: Logger
   readonly #dataDir: string
-  #end: { readonly key: string; readonly lsn: string } | undefined
+  #end: (WalEnd & { readonly key: string }) | undefined
   #measuring = false
   #generation = 0
 
@@ -139,9 +145,10 @@ export class RestingFactsReader {
       const clean = found.controlState === 'shut down' || found.controlState === 'shut down in recovery'
       const key = `${found.systemId} ${found.checkpointLsn} ${found.controlState}`
       if (this.#end?.key !== key) void this.#measure(key)
-      const { systemId, timeline } = found
-      const position = this.#end?.key === key ? { flushLsn: this.#end.lsn } : {}
-      return { state: clean ? 'stopped' : 'crashed', systemId, timeline, ...position }
+      const { systemId } = found
+      const end = this.#end?.key === key ? this.#end : undefined
+      const position = end ? { timeline: end.timeline, flushLsn: end.endLsn } : { timeline: found.timeline }
+      return { state: clean ? 'stopped' : 'crashed', systemId, ...position }
     } catch (error) {
       return { state: 'unknown', trouble: messageOf(error) }
     }
@@ -158,8 +165,8 @@ export class RestingFactsReader {
     this.#measuring = true
     try {
       const generation = this.#generation
-      const { endLsn } = await endOfWal({ dataDir: this.#dataDir })
-      if (generation === this.#generation) this.#end = { key, lsn: endLsn }
+      const end = await endOfWal({ dataDir: this.#dataDir })
+      if (generation === this.#generation) this.#end = { ...end, key }
     } catch (error) {
       this.#log.warn('Cannot find the end of WAL', { error })
     } finally {

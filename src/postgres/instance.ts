@@ -260,6 +260,8 @@ export class Instance {
     // Not awaited first: the promotion itself ends the walreceiver, the emptied settings only help it along and stay behind.
     const detaching = this.#configure('primary', undefined)
     detaching.catch(() => undefined)
+    // The first commit of the new primary must not wait for a log-in.
+    this.query('select', [], FACTS_DEADLINE_MS).catch(() => undefined)
     const outcome = await promoteInstance({
       dataDir,
       postmaster,

@@ -34,27 +34,6 @@ const HAS_INVALIDATIONS = 1 << 3
 const HAS_TWO_PHASE = 1 << 4
 const HAS_DROPPED_STATISTICS = 1 << 8
 
-/** The end of valid WAL of a stopped instance. `from` must be a record's beginning; absent: the newest checkpoint's redo point. */
-export async function endOfWal(options: {
-  dataDir: string
-  timeline?: number
-  from?: Lsn
-}): Promise<{ readonly timeline: number; readonly endLsn: string }> {
-  const control = await readControlFile(options.dataDir)
-  const timeline = options.timeline ?? control.timeline
-  const from = options.from ?? (await beginningOf(options.dataDir, timeline, control.redoLsn))
-  let end: Lsn = from
-  const position = { dataDir: options.dataDir, timeline, segmentBytes: control.walSegmentBytes, from }
-  for await (const record of walRecords(position)) end = record.endLsn
-  return { timeline, endLsn: formatLsn(end) }
-}
-
-/** Right after a promotion the newest checkpoint lies on the timeline before, whose segments have other names. */
-async function beginningOf(dataDir: string, timeline: number, redoLsn: Lsn): Promise<Lsn> {
-  const fork = (await readTimelineHistory(dataDir, timeline))?.at(-1)?.endLsn
-  return fork !== undefined && fork > redoLsn ? fork : redoLsn
-}
-
 /** Lists the transactions that committed on `timeline` behind `forkLsn`. The instance must be stopped. */
 export async function lostTransactions(options: {
   dataDir: string
