@@ -1,5 +1,6 @@
 import { PROBLEM_MEDIA_TYPE, type Problem } from '#client'
 import type { FastifyReply } from 'fastify'
+import { remedyOf } from '../model/error-code.ts'
 
 /** Codes that the API itself answers with; those of faults and refusals pass through. */
 export type ApiCode =
@@ -38,13 +39,14 @@ export type ProblemFields = {
 
 /** The one place where an error becomes an HTTP answer (RFC 9457). */
 function problemOf(fields: ProblemFields): Problem {
+  const remedy = fields.remedy ?? remedyOf(fields.code)
   return {
     type: `urn:pg-metako:problem:${fields.code.toLowerCase().replaceAll('_', '-')}`,
     title: TITLES[fields.status] ?? 'Error',
     status: fields.status,
     code: fields.code,
     detail: fields.detail,
-    ...(fields.remedy === undefined ? {} : { remedy: fields.remedy }),
+    ...(remedy === undefined ? {} : { remedy }),
   }
 }
 

@@ -1,4 +1,5 @@
 import { ClientError } from '#client'
+import { remedyOf } from '../model/error-code.ts'
 import { Fault, messageOf } from '../std/fault.ts'
 import { visibleText } from '../std/visible-text.ts'
 
@@ -28,6 +29,6 @@ export function failureOf(error: unknown): CommandFailure {
       visibleText(error.message, 1_000),
       error.remedy === undefined ? undefined : visibleText(error.remedy, 1_000),
     )
-  if (error instanceof Fault) return new CommandFailure(EXIT.failed, error.message)
+  if (error instanceof Fault) return new CommandFailure(EXIT.failed, error.message, remedyOf(error.code))
   return new CommandFailure(EXIT.failed, `Internal error: ${messageOf(error)}`)
 }

@@ -281,6 +281,45 @@ export const errorCodes = {
     meaning: 'The switchover was asked for and its end was not seen.',
     remedy: 'Look at `pg-metako list` before you repeat it.',
   },
+  SWITCHOVER_NO_PRIMARY: {
+    meaning: 'There is no primary to switch over from.',
+    remedy: 'Wait until `pg-metako list` shows one: without a primary the members choose one by themselves.',
+  },
+  SWITCHOVER_PRIMARY_IS_ANOTHER: {
+    meaning: 'Another member is the primary than the one that was named: somebody else switched over before.',
+    remedy: 'Look at `pg-metako list`, and ask again if it is still wanted.',
+  },
+  SWITCHOVER_CANDIDATE_UNKNOWN: {
+    meaning: 'The cluster has no member of the name that was given as candidate.',
+    remedy: 'Name one of the members that `pg-metako list` shows.',
+  },
+  SWITCHOVER_CANDIDATE_IS_PRIMARY: {
+    meaning: 'The candidate is the primary already.',
+    remedy: 'Nothing, or name another member.',
+  },
+  SWITCHOVER_CANDIDATE_NOT_ELIGIBLE: {
+    meaning:
+      'The candidate cannot take over now: it is down, does not stream or is too far behind; the message says which.',
+    remedy: 'Wait until it streams without lag, or name another member.',
+  },
+  SWITCHOVER_NO_ELIGIBLE_CANDIDATE: {
+    meaning: 'No member can take over now; the message gives the reason for each.',
+    remedy: 'Bring a standby back until `pg-metako list` shows it streaming.',
+  },
+  SWITCHOVER_IN_PROGRESS: {
+    meaning: 'Another switchover is under way.',
+    remedy: 'Wait for its end, then look at `pg-metako list`.',
+  },
+  SWITCHOVER_NO_QUORUM: {
+    meaning:
+      'The member that was asked sees no majority of the voters, so nothing can be changed through it.',
+    remedy: 'Ask another member, or start the missing ones.',
+  },
+  SWITCHOVER_ATTACHED: {
+    meaning: 'PostgreSQL is run by somebody else (attached mode), so the agent only watches it.',
+    remedy:
+      'Set `postgresql.data_dir` to have pg-metako run PostgreSQL, or use the tools of whoever runs it.',
+  },
   DEMO_PORT_BUSY: {
     meaning: 'A port of the demo is taken.',
     remedy: 'End the process that the message names, or use `--port-base`.',
