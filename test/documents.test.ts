@@ -170,6 +170,19 @@ describe('the repository', () => {
     expect(addresses('"resolved": "https://host/x.tgz"')).toHaveLength(1)
   })
 
+  it('has an entry in its lockfile for every platform, so that npm ci works on each', () => {
+    type Locked = { readonly optionalDependencies?: Readonly<Record<string, string>> }
+    const absent = (packages: Readonly<Record<string, Locked>>) =>
+      Object.values(packages)
+        .flatMap((one) => Object.keys(one.optionalDependencies ?? {}))
+        .filter((name) => !(`node_modules/${name}` in packages))
+    const { packages } = JSON.parse(document('package-lock.json')) as {
+      readonly packages: Record<string, Locked>
+    }
+    expect(absent(packages)).toEqual([])
+    expect(absent({ 'node_modules/a': { optionalDependencies: { 'a-darwin': '1' } } })).toEqual(['a-darwin'])
+  })
+
   it('asks an old Node for a newer one before it does anything else', () => {
     for (const [name, command] of Object.entries(manifest.scripts)) {
       expect(command, name).toMatch(/^node scripts\/require-node\.cjs && /)
