@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { runCommand } from '../scripts/child.mjs'
 import { leftOutLines, missingNeeds, needs } from '../scripts/machine.mjs'
 import { addCounts, countsOf, formatCounts, planOf, projects } from '../scripts/test-plan.mjs'
 import { repositoryRoot } from './house/source-tree.ts'
@@ -85,5 +88,71 @@ describe('the counts', () => {
 
   it('of an empty project are zero', () => {
     expect(countsOf({ numPassedTests: 0, testResults: [] }, 0)).toEqual({ passed: 0, failed: 0, skipped: 0 })
+  })
+})
+
+/** The real pipeline script, with an npm that only says how it went. */
+describe('.ci/run', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pg-metako-pipeline-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  const program = (name: string, body: string) => {
+    writeFileSync(join(folder, name), `#!/bin/sh\n${body}\n`)
+    chmodSync(join(folder, name), 0o755)
+  }
+  program('dpkg-query', "echo 'install ok installed'")
+  program('sudo', 'exit 1')
+  program('apt-get', 'exit 1')
+
+  const pipeline = async (npm: { readonly ci: number; readonly check: number; readonly test: string }) => {
+    program(
+      'npm',
+      `case "$1" in ci) exit ${npm.ci};; run) exit ${npm.check};; test) [ "$PG_METAKO_TEST_REQUIRE" = all ] || exit 9; ${npm.test};; esac`,
+    )
+    const env = { PATH: `${folder}:${process.env['PATH'] ?? ''}` }
+    const { code, output } = await runCommand([`${repositoryRoot}.ci/run`], {
+      quiet: true,
+      timeoutMs: 20_000,
+      env,
+    })
+    return { code, lastLine: output.trimEnd().split('\n').at(-1) }
+  }
+
+  it('ends with the counts of the tests and is green when all is', async () => {
+    const all = await pipeline({ ci: 0, check: 0, test: 'echo noise; echo "3 passed, 0 failed, 1 skipped"' })
+    expect(all).toEqual({ code: 0, lastLine: '3 passed, 0 failed, 1 skipped' })
+  })
+
+  it('is red when a test failed', async () => {
+    const red = await pipeline({
+      ci: 0,
+      check: 0,
+      test: 'echo "3 passed, 2 failed, 0 skipped"; echo "npm error" >&2; exit 1',
+    })
+    expect(red).toEqual({ code: 1, lastLine: '3 passed, 2 failed, 0 skipped' })
+  })
+
+  it('is red when the gate failed, and runs the tests all the same', async () => {
+    const red = await pipeline({ ci: 0, check: 1, test: 'echo "3 passed, 0 failed, 0 skipped"' })
+    expect(red).toEqual({ code: 1, lastLine: '3 passed, 1 failed, 0 skipped' })
+  })
+
+  it('is red when the tests end without counts, or badly', async () => {
+    expect(await pipeline({ ci: 0, check: 0, test: 'echo gone' })).toEqual({
+      code: 1,
+      lastLine: '0 passed, 1 failed, 0 skipped',
+    })
+    expect(await pipeline({ ci: 0, check: 0, test: 'echo "3 passed, 0 failed, 0 skipped"; exit 7' })).toEqual(
+      {
+        code: 1,
+        lastLine: '3 passed, 1 failed, 0 skipped',
+      },
+    )
+  })
+
+  it('stops at an installation that failed', async () => {
+    expect(await pipeline({ ci: 1, check: 0, test: 'echo "3 passed, 0 failed, 0 skipped"' })).toEqual({
+      code: 1,
+      lastLine: '0 passed, 1 failed, 0 skipped',
+    })
   })
 })
