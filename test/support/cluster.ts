@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { ClusterView, LossReport } from '#client'
 import { createClient } from '#client'
@@ -23,7 +22,6 @@ const LOOK_MS = 50
  */
 export class Cluster {
   readonly #machines: Machines
-  readonly #agents = new Map<string, ChildProcess>()
   readonly #restarts = new Map<string, NodeJS.Timeout>()
   #supervised = false
   #disposed = false
@@ -64,12 +62,11 @@ export class Cluster {
     for (const node of this.nodes) this.startAgent(node)
   }
 
+  /** Does nothing where the agent of the node runs already. */
   startAgent(node: TestNode): void {
-    if (this.#disposed || this.#agents.has(node.name)) return
+    if (this.#disposed || this.processesOf(node).agents.length > 0) return
     const child = this.#machines.spawnAgent(node)
-    this.#agents.set(node.name, child)
     child.once('exit', () => {
-      this.#agents.delete(node.name)
       if (!this.#supervised || this.#disposed) return
       this.#restarts.set(
         node.name,
@@ -159,8 +156,9 @@ export class Cluster {
   }
 
   /** A planned switchover, asked of any agent. */
-  async switchover(to: TestNode, token: string): Promise<void> {
+  async switchover(to: TestNode): Promise<void> {
     const asked = this.nodes.find((node) => node !== to) ?? to
+    const token = this.#machines.apiToken(asked)
     await createClient({ url: asked.api, token }).switchover({ candidate: to.name })
   }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configText, type DemoSecretFiles } from '../../src/cli/demo/demo-config.ts'
 import { makeNodeFolders } from '../../src/cli/demo/demo-folders.ts'
+import { readSecret } from '../../src/cli/demo/demo-secrets.ts'
 import { postmasterOf, processesOf } from '../../src/cli/demo/node-processes.ts'
 import { stopNodes } from '../../src/cli/demo/stop-nodes.ts'
 import { isPortFree } from '../../src/platform/listening-port.ts'
@@ -39,6 +40,7 @@ export async function loopbackMachines(options: {
   return {
     nodes,
     appPassword: secrets.appPassword,
+    apiToken: () => readSecret(secrets.files.apiToken),
     spawnAgent: (node) =>
       spawnLogged([process.execPath, PROGRAM, '--config', node.configFile], {
         logFile: node.logFile,

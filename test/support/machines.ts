@@ -13,6 +13,8 @@ export interface Machines {
   readonly nodes: readonly TestNode[]
   /** Password of the role `app`, which owns database `app`. */
   readonly appPassword: string
+  /** What a node's API asks for before it changes anything. */
+  apiToken(node: TestNode): string
   /** Starts `pg-metako --config` for a node, its output added to the node's log file. */
   spawnAgent(node: TestNode): ChildProcess
   processesOf(node: TestNode): NodeProcesses

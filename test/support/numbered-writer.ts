@@ -26,9 +26,12 @@ export type WriterOptions = {
   readonly everyMs: number
 }
 
-/** Creates the table that writers write to; without a primary key, so that a row written twice can be seen. */
+/** Creates the table that writers write to, empty; without a primary key, so that a row written twice can be seen. */
 export async function createNumberedTable(url: string): Promise<void> {
-  await withClient(url, (client) => client.query('CREATE TABLE IF NOT EXISTS numbered (id bigint NOT NULL)'))
+  await withClient(url, async (client) => {
+    await client.query('DROP TABLE IF EXISTS numbered')
+    await client.query('CREATE TABLE numbered (id bigint NOT NULL)')
+  })
 }
 
 /** All ids in the table. */
@@ -76,13 +79,15 @@ export class NumberedWriter {
     return this.#writes
   }
 
-  get acknowledged(): number {
-    return this.#writes.filter(({ outcome }) => outcome === 'acknowledged').length
-  }
-
-  /** When the last acknowledgement came; 0 before the first. */
-  get lastAcknowledgedMs(): number {
-    return this.#writes.findLast(({ outcome }) => outcome === 'acknowledged')?.endedMs ?? 0
+  /** How many writes that were begun after `sinceMs` have been acknowledged. */
+  acknowledgedSince(sinceMs: number): number {
+    let count = 0
+    for (let index = this.#writes.length - 1; index >= 0; index -= 1) {
+      const write = this.#writes[index]
+      if (!write || write.invokedMs < sinceMs) break
+      if (write.outcome === 'acknowledged') count += 1
+    }
+    return count
   }
 
   start(): void {
