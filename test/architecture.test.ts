@@ -84,13 +84,14 @@ describe('the house', () => {
     expect(asLines(foreignWords(tree))).toEqual([])
     for (const text of [
       'const newLeaderId = 1',
-      '// the Raft term',
+      '// the term of the lease',
       "say('LEADER_GONE')",
       'const slave = 1',
     ]) {
       expect(asLines(foreignWords(plantedTree({ 'src/ha/x.ts': text }))), text).toHaveLength(1)
     }
     expect(asLines(foreignWords(plantedTree({ 'src/raft/x.ts': 'leader, term' })))).toEqual([])
+    expect(asLines(foreignWords(plantedTree({ 'src/ha/x.ts': '// the Raft term' })))).toEqual([])
     expect(asLines(foreignWords(plantedTree({ 'src/ha/x.ts': 'terminate, determine, midterms' })))).toEqual(
       [],
     )
