@@ -147,8 +147,10 @@ export class RaftNode {
   #apply(index: number): void {
     if (index <= this.applied) return
     const entries = entriesBetween(this.state.log, this.applied, index)
-    this.applied = index
-    for (const entry of entries) this.#events.applied(entry)
+    for (const entry of entries) {
+      this.applied = entry.index
+      this.#events.applied(entry)
+    }
   }
 
   #restore(snapshot: Snapshot): void {

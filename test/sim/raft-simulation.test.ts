@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { plantedBugs } from './planted-bugs.ts'
+import { RaftSimulation, SimulationFailure } from './raft-simulation.ts'
+
+/** `PG_METAKO_SIM_SEED` runs one seed, `PG_METAKO_SIM_SEEDS` so many from 1 on. */
+const only = process.env['PG_METAKO_SIM_SEED']
+const seeds =
+  only === undefined
+    ? Array.from({ length: Number(process.env['PG_METAKO_SIM_SEEDS'] ?? 200) }, (_, index) => index + 1)
+    : [Number(only)]
+
+describe('Raft under loss, crashes, pauses and partitions', () => {
+  it(`keeps its promises in ${seeds.length} runs, and agrees again when the faults end`, () => {
+    const sum = { committed: 0, completed: 0, terms: 0, crashes: 0, snapshots: 0 }
+    for (const seed of seeds) {
+      const result = new RaftSimulation({ seed }).run()
+      for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += result[key]
+    }
+    // Runs in which nothing happens would prove nothing.
+    if (only === undefined) {
+      expect(sum.committed).toBeGreaterThan(30 * seeds.length)
+      expect(sum.completed).toBeGreaterThan(30 * seeds.length)
+      expect(sum.terms).toBeGreaterThan(3 * seeds.length)
+      expect(sum.crashes).toBeGreaterThan(3 * seeds.length)
+      expect(sum.snapshots).toBeGreaterThan(seeds.length / 10)
+    }
+  })
+
+  it('is the same run for the same seed', () => {
+    const [first, second] = [7, 7].map((seed) => new RaftSimulation({ seed }).run())
+    expect(first?.trace.length).toBeGreaterThan(100)
+    expect(first?.trace).toEqual(second?.trace)
+  })
+})
+
+describe('the simulator finds a planted bug:', () => {
+  it.each(Object.entries(plantedBugs))('%s', (_name, bug) => {
+    const tries = 150
+    let found: unknown
+    for (let seed = 1; seed <= tries && found === undefined; seed += 1) {
+      try {
+        new RaftSimulation({ seed, ...bug }).run()
+      } catch (thrown) {
+        found = thrown
+      }
+    }
+    expect(found).toBeInstanceOf(SimulationFailure)
+  })
+})
