@@ -94,10 +94,9 @@ function onPath(program) {
 
 function canMakeNetworkNamespaces() {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return false
-  const name = `metako-probe-${process.pid}`
+  const host = ['--net', '--mount', '--pid', '--fork', '--mount-proc', 'ip', 'link']
   try {
-    execFileSync('ip', ['netns', 'add', name], { stdio: 'ignore', timeout: 5000 })
-    execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore', timeout: 5000 })
+    execFileSync('unshare', host, { stdio: 'ignore', timeout: 5000 })
     return true
   } catch {
     return false

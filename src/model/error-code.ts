@@ -370,8 +370,6 @@ export const errorCodes = {
   },
 } as const satisfies Readonly<Record<string, ErrorDescription>>
 
-export type ErrorCode = keyof typeof errorCodes
-
 /** What to do about a code; `undefined` for one that is not ours: a SQLSTATE, an errno name. */
 export function remedyOf(code: string): string | undefined {
   return (errorCodes as Readonly<Record<string, ErrorDescription>>)[code]?.remedy
