@@ -1,5 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { PROFILES } from '../src/config/derive-defaults.ts'
+import { policyOf, type ProfileName } from '../src/ha/policy.ts'
 import { loadConfig } from '../src/config/load-config.ts'
 import { keyTable, SECTIONS } from '../src/config/keys/key-table.ts'
 import { configReference } from './house/config-reference.ts'
@@ -20,6 +22,15 @@ describe('docs/reference/config.md', () => {
       env: {},
     })
     expect(loaded.kind).toBe('ok')
+  })
+})
+
+describe('the profiles', () => {
+  it('have the numbers that the HA core judges by', () => {
+    for (const [name, profile] of Object.entries(PROFILES)) {
+      const { heartbeatMs, leaseTtlMs } = policyOf(name as ProfileName)
+      expect([name, profile]).toEqual([name, { heartbeatMs, leaseMs: leaseTtlMs }])
+    }
   })
 })
 

@@ -145,5 +145,7 @@ const KEYS: Readonly<Record<string, AbsentFeature>> = {
 
 /** The entry for a key that nobody reads, if it is one that people will look for. */
 export function absentFeature(key: string): AbsentFeature | undefined {
-  return KEYS[key] ?? (key.includes('.') ? undefined : SECTIONS[key.toLowerCase()])
+  if (Object.hasOwn(KEYS, key)) return KEYS[key]
+  const section = key.toLowerCase()
+  return Object.hasOwn(SECTIONS, section) ? SECTIONS[section] : undefined
 }

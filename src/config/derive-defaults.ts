@@ -3,7 +3,7 @@ import { clusterKeys, memberFields, membersKey } from './keys/cluster-keys.ts'
 import { databaseFields, databasesKey, postgresKeys } from './keys/postgres-keys.ts'
 import { runtimeKeys } from './keys/runtime-keys.ts'
 import { byteLength, resolvePath, shortHash } from './path-text.ts'
-import type { Settings } from './settings.ts'
+import { Settings } from './settings.ts'
 
 /** Durations that belong together; `docs/guarantees.md` says what each profile promises. */
 export const PROFILES = {
@@ -37,10 +37,30 @@ export function deriveDefaults(settings: Settings, folder: string): void {
   deriveTimes(settings)
   deriveCounts(settings)
   deriveFolders(settings, { folder, nodeName })
-  for (const database of settings.records(databasesKey)) {
-    if (database.get(databaseFields.owner) !== undefined) continue
-    database.derive(databaseFields.owner, settings.need(clusterKeys.dbUsername), 'local_db.username')
+  deriveDatabases(settings)
+}
+
+/** The database of `local_db` is created with the others; every database has an owner. */
+function deriveDatabases(settings: Settings): void {
+  const wanted = settings.need(clusterKeys.dbDatabase)
+  const owner = settings.need(clusterKeys.dbUsername)
+  const listed = settings.records(databasesKey)
+  for (const database of listed) {
+    if (database.get(databaseFields.owner) === undefined) {
+      database.derive(databaseFields.owner, owner, 'local_db.username')
+    }
   }
+  const isManaged = settings.get(postgresKeys.dataDir) !== undefined
+  const isThere = ['postgres', 'template1', ...listed.map((one) => one.get(databaseFields.name))].includes(
+    wanted,
+  )
+  if (!isManaged || isThere) return
+  const place = settings.placeOf(clusterKeys.dbDatabase)
+  const database = new Settings(`${databasesKey.name}[${listed.length}].`, place)
+  const origin = { kind: 'derived', from: 'local_db.database' } as const
+  database.put(databaseFields.name, wanted, { origin, place })
+  database.put(databaseFields.owner, owner, { origin: { kind: 'derived', from: 'local_db.username' }, place })
+  settings.putRecords(databasesKey, [...listed, database], { origin, place })
 }
 
 /** A node that stands in `cluster_members` takes its address, port and role from there. */

@@ -72,8 +72,7 @@ function comment(line: string, text: string): string {
   return `${line.padEnd(COMMENT_COLUMN)} # ${text}`
 }
 
-/** An origin in the words of `--validate`. */
-export function showOrigin(origin: Origin): string {
+function showOrigin(origin: Origin): string {
   switch (origin.kind) {
     case 'default':
       return 'default'

@@ -1,5 +1,6 @@
-import { MASK, MASKED_LENGTH_MAX, maskSecrets, SECRET_WORD } from './mask-secrets.ts'
+import { MASKED_LENGTH_MAX, maskSecrets } from './mask-secrets.ts'
 import { type Problem, showPlace } from './problem.ts'
+import { safeLine } from './safe-line.ts'
 
 const WIDTH = 100
 const INDENT = '    '
@@ -36,7 +37,8 @@ function excerpt(problem: Problem, source: string | undefined): readonly string[
   const all = source.split(/\r?\n/)
   const written = all[problem.line - 1]
   if (written === undefined || written.trim() === '' || written.length > MASKED_LENGTH_MAX) return []
-  const safe = safeLine(all, problem)
+  const safe = safeLine(all, problem.line - 1)
+  if (safe.trim() === '') return []
   const start = Math.max(0, problem.column - 1 - (EXCERPT_WIDTH - 20))
   const cut = safe.replaceAll('\t', ' ').slice(start, start + EXCERPT_WIDTH)
   const gutter = String(problem.line).padStart(INDENT.length + 1)
@@ -45,38 +47,6 @@ function excerpt(problem: Problem, source: string | undefined): readonly string[
     `${gutter} | ${cut}${safe.length > start + EXCERPT_WIDTH ? '…' : ''}`,
     `${' '.repeat(gutter.length)} | ${' '.repeat(caret)}^`,
   ]
-}
-
-/** The line without anything that may be a secret. */
-function safeLine(lines: readonly string[], problem: Problem): string {
-  const written = lines[problem.line - 1] ?? ''
-  if (continuesSecret(lines, problem.line - 1)) return `${/^\s*/.exec(written)?.[0] ?? ''}${MASK}`
-  return maskSecrets(problem.concealed ? withoutValue(written, problem.column) : written)
-}
-
-/** The line up to the colon behind `column`: the key without its value. */
-function withoutValue(line: string, column: number): string {
-  const colon = line.indexOf(':', column - 1)
-  if (colon === -1) return `${line.slice(0, column - 1)}${MASK}`
-  const value = line.slice(colon + 1).trim()
-  return value === '' || value.startsWith('#')
-    ? line.slice(0, colon + 1)
-    : `${line.slice(0, colon + 1)} ${MASK}`
-}
-
-/** The line belongs to a secret that started on a line before: a block text, or a quote that was not closed. */
-function continuesSecret(lines: readonly string[], index: number): boolean {
-  for (let above = index - 1; above >= 0; above -= 1) {
-    const line = (lines[above] ?? '').slice(0, MASKED_LENGTH_MAX)
-    const key = /^(\s*(?:- +)*)["']?[\w.-]+["']?\s*:/.exec(line)
-    if (key === null) continue
-    const secret = new RegExp(String.raw`^\s*(?:- +)*["']?${SECRET_WORD}["']?\s*:`, 'i').test(line)
-    if (!secret || /_file["']?\s*:/.test(line)) return false
-    const here = /^\s*/.exec(lines[index] ?? '')?.[0].length ?? 0
-    const openQuote = (line.match(/"/g)?.length ?? 0) % 2 === 1 || (line.match(/'/g)?.length ?? 0) % 2 === 1
-    return openQuote || here > (key[1]?.length ?? 0)
-  }
-  return false
 }
 
 function wrapped(text: string, indent: string, first = ''): readonly string[] {

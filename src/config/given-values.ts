@@ -77,7 +77,6 @@ function fromFile(key: Key<unknown>, search: Search): Given | undefined | 'wrong
     problems.error(keyPlace, search.prefix + first.name, {
       rule: `must be a single value, not ${tree.kind === 'list' ? 'a list' : 'a mapping'}`,
       remedy: `write one ${key.type.name} after the colon; quote a value that starts with { or [`,
-      concealed: true,
     })
     return 'wrong'
   }

@@ -1,3 +1,4 @@
+import { KiB } from '../std/units.ts'
 import { folderOf, resolvePath } from './path-text.ts'
 import type { Place, Problems } from './problem.ts'
 import { type Entry, type MapTree, parseTree, type Tree } from './yaml-tree.ts'
@@ -6,7 +7,7 @@ import { type Entry, type MapTree, parseTree, type Tree } from './yaml-tree.ts'
 const DEPTH_MAX = 8
 const FILES_MAX = 32
 /** Characters of one file. */
-const FILE_LENGTH_MAX = 1024 * 1024
+const FILE_LENGTH_MAX = 256 * KiB
 
 /** The main file and all that it includes, merged; and the text of every file that was read. */
 export type LoadedTree = {

@@ -1,5 +1,4 @@
-/** A word that names a secret: the source of a regular expression. */
-export const SECRET_WORD = String.raw`[\w.-]*(?:pass|pwd|secret|token)[\w.-]*`
+const SECRET_WORD = String.raw`[\w.-]*(?:pass|pwd|secret|token)[\w.-]*`
 /** A key that may hold a secret, up to where its value starts; `…_file` names no secret but a path. */
 const SECRET_KEY = new RegExp(
   String.raw`(?<![\w.-])(?![\w.-]*_file["']?\s*:)["']?${SECRET_WORD}["']?\s*[:=]\s*(?=\S)`,
@@ -18,4 +17,9 @@ export function maskSecrets(text: string): string {
   const found = SECRET_KEY.exec(line)
   const cut = found === null ? line : `${line.slice(0, found.index + found[0].length)}${MASK}`
   return cut.replaceAll(/(:\/\/[^\s:/@]*:)[^\s@]*@/g, `$1${MASK}@`)
+}
+
+/** A key as it may be shown: what is no plain word may be a secret that lost its quotes. */
+export function shownKey(key: string): string {
+  return /^[\w.-]{1,64}$/.test(key) ? key : MASK
 }

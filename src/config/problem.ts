@@ -31,8 +31,6 @@ export type Problem = Place & {
   /** What to do about it. */
   readonly remedy: string
   readonly code?: ProblemCode
-  /** The value on that line may be a secret: never print it. */
-  readonly concealed?: boolean
   /** A config that says the same in a form that is understood. */
   readonly replacement?: string
 }
@@ -43,7 +41,6 @@ export type Finding = {
   readonly remedy: string
   readonly value?: string
   readonly code?: ProblemCode
-  readonly concealed?: boolean
   readonly replacement?: string
 }
 
@@ -70,8 +67,13 @@ export class Problems {
     return this.#found.some((problem) => problem.severity === 'error')
   }
 
+  /** No more are taken: there is no use in looking for further ones. */
+  get isFull(): boolean {
+    return this.#found.length >= PROBLEMS_MAX
+  }
+
   #add(problem: Problem): void {
-    if (this.#found.length >= PROBLEMS_MAX) return
+    if (this.isFull) return
     const { value } = problem
     this.#found.push(value === undefined ? problem : { ...problem, value: maskSecrets(value) })
   }

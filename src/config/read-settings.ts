@@ -1,6 +1,7 @@
 import { variablePlace } from './environment.ts'
 import { absolutePath, findGiven, type Given, type ReadContext, type Written } from './given-values.ts'
 import { environmentName, type Key, type KeyTable, type ListKey, type MapKey, type Records } from './key.ts'
+import { shownKey } from './mask-secrets.ts'
 import type { Place } from './problem.ts'
 import { Settings } from './settings.ts'
 import { lastWord, sectionOf, unknownKey } from './unknown-key.ts'
@@ -78,7 +79,6 @@ class SettingsReader {
     this.#context.problems.error(entry.keyPlace, this.#full(name), {
       rule: `"${name}" is a section with keys below it, not ${tree.kind === 'list' ? 'a list' : 'a single value'}`,
       remedy: `write "${lastWord(name)}:" and its keys on the following lines, indented`,
-      concealed: true,
     })
   }
 
@@ -101,6 +101,7 @@ class SettingsReader {
   }
 
   #unknown(name: string, entry: Entry): void {
+    if (this.#context.problems.isFull) return
     const names = (kinds: readonly Target['kind'][]): string[] =>
       [...this.#targets].filter(([, target]) => kinds.includes(target.kind)).map(([known]) => known)
     const finding = unknownKey(name, entry.tree, {
@@ -109,7 +110,9 @@ class SettingsReader {
       sections: [...this.#sections],
       isTop: this.#settings.prefix === '',
     })
-    this.#context.problems.error(entry.keyPlace, this.#full(name), { ...finding, concealed: true })
+    const section = sectionOf(name)
+    const shown = (section === '' ? '' : `${section}.`) + shownKey(lastWord(name))
+    this.#context.problems.error(entry.keyPlace, this.#full(shown), { ...finding })
   }
 
   #scalar(key: Key<unknown>): void {
@@ -177,7 +180,7 @@ class SettingsReader {
         this.#context.problems.error(item.place, `${this.#full(key.name)}[${index}]`, {
           rule: reading?.rule ?? 'every item must be a single text',
           remedy: reading?.remedy ?? 'put the item in quotes',
-          ...(written === undefined ? { concealed: true } : { value: written }),
+          ...(written === undefined ? {} : { value: written }),
         })
       }
     }
@@ -208,7 +211,6 @@ class SettingsReader {
       this.#context.problems.error(keyPlace, this.#full(key.name), {
         rule: 'must be a mapping of names to values',
         remedy: 'write "name: value" on lines of their own, indented',
-        concealed: true,
       })
       return
     }
@@ -224,7 +226,7 @@ class SettingsReader {
           : key.check(name, value)
       if (wrong !== undefined) {
         const written = value === undefined ? {} : { value }
-        this.#context.problems.error(item.keyPlace, `${this.#full(key.name)}.${name}`, {
+        this.#context.problems.error(item.keyPlace, `${this.#full(key.name)}.${shownKey(name)}`, {
           ...wrong,
           ...written,
         })
@@ -242,7 +244,6 @@ class SettingsReader {
         this.#context.problems.error(tree.place, `${key.name}[${index}]`, {
           rule: 'every entry must be a mapping',
           remedy: `write "- ${Object.values(key.fields)[0]?.name}: …" with the other keys below it`,
-          concealed: true,
         })
         continue
       }
@@ -265,7 +266,6 @@ class SettingsReader {
     this.#context.problems.error(keyPlace, key.name, {
       rule: `must be a list of mappings, not ${tree.kind === 'map' ? 'a mapping' : 'a single value'}`,
       remedy: `write "- ${Object.values(key.fields)[0]?.name}: …" for every entry, with its other keys below it`,
-      concealed: true,
     })
     return undefined
   }

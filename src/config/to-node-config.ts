@@ -26,7 +26,7 @@ export function toNodeConfig(settings: Settings): NodeConfig {
 }
 
 /** `/service`, `service/` and `/service/` are one folder. */
-export function normalNamespace(written: string): string {
+function normalNamespace(written: string): string {
   const parts = written.split('/').filter((part) => part !== '')
   return parts.length === 0 ? '/' : `/${parts.join('/')}/`
 }

@@ -249,9 +249,9 @@ export function oneOf<const Word extends string>(
     name: words.map((word) => `\`${word}\``).join(', '),
     read: (value) => {
       const word = value.trim().toLowerCase()
-      const found = words.find((known) => known === word) ?? also.synonyms?.[word]
+      const found = words.find((known) => known === word) ?? ownEntry(also.synonyms, word)
       if (found !== undefined) return right(found)
-      const later = also.later?.[word]
+      const later = ownEntry(also.later, word)
       if (later !== undefined)
         return wrong(`"${word}" is not there yet: it comes with ${later}`, `use ${words[0]} for now`)
       return wrong(
@@ -261,6 +261,11 @@ export function oneOf<const Word extends string>(
     },
     show: (value) => value,
   }
+}
+
+/** What stands in the record itself: words come from files and may be called `constructor`. */
+function ownEntry<T>(record: Readonly<Record<string, T>> | undefined, word: string): T | undefined {
+  return record !== undefined && Object.hasOwn(record, word) ? record[word] : undefined
 }
 
 /** Both families of words for the two roles are read; `primary` and `standby` are kept. */

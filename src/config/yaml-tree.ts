@@ -12,6 +12,7 @@ import {
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml'
+import { shownKey } from './mask-secrets.ts'
 import type { Place, Problems } from './problem.ts'
 
 /** YAML as this room sees it: every value with its place; scalars as the text that was written. */
@@ -30,10 +31,20 @@ export type Entry = { readonly keyPlace: Place; readonly tree: Tree }
 /** Aliases can blow a small file up; a config never needs as much as this. */
 const NODES_MAX = 20_000
 const DEPTH_MAX = 24
+/** Open brackets, or dashes of nested lists in one line. A line of dashes in a comment is shorter than this. */
+const BRACKETS_MAX = 500
 
 /** Reads one YAML document. Undefined when its form is broken; the problems say where. */
 export function parseTree(text: string, options: { file: string; problems: Problems }): MapTree | undefined {
   const lines = new LineCounter()
+  const deep = deepLine(text)
+  if (deep !== undefined) {
+    options.problems.error({ file: options.file, line: deep, column: 1 }, '', {
+      rule: `lists and mappings are nested deeper than ${BRACKETS_MAX} levels`,
+      remedy: 'check that this is a config file',
+    })
+    return undefined
+  }
   const document = parseDocument(text, {
     lineCounter: lines,
     uniqueKeys: false,
@@ -44,6 +55,24 @@ export function parseTree(text: string, options: { file: string; problems: Probl
   const reader = new TreeReader(document, lines, options)
   if (reader.tellFormErrors()) return undefined
   return reader.root()
+}
+
+/** The line at which nesting in one line leaves all bounds: the parser is recursive and would exhaust the stack. */
+function deepLine(text: string): number | undefined {
+  let depth = 0
+  let line = 1
+  let dashes = 0
+  for (const sign of text) {
+    if (sign === '\n') {
+      line += 1
+      dashes = 0
+    } else if (sign === '[' || sign === '{') depth += 1
+    else if (sign === ']' || sign === '}') depth = Math.max(0, depth - 1)
+    else if (sign === '-' || sign === '?') dashes += 1
+    else if (sign !== ' ') dashes = 0
+    if (depth > BRACKETS_MAX || dashes > BRACKETS_MAX) return line
+  }
+  return undefined
 }
 
 class TreeReader {
@@ -81,7 +110,6 @@ class TreeReader {
     this.#problems.error(place, '', {
       rule: `the file must be a mapping of sections, not ${isSeq(contents) ? 'a list' : 'a single value'}`,
       remedy: 'write sections such as "identity:" with indented "key: value" lines below them',
-      concealed: true,
     })
     return undefined
   }
@@ -110,7 +138,7 @@ class TreeReader {
     const place = this.#placeOf(node)
     const target = node.resolve(this.#document)
     if (target !== undefined) return this.#tree(target, place, depth + 1)
-    this.#problems.error(place, '', { ...NO_ANCHOR, concealed: true })
+    this.#problems.error(place, '', { ...NO_ANCHOR })
     return { kind: 'scalar', text: undefined, place }
   }
 
@@ -160,8 +188,8 @@ class TreeReader {
   }
 
   #tellDuplicate(name: string, place: Place, first: Entry): void {
-    this.#problems.error(place, name, {
-      rule: `"${name}" stands here a second time; the first is in line ${first.keyPlace.line}`,
+    this.#problems.error(place, shownKey(name), {
+      rule: `"${shownKey(name)}" stands here a second time; the first is in line ${first.keyPlace.line}`,
       remedy: 'keep one of the two and put all its keys there',
     })
   }
@@ -231,6 +259,10 @@ const FORM_FAULTS: Readonly<Partial<Record<YAMLError['code'], { rule: string; re
   NON_STRING_KEY: {
     rule: 'a key must be a plain word',
     remedy: 'quote values that hold { or [, for instance "{{ name }}"',
+  },
+  RESOURCE_EXHAUSTION: {
+    rule: 'the file is nested too deeply to be read',
+    remedy: 'check that this is a config file',
   },
   KEY_OVER_1024_CHARS: { rule: 'a key is longer than 1024 characters', remedy: 'check the quotes above it' },
 }

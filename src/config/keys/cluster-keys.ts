@@ -104,7 +104,7 @@ export const clusterKeys = {
     name: 'local_db.database',
     type: sqlName,
     fallback: value('postgres'),
-    doc: 'Database that the agent connects to.',
+    doc: 'Database that the agent connects to; managed: the first bootstrap creates it.',
   }),
   heartbeat: key({
     name: 'coordination.cluster_mode.heartbeat_interval',

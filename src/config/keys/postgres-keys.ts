@@ -122,7 +122,8 @@ export const parametersKey: MapKey = {
   name: 'postgresql.parameters',
   doc: 'Settings for `postgresql.conf`, as PostgreSQL names them. What pg-metako decides itself (addresses, port, replication) is refused here.',
   check: (name, written) => {
-    const owned = OWNED[name.toLowerCase()]
+    const setting = name.toLowerCase()
+    const owned = Object.hasOwn(OWNED, setting) ? OWNED[setting] : undefined
     if (owned !== undefined) return { rule: `pg-metako decides "${name}" itself`, remedy: owned }
     if (!/^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$/.test(name)) {
       return {
