@@ -1,0 +1,228 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { NodeProcesses } from '../../src/cli/demo/node-processes.ts'
+import { argumentsOf, findProcesses } from '../../src/platform/process-table.ts'
+import { signalProcess, type ProcessStat } from '../../src/platform/process.ts'
+import { pause } from '../../src/platform/timers.ts'
+import { writeSecrets } from './loopback-machines.ts'
+import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
+
+/** The files that the README's "On three hosts" copies to the hosts, used as they are. */
+const EXAMPLE = fileURLToPath(new URL('../../examples/three-hosts', import.meta.url))
+/** What the example says: addresses of the hosts, and the folder that each of them keeps its data in. */
+const NETWORK = '10.77.0'
+const DATA_PARENT = '/var/lib/pg-metako'
+const PORTS = { api: 8008, primary: 5433, replica: 5434, pooled: 6432, postgres: 5432 } as const
+const HOST_OF_TEST = `${NETWORK}.254`
+const COUNT = 3
+
+/** Whether this machine lets us make hosts: root with the right to mount, and `ip`. */
+export function canMakeHosts(): boolean {
+  try {
+    execFileSync('unshare', ['--net', '--mount', '--pid', '--fork', '--mount-proc', 'ip', 'link'], {
+      stdio: 'ignore',
+    })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A host: a network, a process list and a `/var/lib/pg-metako` of its own. Its first process is its life. */
+type Host = { readonly node: TestNode; readonly init: ProcessStat; readonly pidSpace: string }
+
+/**
+ * Three hosts on one switch, made of namespaces, each with the config files of `examples/three-hosts`. The test itself stands
+ * on the switch too, as a client on the same network would.
+ */
+export async function namespaceMachines(): Promise<Machines> {
+  const root = mkdtempSync(join(tmpdir(), 'metako-ns-'))
+  chmodSync(root, 0o755)
+  const bridge = `mtk${String(process.pid).slice(-6)}`
+  const undo: (() => void)[] = [() => rmSync(root, { recursive: true, force: true, maxRetries: 3 })]
+  try {
+    if (mkdirSync(DATA_PARENT, { recursive: true }) !== undefined) undo.push(() => rmdirSync(DATA_PARENT))
+    ip('link', 'add', bridge, 'type', 'bridge')
+    undo.push(() => ip('link', 'delete', bridge))
+    ip('address', 'add', `${HOST_OF_TEST}/24`, 'dev', bridge)
+    ip('link', 'set', bridge, 'up')
+    const { appPassword } = copyExample(join(root, 'etc'))
+    const hosts: Host[] = []
+    for (let number = 1; number <= COUNT; number += 1) {
+      hosts.push(await makeHost(nodeIn(root, number), { bridge, number, undo }))
+    }
+    return machinesOf(hosts, { appPassword, undo })
+  } catch (error) {
+    undoAll(undo)
+    throw error
+  }
+}
+
+function machinesOf(hosts: readonly Host[], about: { appPassword: string; undo: (() => void)[] }): Machines {
+  const hostOf = (node: TestNode): Host => {
+    const host = hosts.find((one) => one.node.name === node.name)
+    if (!host) throw new Error(`No host for ${node.name}`)
+    return host
+  }
+  return {
+    nodes: hosts.map(({ node }) => node),
+    appPassword: about.appPassword,
+    apiToken: (node) => readTokenOf(hostOf(node)),
+    spawnAgent: (node) =>
+      spawnLogged([...enter(hostOf(node)), process.execPath, PROGRAM, '--config', node.configFile], {
+        logFile: node.logFile,
+        cwd: '/',
+      }),
+    processesOf: (node) => processesIn(hostOf(node)),
+    postmasterOf: (node) => postmasterIn(hostOf(node)),
+    dispose: async () => {
+      // The end of its first process ends everything of a host.
+      for (const { init } of hosts) signalProcess(init.pid, 'SIGKILL')
+      const isGone = () => hosts.every((host) => Object.values(processesIn(host)).flat().length === 0)
+      for (let look = 0; look < 100 && !isGone(); look += 1) await pause(20)
+      undoAll(about.undo)
+    },
+  }
+}
+
+/** Everything, in the opposite order; what fails is left for the rest. */
+function undoAll(undo: (() => void)[]): void {
+  for (const task of undo.splice(0).toReversed()) {
+    try {
+      task()
+    } catch {
+      // A link that went with its namespace.
+    }
+  }
+}
+
+function copyExample(folder: string): { readonly appPassword: string } {
+  mkdirSync(folder)
+  for (const name of readdirSync(EXAMPLE)) {
+    if (name.endsWith('.yaml')) copyFileSync(join(EXAMPLE, name), join(folder, name))
+  }
+  return writeSecrets(join(folder, 'secrets'))
+}
+
+function nodeIn(root: string, number: number): TestNode {
+  const name = `node${number}`
+  const host = `${NETWORK}.${number}`
+  const folder = join(root, name)
+  mkdirSync(folder)
+  return {
+    name,
+    host,
+    ports: PORTS,
+    api: `http://${host}:${PORTS.api}/`,
+    folder,
+    configFile: join(root, 'etc', `${name}.yaml`),
+    logFile: join(folder, 'agent.log'),
+    dataDir: `${DATA_PARENT}/data`,
+    stateDir: `${DATA_PARENT}/data.metako`,
+    runDir: `${DATA_PARENT}/data.metako/run`,
+  }
+}
+
+async function makeHost(
+  node: TestNode,
+  options: { bridge: string; number: number; undo: (() => void)[] },
+): Promise<Host> {
+  const store = join(node.folder, 'var')
+  mkdirSync(store)
+  chmodSync(node.folder, 0o755)
+  const script = `mount --bind ${store} ${DATA_PARENT} && ip link set lo up && exec sleep infinity`
+  const shared = ['--net', '--mount', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc']
+  const child = spawn('unshare', [...shared, 'sh', '-c', script], { stdio: 'ignore', detached: true })
+  options.undo.push(() => child.kill('SIGKILL'))
+  const init = await firstProcessOf(child)
+  const [near, far] = [`${options.bridge}n${options.number}`, `eth0`]
+  ip(
+    'link',
+    'add',
+    near,
+    'master',
+    options.bridge,
+    'up',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    far,
+    'netns',
+    String(init.pid),
+  )
+  // The other end goes with it, whenever the kernel gets round to the namespace.
+  options.undo.push(() => ip('link', 'delete', near))
+  const host: Host = { node, init, pidSpace: readlinkSync(`/proc/${init.pid}/ns/pid`) }
+  run(...enter(host), 'ip', 'address', 'add', `${node.host}/24`, 'dev', far)
+  run(...enter(host), 'ip', 'link', 'set', far, 'up')
+  return host
+}
+
+/** `unshare --fork` waits for its child, which is the first process of the new list: `sleep`, once all is mounted. */
+async function firstProcessOf(child: ChildProcess): Promise<ProcessStat> {
+  for (let look = 0; look < 250; look += 1) {
+    const [found] = findProcesses((argv, stat) => stat.parentPid === child.pid && argv[0] === 'sleep')
+    if (found) return found
+    await pause(20)
+  }
+  throw new Error('Cannot make a host: its first process did not come up within 5 s')
+}
+
+function enter({ init }: Host): readonly string[] {
+  return ['nsenter', '--target', String(init.pid), '--net', '--mount', '--ipc', '--pid', '--']
+}
+
+function processesIn({ pidSpace, init }: Host): NodeProcesses {
+  const own = findProcesses((_, stat) => stat.pid !== init.pid && pidSpaceOf(stat.pid) === pidSpace)
+  const isNode = (argv: readonly string[]) => basename(argv[0] ?? '').startsWith('node')
+  const those = (accepts: (argv: readonly string[]) => boolean) =>
+    own.filter(({ pid }) => accepts(argumentsOf(pid)))
+  return {
+    agents: those((argv) => isNode(argv) && argv.includes('--config')),
+    guards: those((argv) => isNode(argv) && argv[2] === 'guard'),
+    routers: those((argv) => isNode(argv) && argv[2] === 'router'),
+    instance: those((argv) => basename(argv[0] ?? '').startsWith('postgres')),
+  }
+}
+
+/** The postmaster is the one that was started with arguments; its children rewrite theirs. */
+function postmasterIn(host: Host): ProcessStat | undefined {
+  const { instance } = processesIn(host)
+  return instance.find(({ pid }) => argumentsOf(pid).includes('-D'))
+}
+
+function pidSpaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return undefined
+  }
+}
+
+function readTokenOf(host: Host): string {
+  const file = `${host.node.stateDir}/token`
+  return execFileSync('nsenter', [...enter(host).slice(1), 'cat', file], { encoding: 'utf8' }).trim()
+}
+
+function ip(...args: readonly string[]): void {
+  run('ip', ...args)
+}
+
+function run(...command: readonly string[]): void {
+  const [file = '', ...argv] = command
+  execFileSync(file, argv, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
