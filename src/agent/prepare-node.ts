@@ -51,6 +51,9 @@ async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<P
   const state = await StateFolder.open(config.paths.stateDir)
   mkdirSync(config.paths.runDir, { recursive: true, mode: 0o711 })
   chmodSync(config.paths.runDir, 0o711)
+  // PostgreSQL's socket lies below: when the agent is root, the database user has to get through. What is secret in the state
+  // folder has modes of its own.
+  if (config.paths.runDir.startsWith(`${state.path}/`)) chmodSync(state.path, 0o711)
   const address = await findOwnAddress(config)
   log.info('Own address', { host: address.host, from: address.from })
   const instance = await createInstance(config, { log, secrets, state })
