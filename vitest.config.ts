@@ -53,8 +53,6 @@ export default defineConfig({
         test: {
           name: 'pg-15',
           include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'],
-          // What does not depend on the version of PostgreSQL runs with one of them.
-          exclude: ['test/integration/once/**'],
           // What does not depend on the version of PostgreSQL runs once, in pg-18.
           exclude: ['test/integration/once/**'],
           env: { PG_METAKO_TEST_PG: '15' },
