@@ -22,6 +22,8 @@ export type Key<T> = {
   readonly aliases?: readonly string[]
   /** Names of older versions: read as this one, with a note that names it. */
   readonly oldNames?: readonly string[]
+  /** Read and checked, and nothing follows from it so far: the reference says so. */
+  readonly isWithoutEffect?: true
   /** Further environment variables, beside those made from the names. */
   readonly env?: readonly string[]
 }

@@ -52,6 +52,7 @@ postgresql:
 - **Durations** are numbers with a unit: \`500ms\`, \`10s\`, \`1m30s\`, \`2h\`, \`1d\`. A number without a unit counts seconds.
 - **Sizes** have units of 1024 as in PostgreSQL: \`64kB\`, \`16MB\`, \`1GB\`. A number without a unit counts bytes.
 - **Booleans** are \`true\`/\`false\`, also \`yes\`/\`no\` and \`on\`/\`off\`. Every scalar is read as the text that stands there: a password \`0777\` stays \`0777\`.
+- **Without effect yet**: keys marked so are read and checked, for files that have them; nothing follows from them so far.
 - **Roles** are \`primary\` and \`standby\`; \`master\`, \`leader\`, \`slave\`, \`replica\` and \`secondary\` are read as these.
 
 ## Fixed readings
@@ -104,7 +105,7 @@ function scalarRow(key: Key<unknown>, prefix = ''): Row {
     fallback: fallbackText(key),
     variable:
       variables.map((name) => `\`${name}\``).join(', ') + (key.secret && prefix === '' ? ', `…_FILE`' : ''),
-    doc: `${key.doc}${also}`,
+    doc: `${key.doc}${also}${key.isWithoutEffect ? ' *Without effect yet.*' : ''}`,
   }
 }
 

@@ -63,6 +63,7 @@ export const clusterKeys = {
   }),
   dbName: key({
     name: 'local_db.name',
+    isWithoutEffect: true,
     type: nodeName,
     fallback: open('`identity.node_name`'),
     doc: "Name of this node's PostgreSQL in logs.",
@@ -108,6 +109,7 @@ export const clusterKeys = {
   }),
   heartbeat: key({
     name: 'coordination.cluster_mode.heartbeat_interval',
+    isWithoutEffect: true,
     type: duration({ min: 10 * MILLISECOND, max: HOUR }),
     aliases: ['coordination.heartbeat_interval'],
     fallback: open("the profile's: `lan` 100ms, `noisy` 200ms, `wan` 300ms"),
@@ -115,6 +117,7 @@ export const clusterKeys = {
   }),
   communicationTimeout: key({
     name: 'coordination.cluster_mode.communication_timeout',
+    isWithoutEffect: true,
     type: duration({ min: 10 * MILLISECOND, max: HOUR }),
     aliases: ['coordination.communication_timeout'],
     fallback: open("a third of the profile's lease: `lan` 1s, `noisy` 3s, `wan` 3333ms"),
@@ -122,6 +125,7 @@ export const clusterKeys = {
   }),
   failoverTimeout: key({
     name: 'coordination.cluster_mode.failover_timeout',
+    isWithoutEffect: true,
     type: duration({ min: SECOND, max: HOUR }),
     aliases: ['coordination.failover_timeout'],
     fallback: value(30 * SECOND),
@@ -136,6 +140,7 @@ export const clusterKeys = {
   }),
   localPreference: key({
     name: 'coordination.cluster_mode.local_node_preference',
+    isWithoutEffect: true,
     type: fraction(0, 1),
     aliases: ['coordination.local_node_preference'],
     fallback: value(0.8),
@@ -143,6 +148,7 @@ export const clusterKeys = {
   }),
   pairEnable: key({
     name: 'coordination.pair_mode.enable',
+    isWithoutEffect: true,
     type: yesOrNo,
     oldNames: ['coordination.enable_pair_mode'],
     fallback: open('true with exactly two nodes, else false'),
@@ -150,6 +156,7 @@ export const clusterKeys = {
   }),
   pairDelay: key({
     name: 'coordination.pair_mode.failover_delay',
+    isWithoutEffect: true,
     type: duration({ min: 0, max: HOUR }),
     oldNames: ['coordination.pair_failover_delay'],
     fallback: value(10 * SECOND),
@@ -157,6 +164,7 @@ export const clusterKeys = {
   }),
   pairThreshold: key({
     name: 'coordination.pair_mode.failure_threshold',
+    isWithoutEffect: true,
     type: wholeNumber(1, 1000),
     oldNames: ['coordination.pair_failure_threshold'],
     fallback: value(3),
@@ -164,24 +172,28 @@ export const clusterKeys = {
   }),
   healthInterval: key({
     name: 'health_check.interval',
+    isWithoutEffect: true,
     type: duration({ min: 100 * MILLISECOND, max: HOUR }),
     fallback: value(2 * SECOND),
     doc: 'How often the agent asks its PostgreSQL whether it answers. The end of the process is noticed at once, without it.',
   }),
   healthTimeout: key({
     name: 'health_check.timeout',
+    isWithoutEffect: true,
     type: duration({ min: 50 * MILLISECOND, max: HOUR }),
     fallback: open('2s, or the interval where that is shorter'),
     doc: 'How long one check may take; not longer than the interval.',
   }),
   healthThreshold: key({
     name: 'health_check.failure_threshold',
+    isWithoutEffect: true,
     type: wholeNumber(1, 1000),
     fallback: value(3),
     doc: 'Failed checks in a row before PostgreSQL counts as unhealthy.',
   }),
   algorithm: key({
     name: 'load_balancer.algorithm',
+    isWithoutEffect: true,
     type: oneOf(['round_robin', 'least_connected'], {
       synonyms: {
         'round-robin': 'round_robin',
@@ -194,12 +206,14 @@ export const clusterKeys = {
   }),
   readTimeout: key({
     name: 'load_balancer.read_timeout',
+    isWithoutEffect: true,
     type: duration({ min: 0, max: 24 * HOUR }),
     fallback: value(0),
     doc: 'Time limit for one read query; 0 = none.',
   }),
   writeTimeout: key({
     name: 'load_balancer.write_timeout',
+    isWithoutEffect: true,
     type: duration({ min: 0, max: 24 * HOUR }),
     fallback: value(0),
     doc: 'Time limit for one write query; 0 = none.',
