@@ -7,7 +7,7 @@ import { MINUTE } from '../std/units.ts'
 /** Maps a tablespace's oid to the folder that its links here point at. */
 export type TablespaceFolders = ReadonlyMap<string, string>
 
-type Entry = AsyncIterable<Buffer> & { readonly header: Header; resume(): void }
+type Entry = AsyncIterable<unknown> & { resume(): void }
 
 /**
  * Unpacks one tar archive of a base backup into `folder` while it arrives: never more than a chunk in memory. Files are not yet on
@@ -26,10 +26,15 @@ export class ArchiveUnpacker {
     this.#owner = options.owner
     this.#tablespaces = options.tablespaces
     this.#extract = extract()
-    this.#extract.on('error', () => {})
-    this.#done = this.#unpack().catch((error: unknown) => {
-      this.#failure = error
-      this.#extract.destroy(new Error('unpacking failed'))
+    this.#extract.on('error', (error) => {
+      this.#failure ??= error
+    })
+    this.#extract.on('entry', (header, entry, next) => {
+      entry.on('error', () => {})
+      void this.#take(header, entry, next)
+    })
+    this.#done = new Promise((resolve) => {
+      this.#extract.on('close', () => resolve())
     })
   }
 
@@ -61,16 +66,26 @@ export class ArchiveUnpacker {
     await this.#done
   }
 
-  async #unpack(): Promise<void> {
-    for await (const entry of this.#extract as unknown as AsyncIterable<Entry>) {
-      const { header } = entry
-      const path = this.#pathOf(header.name)
-      if (header.type === 'directory') await this.#makeFolder(path, header.mode)
-      else if (header.type === 'symlink') await this.#makeLink(path, header)
-      else if (header.type === 'file' || header.type === 'contiguous-file') await this.#writeFile(path, entry)
-      else throw new Error(`entry "${header.name}" is a ${header.type ?? 'nameless kind'}`)
-      entry.resume()
+  async #take(header: Header, entry: Entry, next: (error?: Error) => void): Promise<void> {
+    try {
+      await this.#unpack(header, entry)
+    } catch (error) {
+      this.#failure ??= error
+      next(error instanceof Error ? error : new Error(messageOf(error)))
+      return
     }
+    next()
+  }
+
+  async #unpack(header: Header, entry: Entry): Promise<void> {
+    const path = this.#pathOf(header.name)
+    if (header.type === 'directory') await this.#makeFolder(path, header.mode)
+    else if (header.type === 'symlink') await this.#makeLink(path, header)
+    else if (header.type === 'file' || header.type === 'contiguous-file') {
+      await this.#writeFile(path, header, entry)
+      return
+    } else throw new Error(`entry "${header.name}" is a ${header.type ?? 'nameless kind'}`)
+    entry.resume()
   }
 
   async #makeFolder(path: string, mode: number | undefined): Promise<void> {
@@ -87,15 +102,15 @@ export class ArchiveUnpacker {
     if (this.#owner) await fs.lchown(path, this.#owner.uid, this.#owner.gid)
   }
 
-  async #writeFile(path: string, entry: Entry): Promise<void> {
-    const mode = (entry.header.mode ?? 0o600) & 0o660
+  async #writeFile(path: string, header: Header, entry: Entry): Promise<void> {
+    const mode = (header.mode ?? 0o600) & 0o660
     // A folder that the server left out of the archive: what lies in it would have nowhere to go.
     const file = await fs.open(path, 'w', mode).catch(async () => {
       await fs.mkdir(dirname(path), { recursive: true, mode: 0o700 })
       return fs.open(path, 'w', mode)
     })
     try {
-      for await (const chunk of entry) await file.writeFile(chunk)
+      for await (const chunk of entry) await file.writeFile(chunk as Uint8Array)
       if (this.#owner) await file.chown(this.#owner.uid, this.#owner.gid)
     } finally {
       await file.close()

@@ -1,24 +1,16 @@
 import { monotonicMs } from '../platform/clock.ts'
-import { fs, join } from '../platform/disk.ts'
 import type { OsUser } from '../platform/os-user.ts'
-import { randomHex } from '../platform/random.ts'
 import { Fault } from '../std/fault.ts'
 import { KiB, SECOND } from '../std/units.ts'
 import { parseBackupMessage } from '../wire/replication.ts'
 import { ArchiveUnpacker, syncTree } from './backup-archive.ts'
-import {
-  listSetAside,
-  makeOwnedFolder,
-  moveIntoPlace,
-  prepareBuildFolder,
-  putStandbySignal,
-  writeIncarnation,
-} from './data-directory.ts'
+import { moveIntoPlace, prepareBuildFolder, putStandbySignal, writeIncarnation } from './data-directory.ts'
 import {
   ReplicationConnection,
   type ReplicationRow,
   type ReplicationTarget,
 } from './replication-connection.ts'
+import { makeTablespaceFolders, sweepTablespaces } from './tablespaces.ts'
 
 export type CloneProgress = {
   readonly bytesDone: number
@@ -68,6 +60,7 @@ export async function cloneInstance(options: {
     owner,
     reason: `a clone from ${source.host}:${source.port} was interrupted`,
   })
+  await sweepTablespaces(dataDir)
   const connection = await ReplicationConnection.open(source, {
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     signal,
@@ -100,11 +93,6 @@ export async function cloneInstance(options: {
   } finally {
     connection.close()
   }
-}
-
-/** Where the tablespaces of a data directory's clones lie: one folder for each clone, so that an older copy keeps its own. */
-function tablespaceRoot(dataDir: string): string {
-  return `${dataDir}_tablespaces`
 }
 
 async function receiveBackup(
@@ -163,51 +151,9 @@ function folderOf(archive: string, tablespaces: ReadonlyMap<string, string>): st
   return tablespaces.get(oid) ?? protocolThrow(`archive "${archive}" belongs to no tablespace`)
 }
 
-async function makeTablespaceFolders(
-  parts: readonly ReplicationRow[],
-  options: { dataDir: string; folder: string; owner: OsUser | undefined },
-): Promise<ReadonlyMap<string, string>> {
-  const folders = new Map<string, string>()
-  const cloneId = randomHex(4)
-  for (const part of parts) {
-    const { spcoid, spclocation } = part
-    if (typeof spcoid !== 'string' || typeof spclocation !== 'string' || spclocation === '') continue
-    if (!/^\d+$/.test(spcoid)) throw protocolFault(`tablespace "${spcoid}"`)
-    if (!spclocation.startsWith('/')) {
-      // Within the data directory itself (allow_in_place_tablespaces): no link to make.
-      folders.set(spcoid, join(options.folder, 'pg_tblspc', spcoid))
-      continue
-    }
-    const path = join(tablespaceRoot(options.dataDir), cloneId, spcoid)
-    await makeOwnedFolder(join(tablespaceRoot(options.dataDir), cloneId), options.owner)
-    await fs.mkdir(path, { mode: 0o700 })
-    if (options.owner) await fs.chown(path, options.owner.uid, options.owner.gid)
-    folders.set(spcoid, path)
-  }
-  return folders
-}
-
 /** Sizes come in kilobytes, one row for each tablespace and one for the data directory. */
 function totalBytes(parts: readonly ReplicationRow[]): number {
   return parts.reduce((sum, part) => sum + Number(part['size'] ?? 0) * KiB, 0)
-}
-
-/**
- * Deletes directories that were renamed aside, but for the newest `keep`, with the tablespaces that only they link to.
- * Returns what was deleted. Order: asked for only when another copy is known to be good.
- */
-export async function removeSetAside(dataDir: string, keep: number): Promise<readonly string[]> {
-  const doomed = (await listSetAside(dataDir)).slice(Math.max(0, keep))
-  const root = tablespaceRoot(dataDir)
-  for (const folder of doomed) {
-    const links = await fs.readdir(join(folder, 'pg_tblspc')).catch(() => [])
-    for (const name of links) {
-      const target = await fs.readlink(join(folder, 'pg_tblspc', name)).catch(() => '')
-      if (target.startsWith(`${root}/`)) await fs.rm(target, { recursive: true, force: true })
-    }
-    await fs.rm(folder, { recursive: true, force: true })
-  }
-  return doomed
 }
 
 class ProgressMeter {

@@ -2,14 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import {
-  describePostgres,
-  eventually,
-  freePort,
-  SUPERUSER,
-  Workspace,
-  running,
-} from '../../test/support/postgres.ts'
+import { eventually } from '../../test/support/eventually.ts'
+import { describePostgres, freePort, SUPERUSER, Workspace, running } from '../../test/support/postgres.ts'
 import type { CloneProgress } from './clone.ts'
 import { markIncomplete } from './data-directory.ts'
 import { endOfWal } from './end-of-wal.ts'
@@ -228,6 +222,22 @@ describePostgres('a primary and its standby', (postgres) => {
     expect(await n1.removeSetAside(0)).toEqual([result.setAside])
     expect(existsSync(result.setAside ?? '')).toBe(false)
     expect(await n1.query('select n from public.fast_rows order by 1', [], 5000)).toHaveLength(2)
+    // Only the tablespaces of the copy in use are left.
+    expect(readdirSync(`${n1.dataDir}_tablespaces`)).toHaveLength(1)
+  })
+
+  it('a stopped standby knows how far its WAL goes, also on a timeline that it has only just begun', async () => {
+    await commit(await connect('n2'), 'insert into fast_rows values (30)')
+    await caughtUp(n1, n2)
+    const { flushLsn } = await n2.facts()
+    await n1.kill()
+    const atRest = await eventually('the end of WAL', async () => {
+      const facts = await n1.facts()
+      return facts.flushLsn === undefined ? undefined : facts
+    })
+    expect(atRest).toMatchObject({ state: 'crashed', timeline: 2, flushLsn })
+    await running(n1.start({ as: 'standby', follow: source('n2') }))
+    await streams(n1)
   })
 
   it('a standby is promoted at once though its primary was killed a moment ago', async () => {
@@ -279,7 +289,7 @@ describePostgres('a primary and its standby', (postgres) => {
     })
     await n2.kill()
     expect(await n1.promote({ deadlineMs: 10_000 })).toMatchObject({ kind: 'promoted', timeline: 5 })
-    expect(await n1.query('select n from public.fast_rows', [], 5000)).toHaveLength(3)
+    expect(await n1.query('select n from public.fast_rows', [], 5000)).toHaveLength(4)
   })
 
   it('a directory that says it is not whole is not started', async () => {

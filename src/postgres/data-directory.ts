@@ -153,12 +153,11 @@ export async function markIncomplete(
 
 /**
  * Puts a finished build in the place of the data directory. What lies there is renamed aside, never deleted; an empty folder is
- * replaced. Returns where the old content went. Order: everything inside is on disk before the mark goes.
+ * replaced. Returns where the old content went. Order: everything inside is on disk before, and the mark goes last: wherever this is
+ * interrupted, no half is taken for a whole.
  */
 export async function moveIntoPlace(folder: string, dataDir: string): Promise<string | undefined> {
   const found = await refuseForeign(dataDir)
-  await fs.rm(join(folder, INCOMPLETE_MARKER), { force: true })
-  await syncFolder(folder)
   let aside: string | undefined
   if (found.kind === 'instance' || found.kind === 'incomplete') {
     aside = `${dataDir}${SET_ASIDE}${timestamp()}`
@@ -168,6 +167,8 @@ export async function moveIntoPlace(folder: string, dataDir: string): Promise<st
   }
   await fs.rename(folder, dataDir)
   await syncFolder(dirname(dataDir))
+  await fs.rm(join(dataDir, INCOMPLETE_MARKER), { force: true })
+  await syncFolder(dataDir)
   return aside
 }
 

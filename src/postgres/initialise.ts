@@ -8,7 +8,13 @@ import { MINUTE } from '../std/units.ts'
 import { syncTree } from './backup-archive.ts'
 import type { Binaries } from './binaries.ts'
 import { readControlFile } from './control-file.ts'
-import { moveIntoPlace, prepareBuildFolder, putStandbySignal, writeIncarnation } from './data-directory.ts'
+import {
+  markIncomplete,
+  moveIntoPlace,
+  prepareBuildFolder,
+  putStandbySignal,
+  writeIncarnation,
+} from './data-directory.ts'
 import { runTool } from './run-tool.ts'
 
 export type Credentials = { readonly name: string; readonly password: string }
@@ -89,6 +95,7 @@ export async function initialiseInstance(options: {
     const { systemId } = await readControlFile(folder)
     const incarnation = await writeIncarnation(folder, osUser)
     await putStandbySignal(folder, osUser)
+    await markIncomplete(folder, 'an initialisation was interrupted', osUser)
     await syncTree(folder)
     const setAside = await moveIntoPlace(folder, dataDir)
     return { systemId, incarnation, setAside }

@@ -12,7 +12,7 @@ import { every } from '../platform/timers.ts'
 import type { InstanceFacts, Role } from '../model/member.ts'
 import { Fault, messageOf } from '../std/fault.ts'
 import { MiB, MINUTE, SECOND } from '../std/units.ts'
-import { cloneInstance, removeSetAside, type CloneProgress, type CloneResult } from './clone.ts'
+import { cloneInstance, type CloneProgress, type CloneResult } from './clone.ts'
 import { readControlFile } from './control-file.ts'
 import {
   inspectDataDirectory,
@@ -60,6 +60,7 @@ import { instanceProcesses, killInstance, type KillOutcome } from './process-tre
 import { promoteInstance, type PromotionOutcome } from './promotion.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
+import { removeSetAside } from './tablespaces.ts'
 
 type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
 
@@ -244,6 +245,7 @@ export class Instance {
 
   /** Leaves no process alive, at once. */
   async kill(deadlineMs: number = KILL_DEADLINE_MS): Promise<KillOutcome> {
+    this.adopt()
     this.#keeper.expectExit()
     const outcome = await killInstance(this.#options.dataDir, { deadlineMs, log: this.#log })
     this.#closeSessions()

@@ -3,7 +3,7 @@ import { fs, fsConstants, join, syncFolder, writeFileDurably } from '../platform
 import { Fault } from '../std/fault.ts'
 import { readControlFile } from './control-file.ts'
 import { readMajorVersion } from './data-directory.ts'
-import { historyFileName, readTimelineHistory, segmentFileName } from './timeline-history.ts'
+import { historyFileName, segmentFileName } from './timeline-history.ts'
 import { walRecords, type WalRecord } from './wal-reader.ts'
 
 /** Commits in the WAL of a stopped instance behind a fork: what a take-over lost, or the proof that it lost nothing. */

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { describe } from 'vitest'
 import { silentLogger } from '../../src/platform/log.ts'
 import { findDatabaseUser, type OsUser } from '../../src/platform/os-user.ts'
-import { pause } from '../../src/platform/timers.ts'
 import { findBinaries, type Binaries } from '../../src/postgres/binaries.ts'
 import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
 import { createInstance, type Instance } from '../../src/postgres/instance.ts'
@@ -130,19 +129,4 @@ export function freePort(): Promise<number> {
       server.close(() => resolve(port))
     })
   })
-}
-
-/** Waits until `look` gives something, or fails with `what` after the deadline. */
-export async function eventually<T>(
-  what: string,
-  look: () => T | undefined | false | Promise<T | undefined | false>,
-  deadlineMs = 15_000,
-): Promise<T> {
-  const giveUpAt = Date.now() + deadlineMs
-  for (;;) {
-    const value = await look()
-    if (value !== undefined && value !== false) return value
-    if (Date.now() > giveUpAt) throw new Error(`Not within ${deadlineMs} ms: ${what}`)
-    await pause(20)
-  }
 }
