@@ -54,6 +54,8 @@ export class GuardClient implements Guard {
 
   /** Ends the guard: only after it was disarmed. */
   async stop(): Promise<void> {
+    // Order: from now on its end is wanted, and no reason to start another.
+    this.#isStopped = true
     this.#tell({ kind: 'stop' })
     await new Promise<void>((resolve) => {
       if (!this.#socket) return resolve()
