@@ -21,7 +21,7 @@ import { withoutOwnedLines } from './parameters.ts'
 const INCOMPLETE_MARKER = 'pg-metako.incomplete'
 const INCARNATION_FILE = 'pg-metako.incarnation'
 export const SETTINGS_FILE = 'pg-metako.conf'
-export const STANDBY_SIGNAL = 'standby.signal'
+const STANDBY_SIGNAL = 'standby.signal'
 const SET_ASIDE = '.before-'
 
 /** What a data directory is, found without starting anything. */

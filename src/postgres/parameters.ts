@@ -91,7 +91,7 @@ const CONNECT_TIMEOUT_S = 3
 const SOCKET_PATH_BYTES_MAX = 107
 
 /** Names that the agent owns: they are also taken out of `postgresql.auto.conf`, which PostgreSQL reads last. */
-export function isOwnedParameter(name: string): boolean {
+function isOwnedParameter(name: string): boolean {
   return Object.hasOwn(OWNED_REASONS, name.toLowerCase())
 }
 

@@ -47,7 +47,7 @@ export function describePostgres(title: string, body: (postgres: () => TestPostg
 }
 
 export const SUPERUSER = { name: 'postgres', password: "su'per\\secret" }
-export const REPLICATION = { name: 'replicator', password: "repl'ica\\tion" }
+const REPLICATION = { name: 'replicator', password: "repl'ica\\tion" }
 
 /** A folder that the database user can enter, with instances in it; `dispose` leaves no process and no file behind. */
 export class Workspace {
