@@ -38,7 +38,9 @@ export type AppendFile = {
 
 export const realDisk: RaftDisk = {
   makeFolder(path) {
-    if (mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(path))
+    const created = mkdirSync(path, { recursive: true, mode: 0o700 })
+    if (created === undefined) return
+    for (let at = path; at.length >= created.length; at = dirname(at)) syncFolder(dirname(at))
   },
   read(path) {
     try {

@@ -1,0 +1,138 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { MESSAGE_BYTES_MAX } from './limits.ts'
+import type { Entry, Message } from './message.ts'
+import { decodeMessage, encodeMessage, PROTOCOL_VERSION, type Envelope } from './message-codec.ts'
+
+const count = fc.nat(Number.MAX_SAFE_INTEGER)
+const name = fc.string({ minLength: 1, maxLength: 20 })
+const body = fc.string({ unit: 'grapheme', maxLength: 200 })
+
+const append: fc.Arbitrary<Message> = fc
+  .record({
+    prevIndex: fc.nat(1000),
+    prevTerm: fc.nat(5),
+    commit: count,
+    bodies: fc.array(fc.tuple(fc.nat(2), fc.constantFrom('noop', 'command'), body), { maxLength: 10 }),
+  })
+  .map(({ prevIndex, prevTerm, commit, bodies }) => {
+    let term = prevTerm
+    const entries = bodies.map(([more, kind, text], at): Entry => {
+      term += more
+      return { index: prevIndex + 1 + at, term, kind, body: text }
+    })
+    return { kind: 'append', term: term + 1, prevIndex, prevTerm, commit, entries }
+  })
+
+const message: fc.Arbitrary<Message> = fc.oneof(
+  append,
+  fc.record({
+    kind: fc.constant('vote-request' as const),
+    term: count,
+    pre: fc.boolean(),
+    transfer: fc.boolean(),
+    lastIndex: count,
+    lastTerm: count,
+  }),
+  fc.record({
+    kind: fc.constant('vote-response' as const),
+    term: count,
+    pre: fc.boolean(),
+    granted: fc.boolean(),
+  }),
+  fc.record(
+    {
+      kind: fc.constant('append-response' as const),
+      term: count,
+      index: count,
+      rejected: fc.record({ index: count, hintIndex: count, hintTerm: count }),
+    },
+    { requiredKeys: ['kind', 'term', 'index'] },
+  ),
+  fc.record({ kind: fc.constant('heartbeat' as const), term: count, commit: count, round: count }),
+  fc.record({ kind: fc.constant('heartbeat-response' as const), term: count, round: count }),
+  fc.record({
+    kind: fc.constant('install-snapshot' as const),
+    term: count,
+    snapshot: fc.record({
+      index: count,
+      term: count,
+      body,
+      configuration: fc.record({
+        voters: fc.uniqueArray(name, { minLength: 1, maxLength: 5 }),
+        outgoing: fc.uniqueArray(name, { maxLength: 5 }),
+        learners: fc.uniqueArray(name, { maxLength: 5 }),
+      }),
+    }),
+  }),
+  fc.record({ kind: fc.constant('timeout-now' as const), term: count }),
+  fc.record({ kind: fc.constant('propose' as const), body }),
+  fc.record({ kind: fc.constant('read' as const), id: name }),
+  fc.record({ kind: fc.constant('read-confirmed' as const), id: name, index: count }),
+)
+
+const envelope: fc.Arbitrary<Envelope> = fc.record({ group: name, from: name, to: name, message })
+
+describe('the message codec', () => {
+  it('reads what it wrote', () => {
+    fc.assert(
+      fc.property(envelope, (sent) => {
+        expect(decodeMessage(encodeMessage(sent))).toEqual({ kind: 'message', envelope: sent })
+      }),
+    )
+  })
+
+  it('refuses a cut or prolonged message', () => {
+    fc.assert(
+      fc.property(envelope, fc.nat(), (sent, at) => {
+        const bytes = encodeMessage(sent)
+        expect(decodeMessage(bytes.subarray(0, at % bytes.length)).kind).toBe('refused')
+        expect(decodeMessage(new Uint8Array([...bytes, 0])).kind).toBe('refused')
+      }),
+    )
+  })
+
+  it('never throws, whatever comes', () => {
+    fc.assert(
+      fc.property(envelope, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 5 }), (sent, flips) => {
+        const bytes = encodeMessage(sent)
+        for (const [at, value] of flips) bytes[at % bytes.length] = value
+        expect(['message', 'refused']).toContain(decodeMessage(bytes).kind)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(decodeMessage(bytes).kind).toBe('refused')
+      }),
+    )
+  })
+
+  it('refuses another version and names it', () => {
+    const bytes = encodeMessage({ group: 'g', from: 'a', to: 'b', message: { kind: 'timeout-now', term: 1 } })
+    bytes[0] = PROTOCOL_VERSION + 1
+    expect(decodeMessage(bytes)).toEqual({ kind: 'refused', reason: 'OTHER_VERSION' })
+  })
+
+  it('refuses an append that would trip the core: gaps, falling terms, terms above the leader', () => {
+    const entry = (index: number, term: number): Entry => ({ index, term, kind: 'command', body: 'x' })
+    const bad: (readonly Entry[])[] = [
+      [entry(7, 2)],
+      [entry(6, 2), entry(8, 2)],
+      [entry(6, 1)],
+      [entry(6, 3), entry(7, 2)],
+      [entry(6, 4)],
+    ]
+    for (const entries of [[entry(6, 2), entry(7, 3)], ...bad]) {
+      const message = { kind: 'append', term: 3, prevIndex: 5, prevTerm: 2, commit: 0, entries } as const
+      const { kind } = decodeMessage(encodeMessage({ group: 'g', from: 'a', to: 'b', message }))
+      expect([entries, kind]).toEqual([entries, bad.includes(entries) ? 'refused' : 'message'])
+    }
+  })
+
+  it('does not look into what is too long', () => {
+    expect(decodeMessage(new Uint8Array(MESSAGE_BYTES_MAX + 1))).toEqual({
+      kind: 'refused',
+      reason: 'TOO_LONG',
+    })
+  })
+})
