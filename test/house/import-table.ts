@@ -44,7 +44,7 @@ export const importTable: readonly RoomRule[] = [
   room('src/config', 'text to a validated config, or to a list of problems with positions', {
     pure: true,
     rooms: ['std', 'model'],
-    packages: ['yaml', 'zod'],
+    packages: ['yaml'],
   }),
   room('src/raft', 'consensus: state and message to new state and effects', {
     pure: true,

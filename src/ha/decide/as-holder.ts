@@ -117,6 +117,23 @@ export const reviveOrRelease: StanceRule = (seen) => {
   })
 }
 
+/**
+ * Crash recovery can take longer than a lease. Without this the guard would kill every recovery in its middle, and the
+ * next one would begin anew.
+ */
+export const keepWhileStarting: StanceRule = (seen) => {
+  const record = seen.store.record
+  if (!record || !isHolder(seen) || record.state === 'released') return undefined
+  const { instance, job } = seen.local
+  const isComingUp =
+    instance.state === 'starting' || job === 'start' || job === 'promote' || job === 'initialise'
+  if (!isComingUp) return undefined
+  return verdict('becoming-primary', 'RESUMES_OWN_EPOCH', {
+    sentence: `waits for its PostgreSQL to come up in epoch ${record.epoch}`,
+    keepLease: true,
+  })
+}
+
 function shouldRelease(seen: Snapshot, heirWitnessed: boolean): boolean {
   if (seen.local.startFailures >= START_FAILURES_MAX) return true
   const { crashedAt, provedLease } = seen.local

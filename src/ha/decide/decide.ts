@@ -3,6 +3,7 @@ import type { Snapshot } from '../snapshot.ts'
 import {
   becomePrimary,
   finishBootstrap,
+  keepWhileStarting,
   reviveOrRelease,
   servePrimary,
   takeBackOwnRelease,
@@ -33,6 +34,7 @@ const stanceRules: readonly StanceRule[] = [
   createCluster,
   leaveForeignDataAlone,
   finishBootstrap,
+  keepWhileStarting,
   servePrimary,
   becomePrimary,
   reviveOrRelease,
