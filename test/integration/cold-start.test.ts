@@ -84,7 +84,7 @@ describePostgres('three agents killed at once', (postgres) => {
     await story.end()
     await cluster.waitForHealthy(20_000)
     await cluster.stopAll(10_000)
-    expect(cluster.pids()).toEqual([])
+    await cluster.waitFor('every process to end', 2000, () => cluster.pids().length === 0)
 
     cluster.startAll()
     await cluster.waitForHealthy(30_000)

@@ -44,8 +44,9 @@ export class Screen {
   draw(frame: (size: { columns: number; rows: number }) => readonly string[]): void {
     this.#frame = frame
     if (!this.#isOpen) return
-    const columns = this.#terminal.columns ?? COLUMNS_DEFAULT
-    const rows = this.#terminal.rows ?? ROWS_DEFAULT
+    // A terminal that was given no size says 0.
+    const columns = this.#terminal.columns || COLUMNS_DEFAULT
+    const rows = this.#terminal.rows || ROWS_DEFAULT
     const lines = frame({ columns, rows })
       .slice(0, rows)
       .map((line) => clip(line, columns))
