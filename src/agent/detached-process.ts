@@ -1,5 +1,5 @@
 import { dirname, fileURLToPath, mkdirSync, openSync, closeSync } from '../platform/disk.ts'
-import { environment, nodeExecutable, processStat, spawn } from '../platform/process.ts'
+import { environment, nodeExecutable, spawn } from '../platform/process.ts'
 
 /** The program that runs now, as guard and router are started with it. */
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
@@ -32,8 +32,4 @@ export function startDetached(
 /** The environment variable that the options of a detached process travel in. */
 export function variableOf(command: 'guard' | 'router'): string {
   return `PG_METAKO_${command.toUpperCase()}`
-}
-
-export function isAlive(pid: number | undefined): boolean {
-  return pid !== undefined && processStat(pid) !== undefined
 }

@@ -6,9 +6,6 @@ import type { Brand } from '../std/brand.ts'
  */
 export type MonotonicMs = Brand<number, 'MonotonicMs'>
 
-/** Milliseconds since 1970 on the wall clock: for people and logs, never for a decision. */
-export type WallMs = Brand<number, 'WallMs'>
-
 export function plus(time: MonotonicMs, ms: number): MonotonicMs {
   return (time + ms) as MonotonicMs
 }

@@ -8,32 +8,21 @@ export {
   chmodSync,
   closeSync,
   copyFileSync,
-  cpSync,
-  createReadStream,
-  createWriteStream,
   existsSync,
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   promises as fs,
   readFileSync,
-  readSync,
   readdirSync,
-  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
   rmdirSync,
   statSync,
-  statfsSync,
-  symlinkSync,
-  unlinkSync,
-  utimesSync,
-  watch,
   writeFileSync,
   writeSync,
   constants as fsConstants,
@@ -41,8 +30,8 @@ export {
   type Stats,
 } from 'node:fs'
 export type { FileHandle } from 'node:fs/promises'
-export { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-export { homedir, tmpdir } from 'node:os'
+export { basename, dirname, join, relative, resolve, sep } from 'node:path'
+export { homedir } from 'node:os'
 export { fileURLToPath } from 'node:url'
 
 export type FileOwner = { readonly uid: number; readonly gid: number }

@@ -1,14 +1,6 @@
 import { connect, type Socket } from 'node:net'
 
-export {
-  connect,
-  createServer,
-  isIP,
-  Socket,
-  type AddressInfo,
-  type Server,
-  type SocketConnectOpts,
-} from 'node:net'
+export { connect, createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net'
 export {
   createServer as createHttpServer,
   request as httpRequest,
@@ -18,10 +10,9 @@ export {
   type ServerResponse,
 } from 'node:http'
 export { createServer as createHttpsServer, request as httpsRequest } from 'node:https'
-export { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls'
-export { lookup } from 'node:dns/promises'
-export { hostname, networkInterfaces } from 'node:os'
-export type { Duplex, Readable, Writable } from 'node:stream'
+export { connect as connectTls } from 'node:tls'
+export { hostname } from 'node:os'
+export type { Duplex } from 'node:stream'
 
 /** Connects, or rejects with the errno error; `timeoutMs` bounds the wait (code `ETIMEDOUT`). */
 export function connectWithin(

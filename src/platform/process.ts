@@ -1,20 +1,15 @@
 import { execFile } from 'node:child_process'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
-export { spawn, execFile, type ChildProcess, type SpawnOptions } from 'node:child_process'
+export { spawn } from 'node:child_process'
 
 export const pid: number = process.pid
 export const platformName: NodeJS.Platform = process.platform
 export const architecture: string = process.arch
-export const nodeVersion: string = process.versions.node
 export const nodeExecutable: string = process.execPath
 
 export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env
-}
-
-export function commandLine(): readonly string[] {
-  return process.argv.slice(2)
 }
 
 export function workingDirectory(): string {
@@ -64,7 +59,7 @@ export function signalProcess(target: number, signal: NodeJS.Signals | 0): boole
 export function runProgram(path: string, args: readonly string[], timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(path, [...args], { timeout: timeoutMs, killSignal: 'SIGKILL', cwd: '/' }, (error, output) => {
-      if (error) reject(error)
+      if (error instanceof Error) reject(error)
       else resolve(output)
     })
   })

@@ -1,5 +1,5 @@
 /** A broken invariant: our bug, never the world's fault. The agent steps down and exits; its supervisor restarts it. */
-export class AssertionFailed extends Error {
+class AssertionFailed extends Error {
   override readonly name = 'AssertionFailed'
 }
 

@@ -38,7 +38,7 @@ export async function refuseBusyPorts(
 }
 
 /** The error that names port, process and the way out. */
-export function busyPortsFault(busy: readonly BusyPort[], portBase: number): Fault {
+function busyPortsFault(busy: readonly BusyPort[], portBase: number): Fault {
   const other = portBase + PORT_BASE_STEP <= PORT_BASE_MAX ? portBase + PORT_BASE_STEP : 0
   const lines = busy.map(
     ({ port, use, listener }) => `port ${port} (${use}) is used by ${describe(listener)}`,

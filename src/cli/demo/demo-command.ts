@@ -69,12 +69,10 @@ export function registerDemo(program: Command): void {
       new Argument('[number]', "number of the node; default: the primary's").argParser(parseNumber),
     )
     .addOption(dataOption())
-    .action((what: FaultName, number: number | undefined, _: unknown, command: Command) =>
-      killSomething(folderOf(command), {
-        name: what,
-        ...(number === undefined ? {} : { number }),
-      }),
-    )
+    .action((...given: [FaultName, number | undefined, unknown, Command]) => {
+      const [name, number, , command] = given
+      return killSomething(folderOf(command), { name, ...(number === undefined ? {} : { number }) })
+    })
 }
 
 function dataOption(): Option {
