@@ -10,6 +10,9 @@ import { assert } from '../std/assert.ts'
 import { jsonLength } from './json-length.ts'
 import { HISTORY_EVENTS_MAX, HISTORY_LENGTH_MAX, TREE_LENGTH_MAX } from './limits.ts'
 
+/** What an entry costs besides its texts: without it a million tiny keys would make a snapshot that nobody takes. */
+const FRAME_LENGTH = 100
+
 /** What a snapshot holds of the tree. Arrays are in the order of change, so that equal trees have equal texts. */
 export type TreeImage = {
   readonly revision: number
@@ -154,9 +157,9 @@ export function revisionOf(event: WatchEvent): number {
 }
 
 function lengthOf(entry: { readonly key: string; readonly value: string }): number {
-  return jsonLength(entry.key) + jsonLength(entry.value)
+  return jsonLength(entry.key) + jsonLength(entry.value) + FRAME_LENGTH
 }
 
 function eventLength(event: WatchEvent): number {
-  return event.kind === 'put' ? lengthOf(event.entry) : jsonLength(event.key)
+  return event.kind === 'put' ? lengthOf(event.entry) : jsonLength(event.key) + FRAME_LENGTH
 }

@@ -39,7 +39,7 @@ describe('a group of three', () => {
     expect(entries).toHaveLength(50)
   })
 
-  it('commits with one fsync at the leader and one at each follower, however many transactions come at once', async () => {
+  it('commits what comes at once with one fsync at the leader and few at the followers, in two hops', async () => {
     const group = new VirtualGroup(names)
     const leader = await group.leader()
     await group.until(group.store(leader).transact(put('warm'), within))

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { checkAppliedOnce, type Told } from './checkers/applied-once.ts'
+import { Violation } from './checkers/violation.ts'
+import { WatchWithoutGaps } from './checkers/watch-without-gaps.ts'
+import { simulateStore, type StoreRun } from './store-simulation.ts'
+
+const only = process.env['PG_METAKO_SIM_SEED']
+const wanted = Number(process.env['PG_METAKO_SIM_SEEDS'] ?? 200)
+/** One run costs as much as several of the bare core. */
+const seeds =
+  only === undefined ? Array.from({ length: Math.ceil(wanted / 8) }, (_, index) => index + 1) : [Number(only)]
+
+describe('the store on Raft', () => {
+  it(`applies what it acknowledged once, reads the newest and leaves no gap, in ${seeds.length} runs`, async () => {
+    const runs: StoreRun[] = []
+    for (const seed of seeds) {
+      try {
+        runs.push(await simulateStore(seed))
+      } catch (thrown) {
+        throw new Error(`seed ${seed}: ${String(thrown)}`, { cause: thrown })
+      }
+    }
+    if (only !== undefined) return
+    const sum = (field: keyof StoreRun): number => runs.reduce((total, run) => total + run[field], 0)
+    expect(sum('acknowledged')).toBeGreaterThan(100 * seeds.length)
+    expect(sum('reads')).toBeGreaterThan(50 * seeds.length)
+    expect(sum('unknown')).toBeGreaterThan(seeds.length)
+    expect(sum('refused')).toBeGreaterThan(seeds.length)
+  })
+})
+
+describe('its checkers', () => {
+  const entry = (key: string, createRevision: number, modRevision: number) => ({
+    key,
+    value: '',
+    createRevision,
+    modRevision,
+  })
+
+  it('find a transaction that was lost, applied in spite of a refusal, or applied twice', () => {
+    const told = (answer: Told) => new Map([['k', answer]])
+    checkAppliedOnce(told({ kind: 'done', revision: 5 }), [entry('k', 5, 5)])
+    checkAppliedOnce(told({ kind: 'unknown' }), [entry('k', 5, 5)])
+    for (const [answer, entries] of [
+      [{ kind: 'done', revision: 5 }, []],
+      [{ kind: 'not-applied' }, [entry('k', 5, 5)]],
+      [{ kind: 'unknown' }, [entry('k', 5, 6)]],
+    ] as const) {
+      expect(() => checkAppliedOnce(told(answer), entries)).toThrow(Violation)
+    }
+  })
+
+  it('find a gap, a repetition and a difference in what watchers saw', () => {
+    const put = (modRevision: number, value = '') =>
+      ({ kind: 'put', entry: { key: 'k', value, createRevision: 2, modRevision } }) as const
+    const see = (...deliveries: (readonly ReturnType<typeof put>[])[]) => {
+      const checker = new WatchWithoutGaps()
+      deliveries.forEach((events, index) => {
+        checker.see(`w${index % 2}`, events, events.at(-1)?.entry.modRevision ?? 0, false)
+      })
+    }
+    see([put(2)], [put(2), put(3)], [put(3), put(4)])
+    expect(() => see([put(2)], [put(2)], [put(4)])).toThrow(Violation)
+    expect(() => see([put(2)], [put(2)], [put(2)])).toThrow(Violation)
+    expect(() => see([put(2, 'a')], [put(2, 'b')])).toThrow(Violation)
+  })
+})
