@@ -61,7 +61,7 @@ function between(turn: Turn, min: number, max: number): number {
 }
 
 /** Asks the voters whether they would vote for this member. Changes no term, so a member that was cut off disturbs nobody. */
-export function becomePreCandidate(turn: Turn): void {
+function becomePreCandidate(turn: Turn): void {
   const { node } = turn
   node.role = 'pre-candidate'
   node.leader = undefined

@@ -152,7 +152,7 @@ export class KeyValueTree {
 }
 
 /** The revision at which the change was made. */
-export function revisionOf(event: WatchEvent): number {
+function revisionOf(event: WatchEvent): number {
   return event.kind === 'put' ? event.entry.modRevision : event.modRevision
 }
 

@@ -1,13 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { plantedBugs } from './planted-bugs.ts'
 import { RaftSimulation, SimulationFailure } from './raft-simulation.ts'
+import { seedsToRun } from './seeds.ts'
 
-/** `PG_METAKO_SIM_SEED` runs one seed, `PG_METAKO_SIM_SEEDS` so many from 1 on. */
-const only = process.env['PG_METAKO_SIM_SEED']
-const seeds =
-  only === undefined
-    ? Array.from({ length: Number(process.env['PG_METAKO_SIM_SEEDS'] ?? 200) }, (_, index) => index + 1)
-    : [Number(only)]
+const { seeds, isUsual } = seedsToRun(200)
 
 describe('Raft under loss, crashes, pauses and partitions', () => {
   it(`keeps its promises in ${seeds.length} runs, and agrees again when the faults end`, () => {
@@ -17,7 +13,7 @@ describe('Raft under loss, crashes, pauses and partitions', () => {
       for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += result[key]
     }
     // Runs in which nothing happens would prove nothing.
-    if (only === undefined) {
+    if (isUsual) {
       expect(sum.committed).toBeGreaterThan(30 * seeds.length)
       expect(sum.completed).toBeGreaterThan(30 * seeds.length)
       expect(sum.terms).toBeGreaterThan(3 * seeds.length)

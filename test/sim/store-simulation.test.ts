@@ -2,13 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { checkAppliedOnce, type Told } from './checkers/applied-once.ts'
 import { Violation } from './checkers/violation.ts'
 import { WatchWithoutGaps } from './checkers/watch-without-gaps.ts'
+import { seedsToRun } from './seeds.ts'
 import { simulateStore, type StoreRun } from './store-simulation.ts'
 
-const only = process.env['PG_METAKO_SIM_SEED']
-const wanted = Number(process.env['PG_METAKO_SIM_SEEDS'] ?? 200)
-/** One run costs as much as several of the bare core. */
-const seeds =
-  only === undefined ? Array.from({ length: Math.ceil(wanted / 8) }, (_, index) => index + 1) : [Number(only)]
+/** Few: one run costs as much as ten of the bare core. */
+const { seeds, isUsual } = seedsToRun(25)
 
 describe('the store on Raft', () => {
   it(`applies what it acknowledged once, reads the newest and leaves no gap, in ${seeds.length} runs`, async () => {
@@ -20,7 +18,7 @@ describe('the store on Raft', () => {
         throw new Error(`seed ${seed}: ${String(thrown)}`, { cause: thrown })
       }
     }
-    if (only !== undefined) return
+    if (!isUsual) return
     const sum = (field: keyof StoreRun): number => runs.reduce((total, run) => total + run[field], 0)
     expect(sum('acknowledged')).toBeGreaterThan(100 * seeds.length)
     expect(sum('reads')).toBeGreaterThan(50 * seeds.length)

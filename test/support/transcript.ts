@@ -9,7 +9,7 @@ export type TranscriptRunner = (line: string) => string
  * Text that an expert reads without knowing the code: blocks of commands, then `----`, then what they print, then an empty
  * line. Lines with `#` before the commands are kept as they are. Returns the same text with what the commands print now.
  */
-export function replay(transcript: string, run: TranscriptRunner): string {
+function replay(transcript: string, run: TranscriptRunner): string {
   const blocks = transcript.trim().split(/\n\n+/)
   const replayed = blocks.map((block) => {
     const [head = ''] = block.split('\n----')
