@@ -105,6 +105,12 @@ export class Cluster {
     signalAll([...agents, ...guards, ...routers, ...(postmaster ? [postmaster] : [])], 'SIGKILL')
   }
 
+  /** Everything of a node gone in one moment, backends included, as by a power cut. */
+  crashNode(node: TestNode): void {
+    const { agents, guards, routers, instance } = this.processesOf(node)
+    signalAll([...agents, ...guards, ...routers, ...instance], 'SIGKILL')
+  }
+
   /** SIGSTOP or SIGCONT for everything of a node's PostgreSQL. */
   freezeInstance(node: TestNode, signal: 'SIGSTOP' | 'SIGCONT'): void {
     signalAll(this.processesOf(node).instance, signal)

@@ -16,6 +16,7 @@ const TAKEOVER_MS = 20_000
 /** A whole copy of a small cluster, and its start. */
 const REJOIN_MS = 45_000
 const WRITES_MS = 10_000
+const WRITES_BEFORE_FAULT = 40
 
 /**
  * What the failover tests do, whatever the machines are: writers of ours through the router of every node, `pgbench` beside
@@ -47,6 +48,7 @@ export class FailoverStory {
   async round(fault: (node: TestNode) => void): Promise<void> {
     const cluster = this.#cluster
     const old = await cluster.waitForHealthy(REJOIN_MS)
+    await this.writesGoOn(WRITES_BEFORE_FAULT)
     const epoch = await cluster.epoch()
     const brokenAtMs = performance.now()
     fault(old)

@@ -1,9 +1,10 @@
 import { closeSync, openSync } from 'node:fs'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import type { DemoNode } from '../../src/cli/demo/demo-layout.ts'
 import type { NodeProcesses } from '../../src/cli/demo/node-processes.ts'
 import type { ProcessStat } from '../../src/platform/process.ts'
+import { REPOSITORY_ROOT } from './repository-root.ts'
 
 /** One node of a test: what its config says, and at which address it is reached. */
 export type TestNode = DemoNode & { readonly host: string }
@@ -24,7 +25,7 @@ export interface Machines {
 }
 
 /** The built program: `npm run test:pg` builds it first. */
-export const PROGRAM: string = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+export const PROGRAM: string = join(REPOSITORY_ROOT, 'dist/main.js')
 
 /** Spawns with output to a log file, in a session of its own, as a service would be. */
 export function spawnLogged(

@@ -12,16 +12,16 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { NodeProcesses } from '../../src/cli/demo/node-processes.ts'
 import { argumentsOf, findProcesses } from '../../src/platform/process-table.ts'
 import { signalProcess, type ProcessStat } from '../../src/platform/process.ts'
 import { pause } from '../../src/platform/timers.ts'
 import { writeSecrets } from './loopback-machines.ts'
+import { REPOSITORY_ROOT } from './repository-root.ts'
 import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
 
 /** The files that the README's "On three hosts" copies to the hosts, used as they are. */
-const EXAMPLE = fileURLToPath(new URL('../../examples/three-hosts', import.meta.url))
+const EXAMPLE = join(REPOSITORY_ROOT, 'examples/three-hosts')
 /** What the example says: addresses of the hosts, and the folder that each of them keeps its data in. */
 const NETWORK = '10.77.0'
 const DATA_PARENT = '/var/lib/pg-metako'

@@ -79,6 +79,11 @@ export class NumberedWriter {
     return this.#writes
   }
 
+  /** Whether a row is of this writer. */
+  owns(id: number): boolean {
+    return Math.floor(id / IDS_PER_WRITER) === this.#options.number
+  }
+
   /** How many writes that were begun after `sinceMs` have been acknowledged. */
   acknowledgedSince(sinceMs: number): number {
     let count = 0
