@@ -34,6 +34,7 @@ export class RecordKeeper {
   #firstSeenAt = NEVER
   #provenUntil = NEVER
   #hasProved = false
+  #distrusts = 0
   #isRead = false
   #witnessedEpoch = -1
   #queue: Promise<unknown> = Promise.resolve()
@@ -67,7 +68,7 @@ export class RecordKeeper {
     return this.#provenUntil
   }
 
-  /** A renewal has succeeded in this life of the agent. */
+  /** A renewal has succeeded in this life of the agent, and since the host last slept. */
   get hasProved(): boolean {
     return this.#hasProved
   }
@@ -113,9 +114,14 @@ export class RecordKeeper {
     }
   }
 
-  /** A lease that cannot be trusted any more (the clock jumped): not proven until the next renewal. */
+  /**
+   * A lease that cannot be trusted any more (the clock stood still): not proven until a renewal that is sent from now on.
+   * Until then it is as after a restart: the guard counts the same sleep, and kills if it was too long.
+   */
   distrustClock(): void {
     this.#provenUntil = NEVER
+    this.#hasProved = false
+    this.#distrusts += 1
     this.#announce()
   }
 
@@ -139,7 +145,11 @@ export class RecordKeeper {
     const next = change(this.#record)
     if (next === undefined) return { kind: 'conflict' }
     const sentAt = this.#clock.monotonic()
+    const distrusts = this.#distrusts
     const key = this.#keys.epoch
+    // Order: before it is sent. If its outcome stays unknown it may be applied at any later time, until a renewal on the
+    // same revision shuts it out; a lease that counted as proven meanwhile would let the instance start again beside its heir.
+    if (next.holder !== this.#self || next.state === 'released') this.#provenUntil = NEVER
     try {
       const result = await this.#store.transact(
         {
@@ -153,7 +163,8 @@ export class RecordKeeper {
         return { kind: 'conflict' }
       }
       this.#adopt(next, result.revision)
-      if (next.holder === this.#self && next.state !== 'released') this.#prove(sentAt, next.ttlMs)
+      const isNewest = this.#revision === result.revision && distrusts === this.#distrusts
+      if (isNewest && next.holder === this.#self && next.state !== 'released') this.#prove(sentAt, next.ttlMs)
       this.#announce()
       return { kind: 'committed' }
     } catch (error) {
