@@ -2,7 +2,7 @@ import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import { formatLsn } from '../../model/lsn.ts'
 import type { Upstream } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { judgeCandidates } from './candidates.ts'
+import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
 import { isHolder, isInstanceDown, isRunningAs, verdict, type StanceRule, type Verdict } from './stance.ts'
@@ -62,6 +62,17 @@ function considerTakeOver(seen: Snapshot, record: EpochRecord, lapse: Lapse & { 
       sentence: 'does not take over: its guard process is not running',
     })
   }
+  // Handed to this node by name: the others wait, also those that rank before it.
+  const isNamed = lapse.kind === 'released' && lapse.isReserved
+  return (isNamed ? undefined : yieldToRival(seen, lapse, verdicts)) ?? takesOver(seen, record)
+}
+
+/** Whoever is ahead of this node goes first; who has not told its position yet is asked, for a while. */
+function yieldToRival(
+  seen: Snapshot,
+  lapse: Lapse & { since: number },
+  verdicts: readonly CandidateVerdict[],
+): Verdict | undefined {
   const rivals = verdicts
     .filter((rival) => rival.kind === 'eligible')
     .filter(({ name }) => name !== seen.self)
@@ -70,11 +81,14 @@ function considerTakeOver(seen: Snapshot, record: EpochRecord, lapse: Lapse & { 
     return verdict('standby', 'AWAITS_PEERS', { sentence: `asks ${unread.name} for its WAL position` })
   }
   const best = verdicts[0]
-  if (best?.kind === 'eligible' && best.name !== seen.self) {
-    return verdict('standby', 'NOT_BEST', {
-      sentence: `does not take over: ${best.name} is at ${formatLsn(best.flush)}, this node at ${formatLsn(own.flush)}`,
-    })
-  }
+  const own = verdicts.find(({ name }) => name === seen.self)
+  if (best?.kind !== 'eligible' || own?.kind !== 'eligible' || best.name === seen.self) return undefined
+  return verdict('standby', 'NOT_BEST', {
+    sentence: `does not take over: ${best.name} is at ${formatLsn(best.flush)}, this node at ${formatLsn(own.flush)}`,
+  })
+}
+
+function takesOver(seen: Snapshot, record: EpochRecord): Verdict {
   return verdict('becoming-primary', 'TAKES_OVER', {
     sentence: `takes epoch ${record.epoch + 1} over from ${record.holder}`,
     actions: [

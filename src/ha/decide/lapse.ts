@@ -7,7 +7,8 @@ import type { Snapshot } from '../snapshot.ts'
 export type Lapse =
   | { readonly kind: 'held'; readonly until: MonotonicMs }
   | { readonly kind: 'reserved'; readonly to: string; readonly until: MonotonicMs }
-  | { readonly kind: 'released'; readonly since: MonotonicMs }
+  /** `isReserved`: for this node, for a while; nobody else takes it then. */
+  | { readonly kind: 'released'; readonly since: MonotonicMs; readonly isReserved: boolean }
   | { readonly kind: 'expired'; readonly since: MonotonicMs }
 
 /**
@@ -22,10 +23,9 @@ export function judgeLapse(
   if (record.state === 'released') {
     const reservedUntil = plus(firstSeenAt, seen.policy.handoverTtlMs)
     const to = record.release?.to
-    if (to !== undefined && to !== seen.self && seen.takenAt < reservedUntil) {
-      return { kind: 'reserved', to, until: reservedUntil }
-    }
-    return { kind: 'released', since: firstSeenAt }
+    const isReserved = to !== undefined && seen.takenAt < reservedUntil
+    if (isReserved && to !== seen.self) return { kind: 'reserved', to, until: reservedUntil }
+    return { kind: 'released', since: firstSeenAt, isReserved }
   }
   const until = plus(firstSeenAt, judgeWaitMs(seen.policy, record.ttlMs))
   return seen.takenAt < until ? { kind: 'held', until } : { kind: 'expired', since: until }
