@@ -42,7 +42,8 @@ describePostgres('three agents under load', (postgres) => {
     await story.begin()
     for (let round = 0; round < ROUNDS; round += 1) {
       const old = await cluster.waitForHealthy(30_000)
-      const next = cluster.nodes.find((node) => node !== old)!
+      // Also to a member that ranks behind another by its name.
+      const next = cluster.nodes.findLast((node) => node !== old)!
       await story.writesGoOn(30)
       await cluster.switchover(next)
       expect((await cluster.waitForPrimary({ deadlineMs: 10_000 })).name).toBe(next.name)
