@@ -88,7 +88,7 @@ export class Node {
     })
     this.#keys = keysOf(config.namespace, config.scope)
     this.#guard = new GuardClient(
-      { log, onFenced: () => this.#wake(), onState: () => this.#wake() },
+      { log, onFenced: () => this.#onFenced(), onState: () => this.#wake() },
       {
         socketPath: join(config.paths.runDir, 'guard.sock'),
         dataDir: config.postgresql.dataDir ?? '',
@@ -247,6 +247,11 @@ export class Node {
   #fail(what: string, error: unknown): void {
     this.#parts.log.error(what, { error })
     this.#fatal?.(error)
+  }
+
+  #onFenced(): void {
+    this.#brain?.observer.noteFencedByGuard()
+    this.#wake()
   }
 
   #wake(): void {

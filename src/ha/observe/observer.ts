@@ -45,6 +45,7 @@ export class Observer {
   #stoppedWal: { timeline: number; endLsn: string } | undefined
   #setAside = 0
   #crashedAt: MonotonicMs | undefined
+  #isFencedByGuard = false
   #instance: InstanceFacts = { state: 'unknown' }
   #measuredUnder: SeenByMember = SAW_NONE
   #stoppingSince: MonotonicMs | undefined
@@ -79,6 +80,15 @@ export class Observer {
   /** From now on the node is being shut down on purpose. */
   beginStopping(): void {
     this.#stoppingSince ??= this.#deps.clock.monotonic()
+  }
+
+  /**
+   * The guard ended the instance because the lease had run out: no crash. Its holder may open again when nobody has taken
+   * the epoch meanwhile, and nothing is lost then.
+   */
+  noteFencedByGuard(): void {
+    this.#isFencedByGuard = true
+    this.forgetDirectory()
   }
 
   /** A job changed the data directory, or the instance stopped: look again. */
@@ -159,7 +169,10 @@ export class Observer {
     const seen = this.#seen()
     const facts = await instance.facts()
     this.#measuredUnder = seen
-    if (facts.state === 'running') this.#crashedAt = undefined
+    if (facts.state === 'running') {
+      this.#crashedAt = undefined
+      this.#isFencedByGuard = false
+    }
     if (!this.#directory && jobs.running === undefined) {
       this.#directory = await instance.inspect()
       this.#setAside = await instance.countSetAside()
@@ -182,7 +195,7 @@ export class Observer {
       ...(jobs.running === undefined ? {} : { job: jobs.running }),
       ...(this.#stoppedWal ? { stoppedWal: this.#stoppedWal } : {}),
       ...(isOwnPromotion ? { promotedInEpoch: promotion.epoch } : {}),
-      ...(this.#crashedAt === undefined ? {} : { crashedAt: this.#crashedAt }),
+      ...(this.#crashedAt === undefined || this.#isFencedByGuard ? {} : { crashedAt: this.#crashedAt }),
       startFailures: jobs.startFailures,
       retryAt: jobs.retryAt,
       ...(following ? { following } : {}),
