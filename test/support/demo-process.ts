@@ -98,10 +98,10 @@ export class DemoFolder {
   }
 
   /** Waits until nothing runs any more. */
-  async nothingLeft(deadlineMs: number): Promise<void> {
-    await eventually(
+  async nothingLeft(deadlineMs: number): Promise<true> {
+    return eventually(
       () => `no process of the demo: ${this.pids().join(' ')} run`,
-      () => this.pids().length === 0,
+      () => this.pids().length === 0 || undefined,
       deadlineMs,
     )
   }

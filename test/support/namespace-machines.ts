@@ -8,7 +8,6 @@ import {
   readlinkSync,
   rmdirSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'

@@ -1,4 +1,13 @@
-import { existsSync, join, lstatSync, readdirSync, readFileSync, rmSync } from '../../platform/disk.ts'
+import {
+  dirname,
+  existsSync,
+  join,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from '../../platform/disk.ts'
 import { effectiveUid } from '../../platform/process.ts'
 import { codeOf } from '../../std/fault.ts'
 import { outsideFolders } from './demo-folders.ts'
@@ -24,6 +33,8 @@ export function removeDemo(root: string): readonly string[] {
   ]
   const removed = candidates.filter((path) => existsSync(path))
   for (const path of removed) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+  const parent = dirname(dataRoot)
+  if (removed.includes(dataRoot) && readdirSync(parent).length === 0) rmdirSync(parent)
   return removed
 }
 

@@ -10,6 +10,10 @@ import { withClient } from '../../support/numbered-writer.ts'
 /** What the README promises for every way to stop. */
 const STOPPED_MS = 10_000
 
+/** A terminal's second page and no cursor; and back. */
+const ENTERED = '\u001b[?1049h\u001b[?25l'
+const LEFT = '\u001b[?25h\u001b[?1049l'
+
 const ask = (url: string, sql: string) =>
   withClient(url, async (client) => (await client.query<Record<string, unknown>>(sql)).rows[0])
 
@@ -189,7 +193,19 @@ describe('the demo of one node leaves no process behind', () => {
     const terminal = folder.start([], command)
     await eventually('the live view to say healthy', () => terminal.out.includes('healthy'), 60_000)
     terminal.child.kill('SIGKILL')
-    await folder.nothingLeft(STOPPED_MS)
+    expect(await folder.nothingLeft(STOPPED_MS)).toBe(true)
+  })
+
+  it('and puts the terminal back as it was', async () => {
+    const command = ['script', '-q', '-c', folder.commandLine('--nodes', '1'), '/dev/null']
+    const terminal = folder.start([], command)
+    await eventually('the live view to say healthy', () => terminal.out.includes('healthy'), 60_000)
+    process.kill(folder.state().supervisor?.pid ?? 0, 'SIGINT')
+    const { out } = await folder.ended(terminal, STOPPED_MS)
+    expect(out.startsWith(ENTERED)).toBe(true)
+    expect(out.slice(out.lastIndexOf(LEFT))).toMatch(/stopped in \d\.\d s/)
+    expect(out.slice(out.lastIndexOf(LEFT) + LEFT.length)).not.toContain('\u001b')
+    expect(folder.pids()).toEqual([])
   })
 
   it.each(['SIGKILL', 'SIGTERM'] as const)('when the npm that started it ends by %s', async (signal) => {
@@ -199,7 +215,7 @@ describe('the demo of one node leaves no process behind', () => {
     )
     const npm = await begin(['npm', 'start', '--silent'])
     npm.child.kill(signal)
-    await folder.nothingLeft(STOPPED_MS)
+    expect(await folder.nothingLeft(STOPPED_MS)).toBe(true)
   })
 
   it('when it is stopped after its supervisor was killed', async () => {
