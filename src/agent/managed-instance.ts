@@ -3,7 +3,7 @@ import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { LocalInstance } from '../ha/ports.ts'
 import { LOSS_XIDS_MAX, type LossReport } from '../model/cluster-view.ts'
-import { formatLsn, LSN_NONE } from '../model/lsn.ts'
+import { formatLsn } from '../model/lsn.ts'
 import { dirname, join, mkdirSync, realpathSync } from '../platform/disk.ts'
 import type { Logger } from '../platform/log.ts'
 import { findDatabaseUser } from '../platform/os-user.ts'
@@ -143,10 +143,11 @@ class ManagedInstance implements LocalInstance {
     this.#following = undefined
   }
 
-  async timelineOrigin(): Promise<{ timeline: number; forkLsn: string }> {
+  async timelineOrigin(): ReturnType<LocalInstance['timelineOrigin']> {
     const { timeline } = await readControlFile(this.#dataDir)
-    const history = await readTimelineHistory(this.#dataDir, timeline)
-    return { timeline, forkLsn: formatLsn(history?.at(-1)?.endLsn ?? LSN_NONE) }
+    const history = (await readTimelineHistory(this.#dataDir, timeline)) ?? []
+    const forks = history.map((link) => ({ timeline: link.timeline, endLsn: formatLsn(link.endLsn) }))
+    return { timeline, forks }
   }
 
   async probeWrite(): Promise<void> {

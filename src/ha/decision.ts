@@ -70,6 +70,8 @@ export type Action =
   | { readonly kind: 'clear-request'; readonly revision: number }
   | { readonly kind: 'sync-slots'; readonly members: readonly string[] }
   | { readonly kind: 'remove-set-aside' }
+  /** The guard holds no deadline although the instance takes writes. */
+  | { readonly kind: 'arm-guard' }
 
 export type Upstream = { readonly name: string; readonly host: string; readonly port: number }
 

@@ -89,7 +89,7 @@ export class HaLoop {
     this.#decision = decision
     this.#decidedAt = clock.monotonic()
     this.#say(decision)
-    this.#onDecision(decision, seen)
+    this.#tell(decision, seen)
     for (const action of decision.actions) {
       try {
         await executor.run(action)
@@ -97,8 +97,17 @@ export class HaLoop {
         log.error(`Cannot carry out: ${action.kind}`, { error: messageOf(error) })
       }
     }
-    if (decision.actions.some(({ kind }) => kind === 'take-over' || kind === 'mark-open')) this.wake()
+    if (decision.actions.some(({ kind }) => kind === 'take-over')) this.wake()
     return sleepMs(seen)
+  }
+
+  /** Whoever listens to decisions must not be able to keep them from being carried out. */
+  #tell(decision: Decision, seen: Snapshot): void {
+    try {
+      this.#onDecision(decision, seen)
+    } catch (error) {
+      this.#deps.log.error('A listener to decisions failed', { error })
+    }
   }
 
   #say(decision: Decision): void {

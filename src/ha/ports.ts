@@ -60,8 +60,11 @@ export interface LocalInstance {
   start(as: 'primary' | 'standby', follow?: { host: string; port: number }): Promise<void>
   /** Returns when the instance takes writes on a timeline of its own. */
   promote(): Promise<void>
-  /** Newest timeline and where it forked from the one before. */
-  timelineOrigin(): Promise<{ timeline: number; forkLsn: string }>
+  /** The timeline that it writes, and where each of its ancestors ended, oldest first. */
+  timelineOrigin(): Promise<{
+    timeline: number
+    forks: readonly { readonly timeline: number; readonly endLsn: string }[]
+  }>
   /** Commits one transaction of its own. */
   probeWrite(): Promise<void>
   follow(upstream: { host: string; port: number }): Promise<void>

@@ -68,7 +68,16 @@ export type LocalFacts = {
   readonly setAside: number
 }
 
-export type JobKind = 'initialise' | 'start' | 'promote' | 'clone' | 'hand-over' | 'stop' | 'fence'
+export type JobKind =
+  | 'initialise'
+  | 'start'
+  | 'promote'
+  | 'mark-open'
+  | 'clone'
+  | 'hand-over'
+  | 'release'
+  | 'stop'
+  | 'fence'
 
 export type PeerFacts = {
   readonly name: string

@@ -40,6 +40,8 @@ export type EpochLink = {
   readonly reason: TakeoverReason
   /** How the right was taken (design.md §5). The first epoch has none. */
   readonly takeover: 'bootstrap' | 'lease' | 'revocation'
+  /** The epoch that went on from an older timeline than this one: WAL of this timeline is history no more. */
+  readonly abandonedIn?: number
 }
 
 /** Why an epoch began. */

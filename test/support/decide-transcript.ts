@@ -12,6 +12,7 @@ import type { LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
  *   member n1 primary flush=0/5000 …     what each member's PostgreSQL says
  *   record holder=n1 epoch=7 open …      the epoch record, and how long ago it last changed (age=ms)
  *   set n2 guard=absent …                facts that only the node itself knows
+ *   policy primaryStartTimeoutMs=5000    changes what is judged by
  *   decide n2                            prints stance, reason, actions
  */
 
@@ -32,10 +33,11 @@ type World = {
   recordOptions: Pairs
   own: Map<string, Pairs>
   cluster: Pairs
+  policy: Pairs
 }
 
 export function newWorld(): World {
-  return { members: new Map(), record: undefined, recordOptions: {}, own: new Map(), cluster: {} }
+  return { members: new Map(), record: undefined, recordOptions: {}, own: new Map(), cluster: {}, policy: {} }
 }
 
 /** Runs one command line and returns what it prints. */
@@ -47,10 +49,12 @@ export function runCommand(world: World, line: string): string {
     case 'record':
       return setRecord(world, words)
     case 'set':
-      world.own.set(words[0] ?? '', { ...world.own.get(words[0] ?? ''), ...pairsOf(words.slice(1)) })
-      return 'ok'
+      return setOwn(world, words)
     case 'cluster':
       world.cluster = { ...world.cluster, ...pairsOf(words) }
+      return 'ok'
+    case 'policy':
+      world.policy = { ...world.policy, ...pairsOf(words) }
       return 'ok'
     case 'decide':
       return decideFor(world, words[0] ?? '')
@@ -66,6 +70,7 @@ function setMember(world: World, words: readonly string[]): string {
   const instance: InstanceFacts = {
     state: state as InstanceFacts['state'],
     ...(kind === 'primary' || kind === 'standby' ? { role: kind } : {}),
+    ...(options['role'] === undefined ? {} : { role: options['role'] as 'primary' | 'standby' }),
     systemId: options['system'] ?? '42',
     timeline: Number(options['timeline'] ?? 1),
     flushLsn: options['flush'] ?? '0/5000',
@@ -73,6 +78,13 @@ function setMember(world: World, words: readonly string[]): string {
     ...(kind === 'standby' ? { streaming: options['streaming'] !== 'no' } : {}),
   }
   world.members.set(name, { name, instance, options })
+  return 'ok'
+}
+
+/** `key=` without a value takes the fact back. */
+function setOwn(world: World, [name = '', ...words]: readonly string[]): string {
+  const pairs = { ...world.own.get(name), ...pairsOf(words) }
+  world.own.set(name, Object.fromEntries(Object.entries(pairs).filter(([, value]) => value !== '')))
   return 'ok'
 }
 
@@ -91,6 +103,9 @@ function setRecord(world: World, words: readonly string[]): string {
       holder: 'n1',
       timeline: Number(timeline),
       forkLsn,
+      ...(options[`abandoned${timeline}`] === undefined
+        ? {}
+        : { abandonedIn: Number(options[`abandoned${timeline}`]) }),
       openedAt: '2026-01-01T00:00:00.000Z',
       reason: 'BOOTSTRAP',
       takeover: 'lease',
@@ -151,7 +166,10 @@ function snapshotOf(world: World, self: string): Snapshot {
     takenAt: NOW as MonotonicMs,
     self,
     members: names,
-    policy: policyOf('lan'),
+    policy: {
+      ...policyOf('lan'),
+      ...Object.fromEntries(Object.entries(world.policy).map(([key, value]) => [key, Number(value)])),
+    },
     initialiser: names[0] ?? '',
     agentUptimeMs: Number(own['uptime'] ?? MEMBERS_START),
     stopping: own['stopping'] !== undefined,
@@ -164,7 +182,13 @@ function snapshotOf(world: World, self: string): Snapshot {
       provenUntil: (proven === 'yes' ? NOW + 1000 : 0) as MonotonicMs,
       ...(own['request'] === undefined
         ? {}
-        : { request: { revision: 7, ...(own['request'] === 'any' ? {} : { to: own['request'] }) } }),
+        : {
+            request: {
+              revision: 7,
+              ...(own['request'] === 'any' ? {} : { to: own['request'] }),
+              ...(own['asked'] === undefined ? {} : { from: own['asked'] }),
+            },
+          }),
       addresses: Object.fromEntries(
         [...world.members.keys()].map((name) => [name, { host: name, port: 5432 }]),
       ),
@@ -192,7 +216,7 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     ...(own['promoted'] === undefined ? {} : { promotedInEpoch: Number(own['promoted']) }),
     ...(own['crashed'] === undefined ? {} : { crashedAt: (NOW - Number(own['crashed'])) as MonotonicMs }),
     startFailures: Number(own['failures'] ?? 0),
-    retryAt: 0 as MonotonicMs,
+    retryAt: (own['retry'] === undefined ? 0 : NOW + Number(own['retry'])) as MonotonicMs,
     ...(following === undefined || following === 'none'
       ? {}
       : { following: { host: following, port: 5432 } }),
@@ -213,7 +237,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
         port: 5432,
         apiUrl: `http://${name}:8008`,
         agentUptimeMs: MEMBERS_START,
-        guard: 'idle',
+        guard: (options['guard'] ?? 'idle') as MemberFacts['guard'],
         instance,
         stopping: options['stopping'] === 'yes',
         seen: {

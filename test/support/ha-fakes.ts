@@ -8,7 +8,7 @@ import { Fault } from '../../src/std/fault.ts'
 
 /** Lets everything that needs no clock happen: promises, and the memory store's turns. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 30; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Time that moves only when a test says so. */

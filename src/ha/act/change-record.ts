@@ -1,7 +1,9 @@
 import { assert, present } from '../../std/assert.ts'
+import { Fault } from '../../std/fault.ts'
 import type { EpochLink, EpochRecord, ReleaseReason, TakeoverReason } from '../../model/epoch-record.ts'
 import type { Operation } from '../../model/key-value.ts'
 import { formatLsn, LSN_NONE } from '../../model/lsn.ts'
+import { extendChain } from '../decide/history.ts'
 import type { WriteOutcome } from '../record-keeper.ts'
 import type { World } from './world.ts'
 
@@ -51,10 +53,15 @@ export function takeEpoch(
         ttlMs: world.policy.leaseTtlMs,
         state: 'authorised',
         reason: next.reason,
+        timeline: instance.timeline ?? record.timeline,
         position: instance.flushLsn ?? record.position,
       }
     },
-    { deadlineMs: world.writeDeadlineMs, also: [putLeader(world)] },
+    {
+      deadlineMs: world.writeDeadlineMs,
+      // A switchover that was asked of the old holder is over: it must not move the new one.
+      also: [putLeader(world), { kind: 'delete', key: world.keys.failover }],
+    },
   )
 }
 
@@ -71,6 +78,7 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
   const incarnation = present(directory.incarnation, 'incarnation of a primary')
   const systemId = present(directory.systemId, 'system id of a primary')
   observer.forgetDirectory()
+  let isReused = false
   const change = (record: EpochRecord | undefined): EpochRecord | undefined => {
     if (!record || record.epoch !== epoch || record.holder !== world.self || record.state !== 'authorised') {
       return undefined
@@ -79,16 +87,17 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
       record.systemId === '' || record.systemId === systemId,
       `system id changed from ${record.systemId} to ${systemId} in epoch ${epoch}`,
     )
-    const isNewTimeline = !record.chain.some((link) => link.timeline === origin.timeline)
-    const link: EpochLink = {
+    const link: Omit<EpochLink, 'forkLsn'> = {
       epoch,
       holder: world.self,
       timeline: origin.timeline,
-      forkLsn: origin.forkLsn,
       openedAt: new Date(clock.wall()).toISOString(),
       reason: record.reason,
       takeover: record.reason === 'BOOTSTRAP' ? 'bootstrap' : 'lease',
     }
+    const chain = extendChain(record.chain, { link, base: record.timeline, forks: origin.forks })
+    isReused = chain === undefined
+    if (!chain) return undefined
     return {
       ...record,
       state: 'open',
@@ -97,13 +106,19 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
       systemId,
       timeline: origin.timeline,
       position: facts.flushLsn ?? record.position,
-      chain: isNewTimeline ? [...record.chain, link].slice(-CHAIN_MAX) : record.chain,
+      chain: chain.slice(-CHAIN_MAX),
     }
   }
   const outcome = await world.keeper.write(change, {
     deadlineMs: world.writeDeadlineMs,
     also: [{ kind: 'put', key: world.keys.initialize, value: systemId }],
   })
+  if (isReused) {
+    throw new Fault(
+      'TIMELINE_REUSED',
+      `Cannot open epoch ${epoch}: its timeline ${origin.timeline} is another branch of the history already; PostgreSQL is stopped and promoted again`,
+    )
+  }
   return outcome
 }
 

@@ -1,4 +1,4 @@
-import { Fault, messageOf } from '../../std/fault.ts'
+import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 import { present, unreachable } from '../../std/assert.ts'
 import type { Action } from '../decision.ts'
 import { claimFirstEpoch, markOpen, releaseEpoch, takeEpoch } from './change-record.ts'
@@ -38,11 +38,14 @@ export class Executor {
       case 'take-over':
         return this.#takeOver(action)
       case 'mark-open':
-        await markOpen(this.#world, action.epoch)
-        this.#slotsOf = ''
+        jobs.begin('mark-open', () => this.#markOpen(action.epoch))
         return
       case 'release':
-        return this.#release(action)
+        jobs.begin('release', () => this.#changingDirectory(() => this.#release(action)))
+        return
+      case 'arm-guard':
+        if (this.#isRightProven()) await this.#world.guard.armAndConfirm(this.#world.keeper.provenUntil)
+        return
       case 'clear-request':
         await store.transact(
           {
@@ -101,7 +104,7 @@ export class Executor {
   }
 
   async #start(action: Extract<Action, { kind: 'start' }>): Promise<void> {
-    const { guard, keeper, instance, clock } = this.#world
+    const { guard, keeper, instance } = this.#world
     if (action.as === 'standby') {
       // The guard may still hold the deadline of a primary that is dead: it would kill this standby.
       await guard.disarmAndConfirm()
@@ -109,16 +112,42 @@ export class Executor {
       return
     }
     // Order: the guard holds the deadline before the instance can take a write.
-    if (keeper.provenUntil <= clock.monotonic())
+    if (!this.#isRightProven())
       throw new Fault('LEASE_LOST', 'Cannot start as primary: the lease is not proven')
     await guard.armAndConfirm(keeper.provenUntil)
     await instance.start('primary')
+    await this.#killUnlessProven('start')
+  }
+
+  /** This node holds the record, has not given it up, and a renewal of its own proves the lease now. */
+  #isRightProven(): boolean {
+    const { keeper, clock, self } = this.#world
+    const { record } = keeper
+    return record?.holder === self && record.state !== 'released' && keeper.provenUntil > clock.monotonic()
+  }
+
+  /** A start or a promotion can take longer than the lease: what came up too late must not stay up. */
+  async #killUnlessProven(what: string): Promise<void> {
+    if (this.#isRightProven()) return
+    await this.#world.instance.kill()
+    throw new Fault('LEASE_LOST', `Ended what ${what} brought up: the lease ran out meanwhile`)
+  }
+
+  async #markOpen(epoch: number): Promise<void> {
+    try {
+      await markOpen(this.#world, epoch)
+      this.#slotsOf = ''
+    } catch (error) {
+      // Started again as a standby and promoted again, PostgreSQL takes the next free timeline.
+      if (codeOf(error) === 'TIMELINE_REUSED')
+        await this.#changingDirectory(() => this.#world.instance.kill())
+      throw error
+    }
   }
 
   async #promote(epoch: number): Promise<void> {
-    const { guard, keeper, instance, notebook, observer, clock, self } = this.#world
-    const record = keeper.record
-    if (record?.epoch !== epoch || record.holder !== self || keeper.provenUntil <= clock.monotonic()) {
+    const { guard, keeper, instance, notebook, observer } = this.#world
+    if (keeper.record?.epoch !== epoch || !this.#isRightProven()) {
       throw new Fault('LEASE_LOST', `Cannot promote: epoch ${epoch} is not proven to be this node's`)
     }
     const incarnation = present(observer.incarnation, 'incarnation of a standby')
@@ -128,6 +157,7 @@ export class Executor {
       notebook.writePromotion({ epoch, incarnation }),
     ])
     await instance.promote()
+    await this.#killUnlessProven('the promotion')
   }
 
   async #clone(action: Extract<Action, { kind: 'clone' }>): Promise<void> {

@@ -36,8 +36,11 @@ export const servePrimary: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || !isHolder(seen) || !isRunningAs(seen, 'primary')) return undefined
   const actions: Action[] = []
-  if (record.state === 'authorised') actions.push({ kind: 'mark-open', epoch: record.epoch })
-  if (seen.store.request) return answerRequest(seen)
+  // Order: the guard first; whoever writes without a deadline outlives its right.
+  if (seen.local.guard === 'idle') actions.push({ kind: 'arm-guard' })
+  if (record.state === 'authorised') {
+    actions.push({ kind: 'mark-open', epoch: record.epoch })
+  } else if (seen.store.request) return answerRequest(seen)
   actions.push({ kind: 'sync-slots', members: seen.members.filter((name) => name !== seen.self) })
   return verdict('primary', 'HOLDS_LEASE', {
     sentence: `primary of epoch ${record.epoch}, timeline ${seen.local.instance.timeline ?? '?'}`,
@@ -52,6 +55,13 @@ function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
   const request = present(seen.store.request, 'switchover request')
   if (seen.local.job === 'hand-over') {
     return verdict('primary', 'SWITCHOVER', { sentence: 'hands over', keepLease: true })
+  }
+  if (request.from !== undefined && request.from !== seen.self) {
+    return verdict('primary', 'HOLDS_LEASE', {
+      sentence: `stays primary: the switchover was asked of ${request.from}`,
+      keepLease: true,
+      actions: [{ kind: 'clear-request', revision: request.revision }],
+    })
   }
   const verdicts = judgeCandidates(seen, record)
   const chosen = request.to === undefined ? verdicts[0] : verdicts.find(({ name }) => name === request.to)
@@ -127,6 +137,10 @@ export const keepWhileStarting: StanceRule = (seen) => {
   const { instance, job } = seen.local
   const isComingUp =
     instance.state === 'starting' || job === 'start' || job === 'promote' || job === 'initialise'
+  if (job === 'hand-over' && !isRunningAs(seen, 'primary')) {
+    // A shutdown that outlives the lease would be ended by the guard, and the planned move would lose data.
+    return verdict('waiting', 'SWITCHOVER', { sentence: 'hands over', keepLease: true })
+  }
   if (!isComingUp) return undefined
   return verdict('becoming-primary', 'RESUMES_OWN_EPOCH', {
     sentence: `waits for its PostgreSQL to come up in epoch ${record.epoch}`,

@@ -57,11 +57,6 @@ function considerTakeOver(seen: Snapshot, record: EpochRecord, lapse: Lapse & { 
       sentence: `does not take over: ${own?.why ?? 'is the old holder'}`,
     })
   }
-  if (seen.local.guard === 'absent') {
-    return verdict('standby', 'NOT_ELIGIBLE', {
-      sentence: 'does not take over: its guard process is not running',
-    })
-  }
   // Handed to this node by name: the others wait, also those that rank before it.
   const isNamed = lapse.kind === 'released' && lapse.isReserved
   return (isNamed ? undefined : yieldToRival(seen, lapse, verdicts)) ?? takesOver(seen, record)
@@ -83,6 +78,8 @@ function yieldToRival(
   const best = verdicts[0]
   const own = verdicts.find(({ name }) => name === seen.self)
   if (best?.kind !== 'eligible' || own?.kind !== 'eligible' || best.name === seen.self) return undefined
+  // Who is best but does not come is waited for as long as a named heir, and no longer.
+  if (seen.takenAt - lapse.since >= seen.policy.handoverTtlMs) return undefined
   return verdict('standby', 'NOT_BEST', {
     sentence: `does not take over: ${best.name} is at ${formatLsn(best.flush)}, this node at ${formatLsn(own.flush)}`,
   })
@@ -232,7 +229,14 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
   if (history.kind === 'on-history') {
     return verdict('standby', 'REJOINS', {
       sentence: `starts as a standby${upstream ? ` of ${upstream.name}` : ''}`,
-      actions: [{ kind: 'start', as: 'standby', ...(upstream ? { follow: upstream } : {}) }],
+      // A timeline that is not open yet may never be: whoever streams from it could not go back.
+      actions: [
+        {
+          kind: 'start',
+          as: 'standby',
+          ...(upstream && record.state !== 'authorised' ? { follow: upstream } : {}),
+        },
+      ],
     })
   }
   if (!upstream || !isHolderServing(seen, record)) {

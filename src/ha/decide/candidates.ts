@@ -20,6 +20,7 @@ type Considered = {
   readonly name: string
   readonly instance: InstanceFacts
   readonly stopping: boolean
+  readonly guard: 'armed' | 'idle' | 'absent'
   readonly isReachable: boolean
   readonly seen: SeenByMember | undefined
 }
@@ -45,6 +46,7 @@ function considered(seen: Snapshot): readonly Considered[] {
     name: seen.self,
     instance: seen.local.instance,
     stopping: seen.stopping,
+    guard: seen.local.guard,
     isReachable: true,
     seen: undefined,
   }
@@ -52,6 +54,7 @@ function considered(seen: Snapshot): readonly Considered[] {
     name,
     instance: facts.instance,
     stopping: facts.stopping,
+    guard: facts.guard,
     isReachable: seen.takenAt - heardAt <= seen.policy.silenceLimitMs,
     seen: facts.seen,
   }))
@@ -66,6 +69,8 @@ function judge(seen: Snapshot, record: EpochRecord, member: Considered): Candida
   if (instance.state !== 'running') return unfit(`its PostgreSQL is ${instance.state}`)
   if (instance.role !== 'standby') return unfit('is not a standby')
   if (instance.systemId !== record.systemId) return unfit('belongs to another cluster')
+  // It would not take over: whoever waits for it would wait in vain.
+  if (member.guard === 'absent') return unfit('its guard process is not running')
   const flush = parseLsn(instance.flushLsn ?? '')
   if (flush === undefined || instance.timeline === undefined) return unfit('its WAL position is unknown')
   const wal = { timeline: instance.timeline, endLsn: formatLsn(flush) }

@@ -57,12 +57,18 @@ function firstMatch(seen: Snapshot): Verdict {
   return verdict('waiting', 'BUSY', { sentence: 'waits for its PostgreSQL' })
 }
 
+/** What failed is not tried again at once: a loop of failures would fill disks with logs. To end PostgreSQL is never too soon. */
+function isTooSoon(seen: Snapshot, kind: Action['kind']): boolean {
+  if (seen.takenAt >= seen.local.retryAt) return false
+  return ['initialise', 'start', 'promote', 'mark-open', 'clone', 'hand-over', 'release'].includes(kind)
+}
+
 /** One job at a time works on the instance. Fencing waits for none; what only touches the store runs beside it. */
 function withoutBusy(seen: Snapshot, actions: readonly Action[]): readonly Action[] {
   const { job } = seen.local
-  if (job === undefined) return actions
+  if (job === undefined) return actions.filter(({ kind }) => !isTooSoon(seen, kind))
   return actions.filter(({ kind }) => {
-    if (kind === 'fence') return job !== 'fence' && job !== 'stop' && job !== 'hand-over'
-    return kind === 'clear-request'
+    if (kind === 'fence') return job !== 'fence'
+    return kind === 'clear-request' || kind === 'arm-guard'
   })
 }

@@ -1,5 +1,5 @@
 import type { EpochLink } from '../../model/epoch-record.ts'
-import { LSN_NONE, parseLsn } from '../../model/lsn.ts'
+import { formatLsn, LSN_NONE, parseLsn } from '../../model/lsn.ts'
 import type { Divergence } from '../decision.ts'
 
 export type HistoryVerdict =
@@ -17,13 +17,15 @@ export function judgeHistory(
   wal: { readonly timeline: number; readonly endLsn: string; readonly promotedInEpoch?: number | undefined },
 ): HistoryVerdict {
   const index = chain.findIndex((link) => link.timeline === wal.timeline)
+  const abandonedIn = chain[index]?.abandonedIn
   const promoted = wal.promotedInEpoch
   const oldest = chain[0]
   if (promoted !== undefined && oldest && promoted > oldest.epoch) {
-    if (!chain.some((link) => link.epoch === promoted)) return orphanBranch(chain, promoted)
+    if (!chain.some((link) => link.epoch === promoted)) return orphanBranch(chain, promoted, wal.timeline)
   }
   if (index < 0) return { kind: 'unknown-timeline' }
-  const next = chain[index + 1]
+  if (abandonedIn !== undefined) return orphanBranch(chain, abandonedIn - 1, wal.timeline)
+  const next = chain.slice(index + 1).find((link) => link.abandonedIn === undefined)
   if (!next) return { kind: 'on-history' }
   const end = parseLsn(wal.endLsn) ?? LSN_NONE
   const fork = parseLsn(next.forkLsn) ?? LSN_NONE
@@ -34,12 +36,42 @@ export function judgeHistory(
   }
 }
 
-/** The fork of a branch that was never opened is that of the epoch which followed it; nothing on it was acknowledged. */
-function orphanBranch(chain: readonly EpochLink[], promotedInEpoch: number): HistoryVerdict {
-  const successor = chain.find((link) => link.epoch > promotedInEpoch)
+/** The fork of a branch that was left is that of the epoch which followed it. */
+function orphanBranch(
+  chain: readonly EpochLink[],
+  promotedInEpoch: number,
+  timeline: number,
+): HistoryVerdict {
+  const successor = chain.find((link) => link.epoch > promotedInEpoch && link.abandonedIn === undefined)
   if (!successor) return { kind: 'unknown-timeline' }
   return {
     kind: 'diverged',
-    divergence: { timeline: successor.timeline, forkLsn: successor.forkLsn, epoch: successor.epoch },
+    divergence: { timeline, forkLsn: successor.forkLsn, epoch: successor.epoch },
   }
+}
+
+/**
+ * The chain once `link` is open. `base` is the timeline that its holder came from: whatever was opened above it is history no
+ * more. The fork is where the new history left `base`, also when branches that never opened lie between.
+ * `undefined`: the timeline's id is taken by another branch (safety.md M12), so this one must never be opened.
+ */
+export function extendChain(
+  chain: readonly EpochLink[],
+  opened: {
+    readonly link: Omit<EpochLink, 'forkLsn'>
+    readonly base: number
+    readonly forks: readonly { readonly timeline: number; readonly endLsn: string }[]
+  },
+): readonly EpochLink[] | undefined {
+  const { link, base, forks } = opened
+  const baseIndex = chain.findIndex(({ timeline }) => timeline === base)
+  if (link.timeline === base && baseIndex >= 0) return chain
+  if (chain.some(({ timeline }) => timeline === link.timeline)) return undefined
+  const left = forks.find(({ timeline }) => timeline === base) ?? forks.at(-1)
+  const kept = chain.map((one, index) =>
+    baseIndex >= 0 && index > baseIndex && one.abandonedIn === undefined
+      ? { ...one, abandonedIn: link.epoch }
+      : one,
+  )
+  return [...kept, { ...link, forkLsn: left?.endLsn ?? formatLsn(LSN_NONE) }]
 }

@@ -1,3 +1,4 @@
+import type { Snapshot } from '../snapshot.ts'
 import { eligibleCandidates } from './candidates.ts'
 import { isHolder, isInstanceDown, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
 
@@ -28,7 +29,13 @@ export const stopOnPurpose: StanceRule = (seen) => {
   }
   return verdict('stopping', 'STOPPING', {
     sentence: 'stops its PostgreSQL',
-    keepLease: Boolean(isServing),
+    // Also while it shuts down: else the guard would end a shutdown that takes longer than the lease.
+    keepLease: Boolean(isServing) || isShuttingDown(seen),
     actions: [{ kind: 'stop' }],
   })
+}
+
+function isShuttingDown(seen: Snapshot): boolean {
+  const { job } = seen.local
+  return (job === 'stop' || job === 'hand-over') && isHolder(seen) && isLeaseProven(seen)
 }

@@ -1,0 +1,318 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../../../test/support/eventually.ts'
+import {
+  FakeGuard,
+  FakeInstance,
+  FakeNotebook,
+  FakePeers,
+  MeddledStore,
+  running,
+  settle,
+  VirtualClock,
+} from '../../../test/support/ha-fakes.ts'
+import type { EpochRecord } from '../../model/epoch-record.ts'
+import { silentLogger } from '../../platform/log.ts'
+import { Fault } from '../../std/fault.ts'
+import { Jobs } from '../jobs.ts'
+import { keysOf } from '../keys.ts'
+import { Observer } from '../observe/observer.ts'
+import { policyOf } from '../policy.ts'
+import { RecordKeeper } from '../record-keeper.ts'
+import { Executor } from './executor.ts'
+
+const keys = keysOf('service', 'main')
+const policy = policyOf('lan')
+const record: EpochRecord = {
+  epoch: 7,
+  holder: 'n1',
+  incarnation: 'disk-n1',
+  seq: 10,
+  ttlMs: 3000,
+  state: 'open',
+  reason: 'BOOTSTRAP',
+  systemId: '42',
+  timeline: 1,
+  position: '0/5000',
+  chain: [
+    {
+      epoch: 1,
+      holder: 'n1',
+      timeline: 1,
+      forkLsn: '0/0',
+      openedAt: '2026-01-01T00:00:00.000Z',
+      reason: 'BOOTSTRAP',
+      takeover: 'bootstrap',
+    },
+  ],
+}
+
+describe('Executor', () => {
+  let clock: VirtualClock
+  let store: MeddledStore
+  let instance: FakeInstance
+  let guard: FakeGuard
+  let notebook: FakeNotebook
+  let keeper: RecordKeeper
+  let observer: Observer
+  let jobs: Jobs
+  let executor: Executor
+
+  async function given(one: EpochRecord): Promise<void> {
+    await store.put(keys.epoch, one)
+    await keeper.refresh(1000)
+    await observer.observe()
+  }
+
+  const renew = () => keeper.write((one) => one && { ...one, seq: one.seq + 1 }, { deadlineMs: 1000 })
+
+  beforeEach(async () => {
+    clock = new VirtualClock()
+    store = new MeddledStore()
+    instance = new FakeInstance()
+    guard = new FakeGuard(instance.done)
+    notebook = new FakeNotebook(instance.done)
+    const log = silentLogger()
+    keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
+    keeper.start()
+    jobs = new Jobs({ clock, log, onChange: () => undefined })
+    const shared = { clock, store, instance, guard, notebook, keeper, jobs }
+    const options = {
+      self: 'n1',
+      members: ['n1', 'n2', 'n3'],
+      initialiser: 'n1',
+      policy,
+      keys,
+      managed: true,
+    }
+    observer = new Observer({ ...shared, peers: new FakePeers() }, options)
+    executor = new Executor({ ...shared, log, observer, keys, policy, self: 'n1', writeDeadlineMs: 1500 })
+    await given(record)
+  })
+
+  it('lets the guard hold the deadline before the instance can take a write', async () => {
+    await renew()
+    await executor.run({ kind: 'start', as: 'primary' })
+    await settle()
+    expect(instance.done).toEqual(['guard armed', 'start primary'])
+    expect(guard.until).toBe(keeper.provenUntil)
+  })
+
+  it('does not start a primary without a proven lease', async () => {
+    await executor.run({ kind: 'start', as: 'primary' })
+    await settle()
+    expect(instance.done).toEqual([])
+    expect(jobs.trouble).toContain('not proven')
+  })
+
+  it('does not start a primary that its guard cannot end', async () => {
+    await renew()
+    guard.isAbsent = true
+    await executor.run({ kind: 'start', as: 'primary' })
+    await settle()
+    expect(instance.done).toEqual([])
+  })
+
+  it('ends a primary that came up after its lease had run out', async () => {
+    await renew()
+    instance.before = (deed) => (deed === 'start primary' ? clock.advance(4000) : undefined)
+    await executor.run({ kind: 'start', as: 'primary' })
+    await eventually('the kill', () => instance.done.includes('kill'))
+    await settle()
+    expect(instance.done).toEqual(['guard armed', 'start primary', 'kill'])
+    expect(jobs.startFailures).toBe(1)
+  })
+
+  it('ends an instance whose promotion finished after another member took the epoch', async () => {
+    await given({ ...record, epoch: 8, state: 'authorised' })
+    instance.now = running('standby')
+    await renew()
+    instance.before = async (deed) => {
+      if (deed !== 'promote') return
+      await store.put(keys.epoch, { ...record, epoch: 9, holder: 'n2' })
+      await settle()
+    }
+    await executor.run({ kind: 'promote', epoch: 8 })
+    await eventually('the kill', () => instance.done.at(-1) === 'kill')
+  })
+
+  it('writes a promotion down before it begins', async () => {
+    await given({ ...record, epoch: 8, state: 'authorised' })
+    await renew()
+    await executor.run({ kind: 'promote', epoch: 8 })
+    await settle()
+    expect(instance.done).toEqual(['guard armed', 'promotion of epoch 8 noted', 'promote'])
+  })
+
+  it('promotes in no other epoch than the one that was decided on', async () => {
+    await renew()
+    await executor.run({ kind: 'promote', epoch: 8 })
+    await settle()
+    expect(instance.done).toEqual([])
+  })
+
+  it('takes the guard’s deadline away before a standby starts, which it would kill', async () => {
+    guard.until = clock.monotonic()
+    await executor.run({ kind: 'start', as: 'standby', follow: { name: 'n2', host: 'n2', port: 5432 } })
+    await settle()
+    expect(instance.done).toEqual(['guard disarmed', 'start standby'])
+  })
+
+  it('gives the right up only after no process is left, and says where the WAL ends', async () => {
+    await renew()
+    instance.now = { state: 'crashed' }
+    instance.wal = { timeline: 1, endLsn: '0/6100' }
+    await executor.run({ kind: 'release', reason: 'PRIMARY_CRASHED' })
+    await settle()
+    expect(instance.done).toEqual(['kill', 'guard disarmed'])
+    expect(keeper.record).toMatchObject({ state: 'released', release: { endLsn: '0/6100' } })
+  })
+
+  it('keeps the right when processes may be left', async () => {
+    await renew()
+    instance.before = (deed) => {
+      if (deed === 'kill') throw new Fault('PG_NOT_DEAD', 'processes 1, 2 are left')
+    }
+    await executor.run({ kind: 'release', reason: 'PRIMARY_CRASHED' })
+    await settle()
+    expect(keeper.record?.state).toBe('open')
+  })
+
+  it('hands over after a clean shutdown, to the named member, with the end of the WAL', async () => {
+    await renew()
+    instance.wal = { timeline: 1, endLsn: '0/6100' }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await settle()
+    expect(instance.done).toEqual(['checkpoint', 'stop', 'guard disarmed'])
+    expect(keeper.record).toMatchObject({
+      state: 'released',
+      release: { to: 'n2', endLsn: '0/6100', reason: 'SWITCHOVER' },
+    })
+    expect(executor.isHandingOver).toBe(false)
+  })
+
+  it('does not count as a planned move when PostgreSQL had to be killed', async () => {
+    await renew()
+    instance.how = 'unclean'
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await settle()
+    expect(keeper.record?.release?.reason).toBe('PRIMARY_CRASHED')
+  })
+
+  it('hands nothing over that another member has taken meanwhile', async () => {
+    await renew()
+    instance.before = async (deed) => {
+      if (deed !== 'stop') return
+      await store.put(keys.epoch, { ...record, epoch: 8, holder: 'n3' })
+      await settle()
+    }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await settle()
+    expect(keeper.record).toMatchObject({ epoch: 8, holder: 'n3', state: 'open' })
+  })
+
+  it('routes again after a hand-over that failed', async () => {
+    await renew()
+    instance.before = (deed) => {
+      if (deed === 'stop') throw new Fault('PG_NOT_DEAD', 'left')
+    }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await settle()
+    expect(executor.isHandingOver).toBe(false)
+    expect(keeper.record?.state).toBe('open')
+  })
+
+  it('takes an epoch only on the record that the decision was made on, and ends old requests with it', async () => {
+    await given({ ...record, holder: 'n2', incarnation: 'disk-n2' })
+    await store.put(keys.failover, { leader: 'n2', member: 'n3' })
+    instance.now = running('standby', { timeline: 1 })
+    await observer.observe()
+    const stale = {
+      kind: 'take-over',
+      epoch: 8,
+      revision: keeper.revision - 1,
+      reason: 'LEASE_EXPIRED',
+    } as const
+    await executor.run(stale)
+    expect(keeper.record?.holder).toBe('n2')
+    await executor.run({ ...stale, revision: keeper.revision })
+    expect(keeper.record).toMatchObject({
+      epoch: 8,
+      holder: 'n1',
+      incarnation: 'disk-n1',
+      state: 'authorised',
+    })
+    expect(store.peek(keys.failover)).toBeUndefined()
+  })
+
+  it('opens the epoch with the timeline that it began', async () => {
+    await given({ ...record, epoch: 8, state: 'authorised' })
+    await renew()
+    instance.now = running('primary', { timeline: 2, flushLsn: '0/7000' })
+    instance.origin = { timeline: 2, forks: [{ timeline: 1, endLsn: '0/6000' }] }
+    await executor.run({ kind: 'mark-open', epoch: 8 })
+    await settle()
+    expect(keeper.record).toMatchObject({ state: 'open', timeline: 2, position: '0/7000' })
+    expect(keeper.record?.chain.at(-1)).toMatchObject({ epoch: 8, timeline: 2, forkLsn: '0/6000' })
+    expect(store.peek(keys.initialize)?.value).toBe('42')
+  })
+
+  it('does not open an epoch before it has committed under it', async () => {
+    await given({ ...record, epoch: 8, state: 'authorised' })
+    await renew()
+    instance.before = (deed) => {
+      if (deed === 'probe') throw new Fault('PG_PROBE_FAILED', 'disk full')
+    }
+    await executor.run({ kind: 'mark-open', epoch: 8 })
+    await settle()
+    expect(keeper.record?.state).toBe('authorised')
+  })
+
+  it('ends an instance that took a timeline which another branch has, to be promoted again', async () => {
+    const [first] = record.chain
+    const second = { ...first, epoch: 7, timeline: 2, forkLsn: '0/6000' } as EpochRecord['chain'][number]
+    await given({ ...record, epoch: 8, state: 'authorised', timeline: 1, chain: [...record.chain, second] })
+    await renew()
+    instance.now = running('primary', { timeline: 2 })
+    instance.origin = { timeline: 2, forks: [{ timeline: 1, endLsn: '0/6000' }] }
+    await executor.run({ kind: 'mark-open', epoch: 8 })
+    await settle()
+    expect(instance.done).toEqual(['probe', 'kill'])
+    expect(keeper.record?.state).toBe('authorised')
+  })
+
+  it('keeps the diverged WAL before it clones over it', async () => {
+    const diverged = { timeline: 1, forkLsn: '0/6000', epoch: 8 }
+    await executor.run({ kind: 'clone', from: { name: 'n2', host: 'n2', port: 5432 }, diverged })
+    await settle()
+    expect(instance.done).toEqual(['keepDiverged', 'clone n2', 'promotion forgotten'])
+    expect(store.peek(keys.loss(8, 'n1'))).toBeDefined()
+  })
+
+  it('clones nothing when the diverged WAL cannot be kept', async () => {
+    instance.before = (deed) => {
+      if (deed === 'keepDiverged') throw new Error('no space left')
+    }
+    const diverged = { timeline: 1, forkLsn: '0/6000', epoch: 8 }
+    await executor.run({ kind: 'clone', from: { name: 'n2', host: 'n2', port: 5432 }, diverged })
+    await settle()
+    expect(instance.done).toEqual(['keepDiverged'])
+  })
+
+  it('arms an idle guard of a running primary, and never for a right that is gone', async () => {
+    await executor.run({ kind: 'arm-guard' })
+    expect(guard.state()).toBe('idle')
+    await renew()
+    await executor.run({ kind: 'arm-guard' })
+    expect(guard.state()).toBe('armed')
+  })
+
+  it('fences beside another job that hangs', async () => {
+    instance.before = (deed) => (deed === 'checkpoint' ? new Promise(() => undefined) : undefined)
+    await renew()
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await executor.run({ kind: 'fence', reason: 'SUPERSEDED' })
+    await settle()
+    expect(instance.done).toEqual(['checkpoint', 'kill'])
+    expect(jobs.running).toBe('hand-over')
+  })
+})
