@@ -22,7 +22,11 @@ export async function runAgent(options: { configPath: string }): Promise<number>
   }
   const { node, log } = prepared
   return new Promise<number>((resolve) => {
+    let isLeaving = false
     const leave = (how: 'stop' | 'detach', code: number) => {
+      // A second signal must not end the process in the middle of the first one's shutdown.
+      if (isLeaving) return
+      isLeaving = true
       const timer = afterUnheld(STOP_DEADLINE_MS, () => exit(1))
       const done = how === 'stop' ? node.stop() : node.detach()
       void done.then(
@@ -58,6 +62,8 @@ export async function runAgent(options: { configPath: string }): Promise<number>
 /** Runs the guard until it is told to stop. */
 export async function runGuardProcess(): Promise<number> {
   const { runGuard } = await import('../guard/guard-process.ts')
+  // Whatever fails here, a full disk under its log for one: a guard that ends takes the switch away.
+  onUncaught((error) => void stderr.write(`pg-metako guard: ${messageOf(error)}\n`))
   const guard = await runGuard(optionsOf<GuardOptions>('guard'))
   await guard.stopped
   return 0

@@ -5,6 +5,7 @@ import type { Guard } from '../ha/ports.ts'
 import type { Logger } from '../platform/log.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { connect, type Socket } from '../platform/net.ts'
+import { signalProcess } from '../platform/process.ts'
 import { after } from '../platform/timers.ts'
 import { startDetached } from './detached-process.ts'
 
@@ -13,6 +14,11 @@ const RECONNECT_MS = 50
 const TRIES_BEFORE_START = 2
 const START_EVERY_MS = 2000
 const CONFIRM_MS = 2000
+/** A guard that leaves a deadline unanswered for so long hangs: it counts as absent … */
+const HANGS_MS = 1500
+/** … and is replaced after this. */
+const REPLACE_MS = 3000
+const BACKLOG_MAX_BYTES = 64 * 1024
 
 /** The agent's end of its guard: adopts a running one, starts one when there is none, and starts it again when it dies. */
 export class GuardClient implements Guard {
@@ -29,6 +35,7 @@ export class GuardClient implements Guard {
   #failures = 0
   #startedAt = 0
   #isStopped = false
+  #unansweredSince: number | undefined
   #wanted: { kind: 'arm'; until: MonotonicMs } | { kind: 'disarm' } | undefined
 
   constructor(deps: { log: Logger; onFenced: () => void; onState: () => void }, options: GuardOptions) {
@@ -66,11 +73,21 @@ export class GuardClient implements Guard {
   }
 
   state(): 'armed' | 'idle' | 'absent' {
-    if (!this.#pid) return 'absent'
+    if (!this.#pid || this.#unansweredMs() > HANGS_MS) return 'absent'
     return this.#until === undefined ? 'idle' : 'armed'
   }
 
+  /**
+   * Prolongs what is armed, or was when its guard died. Never arms a guard that was told to let go: an order on its way
+   * to a primary that ended meanwhile would kill the standby that follows it.
+   */
   arm(until: MonotonicMs): void {
+    if (this.#wanted?.kind === 'disarm') return
+    if (!this.#wanted && this.#until === undefined) return
+    if (this.#pid !== undefined && this.#unansweredMs() > REPLACE_MS) {
+      this.#log.error('The guard hangs: it is replaced', { guard: this.#pid })
+      signalProcess(this.#pid, 'SIGKILL')
+    }
     this.#wanted = { kind: 'arm', until }
     this.#tell({ kind: 'arm', until, id: this.#nextId++ })
   }
@@ -104,7 +121,14 @@ export class GuardClient implements Guard {
     })
   }
 
+  #unansweredMs(): number {
+    return this.#unansweredSince === undefined ? 0 : monotonicMs() - this.#unansweredSince
+  }
+
   #tell(order: GuardOrder): void {
+    if (this.#socket && order.kind === 'arm') this.#unansweredSince ??= monotonicMs()
+    // Every order says all: a guard that does not read needs none of those that wait.
+    if (this.#socket && this.#socket.writableLength > BACKLOG_MAX_BYTES) return
     this.#socket?.write(`${JSON.stringify(order)}\n`)
   }
 
@@ -128,6 +152,7 @@ export class GuardClient implements Guard {
       this.#socket = undefined
       this.#pid = undefined
       this.#until = undefined
+      this.#unansweredSince = undefined
       if (this.#isStopped) return
       if (wasThere) {
         this.#log.warn('The guard is gone: it is started again')
@@ -157,6 +182,7 @@ export class GuardClient implements Guard {
         return
       case 'holds': {
         const before = this.state()
+        this.#unansweredSince = undefined
         this.#until = report.until
         this.#waiting.get(report.id)?.confirm()
         this.#waiting.delete(report.id)

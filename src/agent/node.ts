@@ -260,7 +260,7 @@ export class Node {
 
   #onRecord({ keeper }: Brain): void {
     const { provenUntil } = keeper
-    if (provenUntil > realClock.monotonic() && this.#guard.state() === 'armed') this.#guard.arm(provenUntil)
+    if (provenUntil > realClock.monotonic()) this.#guard.arm(provenUntil)
     this.#router.push()
   }
 

@@ -9,7 +9,12 @@ export type GuardOrder =
 export type GuardReport =
   | { readonly kind: 'hello'; readonly pid: number; readonly until?: number; readonly fencedAt?: number }
   | { readonly kind: 'holds'; readonly id: number; readonly until?: number }
-  | { readonly kind: 'fenced'; readonly at: number; readonly outcome: 'dead' | 'alive'; readonly processes: number }
+  | {
+      readonly kind: 'fenced'
+      readonly at: number
+      readonly outcome: 'dead' | 'alive'
+      readonly processes: number
+    }
 
 /** How the guard is started: JSON in the environment variable `PG_METAKO_GUARD`. */
 export type GuardOptions = {

@@ -1,8 +1,8 @@
-import { messageOf } from '../std/fault.ts'
+import { Fault, messageOf } from '../std/fault.ts'
 import { bootMs, monotonicMs } from '../platform/clock.ts'
 import { rmSync } from '../platform/disk.ts'
 import { createLogger, type Logger } from '../platform/log.ts'
-import { createServer, type Server, type Socket } from '../platform/net.ts'
+import { connectWithin, createServer, type Server, type Socket } from '../platform/net.ts'
 import { onSignal, pid } from '../platform/process.ts'
 import { every } from '../platform/timers.ts'
 import { killInstance } from '../postgres/process-tree.ts'
@@ -19,6 +19,10 @@ const LOOK_EVERY_MS = 20
 /** The steps of the boot clock are 10 ms: a smaller difference says nothing. */
 const SUSPEND_NOTICED_MS = 100
 const KILL_DEADLINE_MS = 2000
+/** After it has fenced: how often it looks for an instance that was being started meanwhile. */
+const LOOK_AFTER_FENCE_MS = 100
+/** Orders are short; a sender that never ends its line is no agent. */
+const LINE_MAX = 4096
 
 export type RunningGuard = { readonly stopped: Promise<void>; stop(): void }
 
@@ -38,6 +42,7 @@ class Guard {
   #until: number | undefined
   #fencedAt: number | undefined
   #isFencing = false
+  #lookedAt = 0
   #cancelLook: () => void = () => undefined
   #clockOffset = bootMs() - monotonicMs()
 
@@ -51,6 +56,7 @@ class Guard {
   }
 
   async listen(): Promise<void> {
+    await this.#refuseSecond()
     rmSync(this.#options.socketPath, { force: true })
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
@@ -60,7 +66,7 @@ class Guard {
     // A supervisor that ends the whole group must not take the switch away while a primary runs.
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       onSignal(signal, () => {
-        if (this.#until === undefined) this.stop()
+        if (this.#held === undefined) this.stop()
         else this.#log.warn('Ignored a signal: the instance is guarded', { signal })
       })
     }
@@ -76,6 +82,21 @@ class Guard {
     this.#resolveStopped()
   }
 
+  /** Two guards of one instance: the agent would arm one, and a deadline that nobody prolongs would pass at the other. */
+  async #refuseSecond(): Promise<void> {
+    const { socketPath } = this.#options
+    const other = await connectWithin({ path: socketPath }, 200).catch(() => undefined)
+    if (!other) return
+    other.destroy()
+    throw new Fault('GUARD_RUNNING', `Cannot start the guard: another one answers at "${socketPath}"`)
+  }
+
+  /** The deadline, unless it has passed and the instance is dead: then the guard has done what it is for. */
+  get #held(): number | undefined {
+    const isDone = this.#until !== undefined && this.#fencedAt !== undefined && this.#fencedAt >= this.#until
+    return isDone ? undefined : this.#until
+  }
+
   #serve(socket: Socket): void {
     this.#agents.add(socket)
     let rest = ''
@@ -83,6 +104,7 @@ class Guard {
     socket.on('data', (text: string) => {
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
+      if (rest.length > LINE_MAX) socket.destroy()
       for (const line of lines) this.#obey(socket, line)
     })
     socket.on('error', () => undefined)
@@ -90,7 +112,7 @@ class Guard {
     tell(socket, {
       kind: 'hello',
       pid,
-      ...(this.#until === undefined ? {} : { until: this.#until }),
+      ...(this.#held === undefined ? {} : { until: this.#held }),
       ...(this.#fencedAt === undefined ? {} : { fencedAt: this.#fencedAt }),
     })
   }
@@ -104,7 +126,7 @@ class Guard {
       return
     }
     if (order.kind === 'stop') {
-      if (this.#until === undefined) this.stop()
+      if (this.#held === undefined) this.stop()
       return
     }
     // Invariant: a deadline never moves back while armed, so an order that was delayed cannot shorten a newer one.
@@ -113,13 +135,18 @@ class Guard {
     tell(socket, {
       kind: 'holds',
       id: order.id,
-      ...(this.#until === undefined ? {} : { until: this.#until }),
+      ...(this.#held === undefined ? {} : { until: this.#held }),
     })
   }
 
   #look(): void {
     this.#countSuspend()
-    if (this.#until === undefined || this.#isFencing || monotonicMs() < this.#until) return
+    const now = monotonicMs()
+    if (this.#until === undefined || this.#isFencing || now < this.#until) return
+    // Invariant: a passed deadline stays until it is taken away or prolonged. A postmaster that was being started when
+    // the time passed appears only after the first look, and would else run without anybody to stop it.
+    if (this.#held === undefined && now - this.#lookedAt < LOOK_AFTER_FENCE_MS) return
+    this.#lookedAt = now
     void this.#fence()
   }
 
@@ -137,12 +164,20 @@ class Guard {
     this.#isFencing = true
     const at = monotonicMs()
     try {
-      const outcome = await killInstance(this.#options.dataDir, { deadlineMs: KILL_DEADLINE_MS, log: this.#log })
+      const outcome = await killInstance(this.#options.dataDir, {
+        deadlineMs: KILL_DEADLINE_MS,
+        log: this.#log,
+      })
       const processes = outcome.kind === 'dead' ? outcome.killed : outcome.pids.length
-      this.#fencedAt = at
-      // Dead: the deadline has done its work. Alive: it stays, and the next look tries again.
-      if (outcome.kind === 'dead') this.#until = undefined
-      this.#log.warn('The lease ran out: fenced', { outcome: outcome.kind, processes, tookMs: monotonicMs() - at })
+      const isNews = this.#held !== undefined || processes > 0
+      // Alive: the next look tries again.
+      if (outcome.kind === 'dead') this.#fencedAt = at
+      if (!isNews) return
+      this.#log.warn('The lease ran out: fenced', {
+        outcome: outcome.kind,
+        processes,
+        tookMs: monotonicMs() - at,
+      })
       for (const agent of this.#agents) tell(agent, { kind: 'fenced', at, outcome: outcome.kind, processes })
     } catch (error) {
       this.#log.error('Cannot fence', { error: messageOf(error) })

@@ -92,7 +92,7 @@ export interface LocalInstance {
 /** The dead-man's switch: kills the instance when the deadline passes without a later one. */
 export interface Guard {
   state(): 'armed' | 'idle' | 'absent'
-  /** Fire and forget: a guard that does not hear it fences earlier, never later. */
+  /** Prolongs an armed deadline. Fire and forget: a guard that does not hear it fences earlier, never later. */
   arm(until: MonotonicMs): void
   /** Returns once the guard has said that it holds this deadline. */
   armAndConfirm(until: MonotonicMs): Promise<void>

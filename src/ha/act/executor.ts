@@ -58,7 +58,7 @@ export class Executor {
       case 'sync-slots':
         return this.#syncSlots(action.members)
       case 'initialise':
-        jobs.begin('initialise', () => this.#changingDirectory(() => this.#world.instance.initialise()))
+        jobs.begin('initialise', () => this.#changingDirectory(() => this.#initialise()))
         return
       case 'start':
         jobs.begin('start', () => this.#changingDirectory(() => this.#start(action)))
@@ -96,6 +96,12 @@ export class Executor {
     } finally {
       this.#world.observer.forgetDirectory()
     }
+  }
+
+  async #initialise(): Promise<void> {
+    // A deadline that passed would end initdb as well.
+    await this.#world.guard.disarmAndConfirm()
+    await this.#world.instance.initialise()
   }
 
   async #takeOver(action: Extract<Action, { kind: 'take-over' }>): Promise<void> {

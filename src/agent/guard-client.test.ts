@@ -1,0 +1,158 @@
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../../test/support/eventually.ts'
+import type { GuardOrder } from '../guard/guard-orders.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import { monotonicMs } from '../platform/clock.ts'
+import { silentLogger } from '../platform/log.ts'
+import { GuardClient } from './guard-client.ts'
+
+const soon = () => (monotonicMs() + 60_000) as MonotonicMs
+
+/** The other end of the socket, played by the test: it can be silent, die, and come back with nothing in its hands. */
+class PlayedGuard {
+  readonly orders: GuardOrder[] = []
+  readonly #path: string
+  #server: Server | undefined
+  #sockets = new Set<Socket>()
+  isAnswering = true
+  until: number | undefined
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  async live(): Promise<void> {
+    rmSync(this.#path, { force: true })
+    const server = createServer((socket) => this.#serve(socket))
+    this.#server = server
+    await new Promise<void>((resolve) => server.listen(this.#path, resolve))
+  }
+
+  die(): void {
+    this.#server?.close()
+    for (const socket of this.#sockets) socket.destroy()
+    this.until = undefined
+  }
+
+  say(report: object): void {
+    for (const socket of this.#sockets) socket.write(`${JSON.stringify(report)}\n`)
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('error', () => undefined)
+    // A pid that exists for nobody: nothing may ever be signalled here.
+    socket.write(`${JSON.stringify({ kind: 'hello', pid: 4_999_999, until: this.until })}\n`)
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      for (const line of text.trim().split('\n')) {
+        const order = JSON.parse(line) as GuardOrder
+        this.orders.push(order)
+        if (order.kind === 'stop' || !this.isAnswering) continue
+        this.until = order.kind === 'arm' ? order.until : undefined
+        socket.write(`${JSON.stringify({ kind: 'holds', id: order.id, until: this.until })}\n`)
+      }
+    })
+  }
+}
+
+describe('GuardClient', () => {
+  let folder: string
+  let guard: PlayedGuard
+  let client: GuardClient
+  let fenced = 0
+
+  beforeEach(async () => {
+    folder = realpathSync(mkdtempSync(join(tmpdir(), 'guard-client-')))
+    const socketPath = join(folder, 'guard.sock')
+    guard = new PlayedGuard(socketPath)
+    await guard.live()
+    fenced = 0
+    client = new GuardClient(
+      { log: silentLogger(), onFenced: () => (fenced += 1), onState: () => undefined },
+      { socketPath, dataDir: join(folder, 'data'), logFile: join(folder, 'guard.log') },
+    )
+  })
+
+  afterEach(() => {
+    client.detach()
+    guard.die()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  async function connected(): Promise<void> {
+    client.start()
+    await eventually('hello', () => client.pid)
+  }
+
+  it('finds a guard that an earlier agent armed, and prolongs its deadline', async () => {
+    guard.until = soon()
+    await connected()
+    expect(client.state()).toBe('armed')
+    client.arm(soon())
+    await eventually('the order', () => guard.orders.find(({ kind }) => kind === 'arm'))
+  })
+
+  it('arms nothing by prolonging: an idle guard stays idle', async () => {
+    await connected()
+    client.arm(soon())
+    await client.disarmAndConfirm()
+    client.arm(soon())
+    await client.disarmAndConfirm()
+    expect(guard.orders.map(({ kind }) => kind)).toEqual(['disarm', 'disarm'])
+  })
+
+  it('confirms only what the guard says that it holds', async () => {
+    await connected()
+    const until = soon()
+    await client.armAndConfirm(until)
+    expect(guard.until).toBe(until)
+    expect(client.state()).toBe('armed')
+  })
+
+  it('holds an order for a guard that is still starting', async () => {
+    guard.die()
+    client.start()
+    const armed = client.armAndConfirm(soon())
+    await guard.live()
+    await armed
+    expect(client.state()).toBe('armed')
+  })
+
+  it('refuses after a bounded time when no guard answers', async () => {
+    await connected()
+    guard.isAnswering = false
+    await expect(client.armAndConfirm(soon())).rejects.toMatchObject({ code: 'GUARD_ABSENT' })
+  })
+
+  it('counts a guard that does not answer as absent', async () => {
+    await connected()
+    await client.armAndConfirm(soon())
+    guard.isAnswering = false
+    client.arm(soon())
+    await eventually('it is missed', () => client.state() === 'absent')
+  })
+
+  it('tells a guard that was started anew the newest deadline, not the one that its predecessor held', async () => {
+    await connected()
+    await client.armAndConfirm(soon())
+    guard.die()
+    await eventually('it is missed', () => client.state() === 'absent')
+    const newest = (monotonicMs() + 90_000) as MonotonicMs
+    client.arm(newest)
+    await guard.live()
+    await eventually('it holds', () => guard.until === newest)
+  })
+
+  it('says that PostgreSQL was fenced', async () => {
+    guard.until = soon()
+    await connected()
+    guard.say({ kind: 'fenced', at: 1, outcome: 'dead', processes: 3 })
+    await eventually('the news', () => fenced === 1)
+    expect(client.state()).toBe('idle')
+  })
+})
