@@ -102,15 +102,19 @@ export class Brain {
     )
   }
 
-  /** Order: nothing is decided before the record was read with a quorum once; an absent record is then really absent. */
+  /**
+   * The loop runs at once, since a primary without a guard must end also where no majority answers. Order: it begins nothing
+   * before the record was read with a quorum once; an absent record is then really absent.
+   */
   async start(signal: AbortSignal): Promise<void> {
     this.keeper.start()
+    this.loop.start()
+    this.#lease.start()
     while (!signal.aborted && !(await this.keeper.refresh(SECOND))) await pause(20, signal)
     if (signal.aborted) return
     const { voters, leader } = this.store.status()
     this.#log.info('Consensus answers', { voters, leader })
-    this.loop.start()
-    this.#lease.start()
+    this.loop.wake()
   }
 
   async stop(): Promise<void> {

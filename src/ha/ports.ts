@@ -44,7 +44,8 @@ export interface Store {
   onStatusChange(listener: () => void): () => void
 }
 
-export type DirectoryState = 'absent' | 'incomplete' | 'foreign' | 'instance'
+/** `unknown`: could not be looked at yet. */
+export type DirectoryState = 'unknown' | 'absent' | 'incomplete' | 'foreign' | 'instance'
 
 /** The node's own PostgreSQL. Every call is bounded by itself; failures are thrown faults unless said otherwise. */
 export interface LocalInstance {

@@ -2,6 +2,7 @@ import type { EpochRecord } from '../model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { Policy } from './policy.ts'
+import type { DirectoryState } from './ports.ts'
 
 /**
  * Everything that one decision may look at: facts and their age, frozen. A failed read is a fact too (absent, unknown).
@@ -40,12 +41,18 @@ export type StoreFacts = {
 }
 
 /** A switchover that somebody asked for; lies in the store until the holder has dealt with it. */
-export type SwitchoverRequest = { readonly from?: string; readonly to?: string; readonly revision: number }
+export type SwitchoverRequest = {
+  readonly from?: string
+  readonly to?: string
+  readonly revision: number
+  /** Somebody wrote what is no request: it is removed. */
+  readonly isUnreadable?: boolean
+}
 
 export type LocalFacts = {
   /** We own the data directory; otherwise this agent watches and reports. */
   readonly managed: boolean
-  readonly directory: 'absent' | 'incomplete' | 'foreign' | 'instance'
+  readonly directory: DirectoryState
   readonly incarnation?: string
   readonly instance: InstanceFacts
   /** Long work that is running: nothing else is begun meanwhile. */

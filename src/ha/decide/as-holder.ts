@@ -56,9 +56,9 @@ function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
   if (seen.local.job === 'hand-over') {
     return verdict('primary', 'SWITCHOVER', { sentence: 'hands over', keepLease: true })
   }
-  if (request.from !== undefined && request.from !== seen.self) {
+  if (request.isUnreadable || (request.from !== undefined && request.from !== seen.self)) {
     return verdict('primary', 'HOLDS_LEASE', {
-      sentence: `stays primary: the switchover was asked of ${request.from}`,
+      sentence: `stays primary: the switchover was asked of ${request.from ?? 'nobody that it names'}`,
       keepLease: true,
       actions: [{ kind: 'clear-request', revision: request.revision }],
     })
@@ -108,8 +108,12 @@ export const reviveOrRelease: StanceRule = (seen) => {
       sentence: 'holds the newest epoch, listens for the others before it opens',
     })
   }
+  if (!seen.local.stoppedWal) {
+    // The lease is not kept meanwhile: with WAL that cannot be read to its end, another member has to go on.
+    return verdict('waiting', 'BUSY', { sentence: 'looks for the end of its WAL' })
+  }
   // Held against the real end of its WAL, which it knows, not against the position published last.
-  const known = { ...record, position: seen.local.stoppedWal?.endLsn ?? record.position }
+  const known = { ...record, position: seen.local.stoppedWal.endLsn }
   const heir = eligibleCandidates(seen, known)[0]
   if (heir && shouldRelease(seen, heir.witnessed)) {
     return verdict('waiting', 'CRASHED', {

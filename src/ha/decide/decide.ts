@@ -11,6 +11,8 @@ import {
 import { createCluster, joinAsStandby, leaveForeignDataAlone, takeOver } from './as-other.ts'
 import { findAll } from './findings.ts'
 import {
+  awaitDirectory,
+  fenceUnguarded,
   fenceWhenSuperseded,
   fenceWithoutLease,
   holdWithoutQuorum,
@@ -29,8 +31,10 @@ const stanceRules: readonly StanceRule[] = [
   onlyWatchAttached,
   fenceWhenSuperseded,
   fenceWithoutLease,
+  fenceUnguarded,
   stopOnPurpose,
   holdWithoutQuorum,
+  awaitDirectory,
   createCluster,
   leaveForeignDataAlone,
   finishBootstrap,

@@ -1,6 +1,9 @@
 import type { Snapshot } from '../snapshot.ts'
 import { isHolder, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
 
+/** A guard that runs is heard within this after the agent's start; one that does not is being started then. */
+const GUARD_HEARD_MS = 1000
+
 /** PostgreSQL is run by somebody else: this agent watches and reports. */
 export const onlyWatchAttached: StanceRule = (seen) =>
   seen.local.managed
@@ -29,7 +32,7 @@ export const fenceWhenSuperseded: StanceRule = (seen) => {
 export const fenceWithoutLease: StanceRule = (seen) => {
   if (!isHolder(seen) || !isRunningAs(seen, 'primary') || isLeaseProven(seen)) return undefined
   if (seen.store.record?.incarnation === '') return undefined
-  if (!seen.local.provedLease && seen.local.guard === 'armed') {
+  if (!seen.local.provedLease && (seen.local.guard === 'armed' || isGuardStillComing(seen))) {
     return verdict('waiting', 'LEASE_UNPROVEN', {
       sentence: 'renews the lease that an earlier life of this agent held',
       keepLease: true,
@@ -39,6 +42,32 @@ export const fenceWithoutLease: StanceRule = (seen) => {
     sentence: 'fences its own PostgreSQL: the lease is not proven any more',
     actions: [{ kind: 'fence', reason: 'LEASE_UNPROVEN' }],
   })
+}
+
+/**
+ * No majority answers since this agent started, so it does not even know who holds the lease. The guard of an earlier life
+ * would know when PostgreSQL has to end; without it nobody does.
+ */
+export const fenceUnguarded: StanceRule = (seen) => {
+  if (seen.store.record || seen.store.hasQuorum || !isRunningAs(seen, 'primary')) return undefined
+  if (seen.local.guard === 'armed' || isGuardStillComing(seen)) return undefined
+  return verdict('fencing', 'LEASE_UNPROVEN', {
+    sentence: 'fences its own PostgreSQL: no guard holds its deadline and no majority of voters answers',
+    actions: [{ kind: 'fence', reason: 'LEASE_UNPROVEN' }],
+  })
+}
+
+/** What cannot be looked at is neither empty nor ours: nothing is begun on it. */
+export const awaitDirectory: StanceRule = (seen) => {
+  if (seen.local.directory !== 'unknown' || isRunningAs(seen, 'primary')) return undefined
+  return verdict('waiting', 'BUSY', {
+    sentence: `cannot look at its data directory: ${seen.local.instance.trouble ?? 'no answer yet'}`,
+  })
+}
+
+/** An agent that has just started has not heard its guard yet. */
+function isGuardStillComing(seen: Snapshot): boolean {
+  return seen.local.guard === 'absent' && seen.agentUptimeMs < GUARD_HEARD_MS
 }
 
 /** Without a majority nothing new is begun: what runs, runs on for as long as its lease is proven. */
@@ -58,5 +87,5 @@ export const holdWithoutQuorum: StanceRule = (seen) => {
 function mayBePrimary(seen: Snapshot): boolean {
   const { state, role } = seen.local.instance
   if (state === 'running') return role === 'primary'
-  return (state === 'starting' || state === 'unknown') && role === 'primary'
+  return (state === 'starting' || state === 'unknown' || state === 'stopping') && role === 'primary'
 }

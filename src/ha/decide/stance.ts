@@ -20,6 +20,8 @@ export function verdict(
 export function isHolder(seen: Snapshot): boolean {
   const record = seen.store.record
   if (!record || record.holder !== seen.self) return false
+  // Not looked at yet: nothing speaks against the name.
+  if (seen.local.directory === 'unknown') return true
   // Before the first initdb the record has no incarnation: the name alone decides.
   return record.incarnation === '' || record.incarnation === seen.local.incarnation
 }

@@ -1,5 +1,6 @@
+import { messageOf } from '../../std/fault.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
-import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
+import type { InstanceFacts, Role, SeenByMember } from '../../model/member.ts'
 import type { MonotonicMs } from '../../model/time.ts'
 import { judgeLapse } from '../decide/lapse.ts'
 import type { Jobs } from '../jobs.ts'
@@ -29,6 +30,12 @@ export type ObserverOptions = {
   readonly managed: boolean
 }
 
+/** Bounds of one look: every snapshot is taken, whatever hangs. */
+const FACTS_MS = 3000
+const LOOK_MS = 1000
+const WAL_MS = 250
+const UNREADABLE: Readonly<Record<string, unknown>> = {}
+
 const SAW_NONE: SeenByMember = { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
 
 type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
@@ -42,7 +49,12 @@ export class Observer {
   readonly #options: ObserverOptions
   readonly #startedAt: MonotonicMs
   #directory: Directory | undefined
+  #isDirectoryKnown = false
   #stoppedWal: { timeline: number; endLsn: string } | undefined
+  #measuring: Promise<void> | undefined
+  #generation = 0
+  #lastRole: { postmasterPid: number | undefined; role: Role } | undefined
+  #trouble: string | undefined
   #setAside = 0
   #crashedAt: MonotonicMs | undefined
   #isFencedByGuard = false
@@ -93,8 +105,10 @@ export class Observer {
 
   /** A job changed the data directory, or the instance stopped: look again. */
   forgetDirectory(): void {
-    this.#directory = undefined
+    // What was known stays in force until it has been read again: a holder must not take itself for another meanwhile.
+    this.#isDirectoryKnown = false
     this.#stoppedWal = undefined
+    this.#generation += 1
   }
 
   async observe(): Promise<Snapshot> {
@@ -148,7 +162,7 @@ export class Observer {
     const request = store.peek(keys.failover)
     const addresses: Record<string, { host: string; port: number }> = {}
     for (const { key, value } of store.peekPrefix(keys.members)) {
-      const member = JSON.parse(value) as { host?: string; port?: number }
+      const member = parsed(value) as { host?: string; port?: number }
       if (member.host === undefined || member.port === undefined) continue
       addresses[key.slice(keys.members.length)] = { host: member.host, port: member.port }
     }
@@ -167,21 +181,19 @@ export class Observer {
     const { instance, jobs, guard, keeper, notebook } = this.#deps
     // Order: the record is looked at before the position is measured, so a position is never older than it says.
     const seen = this.#seen()
-    const facts = await instance.facts()
+    this.#trouble = undefined
+    const asked = await this.#within(FACTS_MS, 'ask PostgreSQL', () => instance.facts())
+    const facts = this.#withLastRole(asked ?? { state: 'unknown' })
     this.#measuredUnder = seen
     if (facts.state === 'running') {
       this.#crashedAt = undefined
       this.#isFencedByGuard = false
     }
-    if (!this.#directory && jobs.running === undefined) {
-      this.#directory = await instance.inspect()
-      this.#setAside = await instance.countSetAside()
-    }
-    const directory = this.#directory?.directory ?? 'absent'
+    if (!this.#isDirectoryKnown && jobs.running === undefined) await this.#inspect()
+    const directory = this.#directory?.directory ?? 'unknown'
     const isDown = facts.state === 'stopped' || facts.state === 'crashed'
     if (!isDown) this.#stoppedWal = undefined
-    else if (directory === 'instance' && jobs.running === undefined)
-      this.#stoppedWal ??= await instance.endOfWal()
+    else if (directory === 'instance' && jobs.running === undefined) await this.#measureStoppedWal()
     this.#instance = this.#withJob(facts)
     const promotion = notebook.promotedIn()
     const incarnation = this.#directory?.incarnation
@@ -205,9 +217,69 @@ export class Observer {
     }
   }
 
+  async #inspect(): Promise<void> {
+    const { instance } = this.#deps
+    const generation = this.#generation
+    await this.#within(LOOK_MS, 'look at the data directory', async () => {
+      const directory = await instance.inspect()
+      const setAside = await instance.countSetAside()
+      if (generation !== this.#generation) return
+      this.#directory = directory
+      this.#setAside = setAside
+      this.#isDirectoryKnown = true
+    })
+  }
+
+  /** Gigabytes of WAL may have to be read: it goes on beside the loop, and its result is a fact of a later snapshot. */
+  async #measureStoppedWal(): Promise<void> {
+    if (this.#stoppedWal) return
+    const generation = this.#generation
+    this.#measuring ??= this.#deps.instance
+      .endOfWal()
+      .then((wal) => {
+        if (generation === this.#generation) this.#stoppedWal = wal
+      })
+      .finally(() => {
+        this.#measuring = undefined
+      })
+    const measuring = this.#measuring
+    await this.#within(WAL_MS, 'find the end of its WAL', () => measuring)
+  }
+
+  /** A failed or late look is a fact as well: it must never stop the decisions that fence. */
+  async #within<T>(ms: number, what: string, look: () => Promise<T>): Promise<T | undefined> {
+    let cancel = (): void => undefined
+    const late = new Promise<undefined>((resolve) => {
+      cancel = this.#deps.clock.after(ms, () => {
+        this.#trouble = `Cannot ${what}: no answer within ${ms} ms`
+        resolve(undefined)
+      })
+    })
+    try {
+      return await Promise.race([look(), late])
+    } catch (error) {
+      this.#trouble = `Cannot ${what}: ${messageOf(error)}`
+      return undefined
+    } finally {
+      cancel()
+    }
+  }
+
+  /** A postmaster that does not answer, or is going down, is what it was when it last answered. */
+  #withLastRole(facts: InstanceFacts): InstanceFacts {
+    const { role, postmasterPid } = facts
+    if (role !== undefined) {
+      this.#lastRole = { postmasterPid, role }
+      return facts
+    }
+    const isDown = facts.state === 'stopped' || facts.state === 'crashed' || facts.state === 'absent'
+    if (isDown || !this.#lastRole || this.#lastRole.postmasterPid !== postmasterPid) return facts
+    return { ...facts, role: this.#lastRole.role }
+  }
+
   /** A stopped instance cannot be asked: system id and position come from its files. */
   #withJob(facts: InstanceFacts): InstanceFacts {
-    const { trouble } = this.#deps.jobs
+    const trouble = this.#deps.jobs.trouble ?? this.#trouble
     const systemId = facts.systemId ?? this.#directory?.systemId
     const wal = this.#stoppedWal
     return {
@@ -220,10 +292,22 @@ export class Observer {
 }
 
 function requestOf(text: string, revision: number): SwitchoverRequest {
-  const { leader, member } = JSON.parse(text) as { leader?: string; member?: string }
+  const value = parsed(text)
+  const { leader, member } = value as { leader?: string; member?: string }
   return {
     revision,
+    ...(value === UNREADABLE ? { isUnreadable: true } : {}),
     ...(leader === undefined ? {} : { from: leader }),
     ...(member === undefined ? {} : { to: member }),
+  }
+}
+
+/** Other tools write into the store too: what is no object of JSON must not stop the loop. */
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : UNREADABLE
+  } catch {
+    return UNREADABLE
   }
 }

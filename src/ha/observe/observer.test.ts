@@ -1,0 +1,146 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import {
+  FakeGuard,
+  FakeInstance,
+  FakeNotebook,
+  FakePeers,
+  MeddledStore,
+  running,
+  settle,
+  VirtualClock,
+} from '../../../test/support/ha-fakes.ts'
+import { silentLogger } from '../../platform/log.ts'
+import { Jobs } from '../jobs.ts'
+import { keysOf } from '../keys.ts'
+import { policyOf } from '../policy.ts'
+import { RecordKeeper } from '../record-keeper.ts'
+import { Observer } from './observer.ts'
+
+const keys = keysOf('service', 'main')
+const policy = policyOf('lan')
+
+describe('Observer', () => {
+  let clock: VirtualClock
+  let store: MeddledStore
+  let instance: FakeInstance
+  let notebook: FakeNotebook
+  let observer: Observer
+
+  beforeEach(() => {
+    clock = new VirtualClock()
+    store = new MeddledStore()
+    instance = new FakeInstance()
+    notebook = new FakeNotebook()
+    const log = silentLogger()
+    const keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
+    const jobs = new Jobs({ clock, log, onChange: () => undefined })
+    observer = new Observer(
+      { clock, store, instance, guard: new FakeGuard(), peers: new FakePeers(), notebook, keeper, jobs },
+      { self: 'n1', members: ['n1', 'n2'], initialiser: 'n1', policy, keys, managed: true },
+    )
+  })
+
+  it('takes its snapshot although PostgreSQL hangs, and calls that unknown', async () => {
+    instance.facts = () => new Promise(() => undefined)
+    const snapshot = observer.observe()
+    await clock.advance(3000)
+    expect((await snapshot).local.instance).toMatchObject({
+      state: 'unknown',
+      trouble: 'Cannot ask PostgreSQL: no answer within 3000 ms',
+    })
+  })
+
+  it('takes its snapshot although the disk hangs, and calls the directory unknown, not absent', async () => {
+    instance.before = (deed) => (deed === 'inspect' ? new Promise(() => undefined) : undefined)
+    const snapshot = observer.observe()
+    await clock.advance(1000)
+    expect((await snapshot).local.directory).toBe('unknown')
+  })
+
+  it('takes its snapshot although the data directory cannot be read', async () => {
+    instance.before = (deed) => {
+      if (deed === 'inspect') throw new Error('EIO')
+    }
+    const { local } = await observer.observe()
+    expect(local.directory).toBe('unknown')
+    expect(local.instance.trouble).toContain('EIO')
+  })
+
+  it('stays the instance that it was while its directory is read again', async () => {
+    expect((await observer.observe()).local.incarnation).toBe('disk-n1')
+    observer.forgetDirectory()
+    instance.before = () => {
+      throw new Error('EIO')
+    }
+    const { local } = await observer.observe()
+    expect(local).toMatchObject({ directory: 'instance', incarnation: 'disk-n1' })
+  })
+
+  it('goes on while the end of a long WAL is looked for, and tells it when it is found', async () => {
+    let found: (wal: { timeline: number; endLsn: string }) => void = () => undefined
+    instance.endOfWal = () => new Promise((resolve) => (found = resolve))
+    const first = observer.observe()
+    await clock.advance(300)
+    expect((await first).local.stoppedWal).toBeUndefined()
+    found({ timeline: 1, endLsn: '0/6000' })
+    await settle()
+    expect((await observer.observe()).local.stoppedWal).toEqual({ timeline: 1, endLsn: '0/6000' })
+  })
+
+  it('does not take an end of WAL for news that was measured before the instance ran again', async () => {
+    let found: (wal: { timeline: number; endLsn: string }) => void = () => undefined
+    instance.endOfWal = () => new Promise((resolve) => (found = resolve))
+    const first = observer.observe()
+    await clock.advance(300)
+    await first
+    observer.forgetDirectory()
+    found({ timeline: 1, endLsn: '0/6000' })
+    await settle()
+    instance.endOfWal = () => Promise.resolve({ timeline: 2, endLsn: '0/7000' })
+    expect((await observer.observe()).local.stoppedWal).toEqual({ timeline: 2, endLsn: '0/7000' })
+  })
+
+  it('remembers what a postmaster was that does not answer any more', async () => {
+    instance.now = running('primary', { postmasterPid: 7 })
+    await observer.observe()
+    instance.now = { state: 'unknown', postmasterPid: 7 }
+    expect((await observer.observe()).local.instance.role).toBe('primary')
+    instance.now = { state: 'starting', postmasterPid: 8 }
+    expect((await observer.observe()).local.instance.role).toBeUndefined()
+  })
+
+  it('survives what other tools write into the store', async () => {
+    await store.put(keys.failover, 'not json')
+    await store.put(keys.member('n2'), '17')
+    await store.put(keys.member('n3'), { host: 'c', port: 5432 })
+    const seen = await observer.observe()
+    expect(seen.store.request).toMatchObject({ isUnreadable: true })
+    expect(seen.store.addresses).toEqual({ n3: { host: 'c', port: 5432 } })
+  })
+
+  it('reads a switchover request as Patroni writes it', async () => {
+    await store.put(keys.failover, { leader: 'n1', member: 'n2' })
+    expect((await observer.observe()).store.request).toMatchObject({ from: 'n1', to: 'n2' })
+  })
+
+  it('has no quorum before the record was read with one', async () => {
+    expect((await observer.observe()).store.hasQuorum).toBe(false)
+  })
+
+  it('takes a promotion for its own only in the very data directory that it was written for', async () => {
+    notebook.promotion = { epoch: 8, incarnation: 'disk-n1' }
+    expect((await observer.observe()).local.promotedInEpoch).toBe(8)
+    notebook.promotion = { epoch: 8, incarnation: 'another' }
+    expect((await observer.observe()).local.promotedInEpoch).toBeUndefined()
+  })
+
+  it('knows of a crash until the instance runs again, and not of what the guard did', async () => {
+    instance.crash()
+    expect((await observer.observe()).local.crashedAt).toBe(clock.monotonic())
+    instance.now = running('primary')
+    expect((await observer.observe()).local.crashedAt).toBeUndefined()
+    instance.crash()
+    observer.noteFencedByGuard()
+    expect((await observer.observe()).local.crashedAt).toBeUndefined()
+  })
+})
