@@ -4,14 +4,20 @@ import type { MemberFacts } from '../model/member.ts'
 import type { Clock, Peers } from '../ha/ports.ts'
 import type { PeerFacts } from '../ha/snapshot.ts'
 import type { Logger } from '../platform/log.ts'
+import { randomHex } from '../platform/random.ts'
 import type { GenesisHello } from './genesis.ts'
 import type { PeerLink } from './peer-link.ts'
+
+/** Who was not heard for so many heartbeats does not answer. */
+const HELLO_AGE_MAX_BEATS = 10
 
 /** One message of an agent to all others: what it knows about its node, and what its lease still proves. */
 export type Heartbeat = {
   readonly sentAt: number
-  /** `sentAt` of the newest heartbeat that the sender had from the receiver: the receiver's own clock comes back to it. */
-  readonly echo?: number
+  /** Random id of the sending agent's life: its clock may begin anew with its host. */
+  readonly life: string
+  /** Of the newest heartbeat that the sender had from the receiver: the receiver's own clock comes back to it. */
+  readonly echo?: { readonly life: string; readonly sentAt: number }
   /** The sender's lease, when it holds a proven one. */
   readonly lease?: { readonly epoch: number; readonly remainingMs: number }
   readonly facts: MemberFacts
@@ -24,12 +30,13 @@ export type RemoteLease = { readonly epoch: number; readonly validUntil: Monoton
 type PeerState = PeerFacts & {
   readonly genesis: GenesisHello
   readonly lease?: RemoteLease
-  readonly theirSentAt: number
+  readonly theirs: { readonly life: string; readonly sentAt: number }
 }
 
 export class Heartbeats implements Peers {
   readonly #deps: { clock: Clock; log: Logger; link: PeerLink }
   readonly #options: HeartbeatOptions
+  readonly #life = randomHex(8)
   readonly #peers = new Map<string, PeerState>()
   readonly #listeners = new Set<() => void>()
   #cancel: (() => void) | undefined
@@ -68,8 +75,13 @@ export class Heartbeats implements Peers {
     return [...this.#peers.values()]
   }
 
+  /** Only of those that answer now: what somebody said before its disk was replaced must not found anything. */
   genesisHellos(): ReadonlyMap<string, GenesisHello> {
-    return new Map([...this.#peers].map(([name, { genesis }]) => [name, genesis]))
+    const now = this.#deps.clock.monotonic()
+    const present = [...this.#peers].filter(
+      ([, { heardAt }]) => now - heardAt <= HELLO_AGE_MAX_BEATS * this.#options.periodMs,
+    )
+    return new Map(present.map(([name, { genesis }]) => [name, genesis]))
   }
 
   lease(peer: string): RemoteLease | undefined {
@@ -86,9 +98,10 @@ export class Heartbeats implements Peers {
     const now = clock.monotonic()
     const { facts, genesis, lease } = this.#options.describe()
     for (const peer of this.#options.peers) {
-      const echo = this.#peers.get(peer)?.theirSentAt
+      const echo = this.#peers.get(peer)?.theirs
       const beat: Heartbeat = {
         sentAt: now,
+        life: this.#life,
         ...(echo === undefined ? {} : { echo }),
         ...(lease ? { lease } : {}),
         facts,
@@ -110,15 +123,16 @@ export class Heartbeats implements Peers {
     const before = this.#peers.get(peer)
     const { lease, echo } = beat
     // Order: the remaining time counts from the moment that *we* sent what the holder had heard when it stated it.
-    const isUsable = lease !== undefined && echo !== undefined
+    // An echo of an earlier life is a time of a clock that may have begun anew since.
+    const isUsable = lease !== undefined && echo !== undefined && echo.life === this.#life
     this.#peers.set(peer, {
       name: peer,
       facts: beat.facts,
       genesis: beat.genesis,
       heardAt: this.#deps.clock.monotonic(),
-      theirSentAt: beat.sentAt,
+      theirs: { life: beat.life, sentAt: beat.sentAt },
       ...(isUsable
-        ? { lease: { epoch: lease.epoch, validUntil: plus(echo as MonotonicMs, lease.remainingMs) } }
+        ? { lease: { epoch: lease.epoch, validUntil: plus(echo.sentAt as MonotonicMs, lease.remainingMs) } }
         : {}),
     })
     if (!before || isNews(before.facts, beat.facts)) {

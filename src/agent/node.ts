@@ -20,6 +20,7 @@ import { Founding } from './consensus.ts'
 import { startDetached } from './detached-process.ts'
 import { GuardClient } from './guard-client.ts'
 import { Heartbeats } from './heartbeats.ts'
+import { endLeftovers } from './leftovers.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
 import { Picture } from './picture.ts'
 import { RouterLink } from './router-link.ts'
@@ -106,6 +107,7 @@ export class Node {
           port: peer.apiPort,
         })),
         secret: secrets.cluster,
+        scope: config.scope,
         ...(parts.tls ? { tls: parts.tls } : {}),
       },
     )
@@ -127,6 +129,7 @@ export class Node {
   /** Returns when the node serves its API; consensus and PostgreSQL follow as soon as the other members allow. */
   async start(): Promise<void> {
     const { config, log, state, instance } = this.#parts
+    if (this.#isManaged) await endLeftovers(instance, log)
     const { directory } = await instance.inspect()
     this.#founding = await Founding.prepare(
       { state, log },
@@ -194,9 +197,10 @@ export class Node {
     this.#abort.abort()
     for (const cancel of this.#cancels) cancel()
     this.#heartbeats.stop()
+    // Order: consensus before the link that it needs to hand its leadership over.
+    await this.#brain?.stop()
     this.#link.stop()
     await this.#api?.stop()
-    await this.#brain?.stop()
   }
 
   async #stopGuard(): Promise<void> {

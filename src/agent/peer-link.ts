@@ -18,6 +18,8 @@ export type PeerLinkOptions = {
   readonly peers: readonly PeerAddress[]
   /** Shared by all agents of the cluster; proven in both directions, never sent. */
   readonly secret: string
+  /** Part of every proof: two clusters with one secret and the same names stay apart. */
+  readonly scope: string
   readonly tls?: { readonly ca?: string; readonly cert: string; readonly key: string }
 }
 
@@ -32,6 +34,10 @@ const HEADER_BYTES = 5
 const FRAME_MAX_BYTES = 16 * 1024 * 1024
 /** What may wait in a socket's buffer: behind a slow peer the rest is dropped, and consensus sends again. */
 const BACKLOG_MAX_BYTES = 8 * 1024 * 1024
+/** A proof is 64 hex digits: who has not proven itself gets no more memory than that. */
+const PROOF_BYTES = 64
+/** Longer than a pause that the profiles tolerate. */
+const DEAF_MS = 5000
 const DIAL_TIMEOUT_MS = 1000
 const REDIAL_MS = 150
 const COMPLAIN_EVERY_MS = 30_000
@@ -44,10 +50,13 @@ export class PeerLink {
   readonly #log: Logger
   readonly #options: PeerLinkOptions
   readonly #outgoing = new Map<string, Duplex>()
-  readonly #incoming = new Set<Duplex>()
+  /** With the peer's name, once it has proven that it knows the secret. */
+  readonly #incoming = new Map<Duplex, string | undefined>()
   readonly #listeners: Record<FrameKind, Set<FrameListener>> = { raft: new Set(), heartbeat: new Set() }
   readonly #connected = new Set<(peer: string) => void>()
   readonly #lost = new Set<(peer: string) => void>()
+  readonly #heardAt = new Map<string, number>()
+  readonly #connectedAt = new Map<string, number>()
   readonly #complainedAt = new Map<string, number>()
   readonly #now: () => number
   #isStopped = false
@@ -64,18 +73,29 @@ export class PeerLink {
 
   stop(): void {
     this.#isStopped = true
-    for (const socket of [...this.#outgoing.values(), ...this.#incoming]) socket.destroy()
+    for (const socket of [...this.#outgoing.values(), ...this.#incoming.keys()]) socket.destroy()
   }
 
   /** Best effort; false when there is no connection or its buffer is full. */
   send(peer: string, kind: FrameKind, payload: Uint8Array): boolean {
     const socket = this.#outgoing.get(peer)
-    if (!socket || socket.writableLength > BACKLOG_MAX_BYTES) return false
+    if (!socket || payload.length > FRAME_MAX_BYTES || socket.writableLength > BACKLOG_MAX_BYTES) return false
+    if (this.#isDeaf(peer)) {
+      // Behind a broken cable the kernel tries again for minutes after it is mended: a new connection is there at once.
+      socket.destroy()
+      return false
+    }
     socket.cork()
     socket.write(header(CODES[kind], payload.length))
     socket.write(payload)
     socket.uncork()
     return true
+  }
+
+  /** Peers say something all the time: who was not heard since this connection began, and for long, is not there. */
+  #isDeaf(peer: string): boolean {
+    const since = Math.max(this.#heardAt.get(peer) ?? 0, this.#connectedAt.get(peer) ?? 0)
+    return this.#now() - since > DEAF_MS
   }
 
   onFrame(kind: FrameKind, listener: FrameListener): () => void {
@@ -102,7 +122,8 @@ export class PeerLink {
     if (to !== this.#options.self || !this.#options.peers.some(({ name }) => name === from)) {
       const why =
         to === this.#options.self ? `${from} is not in cluster_members` : `this node is ${this.#options.self}`
-      this.#complain(`accept ${from}`, `Refused a peer: ${why}`, { from, to })
+      // Order: nothing that a stranger sends may grow here, so all strangers share one complaint.
+      this.#complain('accept a stranger', `Refused a peer: ${why}`, { from, to })
       socket.end(`HTTP/1.1 421 Misdirected Request\r\nx-metako-why: ${why}\r\nconnection: close\r\n\r\n`)
       return
     }
@@ -113,23 +134,32 @@ export class PeerLink {
         `x-metako-nonce: ${ours}\r\nx-metako-proof: ${this.#proof('server', names, theirs + ours)}\r\n\r\n`,
     )
     const expected = this.#proof('client', names, theirs + ours)
-    this.#incoming.add(socket)
+    this.#incoming.set(socket, undefined)
     socket.on('close', () => {
+      const proven = this.#incoming.get(socket)
       this.#incoming.delete(socket)
-      for (const listener of this.#lost) listener(from)
+      // Only who proved its name can be lost under it, and only with its last connection.
+      if (proven === undefined || [...this.#incoming.values()].includes(proven)) return
+      for (const listener of this.#lost) listener(proven)
     })
     const cancel = after(DIAL_TIMEOUT_MS, () => socket.destroy())
     let isProven = false
-    readFrames(socket, head, (code, payload) => {
+    const limit = () => (isProven ? FRAME_MAX_BYTES : PROOF_BYTES)
+    readFrames(socket, { head, limit }, (code, payload) => {
       if (!isProven) {
         cancel()
         isProven = code === PROOF && secretsEqual(payload.toString('latin1'), expected)
         if (!isProven) {
           this.#complain(`accept ${from}`, 'Refused a peer: its cluster secret differs', { from })
           socket.destroy()
+          return
         }
+        // A peer has one connection: an older one is of an earlier life, or behind a broken cable.
+        for (const [other, name] of this.#incoming) if (name === from) other.destroy()
+        this.#incoming.set(socket, from)
         return
       }
+      this.#heardAt.set(from, this.#now())
       const kind = KINDS[code]
       if (kind) for (const listener of this.#listeners[kind]) listener(from, payload)
     })
@@ -166,6 +196,10 @@ export class PeerLink {
       const expected = this.#proof('server', names, nonce + theirs)
       socket.on('error', () => socket.destroy())
       socket.on('close', redial)
+      if (this.#isStopped) {
+        socket.destroy()
+        return
+      }
       socket.setTimeout(0)
       socket.setNoDelay(true)
       if (!secretsEqual(text(response.headers['x-metako-proof']), expected)) {
@@ -179,6 +213,7 @@ export class PeerLink {
       socket.write(Buffer.concat([header(PROOF, proof.length), proof]))
       socket.resume()
       this.#outgoing.set(peer.name, socket)
+      this.#connectedAt.set(peer.name, this.#now())
       for (const listener of this.#connected) listener(peer.name)
     })
     request.on('response', (response) => {
@@ -203,7 +238,9 @@ export class PeerLink {
   }
 
   #proof(side: 'client' | 'server', names: string, nonces: string): string {
-    return hmacSha256(this.#options.secret, `${side} ${names} ${nonces}`).toString('hex')
+    return hmacSha256(this.#options.secret, `${side} ${this.#options.scope} ${names} ${nonces}`).toString(
+      'hex',
+    )
   }
 
   #complain(about: string, message: string, fields: Record<string, unknown>): void {
@@ -225,13 +262,18 @@ function text(value: string | string[] | undefined): string {
   return typeof value === 'string' ? value : ''
 }
 
-function readFrames(socket: Duplex, head: Buffer, onFrame: (code: number, payload: Buffer) => void): void {
+/** `limit`: the largest payload that is taken now. */
+function readFrames(
+  socket: Duplex,
+  { head, limit }: { head: Buffer; limit: () => number },
+  onFrame: (code: number, payload: Buffer) => void,
+): void {
   let pending: Buffer = Buffer.alloc(0)
   const take = (chunk: Buffer) => {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
     while (pending.length >= HEADER_BYTES && !socket.destroyed) {
       const length = pending.readUInt32BE(0)
-      if (length > FRAME_MAX_BYTES) {
+      if (length > limit()) {
         socket.destroy()
         return
       }

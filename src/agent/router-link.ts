@@ -12,6 +12,7 @@ const REPEAT_MS = 200
 const SUPERVISE_MS = 2000
 /** A router whose connection broke, but which lives, comes back within this. */
 const RECONNECT_GRACE_MS = 300
+const BACKLOG_MAX_BYTES = 64 * 1024
 
 /** The agent's end of its router: pushes tables over a Unix socket, takes counters, starts a router when none comes. */
 export class RouterLink {
@@ -61,7 +62,8 @@ export class RouterLink {
   push(): void {
     if (this.#routers.size === 0) return
     const line = `${JSON.stringify(this.#deps.table())}\n`
-    for (const router of this.#routers) router.write(line)
+    // A router that does not read needs none of the tables that wait: the next one says all.
+    for (const router of this.#routers) if (router.writableLength < BACKLOG_MAX_BYTES) router.write(line)
   }
 
   /** Leaves the router running. */

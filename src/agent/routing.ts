@@ -36,6 +36,8 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   const isServing =
     holder !== undefined &&
     record.state !== 'released' &&
+    // A cluster whose creation is not recorded may still be created anew by another member.
+    record.systemId !== '' &&
     holder.instance.state === 'running' &&
     holder.instance.role === 'primary' &&
     holder.seen.epoch === record.epoch

@@ -1,0 +1,138 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { settle, VirtualClock } from '../../test/support/ha-fakes.ts'
+import type { MemberFacts } from '../model/member.ts'
+import { silentLogger } from '../platform/log.ts'
+import { Heartbeats, type Heartbeat } from './heartbeats.ts'
+import type { PeerLink } from './peer-link.ts'
+
+const factsOf = (name: string): MemberFacts => ({
+  name,
+  host: name,
+  port: 5432,
+  apiUrl: '',
+  agentUptimeMs: 1,
+  guard: 'idle',
+  instance: { state: 'running' },
+  stopping: false,
+  seen: { epoch: 7, seq: 1, state: 'open', expired: false, witnessed: true },
+  version: '0',
+})
+const genesis = { nonce: 'a', list: 'l', isEmpty: true }
+
+/** Two agents whose messages the test carries, with clocks that have nothing in common. */
+class Wire {
+  readonly sent: Heartbeat[] = []
+  hear: (payload: Heartbeat) => void = () => undefined
+
+  constructor(peer: string) {
+    this.link = {
+      send: (_to: string, _kind: string, payload: Buffer) => {
+        this.sent.push(JSON.parse(payload.toString()) as Heartbeat)
+        return true
+      },
+      onFrame: (_kind: string, listener: (from: string, payload: Buffer) => void) => {
+        this.hear = (beat) => listener(peer, Buffer.from(JSON.stringify(beat)))
+      },
+      onConnected: () => undefined,
+    } as unknown as PeerLink
+  }
+
+  readonly link: PeerLink
+}
+
+describe('Heartbeats', () => {
+  let holderClock: VirtualClock
+  let otherClock: VirtualClock
+  let holderWire: Wire
+  let otherWire: Wire
+  let holder: Heartbeats
+  let other: Heartbeats
+  let lease: { epoch: number; remainingMs: number } | undefined
+
+  beforeEach(() => {
+    holderClock = new VirtualClock(50_000)
+    otherClock = new VirtualClock(9_000_000)
+    holderWire = new Wire('n2')
+    otherWire = new Wire('n1')
+    lease = { epoch: 7, remainingMs: 2000 }
+    holder = make('n1', 'n2', holderClock, holderWire)
+    other = make('n2', 'n1', otherClock, otherWire)
+  })
+
+  function make(self: string, peer: string, clock: VirtualClock, wire: Wire): Heartbeats {
+    return new Heartbeats(
+      { clock, log: silentLogger(), link: wire.link },
+      {
+        peers: [peer],
+        periodMs: 100,
+        describe: () => ({ facts: factsOf(self), genesis, ...(self === 'n1' && lease ? { lease } : {}) }),
+      },
+    )
+  }
+
+  async function says(from: Heartbeats, wire: Wire): Promise<Heartbeat> {
+    from.push()
+    await settle()
+    const beat = wire.sent.at(-1)
+    if (!beat) throw new Error('nothing was sent')
+    return beat
+  }
+
+  it('counts a holder’s lease from before the holder stated it, on the own clock', async () => {
+    const asked = otherClock.monotonic()
+    holderWire.hear(await says(other, otherWire))
+    const stated = await says(holder, holderWire)
+    await otherClock.advance(300)
+    otherWire.hear(stated)
+    expect(other.lease('n1')).toEqual({ epoch: 7, validUntil: asked + 2000 })
+  })
+
+  it('takes no lease from a holder that has not heard this agent', async () => {
+    otherWire.hear(await says(holder, holderWire))
+    expect(other.lease('n1')).toBeUndefined()
+  })
+
+  it('takes no lease by the clock of an earlier life of this host', async () => {
+    holderWire.hear(await says(other, otherWire))
+    const stated = await says(holder, holderWire)
+    // n2's host was started anew: its clock begins at zero, and the old echo would be valid for hours.
+    otherClock = new VirtualClock(100)
+    otherWire = new Wire('n1')
+    other = make('n2', 'n1', otherClock, otherWire)
+    otherWire.hear(stated)
+    expect(other.lease('n1')).toBeUndefined()
+  })
+
+  it('forgets the lease with the next heartbeat that states none', async () => {
+    holderWire.hear(await says(other, otherWire))
+    otherWire.hear(await says(holder, holderWire))
+    lease = undefined
+    otherWire.hear(await says(holder, holderWire))
+    expect(other.lease('n1')).toBeUndefined()
+  })
+
+  it('ignores who speaks for another member, and what is no heartbeat', async () => {
+    const beat = await says(holder, holderWire)
+    otherWire.hear({ ...beat, facts: factsOf('n3') })
+    otherWire.hear('junk' as unknown as Heartbeat)
+    expect(other.facts()).toEqual([])
+  })
+
+  it('founds nothing with what somebody said long ago', async () => {
+    otherWire.hear(await says(holder, holderWire))
+    expect(other.genesisHellos().has('n1')).toBe(true)
+    await otherClock.advance(1100)
+    expect(other.genesisHellos().has('n1')).toBe(false)
+  })
+
+  it('wakes for news that a decision may hang on, not for every position', async () => {
+    let woken = 0
+    other.onChange(() => (woken += 1))
+    const beat = await says(holder, holderWire)
+    otherWire.hear(beat)
+    otherWire.hear({ ...beat, facts: { ...beat.facts, instance: { state: 'running', flushLsn: '0/9' } } })
+    expect(woken).toBe(1)
+    otherWire.hear({ ...beat, facts: { ...beat.facts, instance: { state: 'crashed' } } })
+    expect(woken).toBe(2)
+  })
+})
