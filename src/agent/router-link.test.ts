@@ -1,0 +1,110 @@
+import { mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { createConnection, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../../test/support/eventually.ts'
+import type { RoutingTableMessage } from '../model/routing-table.ts'
+import { silentLogger } from '../platform/log.ts'
+import { RouterLink } from './router-link.ts'
+
+describe('RouterLink', () => {
+  let folder: string
+  let socketPath: string
+  let link: RouterLink
+  let started: number
+  let epoch: number
+  let padding: string
+  const sockets: Socket[] = []
+
+  beforeEach(async () => {
+    folder = realpathSync(mkdtempSync(join(tmpdir(), 'router-link-')))
+    socketPath = join(folder, 'agent.sock')
+    started = 0
+    epoch = 7
+    padding = ''
+    const table = (): RoutingTableMessage => ({
+      epoch,
+      replicas: [],
+      validForMs: 1,
+      bootId: `boot${padding}`,
+    })
+    link = new RouterLink({ log: silentLogger(), table, startRouter: () => (started += 1) }, socketPath)
+    await link.start(50)
+  })
+
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.destroy()
+    link.detach()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  async function router() {
+    const socket = createConnection(socketPath)
+    sockets.push(socket)
+    let text = ''
+    socket.setEncoding('utf8').on('data', (more: string) => (text += more))
+    socket.on('error', () => undefined)
+    socket.write('{"role":"router","pid":77}\n')
+    const lines = () => text.trim().split('\n')
+    await eventually('a table', () => text.includes('\n'))
+    return { socket, lines }
+  }
+
+  it('gives a router that comes the newest table at once, and every change', async () => {
+    const { lines } = await router()
+    expect(link.pid).toBe(77)
+    epoch = 8
+    link.push()
+    await eventually('the new table', () => lines().at(-1)?.includes('"epoch":8'))
+    expect(started).toBe(0)
+  })
+
+  it('starts a router when none of an earlier life comes back in time', async () => {
+    await eventually('a start', () => started > 0)
+  })
+
+  it('starts another when it dies', async () => {
+    const { socket } = await router()
+    socket.destroy()
+    await eventually('a start', () => started > 0)
+    expect(link.pid).toBeUndefined()
+  })
+
+  it('keeps no tables for a router that does not read', async () => {
+    const { socket } = await router()
+    socket.pause()
+    padding = 'x'.repeat(100_000)
+    const before = process.memoryUsage().arrayBuffers
+    for (let push = 0; push < 500; push += 1) link.push()
+    // 500 tables would be 50 MB.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10_000_000)
+    padding = ''
+    epoch = 9
+    let text = ''
+    socket.on('data', (more: string) => (text += more)).resume()
+    await eventually('the newest table', () => {
+      link.push()
+      return text.includes('"epoch":9')
+    })
+  })
+
+  it('takes the counters, and goes on after junk', async () => {
+    const { socket } = await router()
+    socket.write('junk\n{"kind":"totals","totals":[{"port":5433,"queries":3}]}\n')
+    await eventually('the totals', () => link.totals.length === 1)
+  })
+
+  it('is for its own user only', () => {
+    expect(statSync(socketPath).mode & 0o077).toBe(0)
+  })
+
+  it('ends its router when the node stops', async () => {
+    const { socket, lines } = await router()
+    socket.on('data', () => {
+      if (lines().at(-1)?.includes('stop')) socket.destroy()
+    })
+    await link.stop()
+    expect(lines().at(-1)).toBe('{"kind":"stop"}')
+  })
+})
