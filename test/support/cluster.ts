@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { ClusterView, LossReport } from '#client'
 import { createClient } from '#client'
@@ -22,6 +23,7 @@ const LOOK_MS = 50
  */
 export class Cluster {
   readonly #machines: Machines
+  readonly #children = new Map<string, ChildProcess>()
   readonly #restarts = new Map<string, NodeJS.Timeout>()
   #supervised = false
   #disposed = false
@@ -66,6 +68,7 @@ export class Cluster {
   startAgent(node: TestNode): void {
     if (this.#disposed || this.processesOf(node).agents.length > 0) return
     const child = this.#machines.spawnAgent(node)
+    this.#children.set(node.name, child)
     child.once('exit', () => {
       if (!this.#supervised || this.#disposed) return
       this.#restarts.set(
@@ -114,6 +117,22 @@ export class Cluster {
   /** SIGSTOP or SIGCONT for everything of a node's PostgreSQL. */
   freezeInstance(node: TestNode, signal: 'SIGSTOP' | 'SIGCONT'): void {
     signalAll(this.processesOf(node).instance, signal)
+  }
+
+  /** SIGSTOP or SIGCONT for a node's agent alone. */
+  freezeAgent(node: TestNode, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    signalAll(this.processesOf(node).agents, signal)
+    // The nsenter before it stops together with it, and has to be woken by itself.
+    if (signal === 'SIGCONT') this.#children.get(node.name)?.kill(signal)
+  }
+
+  /** Whether cables can be pulled here. */
+  get hasLinks(): boolean {
+    return this.#machines.setLink !== undefined
+  }
+
+  setLink(node: TestNode, isUp: boolean): void {
+    this.#machines.setLink?.(node, isUp)
   }
 
   /** What the agents say now. */

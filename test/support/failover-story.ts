@@ -15,7 +15,8 @@ import {
 const TAKEOVER_MS = 20_000
 /** A whole copy of a small cluster, and its start. */
 const REJOIN_MS = 45_000
-const WRITES_MS = 10_000
+/** Longer than a client waits for an answer from a server that is frozen or cut off. */
+const WRITES_MS = 20_000
 const WRITES_BEFORE_FAULT = 40
 
 /**

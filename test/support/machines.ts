@@ -20,6 +20,8 @@ export interface Machines {
   spawnAgent(node: TestNode): ChildProcess
   processesOf(node: TestNode): NodeProcesses
   postmasterOf(node: TestNode): ProcessStat | undefined
+  /** Pulls a node's network cable, or plugs it in again; absent where all nodes share one address. */
+  setLink?(node: TestNode, isUp: boolean): void
   /** Ends every process and removes every file, whatever state the test left them in. */
   dispose(): Promise<void>
 }

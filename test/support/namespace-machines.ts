@@ -41,7 +41,13 @@ export function canMakeHosts(): boolean {
 }
 
 /** A host: a network, a process list and a `/var/lib/pg-metako` of its own. Its first process is its life. */
-type Host = { readonly node: TestNode; readonly init: ProcessStat; readonly pidSpace: string }
+type Host = {
+  readonly node: TestNode
+  readonly init: ProcessStat
+  readonly pidSpace: string
+  /** The switch's end of its cable. */
+  readonly near: string
+}
 
 /**
  * Three hosts on one switch, made of namespaces, each with the config files of `examples/three-hosts`. The test itself stands
@@ -87,6 +93,7 @@ function machinesOf(hosts: readonly Host[], about: { appPassword: string; undo: 
       }),
     processesOf: (node) => processesIn(hostOf(node)),
     postmasterOf: (node) => postmasterIn(hostOf(node)),
+    setLink: (node, isUp) => ip('link', 'set', hostOf(node).near, isUp ? 'up' : 'down'),
     dispose: async () => {
       // The end of its first process ends everything of a host.
       for (const { init } of hosts) signalProcess(init.pid, 'SIGKILL')
@@ -165,7 +172,7 @@ async function makeHost(
   )
   // The other end goes with it, whenever the kernel gets round to the namespace.
   options.undo.push(() => ip('link', 'delete', near))
-  const host: Host = { node, init, pidSpace: readlinkSync(`/proc/${init.pid}/ns/pid`) }
+  const host: Host = { node, init, pidSpace: readlinkSync(`/proc/${init.pid}/ns/pid`), near }
   run(...enter(host), 'ip', 'address', 'add', `${node.host}/24`, 'dev', far)
   run(...enter(host), 'ip', 'link', 'set', far, 'up')
   return host
