@@ -45,6 +45,13 @@ export class Founding {
   ): Promise<Founding> {
     const storage = openRaftStorage(deps.state.raftFolder)
     if (storage.kind === 'corrupt') throw storage.fault
+    if (storage.kind === 'group') await deps.state.noteFounded()
+    else if (await deps.state.wasFounded()) {
+      throw new Fault(
+        'RAFT_LOG_ABSENT',
+        `Cannot take part in consensus: "${deps.state.raftFolder}" is gone, and this node may have voted with what was in it`,
+      )
+    }
     const group = storage.kind === 'group' ? await deps.state.readGenesis<Genesis>() : undefined
     return new Founding(deps, options, {
       nonce: await deps.state.nonce(),
@@ -109,6 +116,8 @@ export class Founding {
     // Order: the genesis is on disk before the log, so that a founded log always has its genesis beside it.
     await this.#state.writeGenesis(genesis)
     foundRaftGroup(this.#state.raftFolder, { groupId: genesis.groupId, voters })
+    // Order: before the first vote. From here on the log must never be made a second time.
+    await this.#state.noteFounded()
     this.#hello = { ...this.#hello, isEmpty: false, group: genesis }
     this.#log.info('Founded the consensus group', { group: genesis.groupId, voters })
   }

@@ -3,6 +3,8 @@ import type { Notebook } from '../ha/ports.ts'
 import { fs, join, mkdirSync, readTextIfPresent, rmSync, writeFileDurably } from '../platform/disk.ts'
 import { randomHex, randomSecret } from '../platform/random.ts'
 
+const FOUNDED = 'founded'
+
 type Promotion = { readonly epoch: number; readonly incarnation: string }
 
 /** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
@@ -27,8 +29,7 @@ export class StateFolder implements Notebook {
         },
       )
     }
-    const text = await readTextIfPresent(join(path, 'promotion.json'))
-    return new StateFolder(path, text === undefined ? undefined : (JSON.parse(text) as Promotion))
+    return new StateFolder(path, await readJson<Promotion>(join(path, 'promotion.json')))
   }
 
   get raftFolder(): string {
@@ -79,8 +80,16 @@ export class StateFolder implements Notebook {
 
   /** The genesis that this node's consensus group was founded with. */
   async readGenesis<Genesis>(): Promise<Genesis | undefined> {
-    const text = await readTextIfPresent(join(this.path, 'genesis.json'))
-    return text === undefined ? undefined : (JSON.parse(text) as Genesis)
+    return readJson<Genesis>(join(this.path, 'genesis.json'))
+  }
+
+  /** This node has had a consensus log: without it, it may have voted and not know it. */
+  async wasFounded(): Promise<boolean> {
+    return (await readTextIfPresent(join(this.path, FOUNDED))) !== undefined
+  }
+
+  async noteFounded(): Promise<void> {
+    if (!(await this.wasFounded())) await writeFileDurably(join(this.path, FOUNDED), '')
   }
 
   async writeGenesis(genesis: object): Promise<void> {
@@ -90,5 +99,16 @@ export class StateFolder implements Notebook {
   /** Writes the agent's pid for people and supervisors. */
   async writePid(pid: number): Promise<void> {
     await fs.writeFile(join(this.path, 'agent.pid'), `${pid}\n`, { mode: 0o600 })
+  }
+}
+
+async function readJson<Content>(path: string): Promise<Content | undefined> {
+  const text = await readTextIfPresent(path)
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as Content
+  } catch (error) {
+    // Never taken for absent: a promotion or a founding that is forgotten could be made a second time.
+    throw new Fault('STATE_FOLDER_UNUSABLE', `Cannot read "${path}": ${messageOf(error)}`, { cause: error })
   }
 }
