@@ -6,6 +6,8 @@ import { isHolder, isInstanceDown, isLeaseProven, isRunningAs, verdict, type Sta
 
 /** Peers need a moment to be heard after this agent's start, before "nobody else can" is believed. */
 const PEERS_HEARD_MS = 1500
+/** Standbys measure twice a second and say so ten times: after this every position is one from after the crash. */
+const POSITIONS_HEARD_MS = 800
 /** After so many failed starts of a primary another member is preferred. */
 const START_FAILURES_MAX = 3
 
@@ -121,6 +123,12 @@ export const reviveOrRelease: StanceRule = (seen) => {
       actions: [{ kind: 'release', reason: 'PRIMARY_CRASHED' }],
     })
   }
+  if (!heir && mayYetHaveHeir(seen)) {
+    return verdict('waiting', 'AWAITS_PEERS', {
+      sentence: 'its PostgreSQL crashed: waits for the others to say where they are',
+      keepLease: true,
+    })
+  }
   const isReady = isLeaseProven(seen) && seen.local.guard !== 'absent' && seen.takenAt >= seen.local.retryAt
   // Order: an authorised epoch has to begin its own timeline, so it starts as a standby and is promoted.
   const as = record.state === 'authorised' ? 'standby' : 'primary'
@@ -150,6 +158,22 @@ export const keepWhileStarting: StanceRule = (seen) => {
     sentence: `waits for its PostgreSQL to come up in epoch ${record.epoch}`,
     keepLease: true,
   })
+}
+
+/**
+ * Under load the positions that were heard before the crash are megabytes old. A standby that streamed to the end is asked
+ * once more, before it is passed over for lagging.
+ */
+function mayYetHaveHeir(seen: Snapshot): boolean {
+  const { crashedAt } = seen.local
+  if (crashedAt === undefined || seen.takenAt - crashedAt >= POSITIONS_HEARD_MS) return false
+  return seen.peers.some(
+    ({ facts, heardAt }) =>
+      seen.takenAt - heardAt <= seen.policy.silenceLimitMs &&
+      facts.instance.state === 'running' &&
+      facts.instance.role === 'standby' &&
+      !facts.stopping,
+  )
 }
 
 function shouldRelease(seen: Snapshot, heirWitnessed: boolean): boolean {
