@@ -135,6 +135,7 @@ describe('GuardClient', () => {
     guard.isAnswering = false
     client.arm(soon())
     await eventually('it is missed', () => client.state() === 'absent')
+    expect(client.pid).toBeDefined()
   })
 
   it('tells a guard that was started anew the newest deadline, not the one that its predecessor held', async () => {
@@ -146,6 +147,7 @@ describe('GuardClient', () => {
     client.arm(newest)
     await guard.live()
     await eventually('it holds', () => guard.until === newest)
+    expect(client.state()).toBe('armed')
   })
 
   it('says that PostgreSQL was fenced', async () => {

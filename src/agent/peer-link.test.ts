@@ -125,9 +125,9 @@ describe('PeerLink', () => {
         },
       })
         .on('upgrade', (answer, socket) => {
-          sockets.add(socket as Socket)
+          sockets.add(socket)
           socket.on('error', () => undefined)
-          resolve({ socket: socket as Socket, proof: String(answer.headers['x-metako-proof']) })
+          resolve({ socket: socket, proof: String(answer.headers['x-metako-proof']) })
         })
         .end()
     })
@@ -167,6 +167,7 @@ describe('PeerLink', () => {
     head.writeUInt32BE(8 * 1024 * 1024, 0)
     socket.write(head)
     await closed
+    expect(one.heard).toEqual([])
   })
 
   it('announces a peer that is gone, and finds it again when it is back', async () => {
@@ -181,6 +182,7 @@ describe('PeerLink', () => {
     await eventually('the loss', () => lost.includes('n2'))
     await arrives(two, 'n1', one, 'second')
     await arrives(one, 'n2', two, 'second')
+    expect(two.heard.at(-1)).toBe('n1: second')
   })
 
   it('gives a connection up behind which nobody has been heard for long', async () => {
@@ -201,7 +203,8 @@ describe('PeerLink', () => {
     await arrives(one, 'n2', two, 'hello')
     for (const socket of sockets) socket.pause()
     const large = Buffer.alloc(4 * 1024 * 1024)
-    await eventually('it is refused', () => !one.link.send('n2', 'raft', large))
+    const isDropped = await eventually('it is refused', () => !one.link.send('n2', 'raft', large))
+    expect(isDropped).toBe(true)
   })
 
   it('refuses a message that the other side would cut the connection for', async () => {

@@ -193,24 +193,21 @@ export class PeerLink {
     request.on('upgrade', (response, socket) => {
       const theirs = text(response.headers['x-metako-nonce'])
       const names = `${self}>${peer.name}`
-      const expected = this.#proof('server', names, nonce + theirs)
       socket.on('error', () => socket.destroy())
       socket.on('close', redial)
-      if (this.#isStopped) {
-        socket.destroy()
-        return
-      }
+      if (this.#isStopped) return void socket.destroy()
       socket.setTimeout(0)
       socket.setNoDelay(true)
-      if (!secretsEqual(text(response.headers['x-metako-proof']), expected)) {
+      const proof = text(response.headers['x-metako-proof'])
+      if (!secretsEqual(proof, this.#proof('server', names, nonce + theirs))) {
         this.#complain(`dial ${peer.name}`, `Cannot trust ${peer.name}: its cluster secret differs`, {
           peer: peer.name,
         })
         socket.destroy()
         return
       }
-      const proof = Buffer.from(this.#proof('client', names, nonce + theirs), 'latin1')
-      socket.write(Buffer.concat([header(PROOF, proof.length), proof]))
+      const own = Buffer.from(this.#proof('client', names, nonce + theirs), 'latin1')
+      socket.write(Buffer.concat([header(PROOF, own.length), own]))
       socket.resume()
       this.#outgoing.set(peer.name, socket)
       this.#connectedAt.set(peer.name, this.#now())

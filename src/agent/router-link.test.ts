@@ -62,6 +62,7 @@ describe('RouterLink', () => {
 
   it('starts a router when none of an earlier life comes back in time', async () => {
     await eventually('a start', () => started > 0)
+    expect(link.pid).toBeUndefined()
   })
 
   it('starts another when it dies', async () => {
@@ -93,6 +94,7 @@ describe('RouterLink', () => {
     const { socket } = await router()
     socket.write('junk\n{"kind":"totals","totals":[{"port":5433,"queries":3}]}\n')
     await eventually('the totals', () => link.totals.length === 1)
+    expect(link.totals[0]).toMatchObject({ port: 5433, queries: 3 })
   })
 
   it('is for its own user only', () => {

@@ -81,7 +81,7 @@ describe('routingTable', () => {
   })
 
   it.each([
-    ['released', { record: { ...record, state: 'released' } as EpochRecord }],
+    ['released', { record: { ...record, state: 'released' as const } }],
     ['silent', { self: 'n2', own: member('n2', standby), reachable: [] }],
     ['down', { own: member('n1', { state: 'stopped' }) }],
     ['a standby still', { own: member('n1', standby) }],

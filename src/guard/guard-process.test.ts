@@ -85,6 +85,7 @@ describe('the guard', () => {
     await order({ kind: 'arm', until: monotonicMs() + 150 })
     socket.destroy()
     await eventually('it is dead', () => isDead(child))
+    expect(child.signalCode).toBe('SIGKILL')
   })
 
   it('ends what comes up after the deadline has passed, until it is told otherwise', async () => {
@@ -134,7 +135,7 @@ describe('the guard', () => {
     socket.write('{"kind":"stop"}\n')
     expect(await order({ kind: 'disarm' })).toMatchObject({ kind: 'holds' })
     socket.write('{"kind":"stop"}\n')
-    await guard.stopped
+    await expect(guard.stopped).resolves.toBeUndefined()
   })
 
   it('can be ended once it has fenced', async () => {
@@ -142,7 +143,7 @@ describe('the guard', () => {
     await order({ kind: 'arm', until: PASSED })
     await eventually('fenced', () => reports.some(({ kind }) => kind === 'fenced'))
     socket.write('{"kind":"stop"}\n')
-    await guard.stopped
+    await expect(guard.stopped).resolves.toBeUndefined()
   })
 
   it('goes on after a line that is no order', async () => {

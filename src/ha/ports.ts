@@ -2,7 +2,7 @@ import type { LossReport } from '../model/cluster-view.ts'
 import type { KeyValue, Transaction, TransactionResult, WatchEvent } from '../model/key-value.ts'
 import type { InstanceFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
-import type { PeerFacts } from './snapshot.ts'
+import type { DirectoryState, PeerFacts } from './snapshot.ts'
 
 /*
  * What the brain needs from the world. The consumer owns these shapes; `agent/` fits the real parts to them, and a
@@ -43,9 +43,6 @@ export interface Store {
   }
   onStatusChange(listener: () => void): () => void
 }
-
-/** `unknown`: could not be looked at yet. */
-export type DirectoryState = 'unknown' | 'absent' | 'incomplete' | 'foreign' | 'instance'
 
 /** The node's own PostgreSQL. Every call is bounded by itself; failures are thrown faults unless said otherwise. */
 export interface LocalInstance {

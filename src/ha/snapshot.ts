@@ -2,7 +2,6 @@ import type { EpochRecord } from '../model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { Policy } from './policy.ts'
-import type { DirectoryState } from './ports.ts'
 
 /**
  * Everything that one decision may look at: facts and their age, frozen. A failed read is a fact too (absent, unknown).
@@ -74,6 +73,9 @@ export type LocalFacts = {
   /** Old data directories that lie aside. */
   readonly setAside: number
 }
+
+/** `unknown`: could not be looked at yet. */
+export type DirectoryState = 'unknown' | 'absent' | 'incomplete' | 'foreign' | 'instance'
 
 export type JobKind =
   | 'initialise'

@@ -79,8 +79,18 @@ export const errorCodes = {
       'The guard process does not answer. Without it a member neither takes over nor starts as primary.',
     remedy: "Nothing: the agent starts it again. If it repeats, read the guard's log in the state folder.",
   },
+  GUARD_RUNNING: {
+    meaning: 'Another guard answers for this instance already; the second one ended.',
+    remedy: 'Nothing: the agent uses the one that runs.',
+  },
+  TIMELINE_REUSED: {
+    meaning:
+      "PostgreSQL gave the promoted standby a timeline number that another branch of the cluster's history has already.",
+    remedy: 'Nothing: it is stopped, promoted again, and takes the next number.',
+  },
   STATE_FOLDER_UNUSABLE: {
-    meaning: 'The folder for the consensus log, token and reports cannot be created or written.',
+    meaning:
+      'The folder for the consensus log, token and reports cannot be created or written, or a file in it does not check.',
     remedy: 'Create it for the user that runs the agent, or name another in `paths.state_dir`.',
   },
   ATTACHED: {

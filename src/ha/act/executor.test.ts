@@ -133,6 +133,7 @@ describe('Executor', () => {
     }
     await executor.run({ kind: 'promote', epoch: 8 })
     await eventually('the kill', () => instance.done.at(-1) === 'kill')
+    expect(jobs.trouble).toContain('the lease ran out meanwhile')
   })
 
   it('writes a promotion down before it begins', async () => {
