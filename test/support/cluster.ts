@@ -226,6 +226,7 @@ export class Cluster {
   async dispose(): Promise<void> {
     this.#disposed = true
     this.supervise(false)
+    for (const child of this.#children.values()) child.kill('SIGKILL')
     await this.#machines.dispose()
   }
 
