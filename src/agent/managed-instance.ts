@@ -191,8 +191,9 @@ class ManagedInstance implements LocalInstance {
     if (this.#config.replication.useSlots) await this.#instance.ensureSlots(members, SQL_MS)
   }
 
-  async clone(from: Upstream, onProgress: Parameters<LocalInstance['clone']>[1]): Promise<void> {
-    await this.#instance.clone({ source: { host: from.host, port: from.port }, onProgress })
+  async clone(...[from, onProgress]: Parameters<LocalInstance['clone']>): Promise<void> {
+    const { systemId } = from
+    await this.#instance.clone({ source: { host: from.host, port: from.port }, systemId, onProgress })
     this.#following = { host: from.host, port: from.port }
   }
 

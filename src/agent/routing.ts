@@ -35,9 +35,8 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   const validUntil = validity(facts, record)
   const isServing =
     holder !== undefined &&
-    record.state !== 'released' &&
-    // A cluster whose creation is not recorded may still be created anew by another member.
-    record.systemId !== '' &&
+    // Before it is open, nobody else knows where this epoch's history begins: what was acknowledged could not be reported.
+    record.state === 'open' &&
     holder.instance.state === 'running' &&
     holder.instance.role === 'primary' &&
     holder.seen.epoch === record.epoch

@@ -83,7 +83,7 @@ function refuse(
       `There is no member "${order.to}": the members are ${seen.members.join(', ')}`,
     )
   }
-  const verdicts = judgeCandidates(seen, record)
+  const verdicts = judgeCandidates(seen, record, 'hand-over')
   if (order.to === undefined) {
     if (verdicts[0]?.kind === 'eligible') return undefined
     const reasons = verdicts.map((one) => (one.kind === 'unfit' ? `${one.name} ${one.why}` : one.name))

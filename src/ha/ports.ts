@@ -75,8 +75,9 @@ export interface LocalInstance {
   /** For an instance that is down. */
   endOfWal(): Promise<{ timeline: number; endLsn: string }>
   ensureSlots(members: readonly string[]): Promise<void>
+  /** Refuses a source of another cluster. */
   clone(
-    from: { host: string; port: number },
+    from: { host: string; port: number; systemId: string },
     onProgress: (progress: NonNullable<InstanceFacts['clone']>) => void,
   ): Promise<void>
   /** Keeps the WAL behind the fork and says which transactions are in it; for an instance that is down. */

@@ -167,7 +167,7 @@ export class Executor {
   }
 
   async #clone(action: Extract<Action, { kind: 'clone' }>): Promise<void> {
-    const { instance, notebook, store, keys, log, writeDeadlineMs, self } = this.#world
+    const { instance, notebook, store, keys, keeper, log, writeDeadlineMs, self } = this.#world
     if (action.diverged) {
       const report = await instance.keepDiverged(action.diverged)
       log.warn('Lost transactions: the old WAL left the history', { ...report, xids: report.xids.length })
@@ -177,7 +177,8 @@ export class Executor {
         { deadlineMs: writeDeadlineMs },
       )
     }
-    await instance.clone(action.from, () => undefined)
+    const { systemId } = present(keeper.record, 'record of a cluster')
+    await instance.clone({ ...action.from, systemId }, () => undefined)
     await notebook.writePromotion(undefined)
   }
 

@@ -65,7 +65,7 @@ function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
       actions: [{ kind: 'clear-request', revision: request.revision }],
     })
   }
-  const verdicts = judgeCandidates(seen, record)
+  const verdicts = judgeCandidates(seen, record, 'hand-over')
   const chosen = request.to === undefined ? verdicts[0] : verdicts.find(({ name }) => name === request.to)
   if (chosen?.kind === 'eligible') {
     return verdict('primary', 'SWITCHOVER', {

@@ -1,8 +1,12 @@
+import { MiB } from '../../std/units.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
 import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeHistory } from './history.ts'
+
+/** What a shutdown can still send within its bounded time; who lags more would turn the planned move into a crash. */
+const HAND_OVER_LAG_MAX_BYTES = 64 * MiB
 
 /** A member judged as the next primary; whoever is not eligible has the reason that `why` prints. */
 export type CandidateVerdict =
@@ -26,19 +30,24 @@ type Considered = {
 }
 
 /** All members but the holder, best first, then the unfit. */
-export function judgeCandidates(seen: Snapshot, record: EpochRecord): readonly CandidateVerdict[] {
+export function judgeCandidates(
+  seen: Snapshot,
+  record: EpochRecord,
+  ask: 'take-over' | 'hand-over' = 'take-over',
+): readonly CandidateVerdict[] {
   const verdicts = considered(seen)
     .filter((member) => member.name !== record.holder)
-    .map((member) => judge(seen, record, member))
+    .map((member) => judge({ seen, record, ask }, member))
   return verdicts.sort(byRank)
 }
 
-/** The members that may take over now, best first. */
+/** The members that may take over, best first. */
 export function eligibleCandidates(
   seen: Snapshot,
   record: EpochRecord,
+  ask: 'take-over' | 'hand-over' = 'take-over',
 ): readonly Extract<CandidateVerdict, { kind: 'eligible' }>[] {
-  return judgeCandidates(seen, record).filter((verdict) => verdict.kind === 'eligible')
+  return judgeCandidates(seen, record, ask).filter((verdict) => verdict.kind === 'eligible')
 }
 
 function considered(seen: Snapshot): readonly Considered[] {
@@ -61,7 +70,10 @@ function considered(seen: Snapshot): readonly Considered[] {
   return [own, ...others]
 }
 
-function judge(seen: Snapshot, record: EpochRecord, member: Considered): CandidateVerdict {
+function judge(
+  { seen, record, ask }: { seen: Snapshot; record: EpochRecord; ask: 'take-over' | 'hand-over' },
+  member: Considered,
+): CandidateVerdict {
   const unfit = (why: string): CandidateVerdict => ({ kind: 'unfit', name: member.name, why })
   const { instance } = member
   if (!member.isReachable) return unfit('was not heard within the silence limit')
@@ -76,7 +88,8 @@ function judge(seen: Snapshot, record: EpochRecord, member: Considered): Candida
   const wal = { timeline: instance.timeline, endLsn: formatLsn(flush) }
   if (judgeHistory(record.chain, wal).kind !== 'on-history') return unfit('is not on the authorised history')
   const lag = lagBytes(flush, reference(record))
-  const limit = isPlanned(record) ? 0 : seen.policy.maximumLagBytes
+  if (ask === 'hand-over' && instance.streaming !== true) return unfit('does not stream')
+  const limit = lagLimit(seen, record, ask)
   if (lag > limit) return unfit(`lag is ${lag} bytes, limit is ${limit}`)
   return {
     kind: 'eligible',
@@ -91,6 +104,15 @@ function judge(seen: Snapshot, record: EpochRecord, member: Considered): Candida
 /** What a candidate's position is held against: the end of the old primary's WAL where it is known. */
 function reference(record: EpochRecord): Lsn {
   return parseLsn(record.release?.endLsn ?? record.position) ?? LSN_NONE
+}
+
+/**
+ * A hand-over is asked while the primary lives: positions are as old as a heartbeat, and the shutdown sends the rest.
+ * Afterwards nobody takes over who lacks a byte.
+ */
+function lagLimit(seen: Snapshot, record: EpochRecord, ask: 'take-over' | 'hand-over'): number {
+  if (ask === 'hand-over') return HAND_OVER_LAG_MAX_BYTES
+  return isPlanned(record) ? 0 : seen.policy.maximumLagBytes
 }
 
 /** In planned work nobody takes over who lacks a byte. */

@@ -12,7 +12,7 @@ export const stopOnPurpose: StanceRule = (seen) => {
   const record = seen.store.record
   const isServing = record && isHolder(seen) && isRunningAs(seen, 'primary') && isLeaseProven(seen)
   if (isServing && seen.store.hasQuorum) {
-    const heir = eligibleCandidates(seen, record)[0]
+    const heir = eligibleCandidates(seen, record, 'hand-over')[0]
     if (seen.stoppingForMs < OTHERS_SAY_MS && heir) {
       return verdict('stopping', 'STOPPING', {
         sentence: 'listens whether the others stop too',
