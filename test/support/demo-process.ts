@@ -113,9 +113,8 @@ export class DemoFolder {
     const now = new AbortController()
     now.abort()
     await stopNodes(this.#nodes, now.signal)
-    const { dataRoot, runRoot } = outsideFolders(this.root)
-    for (const path of [this.cwd, dataRoot, runRoot])
-      rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+    removeDemo(this.root)
+    rmSync(this.cwd, { recursive: true, force: true, maxRetries: 3 })
   }
 
   get #portArgs(): readonly string[] {
