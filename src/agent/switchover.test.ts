@@ -118,6 +118,17 @@ describe('requestSwitchover', () => {
     expect(await outcome).toMatchObject({ kind: 'done', from: 'n1', to: 'n2', epoch: 8 })
   })
 
+  it('has failed when another member than the wanted one opened the next epoch', async () => {
+    const outcome = ask({ to: 'n2' })
+    await settle()
+    await given({ ...record, epoch: 8, holder: 'n3', state: 'open' })
+    await clock.advance(50)
+    expect(await outcome).toMatchObject({
+      kind: 'failed',
+      message: expect.stringContaining('n3 is the primary'),
+    })
+  })
+
   it('has failed when the holder took the request away and stayed', async () => {
     const outcome = ask()
     await settle()

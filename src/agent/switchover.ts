@@ -49,6 +49,9 @@ export async function requestSwitchover(
     const now = keeper.record
     const tookMs = Math.round(clock.monotonic() - startedAt)
     if (now && now.epoch > record.epoch && now.state === 'open') {
+      if (order.to !== undefined && now.holder !== order.to) {
+        return { kind: 'failed', message: `${now.holder} is the primary now, instead of ${order.to}` }
+      }
       return { kind: 'done', from: record.holder, to: now.holder, epoch: now.epoch, tookMs }
     }
     if (now?.epoch === record.epoch && now.state !== 'released' && !store.peek(keys.failover)) {

@@ -18,6 +18,8 @@ import type { GuardOptions, GuardOrder, GuardReport } from './guard-orders.ts'
 const LOOK_EVERY_MS = 20
 /** The steps of the boot clock are 10 ms: a smaller difference says nothing. */
 const SUSPEND_NOTICED_MS = 100
+/** An agent is back long before; a guard that holds nothing may go, since the next agent starts one. */
+const NEEDED_BY_NOBODY_MS = 60_000
 const KILL_DEADLINE_MS = 2000
 /** After it has fenced: how often it looks for an instance that was being started meanwhile. */
 const LOOK_AFTER_FENCE_MS = 100
@@ -43,6 +45,7 @@ class Guard {
   #fencedAt: number | undefined
   #isFencing = false
   #lookedAt = 0
+  #neededAt = monotonicMs()
   #cancelLook: () => void = () => undefined
   #clockOffset = bootMs() - monotonicMs()
 
@@ -142,6 +145,9 @@ class Guard {
   #look(): void {
     this.#countSuspend()
     const now = monotonicMs()
+    if (this.#agents.size > 0 || this.#until !== undefined) this.#neededAt = now
+    // Started for an agent that ended before it came: nobody would ever tell this guard to stop.
+    if (now - this.#neededAt > NEEDED_BY_NOBODY_MS) return this.stop()
     if (this.#until === undefined || this.#isFencing || now < this.#until) return
     // Invariant: a passed deadline stays until it is taken away or prolonged. A postmaster that was being started when
     // the time passed appears only after the first look, and would else run without anybody to stop it.
