@@ -293,6 +293,6 @@ export class FakeNotebook implements Notebook {
   }
 }
 
-export function at(clock: Clock, ms: number): MonotonicMs {
+function at(clock: Clock, ms: number): MonotonicMs {
   return plus(clock.monotonic(), ms)
 }
