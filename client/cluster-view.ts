@@ -139,6 +139,8 @@ export type EpochLink = {
   readonly reason: TakeoverReason
   /** By what right: the old lease had run out, or its holder could no longer acknowledge anything. */
   readonly takeover: 'bootstrap' | 'lease' | 'revocation'
+  /** The epoch that went on from an older timeline than this one: WAL of this timeline is history no more. */
+  readonly abandonedIn?: number
 }
 
 /** Something worth a person's attention; it stops nothing. */

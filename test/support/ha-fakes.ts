@@ -2,7 +2,7 @@ import type { Clock, Guard, LocalInstance, Notebook, Peers, Store } from '../../
 import type { PeerFacts } from '../../src/ha/snapshot.ts'
 import type { KeyValue, Transaction, TransactionResult } from '../../src/model/key-value.ts'
 import type { InstanceFacts } from '../../src/model/member.ts'
-import { plus, type MonotonicMs } from '../../src/model/time.ts'
+import type { MonotonicMs } from '../../src/model/time.ts'
 import { createMemoryStore, createMemoryTree, type MemoryStore } from '../../src/store/memory/memory-store.ts'
 import { Fault } from '../../src/std/fault.ts'
 
@@ -291,8 +291,4 @@ export class FakeNotebook implements Notebook {
     this.log.push(promotion ? `promotion of epoch ${promotion.epoch} noted` : 'promotion forgotten')
     return Promise.resolve()
   }
-}
-
-function at(clock: Clock, ms: number): MonotonicMs {
-  return plus(clock.monotonic(), ms)
 }
