@@ -69,9 +69,11 @@ function holdsSocket(process: string, inodes: readonly string[]): boolean {
   }
 }
 
+/** The program's name: that of its first thread ("comm") is whatever the program calls it. */
 function commandOf(process: string): string | undefined {
   try {
-    return readFileSync(`/proc/${process}/comm`, 'utf8').trim()
+    const [program = ''] = readFileSync(`/proc/${process}/cmdline`, 'utf8').split(/[\0 :]/, 1)
+    return program.split('/').at(-1) || readFileSync(`/proc/${process}/comm`, 'utf8').trim()
   } catch {
     return undefined
   }

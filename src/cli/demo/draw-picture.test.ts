@@ -72,7 +72,7 @@ function viewOf(self: string, members: readonly MemberView[]): ClusterView {
     ],
     losses: [],
     queries: [],
-    pids: { agent: 1 },
+    pids: { agent: 1, router: 2 },
     mode: 'managed',
   }
 }
@@ -129,6 +129,10 @@ describe('live view', () => {
     expect(openPrimary(whole.seen.best)?.facts.name).toBe('node2')
     const silent = { ...whole.seen, views: new Map([...whole.seen.views].slice(1)) }
     expect(isHealthy(silent, nodes)).toBe(false)
+    const unrouted = new Map(
+      [...whole.seen.views].map(([name, view]) => [name, { ...view, pids: { agent: 1 } }]),
+    )
+    expect(isHealthy({ ...whole.seen, views: unrouted }, nodes)).toBe(false)
   })
 
   it('writes only the lines that changed, clears those that went, and leaves the cursor at the end', () => {

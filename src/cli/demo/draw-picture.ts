@@ -164,7 +164,7 @@ function historyEvents(view: ClusterView | undefined): readonly { atMs: number; 
   }))
   const lost = (view?.losses ?? []).map((loss) => ({
     atMs: Date.parse(loss.foundAt),
-    text: `${loss.member} lost ${loss.transactions} transactions at the take-over of epoch ${loss.epoch}`,
+    text: `${loss.member} lost ${loss.transactions} transaction${loss.transactions === 1 ? '' : 's'} at the take-over of epoch ${loss.epoch}`,
   }))
   return [...opened, ...lost].filter(({ atMs }) => Number.isFinite(atMs))
 }
