@@ -1,5 +1,5 @@
 import { dirname, fileURLToPath, mkdirSync, openSync, closeSync } from '../platform/disk.ts'
-import { environment, nodeExecutable, spawn } from '../platform/process.ts'
+import { environment, nodeExecutable, resetPriority, spawn } from '../platform/process.ts'
 
 /** The program that runs now, as guard and router are started with it. */
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
@@ -23,6 +23,7 @@ export function startDetached(
     })
     child.on('error', () => undefined)
     child.unref()
+    if (command === 'router') resetPriority(child.pid)
     return child.pid === undefined ? undefined : { pid: child.pid }
   } finally {
     closeSync(log)

@@ -1,6 +1,6 @@
 import { messageOf } from '../std/fault.ts'
 import type { GuardOptions } from '../guard/guard-orders.ts'
-import { environment, onSignal, onUncaught, exit, stderr } from '../platform/process.ts'
+import { environment, exit, onSignal, onUncaught, raiseOwnPriority, stderr } from '../platform/process.ts'
 import { afterUnheld } from '../platform/timers.ts'
 import { variableOf } from './detached-process.ts'
 
@@ -14,6 +14,7 @@ const STOP_DEADLINE_MS = 12_000
 
 /** Runs the agent in the foreground until it is told to stop; the result is the process's exit code. */
 export async function runAgent(options: { configPath: string }): Promise<number> {
+  raiseOwnPriority()
   const { prepareNode } = await import('./prepare-node.ts')
   const prepared = await prepareNode(options.configPath)
   if (prepared.kind === 'refused') {
@@ -61,6 +62,7 @@ export async function runAgent(options: { configPath: string }): Promise<number>
 
 /** Runs the guard until it is told to stop. */
 export async function runGuardProcess(): Promise<number> {
+  raiseOwnPriority()
   const { runGuard } = await import('../guard/guard-process.ts')
   // Whatever fails here, a full disk under its log for one: a guard that ends takes the switch away.
   onUncaught((error) => void stderr.write(`pg-metako guard: ${messageOf(error)}\n`))

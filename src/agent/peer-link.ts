@@ -39,7 +39,8 @@ const PROOF_BYTES = 64
 /** Longer than a pause that the profiles tolerate. */
 const DEAF_MS = 5000
 const DIAL_TIMEOUT_MS = 1000
-const REDIAL_MS = 150
+/** A refused dial costs nothing, and after a restart of several agents the election waits for the last one. */
+const REDIAL_MS = 50
 const COMPLAIN_EVERY_MS = 30_000
 
 /**

@@ -48,9 +48,9 @@ describe('LeaseKeeper', () => {
 
   const seq = () => keeper.record?.seq
 
-  it('renews six times in each life of the lease, with the time to live that is configured now', async () => {
+  it('renews ten times in each life of the lease, with the time to live that is configured now', async () => {
     await clock.advance(3000)
-    expect(seq()).toBe(16)
+    expect(seq()).toBe(20)
     expect(keeper.record?.ttlMs).toBe(3000)
   })
 
@@ -100,7 +100,7 @@ describe('LeaseKeeper', () => {
     store.meddle = undefined
     release()
     await clock.advance(1000)
-    expect(seq()).toBe(13)
+    expect(seq()).toBe(14)
   })
 
   it('renews at once when a lease is wanted that is not proven yet', async () => {

@@ -4,8 +4,8 @@ import type { Policy } from './policy.ts'
 import type { Clock } from './ports.ts'
 import type { RecordKeeper } from './record-keeper.ts'
 
-/** Renewals a ttl: six, so that two lost ones in a row cost nothing. */
-const RENEWALS_PER_TTL = 6
+/** Renewals a ttl: ten small writes, so that an agent that is killed leaves most of a lease to the next one. */
+const RENEWALS_PER_TTL = 10
 /** A decision older than this does not speak for the lease any more: a hung loop loses it. */
 const DECISION_AGE_MAX_MS = 2000
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { getPriority, setPriority } from 'node:os'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 export { spawn } from 'node:child_process'
@@ -52,6 +53,27 @@ export function signalProcess(target: number, signal: NodeJS.Signals | 0): boole
     return true
   } catch {
     return false
+  }
+}
+
+/** Ahead of everything that is not told to be: a lease is lost when its holder waits for a processor. */
+const PRIORITY_OF_THE_BRAIN = -10
+
+/** Puts this process ahead of ordinary ones where it may: as root or with CAP_SYS_NICE. Elsewhere nothing happens. */
+export function raiseOwnPriority(): void {
+  try {
+    setPriority(PRIORITY_OF_THE_BRAIN)
+  } catch {
+    // Not allowed: the agent runs as everybody else does.
+  }
+}
+
+/** A child inherits the priority; whoever carries load must not have it. */
+export function resetPriority(child: number | undefined): void {
+  try {
+    if (child !== undefined && getPriority() < 0) setPriority(child, 0)
+  } catch {
+    // It has ended already.
   }
 }
 

@@ -1,5 +1,12 @@
 import { closeSync, fs, fsConstants, join, openSync, readFileSync, realpathSync } from '../platform/disk.ts'
-import { environment, processStat, readWorkingFolder, signalProcess, spawn } from '../platform/process.ts'
+import {
+  environment,
+  processStat,
+  readWorkingFolder,
+  resetPriority,
+  signalProcess,
+  spawn,
+} from '../platform/process.ts'
 import type { OsUser } from '../platform/os-user.ts'
 import { every, pause } from '../platform/timers.ts'
 import { monotonicMs } from '../platform/clock.ts'
@@ -104,6 +111,7 @@ export function spawnPostmaster(options: {
       env: databaseEnvironment(osUser),
       ...(osUser ? { uid: osUser.uid, gid: osUser.gid } : {}),
     })
+    resetPriority(child.pid)
     const exit = new Promise<PostmasterExit>((resolve) => {
       child.once('exit', (code, signal) => {
         resolve({

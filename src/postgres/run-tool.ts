@@ -1,5 +1,5 @@
 import type { OsUser } from '../platform/os-user.ts'
-import { spawn } from '../platform/process.ts'
+import { resetPriority, spawn } from '../platform/process.ts'
 import { afterUnheld } from '../platform/timers.ts'
 import { Fault } from '../std/fault.ts'
 import { KiB, SECOND } from '../std/units.ts'
@@ -27,6 +27,7 @@ export function runTool(options: {
       stdio: ['pipe', 'ignore', 'pipe'],
       ...(osUser ? { uid: osUser.uid, gid: osUser.gid } : {}),
     })
+    resetPriority(child.pid)
     let output = ''
     let overdue = false
     const giveUp = afterUnheld(timeoutMs, () => {

@@ -6,6 +6,9 @@ import { describePostgres } from '../support/postgres.ts'
 
 /** The lease of the profile `lan`, the guard's reaction, and what two busy cores add. */
 const FENCED_MS = 15_000
+/** The last renewal before the kill is up to 0.3 s old, the guard acts after 2.7 s, and the voters need a moment to agree. */
+const IN_TIME_MS = 1_900
+const ROUNDS_MAX = 8
 /** The promise: the same primary takes writes this soon after a majority of agents is back. */
 const BACK_MS = 5_000
 
@@ -31,16 +34,35 @@ describePostgres('three agents killed at once', (postgres) => {
     )
   }
 
+  /** When two of the three agents answer again. */
+  async function majorityAnswers(): Promise<number> {
+    await cluster.waitFor(
+      'two agents to answer',
+      20_000,
+      async () => (await cluster.observe()).views.size >= 2,
+    )
+    return performance.now()
+  }
+
   it('costs no write, no failover and no process when they are back within the life of the lease', async () => {
     onTestFailed(() => console.error(cluster.logTails()))
-    story = new FailoverStory(cluster)
-    await story.begin()
-    const before = { epoch: await cluster.epoch(), pids: pids() }
-    const killedMs = performance.now()
-
-    await killAllAgents()
-    cluster.startAll()
-    await cluster.waitForHealthy(20_000)
+    let before: unknown
+    let killedMs = 0
+    // The promise is about agents that are back in time. On a host that starts them later a round proves nothing.
+    for (let round = 1; ; round += 1) {
+      story = new FailoverStory(cluster)
+      await story.begin()
+      before = { epoch: await cluster.epoch(), pids: pids() }
+      killedMs = performance.now()
+      await killAllAgents()
+      cluster.startAll()
+      const backMs = (await majorityAnswers()) - killedMs
+      await cluster.waitForHealthy(20_000)
+      process.stdout.write(`    two agents answered ${Math.round(backMs)} ms after the kill of all three\n`)
+      if (backMs <= IN_TIME_MS) break
+      await story.end()
+      expect(round, `agents were back after ${Math.round(backMs)} ms only`).toBeLessThan(ROUNDS_MAX)
+    }
     await story.writesGoOn(100)
 
     expect(story.failures(killedMs - 1000)).toEqual([])
