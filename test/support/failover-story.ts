@@ -28,12 +28,14 @@ export class FailoverStory {
   readonly #writers: readonly NumberedWriter[]
   readonly #load: PgbenchLoad | undefined
 
-  constructor(cluster: Cluster) {
+  /** `light`: the writers alone and slower, where the time that agents take to start is what is put to the test. */
+  constructor(cluster: Cluster, load: 'full' | 'light' = 'full') {
     this.#cluster = cluster
+    const everyMs = load === 'full' ? 15 : 60
     this.#writers = cluster.nodes.map(
-      (node, number) => new NumberedWriter({ url: cluster.url(node, 'primary'), number, everyMs: 15 }),
+      (node, number) => new NumberedWriter({ url: cluster.url(node, 'primary'), number, everyMs }),
     )
-    const pgbench = findPgbench()
+    const pgbench = load === 'full' ? findPgbench() : undefined
     this.#load = pgbench === undefined ? undefined : new PgbenchLoad(pgbench, this.#anyUrl)
   }
 
