@@ -1,7 +1,7 @@
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport } from '../model/cluster-view.ts'
-import type { MemberFacts, SeenByMember } from '../model/member.ts'
+import { SAW_NONE, type MemberFacts } from '../model/member.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import { bootId, pid } from '../platform/process.ts'
@@ -15,8 +15,6 @@ import { messageOf, routingTable } from './routing.ts'
 import { clusterView } from './view.ts'
 
 const NEVER = 0 as MonotonicMs
-const SAW_NONE: SeenByMember = { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
-
 export type PictureParts = {
   readonly config: NodeConfig
   readonly ownHost: string

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { editDistance, nearestKey, nearestWord } from './nearest-key.ts'
+import { editDistance } from '../std/nearest.ts'
+import { nearestKey, nearestWord } from './nearest-key.ts'
 
 describe('the nearest key', () => {
   it('counts inserts, deletes, replacements and swaps as one edit each', () => {

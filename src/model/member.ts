@@ -80,3 +80,6 @@ export type SeenByMember = {
   /** This agent, in its present life, saw the holder renew: the cluster was alive while the holder was. */
   readonly witnessed: boolean
 }
+
+/** Of an agent that has seen no record yet. */
+export const SAW_NONE: SeenByMember = { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }

@@ -1,6 +1,6 @@
 import { messageOf } from '../../std/fault.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
-import type { InstanceFacts, Role, SeenByMember } from '../../model/member.ts'
+import { SAW_NONE, type InstanceFacts, type Role, type SeenByMember } from '../../model/member.ts'
 import type { MonotonicMs } from '../../model/time.ts'
 import { judgeLapse } from '../decide/lapse.ts'
 import type { Jobs } from '../jobs.ts'
@@ -35,8 +35,6 @@ const FACTS_MS = 3000
 const LOOK_MS = 1000
 const WAL_MS = 250
 const UNREADABLE: Readonly<Record<string, unknown>> = {}
-
-const SAW_NONE: SeenByMember = { epoch: 0, seq: 0, state: 'none', expired: false, witnessed: false }
 
 type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
 
