@@ -7,15 +7,15 @@ import { LeaseKeeper } from '../ha/lease-keeper.ts'
 import { HaLoop } from '../ha/loop.ts'
 import { Observer } from '../ha/observe/observer.ts'
 import type { Policy } from '../ha/policy.ts'
-import type { Guard, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
+import type { Clock, Guard, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
 import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { Logger } from '../platform/log.ts'
-import { pause } from '../platform/timers.ts'
 import type { RaftStore } from '../store/raft/raft-store.ts'
-import { realClock } from './clock.ts'
+import { pauseOn } from './host-ports.ts'
 
 export type BrainDeps = {
+  readonly clock: Clock
   readonly log: Logger
   readonly store: RaftStore
   readonly instance: LocalInstance
@@ -45,13 +45,14 @@ export class Brain {
   readonly jobs: Jobs
   readonly loop: HaLoop
   readonly #lease: LeaseKeeper
+  readonly #clock: Clock
   readonly #log: Logger
   readonly #cancels: (() => void)[] = []
 
   constructor(deps: BrainDeps, options: BrainOptions) {
-    const { log, store, instance, guard, peers, notebook } = deps
+    const { clock, log, store, instance, guard, peers, notebook } = deps
     const { self, policy, keys, members, initialiser, managed } = options
-    const clock = realClock
+    this.#clock = clock
     this.store = store
     this.#log = log
     this.keeper = new RecordKeeper({ clock, log, store }, { keys, policy, self })
@@ -110,7 +111,7 @@ export class Brain {
     this.keeper.start()
     this.loop.start()
     this.#lease.start()
-    while (!signal.aborted && !(await this.keeper.refresh(SECOND))) await pause(20, signal)
+    while (!signal.aborted && !(await this.keeper.refresh(SECOND))) await pauseOn(this.#clock, 20, signal)
     if (signal.aborted) return
     const { voters, leader } = this.store.status()
     this.#log.info('Consensus answers', { voters, leader })

@@ -1,16 +1,22 @@
 import { Fault } from '../std/fault.ts'
 import type { Policy } from '../ha/policy.ts'
+import type { Clock } from '../ha/ports.ts'
 import { RAFT_TIMINGS } from '../raft/timing.ts'
 import type { Logger } from '../platform/log.ts'
 import { foundRaftGroup, openRaftStorage } from '../store/raft/storage.ts'
 import { createRaftStore, type RaftStore } from '../store/raft/raft-store.ts'
-import { pause } from '../platform/timers.ts'
-import { judgeGenesis, listFingerprint, type Genesis, type GenesisHello } from './genesis.ts'
+import { judgeGenesis, listFingerprint, type GenesisHello } from './genesis.ts'
 import type { Heartbeats } from './heartbeats.ts'
-import type { PeerLink } from './peer-link.ts'
-import type { StateFolder } from './state-folder.ts'
+import { pauseOn, type ConsensusHost, type NodeState, type PeerWire } from './host-ports.ts'
 
 const LOOK_EVERY_MS = 50
+
+export type FoundingDeps = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly state: NodeState
+  readonly host: ConsensusHost
+}
 
 export type ConsensusOptions = {
   readonly self: string
@@ -21,29 +27,23 @@ export type ConsensusOptions = {
 
 /** Where this node stands before consensus runs: told to the others, and shown to people. */
 export class Founding {
-  readonly #state: StateFolder
+  readonly #deps: FoundingDeps
   readonly #options: ConsensusOptions
-  readonly #log: Logger
   #hello: GenesisHello
   #waiting: string | undefined = 'starts'
 
-  private constructor(
-    deps: { state: StateFolder; log: Logger },
-    options: ConsensusOptions,
-    hello: GenesisHello,
-  ) {
-    this.#state = deps.state
-    this.#log = deps.log
+  private constructor(deps: FoundingDeps, options: ConsensusOptions, hello: GenesisHello) {
+    this.#deps = deps
     this.#options = options
     this.#hello = hello
   }
 
   static async prepare(
-    deps: { state: StateFolder; log: Logger },
+    deps: FoundingDeps,
     options: ConsensusOptions,
     isDataEmpty: boolean,
   ): Promise<Founding> {
-    const storage = openRaftStorage(deps.state.raftFolder)
+    const storage = openRaftStorage(deps.state.raftFolder, deps.host.disk)
     if (storage.kind === 'corrupt') throw storage.fault
     if (storage.kind === 'group') await deps.state.noteFounded()
     else if (await deps.state.wasFounded()) {
@@ -52,7 +52,7 @@ export class Founding {
         `Cannot take part in consensus: "${deps.state.raftFolder}" is gone, and this node may have voted with what was in it`,
       )
     }
-    const group = storage.kind === 'group' ? await deps.state.readGenesis<Genesis>() : undefined
+    const group = storage.kind === 'group' ? await deps.state.readGenesis() : undefined
     return new Founding(deps, options, {
       nonce: await deps.state.nonce(),
       list: listFingerprint(options.scope, options.members),
@@ -73,20 +73,24 @@ export class Founding {
   /** Opens this node's consensus log, founding the group first when all members agree to. Waits for as long as that takes. */
   async open(
     heartbeats: Heartbeats,
-    link: PeerLink,
+    link: PeerWire,
     options: { signal: AbortSignal; onFatal: (thrown: unknown) => void },
   ): Promise<RaftStore | undefined> {
+    const { clock, log, state, host } = this.#deps
     while (!this.#hello.group) {
       if (options.signal.aborted) return undefined
       await this.#tryToFound(heartbeats)
-      if (!this.#hello.group) await pause(LOOK_EVERY_MS, options.signal)
+      if (!this.#hello.group) await pauseOn(clock, LOOK_EVERY_MS, options.signal)
     }
     heartbeats.push()
     this.#waiting = undefined
     const { self, policy } = this.#options
     return createRaftStore(
       {
-        log: this.#log,
+        log,
+        now: clock.monotonic,
+        after: clock.after,
+        ...host,
         transport: {
           send: (peer, message) => void link.send(peer, 'raft', message),
           onMessage: (listener) => link.onFrame('raft', listener),
@@ -94,7 +98,7 @@ export class Founding {
         },
         onFatal: options.onFatal,
       },
-      { self, folder: this.#state.raftFolder, timing: RAFT_TIMINGS[policy.profile] },
+      { self, folder: state.raftFolder, timing: RAFT_TIMINGS[policy.profile] },
     )
   }
 
@@ -113,19 +117,20 @@ export class Founding {
         `Cannot found the cluster: "${self}" is not among ${voters.join(', ')}`,
       )
     }
+    const { state, log, host } = this.#deps
     // Order: the genesis is on disk before the log, so that a founded log always has its genesis beside it.
-    await this.#state.writeGenesis(genesis)
-    foundRaftGroup(this.#state.raftFolder, { groupId: genesis.groupId, voters })
+    await state.writeGenesis(genesis)
+    foundRaftGroup(state.raftFolder, { groupId: genesis.groupId, voters }, host.disk)
     // Order: before the first vote. From here on the log must never be made a second time.
-    await this.#state.noteFounded()
+    await state.noteFounded()
     this.#hello = { ...this.#hello, isEmpty: false, group: genesis }
-    this.#log.info('Founded the consensus group', { group: genesis.groupId, voters })
+    log.info('Founded the consensus group', { group: genesis.groupId, voters })
   }
 
   #say(kind: 'waits' | 'refused', why: string): void {
     if (this.#waiting === why) return
     this.#waiting = why
-    if (kind === 'refused') this.#log.error('Cannot join the cluster', { why })
-    else this.#log.info('Cluster not founded yet', { why })
+    if (kind === 'refused') this.#deps.log.error('Cannot join the cluster', { why })
+    else this.#deps.log.info('Cluster not founded yet', { why })
   }
 }

@@ -8,7 +8,9 @@ import type { GuardOrder } from '../guard/guard-orders.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { silentLogger } from '../platform/log.ts'
+import { realClock } from './clock.ts'
 import { GuardClient } from './guard-client.ts'
+import { guardDoor } from './guard-door.ts'
 
 const soon = () => (monotonicMs() + 60_000) as MonotonicMs
 
@@ -72,10 +74,18 @@ describe('GuardClient', () => {
     guard = new PlayedGuard(socketPath)
     await guard.live()
     fenced = 0
-    client = new GuardClient(
-      { log: silentLogger(), onFenced: () => (fenced += 1), onState: () => undefined },
-      { socketPath, dataDir: join(folder, 'data'), logFile: join(folder, 'guard.log') },
-    )
+    const log = silentLogger()
+    client = new GuardClient({
+      clock: realClock,
+      log,
+      door: guardDoor(log, {
+        socketPath,
+        dataDir: join(folder, 'data'),
+        logFile: join(folder, 'guard.log'),
+      }),
+      onFenced: () => (fenced += 1),
+      onState: () => undefined,
+    })
   })
 
   afterEach(() => {

@@ -1,13 +1,9 @@
-import { Fault, messageOf } from '../std/fault.ts'
+import { Fault } from '../std/fault.ts'
 import type { MonotonicMs } from '../model/time.ts'
-import type { GuardOptions, GuardOrder, GuardReport } from '../guard/guard-orders.ts'
-import type { Guard } from '../ha/ports.ts'
+import type { GuardOrder, GuardReport } from '../guard/guard-orders.ts'
+import type { Clock, Guard } from '../ha/ports.ts'
 import type { Logger } from '../platform/log.ts'
-import { monotonicMs } from '../platform/clock.ts'
-import { connect, type Socket } from '../platform/net.ts'
-import { signalProcess } from '../platform/process.ts'
-import { after } from '../platform/timers.ts'
-import { startDetached } from './detached-process.ts'
+import type { GuardConversation, GuardDoor } from './guard-door.ts'
 
 const RECONNECT_MS = 50
 /** A guard that cannot be reached so often in a row is started anew. */
@@ -18,31 +14,34 @@ const CONFIRM_MS = 2000
 const HANGS_MS = 1500
 /** … and is replaced after this. */
 const REPLACE_MS = 3000
-const BACKLOG_MAX_BYTES = 64 * 1024
+const STOP_MS = 500
+
+export type GuardClientDeps = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly door: GuardDoor
+  readonly onFenced: () => void
+  readonly onState: () => void
+}
 
 /** The agent's end of its guard: adopts a running one, starts one when there is none, and starts it again when it dies. */
 export class GuardClient implements Guard {
-  readonly #log: Logger
-  readonly #options: GuardOptions
-  readonly #onFenced: () => void
-  readonly #onState: () => void
+  readonly #deps: GuardClientDeps
   /** Orders that wait for their confirmation, in order; a guard that comes is told them (again). */
   readonly #waiting = new Map<number, { order: GuardOrder; confirm: () => void }>()
-  #socket: Socket | undefined
+  #conversation: GuardConversation | undefined
+  #onEnd: () => void = () => undefined
   #pid: number | undefined
   #until: number | undefined
   #nextId = 1
   #failures = 0
-  #startedAt = 0
+  #startedAt: number | undefined
   #isStopped = false
   #unansweredSince: number | undefined
   #wanted: { kind: 'arm'; until: MonotonicMs } | { kind: 'disarm' } | undefined
 
-  constructor(deps: { log: Logger; onFenced: () => void; onState: () => void }, options: GuardOptions) {
-    this.#log = deps.log
-    this.#onFenced = deps.onFenced
-    this.#onState = deps.onState
-    this.#options = options
+  constructor(deps: GuardClientDeps) {
+    this.#deps = deps
   }
 
   get pid(): number | undefined {
@@ -56,7 +55,7 @@ export class GuardClient implements Guard {
   /** Leaves the guard running: it guards whatever it was told to. */
   detach(): void {
     this.#isStopped = true
-    this.#socket?.destroy()
+    this.#conversation?.close()
   }
 
   /** Ends the guard: only after it was disarmed. */
@@ -65,9 +64,9 @@ export class GuardClient implements Guard {
     this.#isStopped = true
     this.#tell({ kind: 'stop' })
     await new Promise<void>((resolve) => {
-      if (!this.#socket) return resolve()
-      this.#socket.once('close', () => resolve())
-      after(500, resolve)
+      if (!this.#conversation) return resolve()
+      this.#onEnd = resolve
+      this.#deps.clock.after(STOP_MS, resolve)
     })
     this.detach()
   }
@@ -85,8 +84,8 @@ export class GuardClient implements Guard {
     if (this.#wanted?.kind === 'disarm') return
     if (!this.#wanted && this.#until === undefined) return
     if (this.#pid !== undefined && this.#unansweredMs() > REPLACE_MS) {
-      this.#log.error('The guard hangs: it is replaced', { guard: this.#pid })
-      signalProcess(this.#pid, 'SIGKILL')
+      this.#deps.log.error('The guard hangs: it is replaced', { guard: this.#pid })
+      this.#deps.door.kill(this.#pid)
     }
     this.#wanted = { kind: 'arm', until }
     this.#tell({ kind: 'arm', until, id: this.#nextId++ })
@@ -105,7 +104,7 @@ export class GuardClient implements Guard {
   #confirm(order: (id: number) => GuardOrder, what: string): Promise<void> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
-      const cancel = after(CONFIRM_MS, () => {
+      const cancel = this.#deps.clock.after(CONFIRM_MS, () => {
         this.#waiting.delete(id)
         reject(new Fault('GUARD_ABSENT', `Cannot ${what} the guard: it does not answer`, { retryable: true }))
       })
@@ -122,53 +121,50 @@ export class GuardClient implements Guard {
   }
 
   #unansweredMs(): number {
-    return this.#unansweredSince === undefined ? 0 : monotonicMs() - this.#unansweredSince
+    return this.#unansweredSince === undefined ? 0 : this.#deps.clock.monotonic() - this.#unansweredSince
   }
 
   #tell(order: GuardOrder): void {
-    if (this.#socket && order.kind === 'arm') this.#unansweredSince ??= monotonicMs()
-    // Every order says all: a guard that does not read needs none of those that wait.
-    if (this.#socket && this.#socket.writableLength > BACKLOG_MAX_BYTES) return
-    this.#socket?.write(`${JSON.stringify(order)}\n`)
+    if (!this.#conversation) return
+    if (order.kind === 'arm') this.#unansweredSince ??= this.#deps.clock.monotonic()
+    this.#conversation.tell(order)
   }
 
   #connect(): void {
     if (this.#isStopped) return
-    const socket = connect(this.#options.socketPath)
-    let rest = ''
-    socket.setEncoding('utf8')
-    socket.on('connect', () => {
-      this.#socket = socket
-      this.#failures = 0
-    })
-    socket.on('data', (text: string) => {
-      const lines = (rest + text).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) this.#hear(JSON.parse(line) as GuardReport)
-    })
-    socket.on('error', (error) => this.#log.debug('Guard not reached', { error: messageOf(error) }))
-    socket.on('close', () => {
-      const wasThere = this.#pid !== undefined
-      this.#socket = undefined
-      this.#pid = undefined
-      this.#until = undefined
-      this.#unansweredSince = undefined
-      if (this.#isStopped) return
-      if (wasThere) {
-        this.#log.warn('The guard is gone: it is started again')
-        this.#onState()
-      }
-      this.#failures += 1
-      if (this.#failures >= TRIES_BEFORE_START || wasThere) this.#startGuard()
-      after(RECONNECT_MS, () => this.#connect())
+    this.#deps.door.visit({
+      opened: (conversation) => {
+        this.#conversation = conversation
+        this.#failures = 0
+        if (this.#isStopped) conversation.close()
+      },
+      heard: (report) => this.#hear(report),
+      closed: () => this.#closed(),
     })
   }
 
+  #closed(): void {
+    const wasThere = this.#pid !== undefined
+    this.#conversation = undefined
+    this.#pid = undefined
+    this.#until = undefined
+    this.#unansweredSince = undefined
+    this.#onEnd()
+    if (this.#isStopped) return
+    if (wasThere) {
+      this.#deps.log.warn('The guard is gone: it is started again')
+      this.#deps.onState()
+    }
+    this.#failures += 1
+    if (this.#failures >= TRIES_BEFORE_START || wasThere) this.#startGuard()
+    this.#deps.clock.after(RECONNECT_MS, () => this.#connect())
+  }
+
   #startGuard(): void {
-    const now = monotonicMs()
-    if (this.#startedAt !== 0 && now - this.#startedAt < START_EVERY_MS) return
+    const now = this.#deps.clock.monotonic()
+    if (this.#startedAt !== undefined && now - this.#startedAt < START_EVERY_MS) return
     this.#startedAt = now
-    startDetached('guard', { options: this.#options, logFile: this.#options.logFile })
+    this.#deps.door.start()
   }
 
   #hear(report: GuardReport): void {
@@ -176,9 +172,9 @@ export class GuardClient implements Guard {
       case 'hello':
         this.#pid = report.pid
         this.#until = report.until
-        this.#log.info('Guard found', { guard: report.pid, armed: report.until !== undefined })
+        this.#deps.log.info('Guard found', { guard: report.pid, armed: report.until !== undefined })
         this.#repeatWanted()
-        this.#onState()
+        this.#deps.onState()
         return
       case 'holds': {
         const before = this.state()
@@ -186,13 +182,13 @@ export class GuardClient implements Guard {
         this.#until = report.until
         this.#waiting.get(report.id)?.confirm()
         this.#waiting.delete(report.id)
-        if (before !== this.state()) this.#onState()
+        if (before !== this.state()) this.#deps.onState()
         return
       }
       case 'fenced':
         this.#until = undefined
-        this.#log.error('The guard fenced PostgreSQL', { ...report })
-        this.#onFenced()
+        this.#deps.log.error('The guard fenced PostgreSQL', { ...report })
+        this.#deps.onFenced()
         return
     }
   }

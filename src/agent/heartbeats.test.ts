@@ -3,7 +3,7 @@ import { settle, VirtualClock } from '../../test/support/ha-fakes.ts'
 import type { MemberFacts } from '../model/member.ts'
 import { silentLogger } from '../platform/log.ts'
 import { Heartbeats, type Heartbeat } from './heartbeats.ts'
-import type { PeerLink } from './peer-link.ts'
+import type { PeerWire } from './host-ports.ts'
 
 const factsOf = (name: string): MemberFacts => ({
   name,
@@ -34,10 +34,10 @@ class Wire {
         this.hear = (beat) => listener(peer, Buffer.from(JSON.stringify(beat)))
       },
       onConnected: () => undefined,
-    } as unknown as PeerLink
+    } as unknown as PeerWire
   }
 
-  readonly link: PeerLink
+  readonly link: PeerWire
 }
 
 describe('Heartbeats', () => {
@@ -47,6 +47,7 @@ describe('Heartbeats', () => {
   let otherWire: Wire
   let holder: Heartbeats
   let other: Heartbeats
+  let lives = 0
   let lease: { epoch: number; remainingMs: number } | undefined
 
   beforeEach(() => {
@@ -63,6 +64,7 @@ describe('Heartbeats', () => {
     return new Heartbeats(
       { clock, log: silentLogger(), link: wire.link },
       {
+        life: `life ${(lives += 1)} of ${self}`,
         peers: [peer],
         periodMs: 100,
         describe: () => ({ facts: factsOf(self), genesis, ...(self === 'n1' && lease ? { lease } : {}) }),

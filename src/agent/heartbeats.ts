@@ -4,9 +4,8 @@ import type { MemberFacts } from '../model/member.ts'
 import type { Clock, Peers } from '../ha/ports.ts'
 import type { PeerFacts } from '../ha/snapshot.ts'
 import type { Logger } from '../platform/log.ts'
-import { randomHex } from '../platform/random.ts'
 import type { GenesisHello } from './genesis.ts'
-import type { PeerLink } from './peer-link.ts'
+import type { PeerWire } from './host-ports.ts'
 
 /** Who was not heard for so many heartbeats does not answer. */
 const HELLO_AGE_MAX_BEATS = 10
@@ -34,15 +33,14 @@ type PeerState = PeerFacts & {
 }
 
 export class Heartbeats implements Peers {
-  readonly #deps: { clock: Clock; log: Logger; link: PeerLink }
+  readonly #deps: { clock: Clock; log: Logger; link: PeerWire }
   readonly #options: HeartbeatOptions
-  readonly #life = randomHex(8)
   readonly #peers = new Map<string, PeerState>()
   readonly #listeners = new Set<() => void>()
   #cancel: (() => void) | undefined
   #isQueued = false
 
-  constructor(deps: { clock: Clock; log: Logger; link: PeerLink }, options: HeartbeatOptions) {
+  constructor(deps: { clock: Clock; log: Logger; link: PeerWire }, options: HeartbeatOptions) {
     this.#deps = deps
     this.#options = options
     deps.link.onFrame('heartbeat', (peer, payload) => this.#hear(peer, payload))
@@ -101,7 +99,7 @@ export class Heartbeats implements Peers {
       const echo = this.#peers.get(peer)?.theirs
       const beat: Heartbeat = {
         sentAt: now,
-        life: this.#life,
+        life: this.#options.life,
         ...(echo === undefined ? {} : { echo }),
         ...(lease ? { lease } : {}),
         facts,
@@ -111,10 +109,10 @@ export class Heartbeats implements Peers {
     }
   }
 
-  #hear(peer: string, payload: Buffer): void {
+  #hear(peer: string, payload: Uint8Array): void {
     let beat: Heartbeat
     try {
-      beat = JSON.parse(payload.toString('utf8')) as Heartbeat
+      beat = JSON.parse(Buffer.from(payload).toString('utf8')) as Heartbeat
       if (beat.facts.name !== peer) throw new Error(`it speaks for ${beat.facts.name}`)
     } catch (error) {
       this.#deps.log.warn('Ignored a heartbeat', { peer, error: messageOf(error) })
@@ -124,7 +122,7 @@ export class Heartbeats implements Peers {
     const { lease, echo } = beat
     // Order: the remaining time counts from the moment that *we* sent what the holder had heard when it stated it.
     // An echo of an earlier life is a time of a clock that may have begun anew since.
-    const isUsable = lease !== undefined && echo !== undefined && echo.life === this.#life
+    const isUsable = lease !== undefined && echo !== undefined && echo.life === this.#options.life
     this.#peers.set(peer, {
       name: peer,
       facts: beat.facts,
@@ -142,6 +140,8 @@ export class Heartbeats implements Peers {
 }
 
 type HeartbeatOptions = {
+  /** Random id of this life of the agent. */
+  readonly life: string
   readonly peers: readonly string[]
   readonly periodMs: number
   readonly describe: () => {

@@ -4,12 +4,10 @@ import type { Logger } from '../platform/log.ts'
 import { httpRequest, httpsRequest, type Duplex } from '../platform/net.ts'
 import { randomHex } from '../platform/random.ts'
 import { after } from '../platform/timers.ts'
+import type { FrameKind, PeerWire } from './host-ports.ts'
 
 /** The token of the HTTP upgrade that begins a peer connection. */
 export const PEER_PROTOCOL = 'pg-metako-peer'
-
-/** What a frame carries. A connection is one way: who dialled it sends on it. */
-export type FrameKind = 'raft' | 'heartbeat'
 
 export type PeerAddress = { readonly name: string; readonly host: string; readonly port: number }
 
@@ -47,7 +45,7 @@ const COMPLAIN_EVERY_MS = 30_000
  * Messages between agents: one outgoing connection to each peer over the API port, kept open, dialled again when it
  * breaks. Best effort: what cannot be sent now is dropped, since every sender repeats itself.
  */
-export class PeerLink {
+export class PeerLink implements PeerWire {
   readonly #log: Logger
   readonly #options: PeerLinkOptions
   readonly #outgoing = new Map<string, Duplex>()

@@ -1,20 +1,17 @@
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Keys } from '../ha/keys.ts'
-import type { ClusterView, LossReport } from '../model/cluster-view.ts'
+import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
 import { SAW_NONE, type MemberFacts } from '../model/member.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
-import { bootId, pid } from '../platform/process.ts'
+import type { Clock, Guard } from '../ha/ports.ts'
 import type { Brain } from './brain.ts'
-import { realClock } from './clock.ts'
 import type { Founding } from './consensus.ts'
-import type { GuardClient } from './guard-client.ts'
+import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
-import type { RouterLink } from './router-link.ts'
 import { messageOf, routingTable } from './routing.ts'
 import { clusterView } from './view.ts'
 
-const NEVER = 0 as MonotonicMs
 export type PictureParts = {
   readonly config: NodeConfig
   readonly ownHost: string
@@ -22,13 +19,16 @@ export type PictureParts = {
   readonly isTls: boolean
   readonly silenceLimitMs: number
   readonly keys: Keys
-  readonly guard: GuardClient
+  readonly clock: Clock
+  readonly guard: Pick<Guard, 'state'> & { readonly pid: number | undefined }
+  readonly bootId: string
+  readonly pid: number
   /** What comes into being later, or changes. */
   readonly now: () => {
     readonly brain: Brain | undefined
     readonly founding: Founding | undefined
     readonly heartbeats: Heartbeats
-    readonly router: RouterLink
+    readonly router: { readonly totals: readonly PortTotals[]; readonly pid: number | undefined }
     readonly isStopping: boolean
   }
 }
@@ -36,11 +36,11 @@ export type PictureParts = {
 /** How this node shows itself and the cluster: in heartbeats, to routers and to people. Reads, never changes. */
 export class Picture {
   readonly #parts: PictureParts
-  readonly #bootId = bootId()
-  readonly #startedAt = realClock.monotonic()
+  readonly #startedAt: MonotonicMs
 
   constructor(parts: PictureParts) {
     this.#parts = parts
+    this.#startedAt = parts.clock.monotonic()
   }
 
   ownFacts(): MemberFacts {
@@ -55,7 +55,7 @@ export class Picture {
       port: config.localDb.port,
       apiUrl: `${isTls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
       ...(enabled ? { routerPorts: { primary: primaryPort, replica: replicaPort, pooled: pooledPort } } : {}),
-      agentUptimeMs: Math.round(realClock.monotonic() - this.#startedAt),
+      agentUptimeMs: Math.round(this.#parts.clock.monotonic() - this.#startedAt),
       guard: guard.state(),
       instance: brain?.observer.instance ?? { state: 'unknown' },
       stopping: isStopping,
@@ -67,7 +67,7 @@ export class Picture {
   /** What goes into every heartbeat. */
   heartbeat(): Pick<Heartbeat, 'facts' | 'genesis'> & { lease?: Heartbeat['lease'] | undefined } {
     const { brain, founding } = this.#parts.now()
-    const remainingMs = (brain?.keeper.provenUntil ?? 0) - realClock.monotonic()
+    const remainingMs = (brain?.keeper.provenUntil ?? 0) - this.#parts.clock.monotonic()
     const record = brain?.keeper.record
     const holds = record?.holder === this.#parts.config.identity.nodeName && remainingMs > 0
     return {
@@ -79,7 +79,7 @@ export class Picture {
 
   routing(): RoutingTableMessage {
     const { brain, heartbeats } = this.#parts.now()
-    const now = realClock.monotonic()
+    const now = this.#parts.clock.monotonic()
     const table = routingTable({
       now,
       self: this.#parts.config.identity.nodeName,
@@ -93,7 +93,7 @@ export class Picture {
         .map(({ facts }) => facts),
       leaseOf: (member) => heartbeats.lease(member),
     })
-    return messageOf(table, now, this.#bootId)
+    return messageOf(table, now, this.#parts.bootId)
   }
 
   view(): ClusterView {
@@ -108,8 +108,8 @@ export class Picture {
     const losses = brain?.store.peekPrefix(keys.losses) ?? []
     return clusterView({
       scope: config.scope,
-      now: realClock.monotonic(),
-      takenAt: new Date(realClock.wall()).toISOString(),
+      now: this.#parts.clock.monotonic(),
+      takenAt: new Date(this.#parts.clock.wall()).toISOString(),
       own: this.ownFacts(),
       peers: heartbeats.facts(),
       silenceLimitMs,
@@ -121,7 +121,7 @@ export class Picture {
       losses: losses.map(({ value }) => JSON.parse(value) as LossReport),
       queries: router.totals,
       pids: {
-        agent: pid,
+        agent: this.#parts.pid,
         ...(postmasterPid === undefined ? {} : { postmaster: postmasterPid }),
         ...(guard.pid === undefined ? {} : { guard: guard.pid }),
         ...(router.pid === undefined ? {} : { router: router.pid }),

@@ -4,8 +4,7 @@ import type { MemberFacts } from '../model/member.ts'
 import type { RouteTarget, RoutingTable, RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { RemoteLease } from './heartbeats.ts'
-
-const NEVER = 0 as MonotonicMs
+import { NEVER } from './host-ports.ts'
 
 export type RoutingFacts = {
   readonly now: MonotonicMs

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { silentLogger } from '../platform/log.ts'
 import { policyOf } from '../ha/policy.ts'
 import { foundRaftGroup } from '../store/raft/storage.ts'
+import { realClock } from './clock.ts'
 import { Founding } from './consensus.ts'
 import { StateFolder } from './state-folder.ts'
 
@@ -55,7 +56,7 @@ describe('StateFolder', () => {
     const options = { self: 'n1', scope: 'main', members: ['n1'], policy: policyOf('lan') }
     const prepare = async () => {
       const state = await StateFolder.open(path)
-      return Founding.prepare({ state, log: silentLogger() }, options, true)
+      return Founding.prepare({ clock: realClock, state, log: silentLogger(), host: {} }, options, true)
     }
 
     it('begins anew where nothing was founded, also after a crash in the middle', async () => {

@@ -1,14 +1,15 @@
 import { Fault, messageOf } from '../std/fault.ts'
-import type { Notebook } from '../ha/ports.ts'
 import { fs, join, mkdirSync, readTextIfPresent, rmSync, writeFileDurably } from '../platform/disk.ts'
 import { randomHex, randomSecret } from '../platform/random.ts'
+import type { Genesis } from './genesis.ts'
+import type { NodeState } from './host-ports.ts'
 
 const FOUNDED = 'founded'
 
 type Promotion = { readonly epoch: number; readonly incarnation: string }
 
 /** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
-export class StateFolder implements Notebook {
+export class StateFolder implements NodeState {
   readonly path: string
   readonly #promotion: { current: Promotion | undefined }
 
@@ -79,7 +80,7 @@ export class StateFolder implements Notebook {
   }
 
   /** The genesis that this node's consensus group was founded with. */
-  async readGenesis<Genesis>(): Promise<Genesis | undefined> {
+  async readGenesis(): Promise<Genesis | undefined> {
     return readJson<Genesis>(join(this.path, 'genesis.json'))
   }
 
@@ -92,7 +93,7 @@ export class StateFolder implements Notebook {
     if (!(await this.wasFounded())) await writeFileDurably(join(this.path, FOUNDED), '')
   }
 
-  async writeGenesis(genesis: object): Promise<void> {
+  async writeGenesis(genesis: Genesis): Promise<void> {
     await writeFileDurably(join(this.path, 'genesis.json'), JSON.stringify(genesis))
   }
 

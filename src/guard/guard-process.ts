@@ -7,6 +7,7 @@ import { onSignal, pid } from '../platform/process.ts'
 import { every } from '../platform/timers.ts'
 import { killInstance } from '../postgres/process-tree.ts'
 import type { GuardOptions, GuardOrder, GuardReport } from './guard-orders.ts'
+import { GuardRule, type GuardTimes } from './guard-rule.ts'
 
 /*
  * The dead-man's switch of one PostgreSQL instance: a process of its own, detached from the agent. It knows one thing,
@@ -16,13 +17,7 @@ import type { GuardOptions, GuardOrder, GuardReport } from './guard-orders.ts'
 
 /** How often the deadline is looked at: the reaction time that `killMarginMs` has to cover. */
 const LOOK_EVERY_MS = 20
-/** The steps of the boot clock are 10 ms: a smaller difference says nothing. */
-const SUSPEND_NOTICED_MS = 100
-/** An agent is back long before; a guard that holds nothing may go, since the next agent starts one. */
-const NEEDED_BY_NOBODY_MS = 60_000
 const KILL_DEADLINE_MS = 2000
-/** After it has fenced: how often it looks for an instance that was being started meanwhile. */
-const LOOK_AFTER_FENCE_MS = 100
 /** Orders are short; a sender that never ends its line is no agent. */
 const LINE_MAX = 4096
 
@@ -41,17 +36,15 @@ class Guard {
   readonly #agents = new Set<Socket>()
   readonly stopped: Promise<void>
   #resolveStopped: () => void = () => undefined
-  #until: number | undefined
-  #fencedAt: number | undefined
-  #isFencing = false
-  #lookedAt = 0
-  #neededAt = monotonicMs()
+  readonly #rule: GuardRule
   #cancelLook: () => void = () => undefined
-  #clockOffset = bootMs() - monotonicMs()
 
   constructor(options: GuardOptions) {
     this.#options = options
     this.#log = createLogger({ level: 'info', destination: options.logFile }).with({ guard: pid })
+    this.#rule = new GuardRule(times(), (suspendedMs) =>
+      this.#log.warn('The host was suspended', { suspendedMs }),
+    )
     this.#server = createServer((socket) => this.#serve(socket))
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve
@@ -69,7 +62,7 @@ class Guard {
     // A supervisor that ends the whole group must not take the switch away while a primary runs.
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       onSignal(signal, () => {
-        if (this.#held === undefined) this.stop()
+        if (this.#rule.held === undefined) this.stop()
         else this.#log.warn('Ignored a signal: the instance is guarded', { signal })
       })
     }
@@ -94,12 +87,6 @@ class Guard {
     throw new Fault('GUARD_RUNNING', `Cannot start the guard: another one answers at "${socketPath}"`)
   }
 
-  /** The deadline, unless it has passed and the instance is dead: then the guard has done what it is for. */
-  get #held(): number | undefined {
-    const isDone = this.#until !== undefined && this.#fencedAt !== undefined && this.#fencedAt >= this.#until
-    return isDone ? undefined : this.#until
-  }
-
   #serve(socket: Socket): void {
     this.#agents.add(socket)
     let rest = ''
@@ -115,8 +102,8 @@ class Guard {
     tell(socket, {
       kind: 'hello',
       pid,
-      ...(this.#held === undefined ? {} : { until: this.#held }),
-      ...(this.#fencedAt === undefined ? {} : { fencedAt: this.#fencedAt }),
+      ...this.#held(),
+      ...(this.#rule.fencedAt === undefined ? {} : { fencedAt: this.#rule.fencedAt }),
     })
   }
 
@@ -129,45 +116,25 @@ class Guard {
       return
     }
     if (order.kind === 'stop') {
-      if (this.#held === undefined) this.stop()
+      if (this.#rule.held === undefined) this.stop()
       return
     }
-    // Invariant: a deadline never moves back while armed, so an order that was delayed cannot shorten a newer one.
-    if (order.kind === 'arm') this.#until = Math.max(order.until, this.#until ?? 0)
-    else this.#until = undefined
-    tell(socket, {
-      kind: 'holds',
-      id: order.id,
-      ...(this.#held === undefined ? {} : { until: this.#held }),
-    })
+    if (order.kind === 'arm') this.#rule.arm(order.until)
+    else this.#rule.disarm()
+    tell(socket, { kind: 'holds', id: order.id, ...this.#held() })
+  }
+
+  #held(): { readonly until?: number } {
+    return this.#rule.held === undefined ? {} : { until: this.#rule.held }
   }
 
   #look(): void {
-    this.#countSuspend()
-    const now = monotonicMs()
-    if (this.#agents.size > 0 || this.#until !== undefined) this.#neededAt = now
-    // Started for an agent that ended before it came: nobody would ever tell this guard to stop.
-    if (now - this.#neededAt > NEEDED_BY_NOBODY_MS) return this.stop()
-    if (this.#until === undefined || this.#isFencing || now < this.#until) return
-    // Invariant: a passed deadline stays until it is taken away or prolonged. A postmaster that was being started when
-    // the time passed appears only after the first look, and would else run without anybody to stop it.
-    if (this.#held === undefined && now - this.#lookedAt < LOOK_AFTER_FENCE_MS) return
-    this.#lookedAt = now
-    void this.#fence()
-  }
-
-  /** The monotonic clock stands still while the host is suspended; the lease does not. */
-  #countSuspend(): void {
-    const offset = bootMs() - monotonicMs()
-    const suspendedMs = offset - this.#clockOffset
-    if (suspendedMs < SUSPEND_NOTICED_MS) return
-    this.#clockOffset = offset
-    if (this.#until !== undefined) this.#until -= suspendedMs
-    this.#log.warn('The host was suspended', { suspendedMs })
+    const verdict = this.#rule.look(times(), this.#agents.size > 0)
+    if (verdict.kind === 'end') this.stop()
+    else if (verdict.kind === 'fence') void this.#fence()
   }
 
   async #fence(): Promise<void> {
-    this.#isFencing = true
     const at = monotonicMs()
     try {
       const outcome = await killInstance(this.#options.dataDir, {
@@ -175,10 +142,7 @@ class Guard {
         log: this.#log,
       })
       const processes = outcome.kind === 'dead' ? outcome.killed : outcome.pids.length
-      const isNews = this.#held !== undefined || processes > 0
-      // Alive: the next look tries again.
-      if (outcome.kind === 'dead') this.#fencedAt = at
-      if (!isNews) return
+      if (!this.#rule.fenced(at, { isDead: outcome.kind === 'dead', processes })) return
       this.#log.warn('The lease ran out: fenced', {
         outcome: outcome.kind,
         processes,
@@ -186,11 +150,14 @@ class Guard {
       })
       for (const agent of this.#agents) tell(agent, { kind: 'fenced', at, outcome: outcome.kind, processes })
     } catch (error) {
+      this.#rule.fenceFailed()
       this.#log.error('Cannot fence', { error: messageOf(error) })
-    } finally {
-      this.#isFencing = false
     }
   }
+}
+
+function times(): GuardTimes {
+  return { monotonic: monotonicMs(), boot: bootMs() }
 }
 
 function tell(socket: Socket, report: GuardReport): void {

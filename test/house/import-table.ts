@@ -80,6 +80,7 @@ export const importTable: readonly RoomRule[] = [
   room('src/guard', "the dead-man's switch of the database, a process of its own", {
     rooms: ['std', 'model', 'platform', 'postgres'],
   }),
+  room('src/guard/guard-rule.ts', 'when the guard acts', { pure: true, rooms: ['std', 'model'] }),
   room('src/agent', 'builds a node from the parts and owns its lifecycle', {
     rooms: EVERYTHING_BUT_CLI,
     speaksToApi: true,

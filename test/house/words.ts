@@ -36,7 +36,7 @@ export const wordRules: readonly WordRule[] = [
       'src/store/memory/': CONSENSUS_STATUS,
       'src/agent/view.ts': CONSENSUS_STATUS,
       'src/agent/brain.ts': CONSENSUS_STATUS,
-      'src/agent/node.ts': "keeps Raft's leadership off the primary's node",
+      'src/agent/control-plane.ts': "keeps Raft's leadership off the primary's node",
       'src/agent/switchover.ts': PATRONI_TREE,
       'src/cli/program.ts': PATRONI_OPTION,
       'src/cli/switchover-command.ts': PATRONI_OPTION,

@@ -1,0 +1,293 @@
+import { codeOf, messageOf } from '../std/fault.ts'
+import { SECOND } from '../std/units.ts'
+import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import type { Decision } from '../ha/decision.ts'
+import { keysOf, type Keys } from '../ha/keys.ts'
+import { policyOf, type Policy } from '../ha/policy.ts'
+import type { Clock, Guard, LocalInstance } from '../ha/ports.ts'
+import type { Snapshot } from '../ha/snapshot.ts'
+import type { SeenByMember } from '../model/member.ts'
+import { plus } from '../model/time.ts'
+import type { Logger } from '../platform/log.ts'
+import { Brain } from './brain.ts'
+import { Founding } from './consensus.ts'
+import { Heartbeats } from './heartbeats.ts'
+import { pauseOn, type ConsensusHost, type NodeState, type PeerWire } from './host-ports.ts'
+import { Picture, type PictureParts } from './picture.ts'
+import { requestSwitchover } from './switchover.ts'
+
+/*
+ * The part of a node that thinks: founding, consensus, heartbeats and the HA core on the ports of one host. It knows no
+ * process, socket or file, so the cluster simulator runs it as it is; `node.ts` puts it between the real ones.
+ */
+
+const STOP_MS = 8 * SECOND
+const MOVE_CONSENSUS_EVERY_MS = 5 * SECOND
+const LOOK_WHILE_STOPPING_MS = 20
+
+export type ControlPlanePorts = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly link: PeerWire
+  readonly guard: Guard & { readonly pid: number | undefined }
+  readonly router: ReturnType<PictureParts['now']>['router']
+  readonly instance: LocalInstance
+  readonly state: NodeState
+  readonly consensus: ConsensusHost
+}
+
+export type ControlPlaneOptions = {
+  readonly config: NodeConfig
+  readonly ownHost: string
+  readonly version: string
+  readonly isTls: boolean
+  /** Random id of this life of the agent. */
+  readonly life: string
+  readonly bootId: string
+  readonly pid: number
+  /** The routing table may be another than before. */
+  readonly onTable: () => void
+  /** This node cannot go on: its process should end with an error. */
+  readonly onFatal: (what: string, thrown: unknown) => void
+}
+
+export class ControlPlane {
+  readonly policy: Policy
+  readonly keys: Keys
+  readonly heartbeats: Heartbeats
+  readonly picture: Picture
+  readonly #ports: ControlPlanePorts
+  readonly #options: ControlPlaneOptions
+  readonly #self: string
+  readonly #members: readonly string[]
+  readonly #abort = new AbortController()
+  #founding: Founding | undefined
+  #brain: Brain | undefined
+  #seen: Snapshot | undefined
+  #isStopping = false
+  #lastTold = ''
+  #movedAt = 0
+
+  constructor(ports: ControlPlanePorts, options: ControlPlaneOptions) {
+    this.#ports = ports
+    this.#options = options
+    const { config } = options
+    const peers = config.members.map(({ nodeName }) => nodeName)
+    this.#self = config.identity.nodeName
+    this.#members = [this.#self, ...peers].toSorted()
+    this.policy = policyOf(config.ha.profile, {
+      ...(config.ha.leaseTtlMs === undefined ? {} : { leaseTtlMs: config.ha.leaseTtlMs }),
+      maximumLagBytes: config.replication.maximumLagOnFailoverBytes,
+      primaryStartTimeoutMs: config.ha.primaryStartTimeoutMs,
+    })
+    this.keys = keysOf(config.namespace, config.scope)
+    this.picture = this.#createPicture()
+    const { clock, log, link } = ports
+    this.heartbeats = new Heartbeats(
+      { clock, log, link },
+      {
+        life: options.life,
+        peers,
+        periodMs: this.policy.heartbeatMs,
+        describe: () => this.picture.heartbeat(),
+      },
+    )
+  }
+
+  get brain(): Brain | undefined {
+    return this.#brain
+  }
+
+  get isManaged(): boolean {
+    return this.#options.config.postgresql.dataDir !== undefined
+  }
+
+  /** Reads what this node was before; throws when it must not take part. */
+  async prepare(): Promise<void> {
+    const { clock, log, state, instance, consensus } = this.#ports
+    const { directory } = await instance.inspect()
+    this.#founding = await Founding.prepare(
+      { clock, log, state, host: consensus },
+      { self: this.#self, scope: this.#options.config.scope, members: this.#members, policy: this.policy },
+      directory === 'absent' || directory === 'incomplete',
+    )
+  }
+
+  /** Speaks to the others from now on; consensus and PostgreSQL follow as soon as they allow. */
+  start(): void {
+    this.heartbeats.start()
+    this.heartbeats.onChange(() => this.#options.onTable())
+    void this.#startBrain().catch((error: unknown) => this.#options.onFatal('Cannot start consensus', error))
+  }
+
+  wake(): void {
+    this.#brain?.loop.wake()
+  }
+
+  /** The host slept: what was proven before proves nothing now (safety.md 18). */
+  distrustClock(): void {
+    this.#brain?.keeper.distrustClock()
+  }
+
+  noteFencedByGuard(): void {
+    this.#brain?.observer.noteFencedByGuard()
+    this.wake()
+  }
+
+  /** Stops PostgreSQL on purpose; a primary hands over first when somebody can take over without loss. */
+  async stopInstance(): Promise<void> {
+    this.#isStopping = true
+    const { clock, instance } = this.#ports
+    const brain = this.#brain
+    if (!brain) {
+      await instance.stop(STOP_MS - 2 * SECOND)
+      return
+    }
+    brain.observer.beginStopping()
+    this.heartbeats.push()
+    brain.loop.wake()
+    const until = plus(clock.monotonic(), STOP_MS - SECOND)
+    while (!brain.isInstanceDown() && clock.monotonic() < until) await pauseOn(clock, LOOK_WHILE_STOPPING_MS)
+    if (!brain.isInstanceDown()) await instance.kill()
+  }
+
+  /** Takes part no longer. PostgreSQL and guard are left as they are. */
+  async leave(): Promise<void> {
+    this.#isStopping = true
+    this.#abort.abort()
+    this.heartbeats.stop()
+    // Order: before the link goes that consensus needs to hand its leadership over.
+    await this.#brain?.stop()
+  }
+
+  async switchover(order: SwitchoverOrder, deadlineMs: number): Promise<SwitchoverOutcome> {
+    const brain = this.#brain
+    if (!this.isManaged) {
+      return { kind: 'refused', reason: 'ATTACHED', message: 'This agent only watches its PostgreSQL' }
+    }
+    if (!brain) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
+    const { store, keeper } = brain
+    const deps = { clock: this.#ports.clock, store, keeper, keys: this.keys, seen: () => this.#seen }
+    return requestSwitchover(deps, order, deadlineMs)
+  }
+
+  async #startBrain(): Promise<void> {
+    const { clock, log, instance, state, guard, link } = this.#ports
+    const store = await this.#founding?.open(this.heartbeats, link, {
+      signal: this.#abort.signal,
+      onFatal: (thrown) => this.#options.onFatal('Consensus cannot go on', thrown),
+    })
+    if (!store) return
+    const brain = new Brain(
+      { clock, log, store, instance, guard, peers: this.heartbeats, notebook: state },
+      {
+        self: this.#self,
+        members: this.#members,
+        initialiser: this.#initialiser(),
+        policy: this.policy,
+        keys: this.keys,
+        managed: this.isManaged,
+        onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
+        onRecord: () => this.#onRecord(brain),
+      },
+    )
+    this.#brain = brain
+    await brain.start(this.#abort.signal)
+    await this.#publishAddress(brain)
+  }
+
+  /** Exactly one member may create the cluster: the only one that is called primary in the config, else the first by name. */
+  #initialiser(): string {
+    const { config } = this.#options
+    const hinted = [
+      { name: this.#self, hint: config.localDb.roleHint },
+      ...config.members.map(({ nodeName, roleHint }) => ({ name: nodeName, hint: roleHint })),
+    ].filter(({ hint }) => hint === 'primary')
+    const only = hinted.length === 1 ? hinted[0]?.name : undefined
+    return only ?? this.#members[0] ?? this.#self
+  }
+
+  #onRecord({ keeper }: Brain): void {
+    const { provenUntil } = keeper
+    if (provenUntil > this.#ports.clock.monotonic()) this.#ports.guard.arm(provenUntil)
+    this.#options.onTable()
+  }
+
+  #onDecision(brain: Brain, decision: Decision, seen: Snapshot): void {
+    this.#seen = seen
+    this.#options.onTable()
+    this.#moveConsensusAway(brain, decision)
+    const news = newsOf(seen, brain.observer.measuredUnder)
+    if (news !== this.#lastTold) this.heartbeats.push()
+    this.#lastTold = news
+  }
+
+  /** Losing the primary's host should not cost an election too, so consensus is led from another node (safety.md 21). */
+  #moveConsensusAway(brain: Brain, decision: Decision): void {
+    const now = this.#ports.clock.monotonic()
+    if (decision.stance.kind !== 'primary' || brain.store.status().leader !== this.#self) return
+    if (now - this.#movedAt < MOVE_CONSENSUS_EVERY_MS) return
+    this.#movedAt = now
+    const { silenceLimitMs } = this.policy
+    const heir = this.heartbeats.facts().find(({ heardAt }) => now - heardAt < silenceLimitMs)
+    if (!heir) return
+    const { log } = this.#ports
+    brain.store.transferLeadership(heir.name).then(
+      (outcome) => log.info('Consensus is led from another node', { to: heir.name, outcome }),
+      (error: unknown) => log.warn('Cannot move consensus', { error: messageOf(error) }),
+    )
+  }
+
+  /** Where this node's PostgreSQL is, for members that cannot hear this agent later. */
+  async #publishAddress({ store }: Brain): Promise<void> {
+    const { ownHost, config } = this.#options
+    const { port } = config.localDb
+    const key = this.keys.member(this.#self)
+    const value = JSON.stringify({
+      conn_url: `postgres://${ownHost}:${port}/postgres`,
+      api_url: this.picture.ownFacts().apiUrl,
+      host: ownHost,
+      port,
+    })
+    while (!this.#abort.signal.aborted && store.peek(key)?.value !== value) {
+      try {
+        const put = { compares: [], operations: [{ kind: 'put', key, value } as const] }
+        await store.transact(put, { deadlineMs: SECOND })
+      } catch (error) {
+        if (codeOf(error) === 'STORE_STOPPED') return
+        await pauseOn(this.#ports.clock, SECOND, this.#abort.signal)
+      }
+    }
+  }
+
+  #createPicture(): Picture {
+    const { config, ownHost, version, isTls, bootId, pid } = this.#options
+    const { clock, guard, router } = this.#ports
+    return new Picture({
+      config,
+      ownHost,
+      version,
+      isTls,
+      bootId,
+      pid,
+      clock,
+      guard,
+      silenceLimitMs: this.policy.silenceLimitMs,
+      keys: this.keys,
+      now: () => ({
+        brain: this.#brain,
+        founding: this.#founding,
+        heartbeats: this.heartbeats,
+        router,
+        isStopping: this.#isStopping,
+      }),
+    })
+  }
+}
+
+/** What others should hear at once when it changes, as one comparable text. */
+function newsOf(seen: Snapshot, under: SeenByMember): string {
+  const { state, role, timeline, streaming } = seen.local.instance
+  return JSON.stringify([state, role, timeline, streaming, under.epoch, under.state, under.expired])
+}

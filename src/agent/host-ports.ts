@@ -1,0 +1,62 @@
+import type { Clock, Notebook } from '../ha/ports.ts'
+import type { MonotonicMs } from '../model/time.ts'
+import type { RaftDisk } from '../store/raft/disk.ts'
+import type { Genesis } from './genesis.ts'
+
+/*
+ * What the control plane of a node needs of its host beyond the ports of `ha/`. The real ones are `PeerLink` and
+ * `StateFolder`; the cluster simulator (test/sim/cluster) fits a virtual network and disk.
+ */
+
+/** What a message between agents carries. */
+export type FrameKind = 'raft' | 'heartbeat'
+
+/** Messages to the other agents: best effort, in order for each peer while its connection holds. */
+export interface PeerWire {
+  /** False when it was dropped at once. */
+  send(peer: string, kind: FrameKind, payload: Uint8Array): boolean
+  onFrame(kind: FrameKind, listener: (peer: string, payload: Uint8Array) => void): () => void
+  onConnected(listener: (peer: string) => void): void
+  /** A peer's own connection broke: it died, restarted, or its network did. */
+  onLost(listener: (peer: string) => void): () => void
+}
+
+/** What must survive the agent; durable before each call returns. */
+export interface NodeState extends Notebook {
+  readonly raftFolder: string
+  /** The random id of this node in the founding of the cluster; made once. */
+  nonce(): Promise<string>
+  readGenesis(): Promise<Genesis | undefined>
+  writeGenesis(genesis: Genesis): Promise<void>
+  /** This node has had a consensus log: without it, it may have voted and not know it. */
+  wasFounded(): Promise<boolean>
+  noteFounded(): Promise<void>
+}
+
+/** The consensus log's surroundings; what is left out is the real thing. */
+export type ConsensusHost = {
+  readonly disk?: RaftDisk
+  /** Runs a task after what is already waiting. */
+  readonly soon?: (task: () => void) => void
+  /** 32 bits for election delays. */
+  readonly seed?: number
+  /** Unique texts over all starts of all members. */
+  readonly newNonce?: () => string
+}
+
+/** Resolves after `ms` of the clock, or at once when `signal` is or becomes aborted. Never rejects. */
+export function pauseOn(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
+    const finish = (): void => {
+      cancel()
+      signal?.removeEventListener('abort', finish)
+      resolve()
+    }
+    const cancel = clock.after(ms, finish)
+    signal?.addEventListener('abort', finish, { once: true })
+  })
+}
+
+/** In the past of every clock. */
+export const NEVER: MonotonicMs = 0 as MonotonicMs
