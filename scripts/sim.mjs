@@ -1,15 +1,9 @@
-/** `npm run sim -- --seed N --seeds M`: the whole cluster in one process, M runs from seed N on. */
-import { parseArgs } from 'node:util'
+/** `npm run sim -- …`: builds `test/sim/run.ts` into `.build/` and runs it with the options; see test/sim/README.md. */
 import { runCommand, tools } from './child.mjs'
 
-const { values } = parseArgs({ options: { seed: { type: 'string' }, seeds: { type: 'string' } } })
-for (const [name, value] of Object.entries(values)) {
-  if (/^\d+$/.test(value)) continue
-  process.stderr.write(`Cannot simulate: --${name} is "${value}", wanted a whole number\n`)
-  process.exit(2)
-}
-const { code } = await runCommand([...tools.vitest, 'run', '--project', 'sim', '--passWithNoTests'], {
+const built = await runCommand([...tools.tsc, '-p', 'tsconfig.tools.json'], { timeoutMs: 120_000 })
+if (built.code !== 0) process.exit(1)
+const { code } = await runCommand([process.execPath, '.build/test/sim/run.js', ...process.argv.slice(2)], {
   timeoutMs: 12 * 60 * 60_000,
-  env: { PG_METAKO_SIM_SEED: values.seed, PG_METAKO_SIM_SEEDS: values.seeds },
 })
 process.exitCode ||= code

@@ -1,6 +1,7 @@
 import type { RaftDisk } from '../../src/store/raft/disk.ts'
 
-type Content = { bytes: Uint8Array; syncedLength: number }
+/** `room` is what the bytes lie in: it grows by doubling, so that a log of many small records costs no more than its length. */
+type Content = { bytes: Uint8Array; syncedLength: number; room?: Uint8Array }
 
 /** A disk in memory that forgets what was not synced, and can be told to fail. */
 export type MemoryDisk = RaftDisk & {
@@ -40,10 +41,16 @@ export function createMemoryDisk(): MemoryDisk {
         append(added) {
           check('append')
           const content = contentOf(path)
-          const longer = new Uint8Array(content.bytes.length + added.length)
-          longer.set(content.bytes)
-          longer.set(added, content.bytes.length)
-          content.bytes = longer
+          const { bytes } = content
+          const length = bytes.length + added.length
+          let room = content.room
+          if (room === undefined || room.buffer !== bytes.buffer || room.length < length) {
+            room = new Uint8Array(Math.max(4096, 2 * length))
+            room.set(bytes)
+            content.room = room
+          }
+          room.set(added, bytes.length)
+          content.bytes = room.subarray(0, length)
         },
         sync() {
           check('sync')

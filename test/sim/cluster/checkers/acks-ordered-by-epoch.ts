@@ -1,0 +1,32 @@
+import { Violation } from '../../checkers/violation.ts'
+import type { BackendAcknowledgement, PassedAcknowledgement } from './cluster-facts.ts'
+
+/**
+ * G1 and G7 in asynchronous mode. Through routers whose host did not just sleep: after any router passed an acknowledgement of
+ * epoch e on, none passes one of a lower epoch. At the backends themselves: the same, but for a host that stood still, which no software on it can help
+ * (safety.md 18).
+ */
+export class AcksOrderedByEpoch {
+  #passed: PassedAcknowledgement | undefined
+  #backend: BackendAcknowledgement | undefined
+
+  seePassed(ack: PassedAcknowledgement): void {
+    const last = this.#passed
+    if (last !== undefined && ack.epoch < last.epoch) {
+      throw new Violation(
+        `acks-ordered-by-epoch: the router of ${ack.router} passed token ${ack.token} of epoch ${ack.epoch} on, after that of ${last.router} had passed one of epoch ${last.epoch}`,
+      )
+    }
+    if (last === undefined || ack.epoch > last.epoch) this.#passed = ack
+  }
+
+  seeBackend(ack: BackendAcknowledgement): void {
+    const last = this.#backend
+    if (last !== undefined && ack.epoch < last.epoch && !ack.isAfterStandstill) {
+      throw new Violation(
+        `acks-ordered-by-epoch: ${ack.host} acknowledged token ${ack.token} in epoch ${ack.epoch}, after ${last.host} had acknowledged in epoch ${last.epoch}`,
+      )
+    }
+    if (last === undefined || ack.epoch > last.epoch) this.#backend = ack
+  }
+}

@@ -1,0 +1,31 @@
+import { Violation } from '../../checkers/violation.ts'
+import type { FinalFacts } from './cluster-facts.ts'
+
+/**
+ * G3: an acknowledged commit that is not there in the end is one that the product itself has reported as lost. And nothing is
+ * there twice, on any member.
+ */
+export function checkLossIsReported(final: FinalFacts): { readonly missing: number } {
+  const primary = final.members.find(({ instance }) => instance.role === 'primary')
+  const rows = primary === undefined ? undefined : final.rows.get(primary.name)
+  if (rows === undefined) throw new Violation('loss-is-reported: no primary answers in the end')
+  const present = new Set(rows)
+  if (present.size !== rows.length) throw new Violation('loss-is-reported: a statement ran twice')
+  const acks = new Map(final.acks.map((ack) => [ack.token, ack]))
+  const reported = new Set(
+    final.losses.flatMap(({ timeline, xids }) => xids.map((xid) => `${timeline}:${xid}`)),
+  )
+  let missing = 0
+  for (const { token, epoch } of final.acknowledged) {
+    if (present.has(token)) continue
+    missing += 1
+    const ack = acks.get(token)
+    if (ack === undefined) throw new Violation(`loss-is-reported: nobody ever committed token ${token}`)
+    if (!reported.has(`${ack.timeline}:${ack.xid}`)) {
+      throw new Violation(
+        `loss-is-reported: token ${token} was acknowledged in epoch ${epoch} (${ack.host}, timeline ${ack.timeline}, xid ${ack.xid}); it is gone and nobody reported it`,
+      )
+    }
+  }
+  return { missing }
+}

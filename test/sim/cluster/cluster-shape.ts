@@ -1,0 +1,41 @@
+import type { ProfileName } from '../../../src/ha/policy.ts'
+import { MiB } from '../../../src/std/units.ts'
+import { RandomStream } from '../random-stream.ts'
+import type { FaultProfile } from './fault-schedule.ts'
+import type { ClockShape } from './sim-host.ts'
+import type { NetworkShape } from './sim-network.ts'
+
+/** What one run is made of. */
+export type ClusterSimulationShape = {
+  readonly members: readonly string[]
+  readonly timing: ProfileName
+  readonly clocks: readonly ClockShape[]
+  readonly network: NetworkShape
+  readonly clients: readonly { readonly thinkMs: number }[]
+  readonly maximumLagBytes: number
+  readonly primaryStartTimeoutMs: number
+}
+
+/** How far a clock may be from real time, as docs/guarantees.md assumes. */
+const DRIFT_MAX = 0.01
+
+export function drawShape(
+  seed: number,
+  profile: FaultProfile,
+  timing: ProfileName | undefined,
+): ClusterSimulationShape {
+  const chance = new RandomStream(seed, 'shape')
+  const members = ['n1', 'n2', 'n3', 'n4', 'n5'].slice(0, chance.pick([3, 3, 3, 3, 3, 5, 1]))
+  return {
+    members,
+    timing: timing ?? chance.pick(['lan', 'lan', 'noisy', 'wan']),
+    clocks: members.map(() => ({
+      rate: 1 + chance.pick([-DRIFT_MAX, DRIFT_MAX, 0, chance.between(-DRIFT_MAX, DRIFT_MAX)]),
+      offset: chance.between(10_000, 1_000_000),
+    })),
+    network: { delayMs: chance.pick([0.2, 1, 5]), loss: profile === 'calm' ? 0 : chance.pick([0, 0, 0.001]) },
+    clients: Array.from({ length: chance.pick([1, 2, 3]) }, () => ({ thinkMs: chance.pick([30, 300, 2000]) })),
+    maximumLagBytes: MiB,
+    primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
+  }
+}

@@ -1,0 +1,465 @@
+import { keysOf } from '../../../src/ha/keys.ts'
+import type { ProfileName } from '../../../src/ha/policy.ts'
+import type { LossReport } from '../../../src/model/cluster-view.ts'
+import { Violation } from '../checkers/violation.ts'
+import { RandomStream } from '../random-stream.ts'
+import type { Acknowledgement } from '../postgres/ports.ts'
+import { VirtualTime } from '../virtual-time.ts'
+import { AcksOrderedByEpoch } from './checkers/acks-ordered-by-epoch.ts'
+import type {
+  BackendAcknowledgement,
+  FinalFacts,
+  MemberGlimpse,
+  PassedAcknowledgement,
+} from './checkers/cluster-facts.ts'
+import { whyNotEqual, whyNotHealed } from './checkers/converges-when-healed.ts'
+import { checkLeaseIsExclusive } from './checkers/lease-is-exclusive.ts'
+import { checkLossIsReported } from './checkers/loss-is-reported.ts'
+import { RecordGoesForward } from './checkers/record-goes-forward.ts'
+import { drawShape, type ClusterSimulationShape } from './cluster-shape.ts'
+import { EventTrace } from './event-trace.ts'
+import { drawFaults, type FaultProfile, type ScheduledFault, type SimFault } from './fault-schedule.ts'
+import { runMicrotasks } from './microtasks.ts'
+import { ModelPostgres } from './model-postgres.ts'
+import { addressOf, simNodeConfig } from './node-config.ts'
+import { SimClient, type ClientConnection } from './sim-client.ts'
+import { SimHost, type SimProcess } from './sim-host.ts'
+import { SimNetwork } from './sim-network.ts'
+import { SimNode } from './sim-node.ts'
+import { PeerSwitch } from './sim-peer-link.ts'
+import type { ClientEvents, RoutedSession } from './sim-router.ts'
+
+export type ClusterSimulationOptions = {
+  readonly seed: number
+  readonly minutes: number
+  readonly profile?: FaultProfile
+  readonly timing?: ProfileName
+  /** Instead of the faults that the seed would draw. */
+  readonly schedule?: readonly ScheduledFault[]
+  /** Lines of the trace that are kept; 0 keeps none and is faster. */
+  readonly traceLines?: number
+}
+
+export type ClusterSimulationResult = {
+  readonly hash: string
+  readonly events: number
+  readonly committed: number
+  readonly acknowledged: number
+  readonly unknown: number
+  readonly missing: number
+  readonly epochs: number
+  readonly healedInMs: number
+  readonly schedule: readonly ScheduledFault[]
+}
+
+/** Stopped by a checker. */
+export class ClusterSimulationFailure extends Error {
+  override readonly name = 'ClusterSimulationFailure'
+  readonly seed: number
+  readonly violation: string
+  readonly trace: readonly string[]
+  readonly schedule: readonly ScheduledFault[]
+
+  constructor(
+    options: ClusterSimulationOptions,
+    cause: unknown,
+    seen: { trace: readonly string[]; schedule: readonly ScheduledFault[] },
+  ) {
+    const violation = cause instanceof Error ? cause.message : String(cause)
+    super(`seed ${options.seed}: ${violation}`, { cause })
+    this.seed = options.seed
+    this.violation = violation
+    this.trace = seen.trace
+    this.schedule = seen.schedule
+  }
+}
+
+/** Longest that a healed cluster may take: a lease, a cold start, a clone, retries of what failed. */
+const HEAL_LIMIT_MS = 90_000
+const LOOK_WHILE_HEALING_MS = 250
+/** After the last insert everything must be everywhere. */
+const SETTLE_MS = 3000
+/** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
+const STANDSTILL_GRACE_MS = 400
+const SWITCHOVER_LIMIT_MS = 15_000
+
+/**
+ * A whole cluster in one thread on one virtual clock: real control planes, guards' rule and routers' tables on virtual hosts
+ * and a model of PostgreSQL. First faults, during which nothing may be broken; then all faults end and the cluster must be
+ * whole again; then the data is judged.
+ */
+export class ClusterSimulation {
+  readonly #options: ClusterSimulationOptions
+  readonly #shape: ClusterSimulationShape
+  readonly #time = new VirtualTime()
+  readonly #network: SimNetwork
+  readonly #peers: PeerSwitch
+  readonly #world: ModelPostgres
+  readonly #nodes = new Map<string, SimNode>()
+  readonly #hosts: readonly SimHost[]
+  readonly #trace: EventTrace
+  readonly #schedule: readonly ScheduledFault[]
+  readonly #work: RandomStream
+  readonly #ordered = new AcksOrderedByEpoch()
+  readonly #records = new RecordGoesForward()
+  readonly #acks: BackendAcknowledgement[] = []
+  readonly #acknowledged: PassedAcknowledgement[] = []
+  readonly #stillUntil = new Map<string, number>()
+  readonly #clients: SimClient[] = []
+  readonly #pauses = new Set<() => void>()
+  #tokens = 0
+  #unknown = 0
+  #nonces = 0
+  #events = 0
+  #isCalm = false
+
+  constructor(options: ClusterSimulationOptions) {
+    this.#options = options
+    const { seed, minutes } = options
+    this.#shape = drawShape(seed, options.profile ?? 'any', options.timing)
+    this.#trace = new EventTrace(options.traceLines ?? 0)
+    this.#work = new RandomStream(seed, 'work')
+    this.#network = new SimNetwork(this.#time, new RandomStream(seed, 'network'), this.#shape.network)
+    this.#peers = new PeerSwitch(this.#network)
+    const { members, clocks } = this.#shape
+    this.#hosts = members.map(
+      (name, index) =>
+        new SimHost(this.#time, { name, address: addressOf(name) }, clocks[index] ?? { rate: 1, offset: 0 }),
+    )
+    this.#schedule =
+      options.schedule ??
+      drawFaults({ seed, hosts: members, untilMs: minutes * 60_000, profile: options.profile ?? 'any' })
+    this.#world = new ModelPostgres({
+      seed,
+      time: this.#time,
+      network: this.#network,
+      hosts: this.#hosts,
+      acknowledged: (ack) => this.#sawBackend(ack),
+    })
+    for (const host of this.#hosts) this.#nodes.set(host.name, this.#createNode(host))
+  }
+
+  /** Runs to the end, from a plain task (see microtasks.ts). Throws a `ClusterSimulationFailure`. */
+  run(): ClusterSimulationResult {
+    try {
+      return this.#run()
+    } catch (thrown) {
+      throw new ClusterSimulationFailure(this.#options, thrown, {
+        trace: this.#trace.lines,
+        schedule: this.#schedule,
+      })
+    }
+  }
+
+  #run(): ClusterSimulationResult {
+    const chaosMs = this.#options.minutes * 60_000
+    for (const node of this.#nodes.values()) node.start()
+    this.#startClients()
+    for (const { at, fault } of this.#schedule) {
+      this.#time.at(at, () => {
+        if (!this.#isCalm) this.#apply(fault)
+      })
+    }
+    this.#passUntil(chaosMs)
+    const healedInMs = this.#heal()
+    for (const client of this.#clients) client.stop()
+    this.#passUntil(this.#time.now + SETTLE_MS)
+    const final = this.#finalFacts()
+    const unequal = whyNotEqual(final)
+    if (unequal !== undefined) throw new Violation(`converges-when-healed: ${unequal}`)
+    const { missing } = checkLossIsReported(final)
+    this.#checkCalm(final)
+    return {
+      hash: this.#trace.hash,
+      events: this.#events,
+      committed: this.#acks.length,
+      acknowledged: this.#acknowledged.length,
+      unknown: this.#unknown,
+      missing,
+      epochs: Math.max(...final.members.map(({ record }) => record?.epoch ?? 0)),
+      healedInMs,
+      schedule: this.#schedule,
+    }
+  }
+
+  #passUntil(end: number): void {
+    while (this.#time.step(end)) {
+      runMicrotasks()
+      this.#events += 1
+      this.#trace.tick(this.#time.now)
+      this.#check()
+    }
+  }
+
+  // After every event.
+
+  #check(): void {
+    const glimpses: MemberGlimpse[] = []
+    for (const node of this.#nodes.values()) {
+      const brain = node.agent?.control.brain
+      if (brain === undefined) continue
+      const { record, provenUntil } = brain.keeper
+      if (record !== undefined) this.#records.see(node.name, record)
+      if (provenUntil > node.host.monotonic()) glimpses.push(node.glimpse())
+    }
+    if (glimpses.length > 1) checkLeaseIsExclusive(glimpses)
+  }
+
+  #sawBackend(ack: Acknowledgement): void {
+    const node = this.#nodes.get(ack.host)
+    const epoch = this.#epochOf(ack)
+    const seen: BackendAcknowledgement = {
+      at: this.#time.now,
+      host: ack.host,
+      epoch,
+      timeline: ack.timeline,
+      xid: ack.xid,
+      token: ack.token,
+      isAfterStandstill: this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.guard.process === undefined,
+    }
+    this.#acks.push(seen)
+    this.#ordered.seeBackend(seen)
+  }
+
+  /** The epoch that an instance writes in: that of its promotion as its agent wrote it down, else the first. */
+  #epochOf({ host, incarnation }: Acknowledgement): number {
+    const promotion = this.#nodes.get(host)?.state.promotion
+    return promotion !== undefined && promotion.incarnation === incarnation ? promotion.epoch : 1
+  }
+
+  // The world.
+
+  #createNode(host: SimHost): SimNode {
+    const { name } = host
+    const { members, timing, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
+    const others = members.filter((member) => member !== name)
+    return new SimNode({
+      host,
+      config: simNodeConfig(name, { members, profile: timing, maximumLagBytes, primaryStartTimeoutMs }),
+      peers: this.#peers,
+      postgres: this.#world.of(name),
+      chance: new RandomStream(this.#options.seed, `node ${name}`),
+      router: {
+        dial: (from, target, events) => this.#world.of(target).dial(from, events),
+        ask: (from, member, answer) => this.#askAgent(from, member, answer),
+        members: others,
+        passed: (session, token) => this.#sawPassed(name, session, token),
+      },
+      note: (text) => this.#note(name, text),
+      newNonce: () => {
+        this.#nonces += 1
+        return `nonce${this.#nonces}`
+      },
+      agentStarts: () => this.#records.forget(name),
+    })
+  }
+
+  #sawPassed(router: string, session: RoutedSession, token: number): void {
+    const ack: PassedAcknowledgement = { at: this.#time.now, router, epoch: session.epoch, token }
+    this.#acknowledged.push(ack)
+    if (this.#node(router)?.isClockInDoubt !== true) this.#ordered.seePassed(ack)
+  }
+
+  #askAgent(
+    from: SimProcess,
+    member: string,
+    answer: Parameters<ConstructorParameters<typeof SimNode>[0]['router']['ask']>[2],
+  ): void {
+    const network = this.#network
+    const asker = from.host.name
+    network.after(network.delay(asker, member), () => {
+      const agent = this.#nodes.get(member)?.agent
+      if (agent === undefined || !network.isOpen(asker, member)) return
+      agent.process.run(() => {
+        const table = agent.control.picture.routing()
+        network.after(network.delay(member, asker), () => {
+          if (network.isOpen(member, asker)) from.run(() => answer(table))
+        })
+      })
+    })
+  }
+
+  #startClients(): void {
+    this.#shape.clients.forEach(({ thinkMs }, index) => {
+      const machine = new SimHost(
+        this.#time,
+        { name: `app${index + 1}`, address: `10.0.1.${index + 1}` },
+        { rate: 1, offset: 0 },
+      )
+      const process = machine.spawn('client')
+      const client = new SimClient({
+        process,
+        chance: this.#work,
+        thinkMs,
+        connect: (events) => this.#connectClient(events),
+        nextToken: () => {
+          this.#tokens += 1
+          return this.#tokens
+        },
+        told: (token, outcome) => {
+          if (outcome === 'unknown') this.#unknown += 1
+          if (outcome === 'committed') this.#trace.tick(this.#time.now, token)
+          else this.#note(machine.name, `${token} ${outcome}`)
+        },
+      })
+      this.#clients.push(client)
+      client.start()
+    })
+  }
+
+  /** Applications live beside the nodes and reach every router. */
+  #connectClient(events: ClientEvents): ClientConnection | undefined {
+    const node = this.#nodes.get(this.#work.pick(this.#shape.members))
+    const router = node?.router
+    if (router === undefined || router.process.isPaused) return undefined
+    return router.accept(events)
+  }
+
+  // Faults.
+
+  #apply(fault: SimFault): void {
+    this.#note('fault', describeFault(fault))
+    switch (fault.kind) {
+      case 'kill':
+        return this.#node(fault.host)?.kill(fault.process)
+      case 'kill-node':
+        return this.#node(fault.host)?.killAll()
+      case 'power':
+        this.#node(fault.host)?.losePower()
+        return this.#later(fault.ms, () => this.#node(fault.host)?.powerOn())
+      case 'pause':
+        return this.#pause(fault)
+      case 'suspend':
+        this.#node(fault.host)?.suspend()
+        return this.#later(fault.ms, () => {
+          this.#noteStandstill(fault.host)
+          this.#node(fault.host)?.wake()
+        })
+      case 'partition':
+        for (const link of fault.links) this.#link(link, 'cut')
+        return this.#later(fault.ms, () => {
+          for (const link of fault.links) this.#link(link, 'mend')
+        })
+      case 'network':
+        this.#network.setShape({ delayMs: fault.delayMs, loss: fault.loss })
+        return this.#later(fault.ms, () => this.#network.setShape(this.#shape.network))
+      case 'clock-step':
+        return this.#node(fault.host)?.host.stepWallClock(fault.byMs)
+      case 'lag':
+        this.#node(fault.host)?.postgres.setReplayPaused(true)
+        return this.#later(fault.ms, () => this.#node(fault.host)?.postgres.setReplayPaused(false))
+      case 'switchover':
+        return this.#switchover(fault.via, fault.to)
+      case 'restart-agent':
+        return this.#node(fault.host)?.restartAgent()
+      case 'stop-node':
+        this.#node(fault.host)?.stop()
+        return this.#later(fault.ms, () => this.#node(fault.host)?.start())
+    }
+  }
+
+  /** A fault that is over when the calm begins is ended by the healing. */
+  #later(ms: number, end: () => void): void {
+    this.#time.after(ms, () => {
+      if (!this.#isCalm) end()
+    })
+  }
+
+  /** What is stopped is that very process: the next one under its name is not. */
+  #pause({ host, process, ms }: Extract<SimFault, { kind: 'pause' }>): void {
+    const node = this.#node(host)
+    if (node === undefined || !node.host.isUp) return
+    const resume = node.pause(process)
+    const end = (): void => {
+      if (!this.#pauses.delete(end)) return
+      if (process !== 'agent' && process !== 'router') this.#noteStandstill(host)
+      resume()
+    }
+    this.#pauses.add(end)
+    this.#time.after(ms, end)
+  }
+
+  #noteStandstill(host: string): void {
+    this.#stillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
+  }
+
+  #link(link: string, how: 'cut' | 'mend'): void {
+    const [from = '', to = ''] = link.split('>')
+    this.#network[how](from, to)
+  }
+
+  #switchover(via: string, to: string | undefined): void {
+    const agent = this.#node(via)?.agent
+    if (agent === undefined || agent.process.isPaused) return
+    void agent.control
+      .switchover({ requestedBy: 'simulator', ...(to === undefined ? {} : { to }) }, SWITCHOVER_LIMIT_MS)
+      .then((outcome) => this.#note(via, `switchover: ${JSON.stringify(outcome)}`))
+      .catch((error: unknown) => this.#note(via, `switchover: ${String(error)}`))
+  }
+
+  // The calm.
+
+  /** Ends all faults and waits until the cluster is whole and takes writes. */
+  #heal(): number {
+    this.#isCalm = true
+    const begun = this.#time.now
+    this.#note('calm', 'all faults end')
+    this.#network.setShape({ ...this.#shape.network, loss: 0 })
+    this.#network.mendAll()
+    for (const end of [...this.#pauses]) end()
+    for (const node of this.#nodes.values()) {
+      this.#noteStandstill(node.name)
+      node.wake()
+      node.postgres.setReplayPaused(false)
+      node.powerOn()
+      node.start()
+    }
+    const passed = this.#acknowledged.length
+    let why: string | undefined = 'has not begun'
+    while (this.#time.now - begun < HEAL_LIMIT_MS) {
+      this.#passUntil(this.#time.now + LOOK_WHILE_HEALING_MS)
+      why = whyNotHealed([...this.#nodes.values()].map((node) => node.glimpse()))
+      if (why === undefined && this.#acknowledged.length > passed) return this.#time.now - begun
+    }
+    throw new Violation(
+      `converges-when-healed: ${why ?? 'no client could write'}, ${HEAL_LIMIT_MS} ms after all faults ended`,
+    )
+  }
+
+  #finalFacts(): FinalFacts {
+    const nodes = [...this.#nodes.values()]
+    const keys = keysOf('/service/', 'sim')
+    const store = nodes[0]?.agent?.control.brain?.store
+    return {
+      members: nodes.map((node) => node.glimpse()),
+      rows: new Map(nodes.map((node) => [node.name, node.postgres.rows()])),
+      losses: (store?.peekPrefix(keys.losses) ?? []).map(({ value }) => JSON.parse(value) as LossReport),
+      acknowledged: this.#acknowledged,
+      acks: this.#acks,
+    }
+  }
+
+  /** G5: where nothing happens, nothing changes. */
+  #checkCalm(final: FinalFacts): void {
+    if (this.#schedule.length > 0) return
+    const moved = final.members.find(({ record }) => record?.epoch !== 1)
+    if (moved !== undefined) {
+      throw new Violation(`no-needless-failover: nothing happened, and ${moved.name} sees epoch ${moved.record?.epoch}`)
+    }
+    if (this.#unknown > 0) throw new Violation('no-needless-failover: nothing happened, and a client lost its session')
+  }
+
+  #node(name: string): SimNode | undefined {
+    return this.#nodes.get(name)
+  }
+
+  #note(who: string, what: string): void {
+    this.#trace.note(this.#time.now, who, what)
+  }
+}
+
+function describeFault(fault: SimFault): string {
+  return Object.entries(fault)
+    .map(([name, value]) => (name === 'kind' ? String(value) : `${name}=${String(value)}`))
+    .join(' ')
+}

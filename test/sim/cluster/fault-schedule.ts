@@ -1,0 +1,148 @@
+import { RandomStream } from '../random-stream.ts'
+
+/** What happens to a cluster from outside, as data: a schedule can be printed, cut down and run again. Times in true milliseconds. */
+export type SimFault =
+  | { readonly kind: 'kill'; readonly host: string; readonly process: 'agent' | 'guard' | 'router' | 'postmaster' }
+  /** All processes of a node at once; its supervisor starts the agent again. */
+  | { readonly kind: 'kill-node'; readonly host: string }
+  | { readonly kind: 'power'; readonly host: string; readonly ms: number }
+  | {
+      readonly kind: 'pause'
+      readonly host: string
+      readonly process: 'agent' | 'guard' | 'router' | 'postgres' | 'all'
+      readonly ms: number
+    }
+  /** The monotonic clock stands still, the boot clock goes on. */
+  | { readonly kind: 'suspend'; readonly host: string; readonly ms: number }
+  /** Directions `from>to` that go silent together. */
+  | { readonly kind: 'partition'; readonly links: readonly string[]; readonly ms: number }
+  | { readonly kind: 'network'; readonly delayMs: number; readonly loss: number; readonly ms: number }
+  | { readonly kind: 'clock-step'; readonly host: string; readonly byMs: number }
+  | { readonly kind: 'lag'; readonly host: string; readonly ms: number }
+  // What an operator does.
+  | { readonly kind: 'switchover'; readonly via: string; readonly to?: string }
+  | { readonly kind: 'restart-agent'; readonly host: string }
+  | { readonly kind: 'stop-node'; readonly host: string; readonly ms: number }
+
+export type ScheduledFault = { readonly at: number; readonly fault: SimFault }
+
+export type FaultKind = SimFault['kind']
+
+const KINDS: readonly FaultKind[] = [
+  'kill',
+  'kill-node',
+  'power',
+  'pause',
+  'suspend',
+  'partition',
+  'network',
+  'clock-step',
+  'lag',
+  'switchover',
+  'restart-agent',
+  'stop-node',
+]
+
+/** `calm`: nothing happens. `any`: each run has some of the kinds, at a pace of its own. */
+export type FaultProfile = 'calm' | 'any' | FaultKind
+
+/** Same seed, same schedule. Each run enables a few kinds: all of them at once hide what only one of them shows. */
+export function drawFaults(options: {
+  readonly seed: number
+  readonly hosts: readonly string[]
+  readonly untilMs: number
+  readonly profile: FaultProfile
+}): readonly ScheduledFault[] {
+  const { seed, hosts, untilMs, profile } = options
+  if (profile === 'calm') return []
+  const chance = new RandomStream(seed, 'faults')
+  const enabled = profile === 'any' ? drawKinds(chance) : [profile]
+  const paceMs = chance.pick([1500, 4000, 10_000, 25_000])
+  const faults: ScheduledFault[] = []
+  // The cluster has to be born first; a fault of the birth is one run in four.
+  let at = chance.chance(0.25) ? 0 : 8000
+  for (;;) {
+    at += chance.exponential(paceMs)
+    if (at >= untilMs) return faults
+    faults.push({ at: Math.round(at), fault: drawFault(chance, chance.pick(enabled), hosts) })
+    // Trouble seldom comes alone.
+    if (chance.chance(0.2)) {
+      const near = at + chance.exponential(chance.pick([5, 100, 1500]))
+      if (near < untilMs) faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })
+    }
+  }
+}
+
+function drawKinds(chance: RandomStream): readonly FaultKind[] {
+  const kinds = KINDS.filter(() => chance.chance(0.4))
+  return kinds.length > 0 ? kinds : [chance.pick(KINDS)]
+}
+
+function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string[]): SimFault {
+  const host = chance.pick(hosts)
+  switch (kind) {
+    case 'kill':
+      return { kind, host, process: chance.pick(['agent', 'guard', 'router', 'postmaster', 'postmaster']) }
+    case 'kill-node':
+    case 'restart-agent':
+      return { kind, host }
+    case 'power':
+    case 'stop-node':
+      return { kind, host, ms: duration(chance, [500, 4000, 20_000]) }
+    case 'pause':
+      return {
+        kind,
+        host,
+        process: chance.pick(['agent', 'agent', 'guard', 'router', 'postgres', 'all']),
+        ms: duration(chance, [150, 1500, 6000]),
+      }
+    case 'suspend':
+      return { kind, host, ms: duration(chance, [300, 2500, 10_000]) }
+    case 'lag':
+      return { kind, host, ms: duration(chance, [1000, 5000]) }
+    case 'partition':
+      return { kind, links: drawLinks(chance, hosts), ms: duration(chance, [400, 3000, 12_000]) }
+    case 'network':
+      return {
+        kind,
+        delayMs: chance.pick([5, 30, 120]),
+        loss: chance.pick([0, 0.01, 0.1]),
+        ms: duration(chance, [2000, 10_000]),
+      }
+    case 'clock-step':
+      return { kind, host, byMs: chance.pick([-3_600_000, -500, 700, 86_400_000]) }
+    case 'switchover':
+      return chance.chance(0.5) ? { kind, via: host } : { kind, via: host, to: chance.pick(hosts) }
+  }
+}
+
+function duration(chance: RandomStream, means: readonly number[]): number {
+  return Math.round(chance.exponential(chance.pick(means))) + 1
+}
+
+/** One member alone, two sides, a single direction, or two members that cannot see each other while others see both. */
+function drawLinks(chance: RandomStream, hosts: readonly string[]): readonly string[] {
+  const pairs = hosts.flatMap((from) => hosts.filter((to) => to !== from).map((to) => ({ from, to })))
+  const name = ({ from, to }: { from: string; to: string }): string => `${from}>${to}`
+  const victim = chance.pick(hosts)
+  switch (chance.pick(['alone', 'alone', 'sides', 'deaf', 'mute', 'pair', 'some'])) {
+    case 'alone':
+      return pairs.filter(({ from, to }) => from === victim || to === victim).map(name)
+    case 'deaf':
+      return pairs.filter(({ to }) => to === victim).map(name)
+    case 'mute':
+      return pairs.filter(({ from }) => from === victim).map(name)
+    case 'sides': {
+      const side = new Set(hosts.filter(() => chance.chance(0.5)))
+      return pairs.filter(({ from, to }) => side.has(from) !== side.has(to)).map(name)
+    }
+    case 'pair': {
+      const other = chance.pick(hosts.filter((one) => one !== victim).concat(hosts.length === 1 ? hosts : []))
+      return pairs
+        .filter(({ from, to }) => (from === victim && to === other) || (from === other && to === victim))
+        .map(name)
+    }
+    default:
+      return pairs.filter(() => chance.chance(0.3)).map(name)
+  }
+}

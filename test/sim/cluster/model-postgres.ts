@@ -1,0 +1,184 @@
+import type { LocalInstance } from '../../../src/ha/ports.ts'
+import { connectClient, type ClientSession } from '../postgres/client-session.ts'
+import type { PostgresHost } from '../postgres/host.ts'
+import { createModelInstance, type ModelInstance } from '../postgres/model-instance.ts'
+import type { Acknowledgement } from '../postgres/ports.ts'
+import { PostgresWorld } from '../postgres/world.ts'
+import { RandomStream } from '../random-stream.ts'
+import type { VirtualTime } from '../virtual-time.ts'
+import type { SimHost, SimProcess } from './sim-host.ts'
+import type { SimNetwork } from './sim-network.ts'
+import type { BackendEvents, BackendSession } from './sim-router.ts'
+
+const PORT = 5432
+/** What the guard needs to find and to kill every process of an instance. */
+const KILL_MS = { min: 2, max: 10 }
+const SIMULATED_PROCESSES = 6
+
+export type ModelPostgresParts = {
+  readonly seed: number
+  readonly time: VirtualTime
+  readonly network: SimNetwork
+  readonly hosts: readonly SimHost[]
+  readonly acknowledged: (acknowledgement: Acknowledgement) => void
+}
+
+/** The PostgreSQL of every host, as the cluster around it deals with it: a thin layer over the model in test/sim/postgres. */
+export class ModelPostgres {
+  readonly #parts: ModelPostgresParts
+  readonly #world: PostgresWorld
+  readonly #hosts = new Map<string, SimPostgres>()
+
+  constructor(parts: ModelPostgresParts) {
+    this.#parts = parts
+    const { seed, time, network, hosts } = parts
+    this.#world = new PostgresWorld({
+      clock: time,
+      chance: new RandomStream(seed, 'postgres'),
+      network: {
+        delayMs: (from, to) => (network.isOpen(from, to) ? network.delay(from, to) : undefined),
+      },
+    })
+    this.#world.onAcknowledgement(parts.acknowledged)
+    network.onChange(() => this.#world.pathsChanged())
+    for (const { name, address } of hosts) {
+      const host = this.#world.addHost({
+        name,
+        address: { host: address, port: PORT },
+        chance: new RandomStream(seed, `postgres ${name}`),
+      })
+      this.#hosts.set(name, new SimPostgres(this.#world, host, parts))
+    }
+  }
+
+  of(host: string): SimPostgres {
+    const found = this.#hosts.get(host)
+    if (found === undefined) throw new Error(`"${host}" has no PostgreSQL in ${this.#parts.hosts.length} hosts`)
+    return found
+  }
+}
+
+/** The PostgreSQL of one host. */
+export class SimPostgres {
+  readonly #world: PostgresWorld
+  readonly #host: PostgresHost
+  readonly #parts: ModelPostgresParts
+  readonly #chance: RandomStream
+  #instance: ModelInstance | undefined
+
+  constructor(world: PostgresWorld, host: PostgresHost, parts: ModelPostgresParts) {
+    this.#world = world
+    this.#host = host
+    this.#parts = parts
+    this.#chance = new RandomStream(parts.seed, `agent's hands ${host.name}`)
+  }
+
+  /** As one life of the agent drives it: what it began ends with it. */
+  instanceFor(agent: SimProcess): LocalInstance {
+    this.#instance?.close()
+    this.#instance = createModelInstance(this.#host, {
+      memberName: this.#host.name,
+      useSlots: true,
+      chance: this.#chance,
+      after: (ms, run) => void agent.after(ms, run),
+    })
+    return this.#instance
+  }
+
+  /** The agent has ended. */
+  agentEnded(): void {
+    this.#instance?.close()
+    this.#instance = undefined
+  }
+
+  /** A client's session, from a process on whichever host. Requests before it is open wait. */
+  dial(from: SimProcess, events: BackendEvents): BackendSession {
+    let session: ClientSession | undefined
+    let isClosed = false
+    const waiting: number[] = []
+    const end = (): void => {
+      if (isClosed) return
+      isClosed = true
+      from.run(events.closed)
+    }
+    const insert = (token: number): void => {
+      if (session === undefined) waiting.push(token)
+      else {
+        session.insert(token, (outcome) => {
+          if (isClosed || outcome.kind === 'lost') return
+          if (outcome.kind === 'complete') from.run(() => events.committed(token))
+          else from.run(() => events.failed(token, outcome.kind))
+        })
+      }
+    }
+    const giveUp = connectClient(
+      this.#world,
+      { from: from.host.name, to: this.#host.address },
+      {
+        opened: (opened) => {
+          if (isClosed) return opened.close()
+          session = opened
+          opened.onLost = end
+          for (const token of waiting.splice(0)) insert(token)
+        },
+        refused: end,
+      },
+    )
+    return {
+      insert,
+      close: () => {
+        isClosed = true
+        giveUp()
+        session?.close()
+      },
+    }
+  }
+
+  /** SIGKILL of the postmaster alone: its backends go on for a moment. */
+  killPostmaster(): void {
+    this.#host.killPostmaster()
+  }
+
+  /** What the guard does: no process is left. */
+  killAll(by: SimProcess, done: (outcome: { isDead: boolean; processes: number }) => void): void {
+    by.after(this.#chance.between(KILL_MS.min, KILL_MS.max), () => {
+      const processes = this.#host.server === undefined ? 0 : SIMULATED_PROCESSES
+      this.#host.killAll()
+      done({ isDead: true, processes })
+    })
+  }
+
+  /** SIGSTOP of all its processes; the result lets those very processes go on. */
+  freeze(): () => void {
+    const { server } = this.#host
+    server?.freeze(true)
+    return () => server?.freeze(false)
+  }
+
+  /** The machine stands still with all that runs on it. */
+  suspend(): void {
+    this.#host.pause()
+  }
+
+  wake(): void {
+    this.#host.resume()
+  }
+
+  setReplayPaused(isPaused: boolean): void {
+    if (isPaused) this.#host.pauseReplay()
+    else this.#host.resumeReplay()
+  }
+
+  losePower(): void {
+    this.#host.losePower()
+  }
+
+  powerOn(): void {
+    this.#host.powerOn()
+  }
+
+  /** Tokens of the rows that a new session would see; undefined while it takes none. */
+  rows(): readonly number[] | undefined {
+    return this.#host.server?.phase === 'ready' ? this.#host.server.visible : undefined
+  }
+}

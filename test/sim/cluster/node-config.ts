@@ -1,0 +1,59 @@
+import { formatProblems } from '../../../src/config/format-problems.ts'
+import { loadConfig } from '../../../src/config/load-config.ts'
+import type { NodeConfig } from '../../../src/config/node-config.ts'
+import type { ProfileName } from '../../../src/ha/policy.ts'
+
+export type ClusterShape = {
+  readonly members: readonly string[]
+  readonly profile: ProfileName
+  readonly maximumLagBytes: number
+  readonly primaryStartTimeoutMs: number
+}
+
+const made = new Map<string, NodeConfig>()
+
+/** The configuration of one node, as the real loader reads it from a file that an operator could have written. */
+export function simNodeConfig(self: string, shape: ClusterShape): NodeConfig {
+  const key = JSON.stringify([self, shape])
+  const known = made.get(key)
+  if (known !== undefined) return known
+  const path = '/etc/pg-metako/node.yaml'
+  const text = yamlOf(self, shape)
+  const loaded = loadConfig({
+    path,
+    readText: (file) => (file === path ? text : undefined),
+    env: {},
+    fileExists: () => true,
+    cwd: '/',
+  })
+  if (loaded.kind === 'refused') {
+    throw new Error(`The simulator's own configuration is refused:\n${formatProblems(loaded.problems, loaded.sources)}`)
+  }
+  made.set(key, loaded.config)
+  return loaded.config
+}
+
+/** Hosts have one address each and the usual ports. */
+export function addressOf(member: string): string {
+  return `10.0.0.${member.charCodeAt(member.length - 1) - '0'.charCodeAt(0)}`
+}
+
+function yamlOf(self: string, shape: ClusterShape): string {
+  const peers = shape.members.filter((name) => name !== self)
+  return [
+    'identity:',
+    `  node_name: ${self}`,
+    `  advertise_host: ${addressOf(self)}`,
+    '  api_port: 8008',
+    'cluster: { scope: sim }',
+    'local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: secret }',
+    'cluster_members:',
+    ...(peers.length === 0 ? ['  []'] : []),
+    ...peers.map((name) => `  - { node_name: ${name}, api_host: ${addressOf(name)}, api_port: 8008 }`),
+    'security: { cluster_secret: "not a secret: nothing leaves this process" }',
+    'postgresql: { data_dir: /var/lib/pg-metako/data }',
+    `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes} }`,
+    `ha: { profile: ${shape.profile}, primary_start_timeout: ${shape.primaryStartTimeoutMs}ms }`,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,192 @@
+import { ControlPlane } from '../../../src/agent/control-plane.ts'
+import { GuardClient } from '../../../src/agent/guard-client.ts'
+import { endLeftovers } from '../../../src/agent/leftovers.ts'
+import type { NodeConfig } from '../../../src/config/node-config.ts'
+import type { LocalInstance } from '../../../src/ha/ports.ts'
+import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
+import type { LogFields, Logger } from '../../../src/platform/log.ts'
+import type { RandomStream } from '../random-stream.ts'
+import type { SimGuard } from './sim-guard.ts'
+import type { SimHost, SimProcess } from './sim-host.ts'
+import { SimPeerLink, type PeerSwitch } from './sim-peer-link.ts'
+import type { SimStateFolder } from './sim-state.ts'
+
+/** As `RouterLink` of the real agent. */
+const PUSH_EVERY_MS = 200
+/** As `watchSuspend`. */
+const SUSPEND_LOOK_MS = 50
+const STATE_FSYNC_MS = 1
+
+export type SimAgentDeps = {
+  readonly host: SimHost
+  readonly config: NodeConfig
+  readonly peers: PeerSwitch
+  readonly guard: SimGuard
+  readonly state: SimStateFolder
+  readonly chance: RandomStream
+  /** The instance as one life of the agent sees it. */
+  readonly instance: (process: SimProcess) => LocalInstance
+  /** Hands the newest table to the router of this host, if there is one. */
+  readonly pushTable: (message: RoutingTableMessage) => void
+  readonly note: (text: string) => void
+  /** This agent ended by itself; its supervisor should start the next. */
+  readonly onEnd: (why: string) => void
+  readonly newNonce: () => string
+}
+
+/** One life of one agent: the real control plane and the real client of the guard on a virtual host. */
+export class SimAgent {
+  readonly process: SimProcess
+  readonly control: ControlPlane
+  readonly #deps: SimAgentDeps
+  readonly #guard: GuardClient
+  readonly #link: SimPeerLink
+  readonly #instance: LocalInstance
+  #isTablePushed = false
+  #isLeaving = false
+
+  constructor(deps: SimAgentDeps, label: string) {
+    this.#deps = deps
+    const { host, config, chance, guard } = deps
+    this.process = host.spawn(label)
+    const { clock } = this.process
+    const log = noteLogger(deps.note)
+    this.#guard = new GuardClient({
+      clock,
+      log,
+      door: guard.doorFor(this.process),
+      onFenced: () => this.control.noteFencedByGuard(),
+      onState: () => this.control.wake(),
+    })
+    this.#link = new SimPeerLink(
+      deps.peers,
+      this.process,
+      config.members.map(({ nodeName }) => nodeName),
+    )
+    this.#instance = deps.instance(this.process)
+    this.control = new ControlPlane(
+      {
+        clock,
+        log,
+        link: this.#link,
+        guard: this.#guard,
+        router: { totals: [], pid: undefined },
+        instance: this.#instance,
+        state: deps.state.open(this.process, chance, STATE_FSYNC_MS),
+        consensus: {
+          disk: deps.state.raftDisk,
+          soon: (task) => void this.process.after(0, task),
+          seed: chance.below(2 ** 31),
+          newNonce: deps.newNonce,
+        },
+      },
+      {
+        config,
+        ownHost: host.address,
+        version: '0.0.0',
+        isTls: false,
+        life: deps.newNonce(),
+        bootId: `boot of ${host.name}`,
+        pid: 1,
+        onTable: () => this.#pushSoon(),
+        onFatal: (what, thrown) => this.#fail(`${what}: ${String(thrown)}`),
+      },
+    )
+  }
+
+  start(): void {
+    this.#start().catch((thrown: unknown) => this.#fail(`cannot start: ${String(thrown)}`))
+  }
+
+  /** As SIGUSR2: this agent only; PostgreSQL, router and guard go on. */
+  detach(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    this.#guard.detach()
+    void this.control.leave().then(() => this.#end('detached'))
+  }
+
+  /** As SIGTERM: PostgreSQL and guard too. */
+  stop(onStopped: () => void): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    void this.#stop().then(() => {
+      this.#end('stopped')
+      onStopped()
+    })
+  }
+
+  /** As SIGKILL. */
+  kill(): void {
+    if (!this.process.isAlive) return
+    this.process.end()
+    this.#link.ended()
+  }
+
+  /** The host slept and is awake again. */
+  woke(): void {
+    this.process.after(this.#deps.chance.between(0, SUSPEND_LOOK_MS), () => this.control.distrustClock())
+  }
+
+  async #start(): Promise<void> {
+    await endLeftovers(this.#instance, noteLogger(this.#deps.note))
+    await this.control.prepare()
+    this.#guard.start()
+    this.#link.start()
+    this.control.start()
+    this.#pushAgain()
+  }
+
+  async #stop(): Promise<void> {
+    await this.control.stopInstance()
+    await this.#guard.disarmAndConfirm().catch(() => undefined)
+    await this.#guard.stop()
+    await this.control.leave()
+  }
+
+  #fail(why: string): void {
+    this.#deps.note(`ends: ${why}`)
+    this.#end(why)
+  }
+
+  #end(why: string): void {
+    if (!this.process.isAlive) return
+    this.kill()
+    this.#deps.onEnd(why)
+  }
+
+  #pushAgain(): void {
+    this.#pushSoon()
+    this.process.after(PUSH_EVERY_MS, () => this.#pushAgain())
+  }
+
+  /** Several causes at one moment make one push: the last one says all. */
+  #pushSoon(): void {
+    if (this.#isTablePushed) return
+    this.#isTablePushed = true
+    this.process.after(0, () => {
+      this.#isTablePushed = false
+      this.#deps.pushTable(this.control.picture.routing())
+    })
+  }
+}
+
+function noteLogger(note: (text: string) => void): Logger {
+  const say = (message: string, fields?: LogFields): void =>
+    note(fields === undefined ? message : `${message} ${describe(fields)}`)
+  const logger: Logger = {
+    debug: () => undefined,
+    info: say,
+    warn: say,
+    error: say,
+    with: () => logger,
+    setLevel: () => undefined,
+  }
+  return logger
+}
+
+function describe(fields: LogFields): string {
+  return Object.entries(fields)
+    .map(([name, value]) => `${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`)
+    .join(' ')
+}

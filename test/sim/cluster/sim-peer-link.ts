@@ -1,0 +1,184 @@
+import type { FrameKind, PeerWire } from '../../../src/agent/host-ports.ts'
+import type { SimProcess } from './sim-host.ts'
+import { SimChannel, type SimNetwork } from './sim-network.ts'
+
+/** As `PeerLink`: a peer that says nothing for so long is dialled anew. */
+const DEAF_MS = 5000
+const DIAL_TIMEOUT_MS = 1000
+const REDIAL_MS = 50
+
+type Frame = { readonly kind: FrameKind; readonly payload: Uint8Array }
+type FrameListener = (peer: string, payload: Uint8Array) => void
+
+type Outgoing = {
+  readonly target: SimPeerLink
+  readonly channel: SimChannel<Frame>
+  readonly connectedAt: number
+}
+
+/** Where agents find each other: the API ports of all hosts. */
+export class PeerSwitch {
+  readonly network: SimNetwork
+  readonly #ends = new Map<string, SimPeerLink>()
+
+  constructor(network: SimNetwork) {
+    this.network = network
+    network.onHeal(() => {
+      for (const end of this.#ends.values()) end.flush()
+    })
+  }
+
+  end(name: string): SimPeerLink | undefined {
+    const end = this.#ends.get(name)
+    return end?.process.isAlive === true ? end : undefined
+  }
+
+  place(name: string, end: SimPeerLink): void {
+    this.#ends.set(name, end)
+  }
+}
+
+/** One agent's connections to the others, with what `PeerLink` makes of TCP: one way each, dialled again when broken. */
+export class SimPeerLink implements PeerWire {
+  readonly process: SimProcess
+  readonly #switch: PeerSwitch
+  readonly #self: string
+  readonly #peers: readonly string[]
+  readonly #outgoing = new Map<string, Outgoing>()
+  readonly #incoming = new Map<string, SimPeerLink>()
+  readonly #listeners: Record<FrameKind, FrameListener[]> = { raft: [], heartbeat: [] }
+  readonly #connected: ((peer: string) => void)[] = []
+  readonly #lost: ((peer: string) => void)[] = []
+  readonly #heardAt = new Map<string, number>()
+
+  constructor(place: PeerSwitch, process: SimProcess, peers: readonly string[]) {
+    this.#switch = place
+    this.process = process
+    this.#self = process.host.name
+    this.#peers = peers
+    place.place(this.#self, this)
+  }
+
+  start(): void {
+    for (const peer of this.#peers) this.#dial(peer)
+  }
+
+  send(peer: string, kind: FrameKind, payload: Uint8Array): boolean {
+    const outgoing = this.#outgoing.get(peer)
+    if (outgoing === undefined) return false
+    const now = this.process.host.monotonic()
+    if (now - Math.max(this.#heardAt.get(peer) ?? 0, outgoing.connectedAt) > DEAF_MS) {
+      this.#drop(peer, outgoing)
+      return false
+    }
+    outgoing.channel.send({ kind, payload }, this.process.host.time.now)
+    return true
+  }
+
+  onFrame(kind: FrameKind, listener: FrameListener): () => void {
+    this.#listeners[kind].push(listener)
+    return () => {
+      this.#listeners[kind] = this.#listeners[kind].filter((one) => one !== listener)
+    }
+  }
+
+  onConnected(listener: (peer: string) => void): void {
+    this.#connected.push(listener)
+  }
+
+  onLost(listener: (peer: string) => void): () => void {
+    this.#lost.push(listener)
+    return () => void this.#lost.splice(this.#lost.indexOf(listener), 1)
+  }
+
+  /** The process has ended: where its kernel can still speak, the others are told at once. */
+  ended(): void {
+    for (const [peer, { target, channel }] of this.#outgoing) {
+      channel.close()
+      this.#tell(peer, () => target.#lose(this.#self, this))
+    }
+    for (const [peer, dialler] of this.#incoming) {
+      this.#tell(peer, () => dialler.#broken(this.#self, this))
+    }
+  }
+
+  flush(): void {
+    for (const { channel } of this.#outgoing.values()) channel.flush()
+  }
+
+  #tell(peer: string, task: () => void): void {
+    const { network } = this.#switch
+    if (!this.process.host.isUp) return
+    network.after(network.delay(this.#self, peer), () => {
+      if (network.isOpen(this.#self, peer)) task()
+    })
+  }
+
+  #dial(peer: string): void {
+    const { network } = this.#switch
+    const back = network.delay(peer, this.#self)
+    let isDone = false
+    const finish = (task: () => void) => (): void => {
+      if (isDone) return
+      isDone = true
+      task()
+    }
+    const again = finish(() => this.process.after(REDIAL_MS, () => this.#dial(peer)))
+    this.process.after(DIAL_TIMEOUT_MS, again)
+    network.after(network.delay(this.#self, peer) + back, () => {
+      if (!this.process.isAlive) return
+      if (!network.isOpen(this.#self, peer) || !network.isOpen(peer, this.#self)) return
+      const target = this.#switch.end(peer)
+      // Nobody listens: its kernel says so, when it has power.
+      if (target === undefined) return this.process.run(again)
+      target.process.run(() => {
+        this.process.run(finish(() => this.#connect(peer, target)))
+      })
+    })
+  }
+
+  #connect(peer: string, target: SimPeerLink): void {
+    if (!target.process.isAlive) return void this.process.after(REDIAL_MS, () => this.#dial(peer))
+    const { network } = this.#switch
+    const channel = new SimChannel<Frame>(network, { from: this.#self, to: peer }, (frame) => {
+      if (!target.process.isAlive) {
+        // The kernel of a host that came back knows no such connection.
+        if (target.process.host.isUp) this.#broken(peer, target)
+        return
+      }
+      target.process.run(() => target.#hear(this.#self, frame))
+    })
+    this.#outgoing.set(peer, { target, channel, connectedAt: this.process.host.monotonic() })
+    target.#incoming.set(this.#self, this)
+    for (const listener of this.#connected) listener(peer)
+  }
+
+  #hear(from: string, { kind, payload }: Frame): void {
+    this.#heardAt.set(from, this.process.host.monotonic())
+    for (const listener of this.#listeners[kind]) listener(from, payload)
+  }
+
+  /** The other side of an outgoing connection is gone. */
+  #broken(peer: string, target: SimPeerLink): void {
+    const outgoing = this.#outgoing.get(peer)
+    if (outgoing?.target === target) this.process.run(() => this.#drop(peer, outgoing))
+  }
+
+  #drop(peer: string, outgoing: Outgoing): void {
+    if (this.#outgoing.get(peer) !== outgoing) return
+    outgoing.channel.close()
+    this.#outgoing.delete(peer)
+    const { target } = outgoing
+    this.#tell(peer, () => target.#lose(this.#self, this))
+    this.process.after(REDIAL_MS, () => this.#dial(peer))
+  }
+
+  /** A peer's own connection broke. */
+  #lose(peer: string, dialler: SimPeerLink): void {
+    if (this.#incoming.get(peer) !== dialler) return
+    this.#incoming.delete(peer)
+    this.process.run(() => {
+      for (const listener of this.#lost) listener(peer)
+    })
+  }
+}

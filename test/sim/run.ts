@@ -1,0 +1,201 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { ClusterSimulationFailure, type ClusterSimulationOptions } from './cluster/cluster-simulation.ts'
+import type { FaultProfile, ScheduledFault } from './cluster/fault-schedule.ts'
+import { runSeed } from './cluster/seed-runner.ts'
+import type { SeedReport } from './cluster/seed-report.ts'
+import { shrink } from './cluster/shrink.ts'
+import { addToLedger } from './ledger.ts'
+
+/*
+ * `npm run sim -- --seeds N --minutes M [--from S] [--profile P]`: many runs on all processors, with a line for the ledger.
+ * `npm run sim -- --seed N`: one run with its trace. `--replay FILE`: a schedule that was shrunk before.
+ */
+
+/** Every so many runs are made twice, to see that a seed is one run. */
+const TWICE_EVERY = 20
+const PROGRESS_MS = 2000
+const FAILURES_MAX = 5
+
+type Asked = {
+  readonly from: number
+  readonly seeds: number
+  readonly minutes: number
+  readonly profile: FaultProfile
+  readonly workers: number
+  readonly ledger: string | undefined
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      seeds: { type: 'string' },
+      from: { type: 'string' },
+      minutes: { type: 'string' },
+      profile: { type: 'string' },
+      workers: { type: 'string' },
+      replay: { type: 'string' },
+      ledger: { type: 'string' },
+      out: { type: 'string' },
+    },
+  })
+  const number = (text: string | undefined, usual: number): number => {
+    const value = Number(text ?? usual)
+    if (Number.isFinite(value) && value > 0) return value
+    throw new Error(`"${text}" is no number above 0`)
+  }
+  const minutes = number(values.minutes, 5)
+  const profile = (values.profile ?? 'any') as FaultProfile
+  if (values.replay !== undefined) return replay(values.replay)
+  if (values.seed !== undefined && values.seeds === undefined) {
+    return runOne({ seed: number(values.seed, 1), minutes, profile }, values.out)
+  }
+  return runMany({
+    from: number(values.from ?? values.seed, 1),
+    seeds: number(values.seeds, 200),
+    minutes,
+    profile,
+    workers: number(values.workers, availableParallelism()),
+    ledger: values.ledger,
+  })
+}
+
+async function runMany(asked: Asked): Promise<number> {
+  const begun = performance.now()
+  const failures: Exclude<SeedReport, { kind: 'clean' }>[] = []
+  const sum = { clean: 0, events: 0, acknowledged: 0, missing: 0, epochs: 0 }
+  const end = asked.from + asked.seeds
+  let next = asked.from
+  let shownAt = begun
+  const show = (): void => {
+    const seconds = (performance.now() - begun) / 1000
+    const done = sum.clean + failures.length
+    const left = (seconds / Math.max(1, done)) * (asked.seeds - done)
+    process.stderr.write(
+      `${done} of ${asked.seeds} seeds, ${failures.length} violations, ${seconds.toFixed(0)} s, about ${left.toFixed(0)} s left\n`,
+    )
+  }
+  const take = (report: SeedReport): void => {
+    if (report.kind === 'clean') {
+      sum.clean += 1
+      sum.events += report.events
+      sum.acknowledged += report.acknowledged
+      sum.missing += report.missing
+      sum.epochs += report.epochs
+    } else failures.push(report)
+    if (performance.now() - shownAt < PROGRESS_MS) return
+    shownAt = performance.now()
+    show()
+  }
+  const work = async (): Promise<void> => {
+    const worker = new Worker(new URL('./cluster/sim-worker.js', import.meta.url))
+    try {
+      while (next < end && failures.length < FAILURES_MAX) {
+        const seed = next
+        next += 1
+        const options: ClusterSimulationOptions = { seed, minutes: asked.minutes, profile: asked.profile }
+        take(await askWorker(worker, { options, twice: seed % TWICE_EVERY === 0 }))
+      }
+    } finally {
+      await worker.terminate()
+    }
+  }
+  await Promise.all(Array.from({ length: asked.workers }, work))
+  const seconds = (performance.now() - begun) / 1000
+  for (const failure of failures) {
+    process.stdout.write(`seed ${failure.seed}: ${failure.kind}: ${failure.message}\n`)
+  }
+  process.stdout.write(
+    `${sum.clean} clean seeds of ${asked.minutes} virtual minutes from ${asked.from} on, ${failures.length} violations, ` +
+      `${sum.events} events, ${sum.epochs} epochs, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${seconds.toFixed(1)} s\n`,
+  )
+  if (failures.length > 0) {
+    const [first] = failures
+    process.stdout.write(`read it with: npm run sim -- --seed ${first?.seed} --minutes ${asked.minutes} --profile ${asked.profile}\n`)
+  }
+  if (asked.ledger !== undefined) {
+    addToLedger(asked.ledger, {
+      from: asked.from,
+      to: next - 1,
+      minutes: asked.minutes,
+      profile: asked.profile,
+      clean: sum.clean,
+      violations: failures.length,
+      seconds,
+    })
+  }
+  return failures.length === 0 ? 0 : 1
+}
+
+function askWorker(worker: Worker, order: object): Promise<SeedReport> {
+  return new Promise((resolve, reject) => {
+    worker.removeAllListeners('message')
+    worker.removeAllListeners('error')
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.postMessage(order)
+  })
+}
+
+async function runOne(options: ClusterSimulationOptions, out: string | undefined): Promise<number> {
+  const verdict = await runSeed({ ...options, traceLines: 2000 })
+  if (verdict.kind === 'clean') {
+    const { schedule, ...rest } = verdict.result
+    process.stdout.write(`${schedule.map((one) => JSON.stringify(one)).join('\n')}\n${JSON.stringify(rest)}\nclean\n`)
+    return 0
+  }
+  if (verdict.kind === 'not-repeatable') throw new Error(`two runs of seed ${verdict.seed} differ`)
+  const { failure } = verdict
+  process.stdout.write(`${failure.trace.slice(-400).join('\n')}\nseed ${options.seed}: ${failure.violation}\nshrinking\n`)
+  const { schedule, tries } = await shrink(failure, options)
+  const text = scheduleText(options, failure.violation, schedule)
+  const path = out ?? `.build/sim/seed-${options.seed}.txt`
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+  process.stdout.write(`${text}\nkept in ${path} after ${tries} runs; again with: npm run sim -- --replay ${path}\n`)
+  return 1
+}
+
+/** A shrunk run as a text that can be committed: what it shows, what it is, and the faults one a line. */
+function scheduleText(
+  options: ClusterSimulationOptions,
+  violation: string,
+  schedule: readonly ScheduledFault[],
+): string {
+  return [
+    `# ${violation}`,
+    `run ${JSON.stringify({ seed: options.seed, minutes: options.minutes, profile: options.profile })}`,
+    ...schedule.map((one) => `fault ${JSON.stringify(one)}`),
+    '',
+  ].join('\n')
+}
+
+async function replay(path: string): Promise<number> {
+  if (!existsSync(path)) throw new Error(`there is no file "${path}"`)
+  const lines = readFileSync(path, 'utf8').split('\n')
+  const options = JSON.parse(
+    lines.find((line) => line.startsWith('run '))?.slice('run '.length) ?? '{}',
+  ) as ClusterSimulationOptions
+  const schedule = lines
+    .filter((line) => line.startsWith('fault '))
+    .map((line) => JSON.parse(line.slice('fault '.length)) as ScheduledFault)
+  const verdict = await runSeed({ ...options, schedule, traceLines: 2000 })
+  if (verdict.kind === 'violation') {
+    process.stdout.write(`${verdict.failure.trace.join('\n')}\n${verdict.failure.violation}\n`)
+    return 1
+  }
+  process.stdout.write('clean\n')
+  return 0
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  if (error instanceof ClusterSimulationFailure) throw error
+  process.stderr.write(`Cannot simulate: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 2
+}
