@@ -133,14 +133,20 @@ class ManagedInstance implements LocalInstance {
     throwUnlessStarted(outcome)
   }
 
-  async promote(): Promise<void> {
-    const outcome = await this.#instance.promote({ deadlineMs: PROMOTE_MS })
+  async promote(timeline: number): Promise<void> {
+    const outcome = await this.#instance.promote({ timeline, deadlineMs: PROMOTE_MS })
     if (outcome.kind === 'failed') {
       throw new Fault('PG_PROMOTE_FAILED', `Cannot promote: ${outcome.message}`, {
         details: { reason: outcome.reason },
       })
     }
     this.#following = undefined
+    if (outcome.timeline !== timeline) {
+      throw new Fault(
+        'TIMELINE_REUSED',
+        `Cannot go on with the promotion: PostgreSQL chose timeline ${outcome.timeline}, this epoch was given ${timeline}`,
+      )
+    }
   }
 
   async timelineOrigin(): ReturnType<LocalInstance['timelineOrigin']> {

@@ -56,8 +56,11 @@ export interface LocalInstance {
   facts(): Promise<InstanceFacts>
   initialise(): Promise<void>
   start(as: 'primary' | 'standby', follow?: { host: string; port: number }): Promise<void>
-  /** Returns when the instance takes writes on a timeline of its own. */
-  promote(): Promise<void>
+  /**
+   * Returns when the instance takes writes on the timeline with this id, which nobody else ever has. Throws `TIMELINE_REUSED`
+   * when PostgreSQL chose another one: then the instance must be ended.
+   */
+  promote(timeline: number): Promise<void>
   /** The timeline that it writes, and where each of its ancestors ended, oldest first. */
   timelineOrigin(): Promise<{
     timeline: number

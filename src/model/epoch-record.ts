@@ -21,6 +21,11 @@ export type EpochRecord = {
   readonly systemId: string
   /** Timeline that the holder writes; while `authorised` still the one that it comes from. */
   readonly timeline: number
+  /**
+   * Timeline id that this epoch was given: no other epoch writes it, whatever becomes of this one (safety.md 4, M12). The newest
+   * epoch's is the highest of all. Absent in records of version 0.1.
+   */
+  readonly givenTimeline?: number
   /** Last published flush position of the holder, as PostgreSQL writes an LSN. */
   readonly position: string
   /** With `released`: end of the holder's WAL; and, for a switchover, the only member that may take it before `handoverTtlMs`. */

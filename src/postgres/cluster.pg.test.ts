@@ -8,6 +8,7 @@ import type { CloneProgress } from './clone.ts'
 import { markIncomplete } from './data-directory.ts'
 import { endOfWal } from './end-of-wal.ts'
 import type { Instance } from './instance.ts'
+import { reserveTimelinesBelow } from './timeline-history.ts'
 import { keepDivergedWal, lostTransactions } from './lost-transactions.ts'
 
 const parameters = {
@@ -290,6 +291,49 @@ describePostgres('a primary and its standby', (postgres) => {
     await n2.kill()
     expect(await n1.promote({ deadlineMs: 10_000 })).toMatchObject({ kind: 'promoted', timeline: 5 })
     expect(await n1.query('select n from public.fast_rows', [], 5000)).toHaveLength(4)
+  })
+
+  it('a promotion takes the timeline that it is given, and a follower comes along, also after a restart', async () => {
+    await n1.ensureSlots(['n2'], 5000)
+    await n2.clone({ source: source('n1') })
+    await n2.start({ as: 'standby', follow: source('n1') })
+    await caughtUp(n2, n1)
+    await n1.kill()
+    // Both are standbys of timeline 5; ids up to 8 were given to epochs of which nothing is left.
+    await running(n1.start({ as: 'standby' }))
+    const promoted = await n2.promote({ timeline: 9, deadlineMs: 10_000 })
+    expect(promoted).toMatchObject({ kind: 'promoted', timeline: 9, previousTimeline: 5 })
+    await n2.ensureSlots(['n1'], 5000)
+    await n1.follow(source('n2'))
+    await commit(await connect('n2'), 'insert into fast_rows values (4)')
+    await caughtUp(n1, n2)
+    expect(await n1.facts()).toMatchObject({ timeline: 9, streaming: true })
+
+    // The follower got the files of the reserved ids too; they must not keep it from starting or from being promoted.
+    await n1.stop({ mode: 'fast' })
+    await running(n1.start({ as: 'standby', follow: source('n2') }))
+    await commit(await connect('n2'), 'insert into fast_rows values (5)')
+    await caughtUp(n1, n2)
+    await n2.kill()
+    expect(await n1.promote({ timeline: 10, deadlineMs: 10_000 })).toMatchObject({
+      kind: 'promoted',
+      timeline: 10,
+      previousTimeline: 9,
+    })
+    expect(await n1.query('select n from public.fast_rows', [], 5000)).toHaveLength(6)
+  })
+
+  it('a standby starts again that reserved timelines and was not promoted', async () => {
+    await n1.ensureSlots(['n2'], 5000)
+    await n2.clone({ source: source('n1') })
+    await n2.start({ as: 'standby', follow: source('n1') })
+    await caughtUp(n2, n1)
+    await reserveTimelinesBelow(n2.dataDir, 14, postgres().osUser)
+    await n2.kill()
+    await running(n2.start({ as: 'standby', follow: source('n1') }))
+    await commit(await connect('n1'), 'insert into fast_rows values (6)')
+    await caughtUp(n2, n1)
+    expect(await n2.facts()).toMatchObject({ timeline: 10 })
   })
 
   it('a directory that says it is not whole is not started', async () => {

@@ -58,6 +58,7 @@ import {
 } from './postmaster.ts'
 import { instanceProcesses, killInstance, type KillOutcome } from './process-tree.ts'
 import { promoteInstance, type PromotionOutcome } from './promotion.ts'
+import { forgetReservedTimelines } from './timeline-history.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
 import { removeSetAside } from './tablespaces.ts'
@@ -252,8 +253,11 @@ export class Instance {
     return outcome
   }
 
-  /** Makes this standby a primary. On return `standby.signal` lies there again and nothing points at the old primary. */
-  async promote(options: { deadlineMs: number }): Promise<PromotionOutcome> {
+  /**
+   * Makes this standby a primary, on the timeline with the given id where one is given: ids are unique in a cluster only when
+   * somebody hands them out (safety.md 4, M12). On return `standby.signal` lies there again and nothing points at the old primary.
+   */
+  async promote(options: { timeline?: number; deadlineMs: number }): Promise<PromotionOutcome> {
     const { dataDir, osUser } = this.#options
     const postmaster = this.adopt()
     if (!postmaster) {
@@ -269,6 +273,7 @@ export class Instance {
       postmaster,
       owner: osUser,
       session: this.#watchSession,
+      timeline: options.timeline,
       deadlineMs: options.deadlineMs,
     })
     await detaching
@@ -396,6 +401,7 @@ export class Instance {
     const { dataDir, binaries, osUser, runDir, port } = this.#options
     if (this.#socketDir !== undefined) await makeOwnedFolder(runDir, osUser)
     await putStandbySignal(dataDir, osUser)
+    if (options.as === 'standby') await forgetReservedTimelines(dataDir)
     const follow = options.as === 'standby' ? options.follow : undefined
     await writeInstanceFiles(dataDir, this.#files, { as: options.as, follow })
     await clearStaleLocks(dataDir, this.#socketDir && join(this.#socketDir, `.s.PGSQL.${port}.lock`))

@@ -7,7 +7,7 @@ import { codeOf } from '../std/fault.ts'
 import { readControlFile } from './control-file.ts'
 import { isAlive, type Postmaster } from './postmaster.ts'
 import type { SqlSession } from './sql-session.ts'
-import { forkOf, parseTimelineHistory } from './timeline-history.ts'
+import { forkOf, HISTORY_FILE, parseTimelineHistory, reserveTimelinesBelow } from './timeline-history.ts'
 
 export type PromotionOutcome =
   | {
@@ -44,11 +44,14 @@ export async function promoteInstance(options: {
   postmaster: Postmaster
   owner: FileOwner | undefined
   session: SqlSession
+  /** The id that the new timeline must have; absent: the next one that is free here. */
+  timeline?: number | undefined
   deadlineMs: number
 }): Promise<PromotionOutcome> {
   const { dataDir, postmaster, session } = options
   const startedAt = monotonicMs()
   const giveUpAt = startedAt + options.deadlineMs
+  if (options.timeline !== undefined) await reserveTimelinesBelow(dataDir, options.timeline, options.owner)
   await requestPromotion(dataDir, postmaster, options.owner)
   let nudgedAt = startedAt
   let unblockedAt = startedAt
@@ -113,7 +116,7 @@ async function newestFork(
   dataDir: string,
 ): Promise<{ timeline: number; previousTimeline: number; forkLsn: string }> {
   const folder = join(dataDir, 'pg_wal')
-  const names = (await fs.readdir(folder)).filter((name) => /^[0-9A-F]{8}\.history$/.test(name)).sort()
+  const names = (await fs.readdir(folder)).filter((name) => HISTORY_FILE.test(name)).sort()
   const name = names.at(-1)
   if (name === undefined) {
     // Promoted before, on its first timeline: nothing forked.

@@ -1,8 +1,20 @@
 import { formatLsn, parseLsn, type Lsn } from '../model/lsn.ts'
-import { join, readTextIfPresent } from '../platform/disk.ts'
+import {
+  fs,
+  join,
+  readTextIfPresent,
+  syncFolder,
+  writeFileDurably,
+  type FileOwner,
+} from '../platform/disk.ts'
 
 /** One ancestor: WAL of `timeline` belongs to the history up to `endLsn`, where the next one began. */
 export type TimelineLink = { readonly timeline: number; readonly endLsn: Lsn }
+
+export const HISTORY_FILE = /^[0-9A-F]{8}\.history$/
+
+/** The whole content of a history file that only says that its id is taken; PostgreSQL passes comments over. */
+const RESERVED = '# pg-metako: this timeline was given to another epoch\n'
 
 /** Reads the content of a `.history` file; lines that are not of it (comments) are left out. */
 export function parseTimelineHistory(text: string): readonly TimelineLink[] {
@@ -23,6 +35,41 @@ export async function readTimelineHistory(
   if (timeline === 1) return []
   const text = await readTextIfPresent(join(dataDir, 'pg_wal', historyFileName(timeline)))
   return text === undefined ? undefined : parseTimelineHistory(text)
+}
+
+/**
+ * Makes PostgreSQL promote to `timeline` and no lower id: it takes the first one above its own without a history file
+ * (`findNewestTimeLine` in timeline.c), so each id in between gets a file that says only that it is taken. Order: durable when
+ * this returns, before the promotion is asked for. Followers ask their primary for the files of all ids up to its own, hence they
+ * stay there afterwards.
+ */
+export async function reserveTimelinesBelow(
+  dataDir: string,
+  timeline: number,
+  owner: FileOwner | undefined,
+): Promise<void> {
+  for (let id = 2; id < timeline; id += 1) {
+    const path = join(dataDir, 'pg_wal', historyFileName(id))
+    if ((await readTextIfPresent(path)) !== undefined) continue
+    await writeFileDurably(path, RESERVED, { mode: 0o600, owner })
+  }
+}
+
+/**
+ * Takes reserved ids away again before a standby starts: it aims at the newest timeline that it has a history file for, and a file
+ * without ancestors would be the history of a stranger.
+ */
+export async function forgetReservedTimelines(dataDir: string): Promise<void> {
+  const folder = join(dataDir, 'pg_wal')
+  let isChanged = false
+  for (const name of await fs.readdir(folder)) {
+    if (!HISTORY_FILE.test(name)) continue
+    const path = join(folder, name)
+    if ((await readTextIfPresent(path)) !== RESERVED) continue
+    await fs.rm(path, { force: true })
+    isChanged = true
+  }
+  if (isChanged) await syncFolder(folder)
 }
 
 export function historyFileName(timeline: number): string {

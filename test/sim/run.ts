@@ -115,7 +115,9 @@ async function runMany(asked: Asked): Promise<number> {
   )
   if (failures.length > 0) {
     const [first] = failures
-    process.stdout.write(`read it with: npm run sim -- --seed ${first?.seed} --minutes ${asked.minutes} --profile ${asked.profile}\n`)
+    process.stdout.write(
+      `read it with: npm run sim -- --seed ${first?.seed} --minutes ${asked.minutes} --profile ${asked.profile}\n`,
+    )
   }
   if (asked.ledger !== undefined) {
     addToLedger(asked.ledger, {
@@ -145,18 +147,24 @@ async function runOne(options: ClusterSimulationOptions, out: string | undefined
   const verdict = await runSeed({ ...options, traceLines: 2000 })
   if (verdict.kind === 'clean') {
     const { schedule, ...rest } = verdict.result
-    process.stdout.write(`${schedule.map((one) => JSON.stringify(one)).join('\n')}\n${JSON.stringify(rest)}\nclean\n`)
+    process.stdout.write(
+      `${schedule.map((one) => JSON.stringify(one)).join('\n')}\n${JSON.stringify(rest)}\nclean\n`,
+    )
     return 0
   }
   if (verdict.kind === 'not-repeatable') throw new Error(`two runs of seed ${verdict.seed} differ`)
   const { failure } = verdict
-  process.stdout.write(`${failure.trace.slice(-400).join('\n')}\nseed ${options.seed}: ${failure.violation}\nshrinking\n`)
+  process.stdout.write(
+    `${failure.trace.slice(-400).join('\n')}\nseed ${options.seed}: ${failure.violation}\nshrinking\n`,
+  )
   const { schedule, tries } = await shrink(failure, options)
   const text = scheduleText(options, failure.violation, schedule)
   const path = out ?? `.build/sim/seed-${options.seed}.txt`
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, text)
-  process.stdout.write(`${text}\nkept in ${path} after ${tries} runs; again with: npm run sim -- --replay ${path}\n`)
+  process.stdout.write(
+    `${text}\nkept in ${path} after ${tries} runs; again with: npm run sim -- --replay ${path}\n`,
+  )
   return 1
 }
 

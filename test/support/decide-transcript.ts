@@ -124,6 +124,7 @@ function setRecord(world: World, words: readonly string[]): string {
     systemId: options['system'] === 'none' ? '' : '42',
     timeline: chain.at(-1)?.timeline ?? 1,
     position: options['position'] ?? '0/5000',
+    ...(options['given'] === undefined ? {} : { givenTimeline: Number(options['given']) }),
     ...(state === 'released'
       ? {
           release: {

@@ -135,8 +135,8 @@ export class FakeInstance implements LocalInstance {
     })
   }
 
-  promote(): Promise<void> {
-    return this.#do('promote', () => {
+  promote(timeline: number): Promise<void> {
+    return this.#do(`promote to ${timeline}`, () => {
       this.now = running('primary')
     })
   }

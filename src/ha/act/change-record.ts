@@ -3,7 +3,7 @@ import { Fault } from '../../std/fault.ts'
 import type { EpochLink, EpochRecord, ReleaseReason, TakeoverReason } from '../../model/epoch-record.ts'
 import type { Operation } from '../../model/key-value.ts'
 import { formatLsn, LSN_NONE } from '../../model/lsn.ts'
-import { extendChain } from '../decide/history.ts'
+import { extendChain, nextTimeline } from '../decide/history.ts'
 import type { WriteOutcome } from '../record-keeper.ts'
 import type { World } from './world.ts'
 
@@ -26,6 +26,7 @@ export function claimFirstEpoch(world: World): Promise<WriteOutcome> {
             reason: 'BOOTSTRAP',
             systemId: '',
             timeline: 0,
+            givenTimeline: 1,
             position: formatLsn(LSN_NONE),
             chain: [],
           },
@@ -54,6 +55,7 @@ export function takeEpoch(
         state: 'authorised',
         reason: next.reason,
         timeline: instance.timeline ?? record.timeline,
+        givenTimeline: record.systemId === '' ? 1 : nextTimeline(record, instance.timeline),
         position: instance.flushLsn ?? record.position,
       }
     },
@@ -62,6 +64,20 @@ export function takeEpoch(
       // A switchover that was asked of the old holder is over: it must not move the new one.
       also: [putLeader(world), { kind: 'delete', key: world.keys.failover }],
     },
+  )
+}
+
+/**
+ * A promotion of this epoch was begun before, and its timeline id may be on disk already: another try needs another id.
+ */
+export async function giveAnotherTimeline(world: World, epoch: number): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) => {
+      if (record?.epoch !== epoch || record.holder !== world.self || record.state !== 'authorised')
+        return undefined
+      return { ...record, seq: record.seq + 1, givenTimeline: nextTimeline(record, undefined) }
+    },
+    { deadlineMs: world.writeDeadlineMs },
   )
 }
 

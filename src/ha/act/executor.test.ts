@@ -123,11 +123,11 @@ describe('Executor', () => {
   })
 
   it('ends an instance whose promotion finished after another member took the epoch', async () => {
-    await given({ ...record, epoch: 8, state: 'authorised' })
+    await given({ ...record, epoch: 8, state: 'authorised', givenTimeline: 2 })
     instance.now = running('standby')
     await renew()
     instance.before = async (deed) => {
-      if (deed !== 'promote') return
+      if (deed !== 'promote to 2') return
       await store.put(keys.epoch, { ...record, epoch: 9, holder: 'n2' })
       await settle()
     }
@@ -137,11 +137,44 @@ describe('Executor', () => {
   })
 
   it('writes a promotion down before it begins', async () => {
-    await given({ ...record, epoch: 8, state: 'authorised' })
+    await given({ ...record, epoch: 8, state: 'authorised', givenTimeline: 2 })
     await renew()
     await executor.run({ kind: 'promote', epoch: 8 })
     await settle()
-    expect(instance.done).toEqual(['guard armed', 'promotion of epoch 8 noted', 'promote'])
+    expect(instance.done).toEqual(['guard armed', 'promotion of epoch 8 noted', 'promote to 2'])
+  })
+
+  it('promotes again only to a timeline that no earlier try can have begun', async () => {
+    await given({ ...record, epoch: 8, state: 'authorised', givenTimeline: 2 })
+    await renew()
+    await executor.run({ kind: 'promote', epoch: 8 })
+    await settle()
+    instance.now = running('standby')
+    instance.done.length = 0
+    await executor.run({ kind: 'promote', epoch: 8 })
+    await settle()
+    expect(instance.done).toEqual(['guard armed', 'promotion of epoch 8 noted', 'promote to 3'])
+    expect(keeper.record).toMatchObject({ epoch: 8, state: 'authorised', givenTimeline: 3 })
+  })
+
+  it('ends an instance that was promoted to another timeline than its epoch was given', async () => {
+    await given({ ...record, epoch: 8, state: 'authorised', givenTimeline: 2 })
+    instance.now = running('standby')
+    await renew()
+    instance.afterwards = (deed) => {
+      if (deed === 'promote to 2') throw new Fault('TIMELINE_REUSED', 'PostgreSQL chose timeline 3')
+    }
+    await executor.run({ kind: 'promote', epoch: 8 })
+    await eventually('the kill', () => instance.done.at(-1) === 'kill')
+  })
+
+  it('gives each take-over a timeline above all that were ever given', async () => {
+    await given({ ...record, holder: 'n2', givenTimeline: 6 })
+    instance.now = running('standby')
+    await observer.observe()
+    const { revision } = keeper
+    await executor.run({ kind: 'take-over', epoch: 8, revision, reason: 'LEASE_EXPIRED' })
+    expect(keeper.record).toMatchObject({ epoch: 8, holder: 'n1', givenTimeline: 7 })
   })
 
   it('promotes in no other epoch than the one that was decided on', async () => {
@@ -246,7 +279,7 @@ describe('Executor', () => {
   })
 
   it('opens the epoch with the timeline that it began', async () => {
-    await given({ ...record, epoch: 8, state: 'authorised' })
+    await given({ ...record, epoch: 8, state: 'authorised', givenTimeline: 2 })
     await renew()
     instance.now = running('primary', { timeline: 2, flushLsn: '0/7000' })
     instance.origin = { timeline: 2, forks: [{ timeline: 1, endLsn: '0/6000' }] }
@@ -258,7 +291,7 @@ describe('Executor', () => {
   })
 
   it('does not open an epoch before it has committed under it', async () => {
-    await given({ ...record, epoch: 8, state: 'authorised' })
+    await given({ ...record, epoch: 8, state: 'authorised', givenTimeline: 2 })
     await renew()
     instance.before = (deed) => {
       if (deed === 'probe') throw new Fault('PG_PROBE_FAILED', 'disk full')

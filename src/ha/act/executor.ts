@@ -1,7 +1,7 @@
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 import { present, unreachable } from '../../std/assert.ts'
 import type { Action } from '../decision.ts'
-import { claimFirstEpoch, markOpen, releaseEpoch, takeEpoch } from './change-record.ts'
+import { claimFirstEpoch, giveAnotherTimeline, markOpen, releaseEpoch, takeEpoch } from './change-record.ts'
 import type { World } from './world.ts'
 
 /** Slots are compared with the members again after so long, even when nothing changed. */
@@ -157,12 +157,25 @@ export class Executor {
       throw new Fault('LEASE_LOST', `Cannot promote: epoch ${epoch} is not proven to be this node's`)
     }
     const incarnation = present(observer.incarnation, 'incarnation of a standby')
+    const begun = notebook.promotedIn()
+    const isAgain = begun?.epoch === epoch && begun.incarnation === incarnation
+    if (isAgain || keeper.record.givenTimeline === undefined) await giveAnotherTimeline(this.#world, epoch)
+    const { record } = keeper
+    // Order: the id is in the record, and so taken for ever, before it can exist on a disk.
+    if (record?.epoch !== epoch || record.givenTimeline === undefined) {
+      throw new Fault('LEASE_LOST', `Cannot promote: epoch ${epoch} has no timeline to begin`)
+    }
     await Promise.all([
       guard.armAndConfirm(keeper.provenUntil),
       // Order: written before the timeline can exist, so that a branch which never opened is known for what it is.
       notebook.writePromotion({ epoch, incarnation }),
     ])
-    await instance.promote()
+    try {
+      await instance.promote(record.givenTimeline)
+    } catch (error) {
+      if (codeOf(error) === 'TIMELINE_REUSED') await this.#changingDirectory(() => instance.kill())
+      throw error
+    }
     await this.#killUnlessProven('the promotion')
   }
 

@@ -82,15 +82,19 @@ function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
   })
 }
 
-/** Authorised and still a standby: promote. Open and a standby: a stranger started the directory; start it again as primary. */
+/**
+ * Authorised and still a standby: promote. A standby on a timeline that it began itself: a stranger started the directory; start it
+ * again as primary.
+ */
 export const becomePrimary: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || !isHolder(seen) || !isRunningAs(seen, 'standby') || record.state === 'released')
     return undefined
   const say = { sentence: `becomes primary of epoch ${record.epoch}`, keepLease: true }
   if (!isLeaseProven(seen)) return verdict('becoming-primary', 'AUTHORISED', say)
+  const isBegun = hasBegunTimeline(seen, seen.local.instance.timeline)
   const action: Action =
-    record.state === 'authorised' ? { kind: 'promote', epoch: record.epoch } : { kind: 'stop' }
+    record.state === 'authorised' && !isBegun ? { kind: 'promote', epoch: record.epoch } : { kind: 'stop' }
   return verdict('becoming-primary', 'AUTHORISED', { ...say, actions: [action] })
 }
 
@@ -130,13 +134,26 @@ export const reviveOrRelease: StanceRule = (seen) => {
     })
   }
   const isReady = isLeaseProven(seen) && seen.local.guard !== 'absent' && seen.takenAt >= seen.local.retryAt
-  // Order: an authorised epoch has to begin its own timeline, so it starts as a standby and is promoted.
-  const as = record.state === 'authorised' ? 'standby' : 'primary'
+  // Order: an authorised epoch has to begin its own timeline, so it starts as a standby and is promoted, once: promoted again,
+  // a timeline that nobody knows of would lie between the history and what is opened.
+  const isBegun = hasBegunTimeline(seen, seen.local.stoppedWal.timeline)
+  const as = record.state === 'authorised' && !isBegun ? 'standby' : 'primary'
   return verdict('becoming-primary', 'RESUMES_OWN_EPOCH', {
     sentence: `starts its PostgreSQL again in epoch ${record.epoch}`,
     keepLease: true,
     actions: isReady ? [{ kind: 'start', as }] : [],
   })
+}
+
+/** Its promotion in this epoch was complete, only nobody was told: the WAL is on the timeline that the epoch was given. */
+function hasBegunTimeline(seen: Snapshot, timeline: number | undefined): boolean {
+  const { record } = seen.store
+  return (
+    record?.state === 'authorised' &&
+    seen.local.promotedInEpoch === record.epoch &&
+    timeline !== undefined &&
+    timeline === record.givenTimeline
+  )
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { EpochLink } from '../../model/epoch-record.ts'
+import type { EpochLink, EpochRecord } from '../../model/epoch-record.ts'
 import { formatLsn, LSN_NONE, parseLsn } from '../../model/lsn.ts'
 import type { Divergence } from '../decision.ts'
 
@@ -48,6 +48,14 @@ function orphanBranch(
     kind: 'diverged',
     divergence: { timeline, forkLsn: successor.forkLsn, epoch: successor.epoch },
   }
+}
+
+/** A timeline id above all that any epoch was given, and above that of the instance which is going to use it. */
+export function nextTimeline(
+  { givenTimeline, timeline, chain }: Pick<EpochRecord, 'givenTimeline' | 'timeline' | 'chain'>,
+  own: number | undefined,
+): number {
+  return 1 + Math.max(givenTimeline ?? 0, timeline, own ?? 0, ...chain.map((link) => link.timeline))
 }
 
 /**

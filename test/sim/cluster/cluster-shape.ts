@@ -34,7 +34,9 @@ export function drawShape(
       offset: chance.between(10_000, 1_000_000),
     })),
     network: { delayMs: chance.pick([0.2, 1, 5]), loss: profile === 'calm' ? 0 : chance.pick([0, 0, 0.001]) },
-    clients: Array.from({ length: chance.pick([1, 2, 3]) }, () => ({ thinkMs: chance.pick([30, 300, 2000]) })),
+    clients: Array.from({ length: chance.pick([1, 2, 3]) }, () => ({
+      thinkMs: chance.pick([30, 300, 2000]),
+    })),
     maximumLagBytes: MiB,
     primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
   }

@@ -215,7 +215,8 @@ export class ClusterSimulation {
       timeline: ack.timeline,
       xid: ack.xid,
       token: ack.token,
-      isAfterStandstill: this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.guard.process === undefined,
+      isAfterStandstill:
+        this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.guard.process === undefined,
     }
     this.#acks.push(seen)
     this.#ordered.seeBackend(seen)
@@ -444,9 +445,12 @@ export class ClusterSimulation {
     if (this.#schedule.length > 0) return
     const moved = final.members.find(({ record }) => record?.epoch !== 1)
     if (moved !== undefined) {
-      throw new Violation(`no-needless-failover: nothing happened, and ${moved.name} sees epoch ${moved.record?.epoch}`)
+      throw new Violation(
+        `no-needless-failover: nothing happened, and ${moved.name} sees epoch ${moved.record?.epoch}`,
+      )
     }
-    if (this.#unknown > 0) throw new Violation('no-needless-failover: nothing happened, and a client lost its session')
+    if (this.#unknown > 0)
+      throw new Violation('no-needless-failover: nothing happened, and a client lost its session')
   }
 
   #node(name: string): SimNode | undefined {

@@ -2,7 +2,11 @@ import { RandomStream } from '../random-stream.ts'
 
 /** What happens to a cluster from outside, as data: a schedule can be printed, cut down and run again. Times in true milliseconds. */
 export type SimFault =
-  | { readonly kind: 'kill'; readonly host: string; readonly process: 'agent' | 'guard' | 'router' | 'postmaster' }
+  | {
+      readonly kind: 'kill'
+      readonly host: string
+      readonly process: 'agent' | 'guard' | 'router' | 'postmaster'
+    }
   /** All processes of a node at once; its supervisor starts the agent again. */
   | { readonly kind: 'kill-node'; readonly host: string }
   | { readonly kind: 'power'; readonly host: string; readonly ms: number }
@@ -68,7 +72,8 @@ export function drawFaults(options: {
     // Trouble seldom comes alone.
     if (chance.chance(0.2)) {
       const near = at + chance.exponential(chance.pick([5, 100, 1500]))
-      if (near < untilMs) faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })
+      if (near < untilMs)
+        faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })
     }
   }
 }

@@ -53,7 +53,8 @@ export class ModelPostgres {
 
   of(host: string): SimPostgres {
     const found = this.#hosts.get(host)
-    if (found === undefined) throw new Error(`"${host}" has no PostgreSQL in ${this.#parts.hosts.length} hosts`)
+    if (found === undefined)
+      throw new Error(`"${host}" has no PostgreSQL in ${this.#parts.hosts.length} hosts`)
     return found
   }
 }

@@ -27,7 +27,9 @@ export function simNodeConfig(self: string, shape: ClusterShape): NodeConfig {
     cwd: '/',
   })
   if (loaded.kind === 'refused') {
-    throw new Error(`The simulator's own configuration is refused:\n${formatProblems(loaded.problems, loaded.sources)}`)
+    throw new Error(
+      `The simulator's own configuration is refused:\n${formatProblems(loaded.problems, loaded.sources)}`,
+    )
   }
   made.set(key, loaded.config)
   return loaded.config

@@ -1,4 +1,9 @@
-import { ClusterSimulation, ClusterSimulationFailure, type ClusterSimulationOptions, type ClusterSimulationResult } from './cluster-simulation.ts'
+import {
+  ClusterSimulation,
+  ClusterSimulationFailure,
+  type ClusterSimulationOptions,
+  type ClusterSimulationResult,
+} from './cluster-simulation.ts'
 import { fromPlainTask } from './microtasks.ts'
 
 /** Lines of the trace that explain a violation. */
@@ -22,7 +27,9 @@ export async function runSeed(
   }
   if (!twice) return first
   const second = await attempt(options)
-  const hashes = [first, second].map((verdict) => (verdict.kind === 'clean' ? verdict.result.hash : verdict.kind))
+  const hashes = [first, second].map((verdict) =>
+    verdict.kind === 'clean' ? verdict.result.hash : verdict.kind,
+  )
   if (hashes[0] === hashes[1]) return first
   return { kind: 'not-repeatable', seed: options.seed, hashes }
 }

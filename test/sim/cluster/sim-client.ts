@@ -91,6 +91,8 @@ export class SimClient {
     this.#connection?.close()
     this.#connection = undefined
     if (this.#isStopped) return
-    this.#deps.process.after(RECONNECT_MS + this.#deps.chance.exponential(RECONNECT_MS), () => this.#connect())
+    this.#deps.process.after(RECONNECT_MS + this.#deps.chance.exponential(RECONNECT_MS), () =>
+      this.#connect(),
+    )
   }
 }

@@ -122,7 +122,9 @@ export class SimGuard {
     this.#cancelLook()
     const process = this.process
     if (process === undefined) return
-    this.#cancelLook = process.after(Math.max(0, ms) + this.#chance.between(0, LOOK_EVERY_MS), () => this.#look())
+    this.#cancelLook = process.after(Math.max(0, ms) + this.#chance.between(0, LOOK_EVERY_MS), () =>
+      this.#look(),
+    )
   }
 
   #lookWithin(ms: number): void {

@@ -65,6 +65,9 @@ export type ReplicationSlot = {
   isActive: boolean
 }
 
+/** The history of a timeline that was never opened: it has no ancestors, and no standby is its child. */
+const RESERVED: readonly TimelineLink[] = []
+
 /** The rows of a data directory: tokens in the order of their commits, with where each commit ends. */
 export type Rows = { tokens: number[]; ends: number[] }
 
@@ -177,6 +180,15 @@ export class DataDirectory {
     let timeline = from
     while (this.histories.has(timeline + 1)) timeline += 1
     return timeline
+  }
+
+  /** As `reserveTimelinesBelow` of src/postgres/timeline-history.ts: history files that only say that their id is taken. */
+  reserveTimelinesBelow(timeline: number): void {
+    for (let id = 2; id < timeline; id += 1) if (!this.histories.has(id)) this.histories.set(id, RESERVED)
+  }
+
+  forgetReservedTimelines(): void {
+    for (const [id, links] of this.histories) if (links === RESERVED) this.histories.delete(id)
   }
 
   /** What a base backup brings: everything but the rows and the WAL before `redo`, slots and the incarnation of the source. */

@@ -160,6 +160,7 @@ export class ModelInstance implements LocalInstance {
     const { as } = how
     const directory = disk.directory as DataDirectory
     directory.standbySignal = as === 'standby'
+    if (as === 'standby') directory.forgetReservedTimelines()
     this.#writeConfig(directory, as === 'standby' ? how.follow : undefined)
     const failed = (message: string) =>
       reject(new Fault('PG_START_FAILED', `Cannot start PostgreSQL${message}`, { details: { log: [] } }))
@@ -182,11 +183,16 @@ export class ModelInstance implements LocalInstance {
     })
   }
 
-  async promote(): Promise<void> {
+  async promote(timeline: number): Promise<void> {
     const server = this.#host.server
     if (server?.isPostmasterAlive !== true) throw promoteFault('NOT_RUNNING', 'PostgreSQL does not run')
+    server.directory.reserveTimelinesBelow(timeline)
     await new Promise<void>((resolve, reject) => this.#promote(server, resolve, reject))
     this.#following = undefined
+    const actual = server.directory.timeline
+    if (actual !== timeline) {
+      throw new Fault('TIMELINE_REUSED', `Cannot go on: PostgreSQL chose timeline ${actual}, not ${timeline}`)
+    }
   }
 
   #promote(server: PostgresServer, resolve: () => void, reject: (fault: Fault) => void): void {

@@ -17,7 +17,7 @@ it('a standby that has every acknowledged token takes over without a loss, and t
   }
   await stage.caughtUp('n2', 'n1')
   await stage.finish(stage.instance('n1').kill())
-  await stage.finish(stage.instance('n2').promote())
+  await stage.finish(stage.instance('n2').promote(2))
   await stage.finish(stage.instance('n2').ensureSlots(['n1', 'n3']))
   expect(await stage.tokens('n2')).toEqual(stage.acknowledgements.map(({ token }) => token))
   expect(await stage.finish(stage.instance('n2').facts())).toMatchObject({ role: 'primary', timeline: 2 })
@@ -47,7 +47,7 @@ it('what a cut off primary acknowledged alone is named by its transaction ids wh
   stage.cutBoth('n1', 'n2')
   stage.cutBoth('n1', 'n3')
   const lost = [await stage.insert(session, 2), await stage.insert(session, 3)]
-  await stage.finish(stage.instance('n2').promote())
+  await stage.finish(stage.instance('n2').promote(2))
   await stage.finish(stage.instance('n1').kill())
   const { forks } = await stage.finish(stage.instance('n2').timelineOrigin())
   const report = await stage.finish(
@@ -117,7 +117,7 @@ it('the same seed gives the same run', async () => {
     const session = await stage.connect('n1')
     for (let token = 0; token < 5; token += 1) await stage.insert(session, token)
     await stage.finish(stage.instance('n1').kill())
-    await stage.finish(stage.instance('n3').promote())
+    await stage.finish(stage.instance('n3').promote(2))
     runs.push({ at: stage.time.now, acknowledgements: stage.acknowledgements })
   }
   expect(runs[0]).toEqual(runs[1])

@@ -2,14 +2,17 @@ import type { FinalFacts, MemberGlimpse } from './cluster-facts.ts'
 
 /** G4: why the cluster is not whole yet; undefined once it has one primary and everybody streams from it. */
 export function whyNotHealed(members: readonly MemberGlimpse[]): string | undefined {
-  const primaries = members.filter(({ instance }) => instance.state === 'running' && instance.role === 'primary')
+  const primaries = members.filter(
+    ({ instance }) => instance.state === 'running' && instance.role === 'primary',
+  )
   const [primary] = primaries
   if (primary === undefined) return 'nobody is primary'
   if (primaries.length > 1) return `${primaries.map(({ name }) => name).join(' and ')} are primary`
   for (const { name, record, instance } of members) {
     if (record === undefined) return `${name} knows no record`
     if (record.state !== 'open') return `${name} sees epoch ${record.epoch} ${record.state}`
-    if (record.holder !== primary.name) return `${name} takes ${record.holder} for the holder, not ${primary.name}`
+    if (record.holder !== primary.name)
+      return `${name} takes ${record.holder} for the holder, not ${primary.name}`
     if (name === primary.name) continue
     if (instance.state !== 'running') return `PostgreSQL of ${name} is ${instance.state}`
     if (instance.role !== 'standby' || instance.streaming !== true) return `${name} does not stream`
