@@ -108,7 +108,7 @@ function setRecord(world: World, words: readonly string[]): string {
         : { abandonedIn: Number(options[`abandoned${timeline}`]) }),
       openedAt: '2026-01-01T00:00:00.000Z',
       reason: 'BOOTSTRAP',
-      takeover: 'lease',
+      takeover: index === 0 ? 'bootstrap' : 'lease',
     }
   })
   const reason = (options['reason'] ?? 'PRIMARY_CRASHED') as NonNullable<EpochRecord['release']>['reason']

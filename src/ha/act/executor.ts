@@ -100,8 +100,13 @@ export class Executor {
 
   async #initialise(): Promise<void> {
     // A deadline that passed would end initdb as well.
-    await this.#world.guard.disarmAndConfirm()
-    await this.#world.instance.initialise()
+    const { guard, keeper, instance, notebook } = this.#world
+    const epoch = keeper.record?.epoch
+    await guard.disarmAndConfirm()
+    await instance.initialise()
+    const { incarnation } = await instance.inspect()
+    // If another member creates the cluster meanwhile, this directory is known for what it is: never opened, nobody's data.
+    if (epoch !== undefined && incarnation !== undefined) await notebook.writePromotion({ epoch, incarnation })
   }
 
   async #takeOver(action: Extract<Action, { kind: 'take-over' }>): Promise<void> {

@@ -145,9 +145,27 @@ export const leaveForeignDataAlone: StanceRule = (seen) => {
   if (seen.local.directory !== 'instance' || systemId === undefined || record.systemId === '')
     return undefined
   if (systemId === record.systemId) return undefined
+  if (wasNeverOpened(seen, record)) {
+    return isInstanceDown(seen)
+      ? cloneFromHolder(seen, record, upstreamOf(seen, record.holder))
+      : verdict('waiting', 'OTHER_SYSTEM', {
+          sentence: 'stops what it created in an epoch that never opened',
+          actions: [{ kind: 'stop' }],
+        })
+  }
   return verdict('waiting', 'OTHER_SYSTEM', {
     sentence: `does not join: its data is of system ${systemId}, the cluster is ${record.systemId}; move the data directory away to have it cloned`,
   })
+}
+
+/**
+ * This node created its data itself, in an epoch that never opened: another member created the cluster instead, and nothing was
+ * ever served from here (safety.md 28). The directory is still only set aside.
+ */
+function wasNeverOpened(seen: Snapshot, record: EpochRecord): boolean {
+  const epoch = seen.local.promotedInEpoch
+  const first = record.chain[0]
+  return epoch !== undefined && first?.takeover === 'bootstrap' && epoch < first.epoch
 }
 
 /** Follow the holder: stream, start as its standby, or be cloned from it. */

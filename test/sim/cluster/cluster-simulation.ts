@@ -105,6 +105,7 @@ export class ClusterSimulation {
   readonly #acks: BackendAcknowledgement[] = []
   readonly #acknowledged: PassedAcknowledgement[] = []
   readonly #stillUntil = new Map<string, number>()
+  readonly #routerStillUntil = new Map<string, number>()
   readonly #clients: SimClient[] = []
   readonly #pauses = new Set<() => void>()
   #tokens = 0
@@ -258,7 +259,8 @@ export class ClusterSimulation {
   #sawPassed(router: string, session: RoutedSession, token: number): void {
     const ack: PassedAcknowledgement = { at: this.#time.now, router, epoch: session.epoch, token }
     this.#acknowledged.push(ack)
-    if (this.#node(router)?.isClockInDoubt !== true) this.#ordered.seePassed(ack)
+    const wasStill = this.#time.now < (this.#routerStillUntil.get(router) ?? 0)
+    if (!wasStill && this.#node(router)?.isClockInDoubt !== true) this.#ordered.seePassed(ack)
   }
 
   #askAgent(
@@ -373,6 +375,7 @@ export class ClusterSimulation {
     const resume = node.pause(process)
     const end = (): void => {
       if (!this.#pauses.delete(end)) return
+      if (process === 'router' || process === 'all') this.#routerStillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
       if (process !== 'agent' && process !== 'router') this.#noteStandstill(host)
       resume()
     }

@@ -2,8 +2,8 @@ import { Violation } from '../../checkers/violation.ts'
 import type { BackendAcknowledgement, PassedAcknowledgement } from './cluster-facts.ts'
 
 /**
- * G1 and G7 in asynchronous mode. Through routers whose host did not just sleep: after any router passed an acknowledgement of
- * epoch e on, none passes one of a lower epoch. At the backends themselves: the same, but for a host that stood still, which no software on it can help
+ * G1 and G7 in asynchronous mode. Through routers that did not just stand still themselves, or with their host: after any router
+ * passed an acknowledgement of epoch e on, none passes one of a lower epoch. At the backends themselves: the same, but for a host that stood still, which no software on it can help
  * (safety.md 18).
  */
 export class AcksOrderedByEpoch {
