@@ -67,7 +67,7 @@ async function main(): Promise<number> {
 async function runMany(asked: Asked): Promise<number> {
   const begun = performance.now()
   const failures: Exclude<SeedReport, { kind: 'clean' }>[] = []
-  const sum = { clean: 0, events: 0, acknowledged: 0, missing: 0, epochs: 0 }
+  const sum = { clean: 0, events: 0, acknowledged: 0, missing: 0, epochs: 0, simulatedMs: 0 }
   const end = asked.from + asked.seeds
   let next = asked.from
   let shownAt = begun
@@ -86,6 +86,7 @@ async function runMany(asked: Asked): Promise<number> {
       sum.acknowledged += report.acknowledged
       sum.missing += report.missing
       sum.epochs += report.epochs
+      sum.simulatedMs += report.simulatedMs
     } else failures.push(report)
     if (performance.now() - shownAt < PROGRESS_MS) return
     shownAt = performance.now()
@@ -111,7 +112,7 @@ async function runMany(asked: Asked): Promise<number> {
   }
   process.stdout.write(
     `${sum.clean} clean seeds of ${asked.minutes} virtual minutes from ${asked.from} on, ${failures.length} violations, ` +
-      `${sum.events} events, ${sum.epochs} epochs, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${seconds.toFixed(1)} s\n`,
+      `${(sum.simulatedMs / 60_000).toFixed(0)} minutes simulated, ${sum.events} events, ${sum.epochs} epochs, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${seconds.toFixed(1)} s\n`,
   )
   if (failures.length > 0) {
     const [first] = failures

@@ -106,7 +106,8 @@ export class Executor {
     await instance.initialise()
     const { incarnation } = await instance.inspect()
     // If another member creates the cluster meanwhile, this directory is known for what it is: never opened, nobody's data.
-    if (epoch !== undefined && incarnation !== undefined) await notebook.writePromotion({ epoch, incarnation })
+    if (epoch !== undefined && incarnation !== undefined)
+      await notebook.writePromotion({ epoch, incarnation })
   }
 
   async #takeOver(action: Extract<Action, { kind: 'take-over' }>): Promise<void> {

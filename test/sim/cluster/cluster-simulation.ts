@@ -47,6 +47,8 @@ export type ClusterSimulationResult = {
   readonly acknowledged: number
   readonly unknown: number
   readonly missing: number
+  /** Of the minutes that were asked for: what was left when quiet stretches had been jumped over. */
+  readonly simulatedMs: number
   readonly epochs: number
   readonly healedInMs: number
   readonly schedule: readonly ScheduledFault[]
@@ -77,6 +79,8 @@ export class ClusterSimulationFailure extends Error {
 /** Longest that a healed cluster may take: a lease, a cold start, a clone, retries of what failed. */
 const HEAL_LIMIT_MS = 90_000
 const LOOK_WHILE_HEALING_MS = 250
+/** A cluster that was whole for so long without a fault shows nothing new any more. */
+const QUIET_MS = 1500
 /** After the last insert everything must be everywhere. */
 const SETTLE_MS = 3000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
@@ -112,6 +116,9 @@ export class ClusterSimulation {
   #unknown = 0
   #nonces = 0
   #events = 0
+  /** Quiet stretches that were jumped over: the schedule counts them, the clock does not. */
+  #jumpedMs = 0
+  #faultsInForce = 0
   #isCalm = false
 
   constructor(options: ClusterSimulationOptions) {
@@ -145,6 +152,7 @@ export class ClusterSimulation {
     try {
       return this.#run()
     } catch (thrown) {
+      this.#note('checker', thrown instanceof Error ? thrown.message : String(thrown))
       throw new ClusterSimulationFailure(this.#options, thrown, {
         trace: this.#trace.lines,
         schedule: this.#schedule,
@@ -153,15 +161,14 @@ export class ClusterSimulation {
   }
 
   #run(): ClusterSimulationResult {
-    const chaosMs = this.#options.minutes * 60_000
     for (const node of this.#nodes.values()) node.start()
     this.#startClients()
     for (const { at, fault } of this.#schedule) {
-      this.#time.at(at, () => {
-        if (!this.#isCalm) this.#apply(fault)
-      })
+      this.#passQuietly(at)
+      this.#apply(fault)
     }
-    this.#passUntil(chaosMs)
+    this.#passQuietly(this.#options.minutes * 60_000)
+    const simulatedMs = this.#time.now
     const healedInMs = this.#heal()
     for (const client of this.#clients) client.stop()
     this.#passUntil(this.#time.now + SETTLE_MS)
@@ -177,9 +184,27 @@ export class ClusterSimulation {
       acknowledged: this.#acknowledged.length,
       unknown: this.#unknown,
       missing,
+      simulatedMs,
       epochs: Math.max(...final.members.map(({ record }) => record?.epoch ?? 0)),
       healedInMs,
       schedule: this.#schedule,
+    }
+  }
+
+  /**
+   * Passes to a moment of the schedule. A cluster that is whole, with no fault in force, does the same over and over: once it has
+   * been so for a while, the rest of the quiet stretch is jumped over.
+   */
+  #passQuietly(at: number): void {
+    const acknowledged = this.#acknowledged.length
+    for (;;) {
+      const left = at - this.#jumpedMs - this.#time.now
+      if (left <= QUIET_MS) return this.#passUntil(Math.max(this.#time.now, at - this.#jumpedMs))
+      this.#passUntil(this.#time.now + QUIET_MS)
+      const isServing = this.#acknowledged.length > acknowledged
+      if (isServing && this.#faultsInForce === 0 && this.#whyNotHealed() === undefined) {
+        this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - QUIET_MS)
+      }
     }
   }
 
@@ -363,7 +388,9 @@ export class ClusterSimulation {
 
   /** A fault that is over when the calm begins is ended by the healing. */
   #later(ms: number, end: () => void): void {
+    this.#faultsInForce += 1
     this.#time.after(ms, () => {
+      this.#faultsInForce -= 1
       if (!this.#isCalm) end()
     })
   }
@@ -375,11 +402,14 @@ export class ClusterSimulation {
     const resume = node.pause(process)
     const end = (): void => {
       if (!this.#pauses.delete(end)) return
-      if (process === 'router' || process === 'all') this.#routerStillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
+      this.#faultsInForce -= 1
+      if (process === 'router' || process === 'all')
+        this.#routerStillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
       if (process !== 'agent' && process !== 'router') this.#noteStandstill(host)
       resume()
     }
     this.#pauses.add(end)
+    this.#faultsInForce += 1
     this.#time.after(ms, end)
   }
 
@@ -422,12 +452,16 @@ export class ClusterSimulation {
     let why: string | undefined = 'has not begun'
     while (this.#time.now - begun < HEAL_LIMIT_MS) {
       this.#passUntil(this.#time.now + LOOK_WHILE_HEALING_MS)
-      why = whyNotHealed([...this.#nodes.values()].map((node) => node.glimpse()))
+      why = this.#whyNotHealed()
       if (why === undefined && this.#acknowledged.length > passed) return this.#time.now - begun
     }
     throw new Violation(
       `converges-when-healed: ${why ?? 'no client could write'}, ${HEAL_LIMIT_MS} ms after all faults ended`,
     )
+  }
+
+  #whyNotHealed(): string | undefined {
+    return whyNotHealed([...this.#nodes.values()].map((node) => node.glimpse()))
   }
 
   #finalFacts(): FinalFacts {

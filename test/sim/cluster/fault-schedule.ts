@@ -61,16 +61,16 @@ export function drawFaults(options: {
   if (profile === 'calm') return []
   const chance = new RandomStream(seed, 'faults')
   const enabled = profile === 'any' ? drawKinds(chance) : [profile]
-  const paceMs = chance.pick([1500, 4000, 10_000, 25_000])
+  const paceMs = chance.pick([3000, 12_000, 40_000])
   const faults: ScheduledFault[] = []
   // The cluster has to be born first; a fault of the birth is one run in four.
   let at = chance.chance(0.25) ? 0 : 8000
   for (;;) {
     at += chance.exponential(paceMs)
-    if (at >= untilMs) return faults
+    if (at >= untilMs) return faults.sort((one, other) => one.at - other.at)
     faults.push({ at: Math.round(at), fault: drawFault(chance, chance.pick(enabled), hosts) })
     // Trouble seldom comes alone.
-    if (chance.chance(0.2)) {
+    if (chance.chance(0.35)) {
       const near = at + chance.exponential(chance.pick([5, 100, 1500]))
       if (near < untilMs)
         faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })

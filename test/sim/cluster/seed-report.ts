@@ -11,6 +11,7 @@ export type SeedReport =
       readonly acknowledged: number
       readonly missing: number
       readonly epochs: number
+      readonly simulatedMs: number
     }
   | {
       readonly seed: number
@@ -23,8 +24,8 @@ export type SeedReport =
 export function reportOf(seed: number, verdict: SeedVerdict): SeedReport {
   switch (verdict.kind) {
     case 'clean': {
-      const { hash, events, acknowledged, missing, epochs } = verdict.result
-      return { seed, kind: 'clean', hash, events, acknowledged, missing, epochs }
+      const { hash, events, acknowledged, missing, epochs, simulatedMs } = verdict.result
+      return { seed, kind: 'clean', hash, events, acknowledged, missing, epochs, simulatedMs }
     }
     case 'violation': {
       const { violation, trace, schedule } = verdict.failure

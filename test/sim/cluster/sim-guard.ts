@@ -27,6 +27,7 @@ export class SimGuard {
   #rule: GuardRule | undefined
   #visits: Visit[] = []
   #cancelLook: () => void = () => undefined
+  #lookDue: number | undefined
   #lives = 0
 
   constructor(host: SimHost, chance: RandomStream, deps: { fence: Fence; onFence: () => void }) {
@@ -53,12 +54,13 @@ export class SimGuard {
   kill(): void {
     this.process?.end()
     this.#cancelLook()
+    this.#lookDue = undefined
     for (const visit of this.#visits.splice(0)) this.#close(visit)
   }
 
   /** The process stood still and goes on. */
   lookSoon(): void {
-    this.#lookWithin(LOOK_EVERY_MS)
+    this.#lookLater(0)
   }
 
   #start(): void {
@@ -117,21 +119,18 @@ export class SimGuard {
     if (until !== undefined) this.#lookLater(until - this.#host.monotonic())
   }
 
-  /** A look at a moment at which nothing can be due needs no event. */
+  /** A look at a moment at which nothing can be due needs no event; one that is planned is not put off. */
   #lookLater(ms: number): void {
-    this.#cancelLook()
     const process = this.process
     if (process === undefined) return
-    this.#cancelLook = process.after(Math.max(0, ms) + this.#chance.between(0, LOOK_EVERY_MS), () =>
-      this.#look(),
-    )
-  }
-
-  #lookWithin(ms: number): void {
-    const process = this.process
-    if (process === undefined) return
+    const due = this.#host.monotonic() + Math.max(0, ms) + this.#chance.between(0, LOOK_EVERY_MS)
+    if (this.#lookDue !== undefined && this.#lookDue <= due) return
     this.#cancelLook()
-    this.#cancelLook = process.after(this.#chance.between(0, ms), () => this.#look())
+    this.#lookDue = due
+    this.#cancelLook = process.after(due - this.#host.monotonic(), () => {
+      this.#lookDue = undefined
+      this.#look()
+    })
   }
 
   #look(): void {
