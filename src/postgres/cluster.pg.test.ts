@@ -336,6 +336,26 @@ describePostgres('a primary and its standby', (postgres) => {
     expect(await n2.facts()).toMatchObject({ timeline: 10 })
   })
 
+  it('what was lost is found on every timeline behind the fork, not only on the last one', async () => {
+    await caughtUp(n2, n1)
+    await n2.stop({ mode: 'fast' })
+    const { endLsn: forkLsn } = await endOfWal({ dataDir: n2.dataDir })
+    const before = await commit(await connect('n1'), 'insert into fast_rows values (7)')
+    await n1.stop({ mode: 'fast' })
+    await running(n1.start({ as: 'standby' }))
+    expect(await n1.promote({ timeline: 12, deadlineMs: 10_000 })).toMatchObject({ timeline: 12 })
+    const after = await commit(await connect('n1'), 'insert into fast_rows values (8)')
+    await n1.kill()
+    const lost = await lostTransactions({ dataDir: n1.dataDir, timeline: 12, forkLsn })
+    expect(lost.xids).toEqual([before, after])
+    const into = join(workspace.folder, 'reports of two timelines')
+    expect(await keepDivergedWal({ dataDir: n1.dataDir, timeline: 12, forkLsn, into })).toEqual(lost)
+    const timelines = readdirSync(into)
+      .filter((name) => name.length === 24)
+      .map((name) => name.slice(0, 8))
+    expect(new Set(timelines)).toEqual(new Set(['0000000A', '0000000C']))
+  })
+
   it('a directory that says it is not whole is not started', async () => {
     await n2.start({ as: 'standby' })
     await n2.stop({ mode: 'fast' })

@@ -3,7 +3,7 @@ import { fs, fsConstants, join, syncFolder, writeFileDurably } from '../platform
 import { Fault } from '../std/fault.ts'
 import { readControlFile } from './control-file.ts'
 import { readMajorVersion } from './data-directory.ts'
-import { historyFileName, segmentFileName } from './timeline-history.ts'
+import { historyFileName, readTimelineHistory, segmentFileName } from './timeline-history.ts'
 import { walRecords, type WalRecord } from './wal-reader.ts'
 
 /** Commits in the WAL of a stopped instance behind a fork: what a take-over lost, or the proof that it lost nothing. */
@@ -34,7 +34,27 @@ const HAS_INVALIDATIONS = 1 << 3
 const HAS_TWO_PHASE = 1 << 4
 const HAS_DROPPED_STATISTICS = 1 << 8
 
-/** Lists the transactions that committed on `timeline` behind `forkLsn`. The instance must be stopped. */
+/** WAL of one timeline; without `until` to its end. */
+type Stretch = { readonly timeline: number; readonly from: Lsn; readonly until?: Lsn }
+
+/**
+ * The way of this instance's WAL from the fork on. It may cross timelines: what a take-over passed over can begin on one that this
+ * instance, or its primary, had left already.
+ */
+async function stretchesBehind(dataDir: string, timeline: number, fork: Lsn): Promise<readonly Stretch[]> {
+  const stretches: Stretch[] = []
+  let from = fork
+  for (const ancestor of (await readTimelineHistory(dataDir, timeline)) ?? []) {
+    if (ancestor.endLsn <= from) continue
+    stretches.push({ timeline: ancestor.timeline, from, until: ancestor.endLsn })
+    from = ancestor.endLsn
+  }
+  return [...stretches, { timeline, from }]
+}
+
+/**
+ * Lists the transactions that committed behind `forkLsn` on the way to the end of `timeline`. The instance must be stopped.
+ */
 export async function lostTransactions(options: {
   dataDir: string
   timeline: number
@@ -47,12 +67,15 @@ export async function lostTransactions(options: {
   const xids: number[] = []
   const probes = new Set<number>()
   let end: Lsn = from
-  const position = { dataDir, timeline, segmentBytes: control.walSegmentBytes, from }
-  for await (const record of walRecords(position)) {
-    end = record.endLsn
-    if (isProbe(record)) probes.add(record.xid)
-    const xid = committedXid(record, majorVersion)
-    if (xid !== undefined && !probes.has(xid)) xids.push(xid)
+  for (const stretch of await stretchesBehind(dataDir, timeline, from)) {
+    const position = { dataDir, segmentBytes: control.walSegmentBytes, ...stretch }
+    for await (const record of walRecords(position)) {
+      if (stretch.until !== undefined && record.endLsn > stretch.until) break
+      end = record.endLsn
+      if (isProbe(record)) probes.add(record.xid)
+      const xid = committedXid(record, majorVersion)
+      if (xid !== undefined && !probes.has(xid)) xids.push(xid)
+    }
   }
   return { endLsn: formatLsn(end), bytes: lagBytes(from, end), count: xids.length, xids }
 }
@@ -72,14 +95,17 @@ export async function keepDivergedWal(options: {
   const { walSegmentBytes } = await readControlFile(dataDir)
   await fs.mkdir(into, { recursive: true, mode: 0o700 })
   const wal = join(dataDir, 'pg_wal')
-  const first = segmentFileName(timeline, readFork(forkLsn), walSegmentBytes)
-  const last = segmentFileName(timeline, readFork(lost.endLsn), walSegmentBytes)
+  const branches = (await stretchesBehind(dataDir, timeline, readFork(forkLsn))).map((stretch) => ({
+    first: segmentFileName(stretch.timeline, stretch.from, walSegmentBytes),
+    last: segmentFileName(stretch.timeline, stretch.until ?? readFork(lost.endLsn), walSegmentBytes),
+  }))
   for (const name of (await fs.readdir(wal)).sort()) {
-    const isBranch = /^[0-9A-F]{24}$/.test(name) && name >= first && name <= last
+    const isBranch =
+      /^[0-9A-F]{24}$/.test(name) && branches.some(({ first, last }) => name >= first && name <= last)
     if (!isBranch && name !== historyFileName(timeline)) continue
     await fs.copyFile(join(wal, name), join(into, name), fsConstants.COPYFILE_FICLONE)
   }
-  const report = `Transactions that committed on timeline ${timeline} behind ${forkLsn}, where its successor began.
+  const report = `Transactions that committed behind ${forkLsn} on the way to the end of timeline ${timeline}.
 end of WAL: ${lost.endLsn}
 bytes: ${lost.bytes}
 transactions: ${lost.count}

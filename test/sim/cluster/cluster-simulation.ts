@@ -239,6 +239,7 @@ export class ClusterSimulation {
       host: ack.host,
       epoch,
       timeline: ack.timeline,
+      lsn: ack.lsn,
       xid: ack.xid,
       token: ack.token,
       isAfterStandstill:

@@ -256,20 +256,29 @@ export class DataDirectory {
 
   /** Commits of clients on `timeline` behind `forkLsn`: what a take-over lost. */
   behind(timeline: number, forkLsn: number): { endLsn: number; xids: number[]; tokens: number[] } {
+    const lost = { endLsn: forkLsn, xids: [] as number[], tokens: [] as number[] }
+    for (const ancestor of this.historyOf(timeline) ?? []) {
+      if (ancestor.endLsn > lost.endLsn) this.#addBehind(ancestor.timeline, lost, ancestor.endLsn)
+    }
+    this.#addBehind(timeline, lost, Number.POSITIVE_INFINITY)
+    return lost
+  }
+
+  #addBehind(
+    timeline: number,
+    lost: { endLsn: number; readonly xids: number[]; readonly tokens: number[] },
+    until: number,
+  ): void {
     const records = this.wal.of(timeline)
-    const xids: number[] = []
-    const tokens: number[] = []
-    let endLsn = forkLsn
-    for (let at = this.wal.indexAt(timeline, forkLsn); at < records.length; at += 1) {
+    for (let at = this.wal.indexAt(timeline, lost.endLsn); at < records.length; at += 1) {
       const record = records[at] as WalRecord
-      if (record.start !== endLsn) break
-      endLsn = record.end
+      if (record.start !== lost.endLsn || record.end > until) break
+      lost.endLsn = record.end
       if (record.kind === 'commit' || record.kind === 'lock') {
-        xids.push(record.xid)
-        if (record.token >= 0) tokens.push(record.token)
+        lost.xids.push(record.xid)
+        if (record.token >= 0) lost.tokens.push(record.token)
       }
     }
-    return { endLsn, xids, tokens }
   }
 }
 

@@ -29,6 +29,7 @@ export type BackendAcknowledgement = {
   readonly host: string
   readonly epoch: number
   readonly timeline: number
+  readonly lsn: number
   readonly xid: number
   readonly token: number
   /** The instance or its host stood still until just now: no process of this host could have acted since. */

@@ -1,5 +1,6 @@
 import { Violation } from '../../checkers/violation.ts'
-import type { FinalFacts } from './cluster-facts.ts'
+import { readLsn } from '../../postgres/lsn.ts'
+import type { BackendAcknowledgement, FinalFacts } from './cluster-facts.ts'
 
 /**
  * G3: an acknowledged commit that is not there in the end is one that the product itself has reported as lost. And nothing is
@@ -12,20 +13,22 @@ export function checkLossIsReported(final: FinalFacts): { readonly missing: numb
   const present = new Set(rows)
   if (present.size !== rows.length) throw new Violation('loss-is-reported: a statement ran twice')
   const acks = new Map(final.acks.map((ack) => [ack.token, ack]))
-  const reported = new Set(
-    final.losses.flatMap(({ timeline, xids }) => xids.map((xid) => `${timeline}:${xid}`)),
-  )
   let missing = 0
   for (const { token, epoch } of final.acknowledged) {
     if (present.has(token)) continue
     missing += 1
     const ack = acks.get(token)
     if (ack === undefined) throw new Violation(`loss-is-reported: nobody ever committed token ${token}`)
-    if (!reported.has(`${ack.timeline}:${ack.xid}`)) {
+    if (!final.losses.some((loss) => isIn(ack, loss))) {
       throw new Violation(
         `loss-is-reported: token ${token} was acknowledged in epoch ${epoch} (${ack.host}, timeline ${ack.timeline}, xid ${ack.xid}); it is gone and nobody reported it`,
       )
     }
   }
   return { missing }
+}
+
+/** A report covers the way of the old primary's WAL from the fork to the end of its last timeline. */
+function isIn(ack: BackendAcknowledgement, loss: FinalFacts['losses'][number]): boolean {
+  return ack.timeline <= loss.timeline && ack.lsn > readLsn(loss.forkLsn) && loss.xids.includes(ack.xid)
 }
