@@ -11,7 +11,8 @@ export type ClusterSimulationShape = {
   readonly timing: ProfileName
   readonly clocks: readonly ClockShape[]
   readonly network: NetworkShape
-  readonly clients: readonly { readonly thinkMs: number }[]
+  /** `direct`: past all routers, at whichever member takes writes. */
+  readonly clients: readonly { readonly thinkMs: number; readonly direct: boolean }[]
   readonly maximumLagBytes: number
   readonly primaryStartTimeoutMs: number
 }
@@ -34,9 +35,13 @@ export function drawShape(
       offset: chance.between(10_000, 1_000_000),
     })),
     network: { delayMs: chance.pick([0.2, 1, 5]), loss: profile === 'calm' ? 0 : chance.pick([0, 0, 0.001]) },
-    clients: Array.from({ length: chance.pick([1, 2, 3]) }, () => ({
-      thinkMs: chance.pick([30, 300, 2000]),
-    })),
+    clients: [
+      ...Array.from({ length: chance.pick([1, 2, 3]) }, () => ({
+        thinkMs: chance.pick([30, 100, 300, 1000]),
+        direct: false,
+      })),
+      { thinkMs: chance.pick([30, 100, 300, 1000]), direct: true },
+    ],
     maximumLagBytes: MiB,
     primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
   }

@@ -34,6 +34,10 @@ export type ClusterSimulationOptions = {
   readonly minutes: number
   readonly profile?: FaultProfile
   readonly timing?: ProfileName
+  readonly faultsFromMs?: number
+  readonly paceMs?: number
+  /** Mean one-way delay of the network, instead of the one that the seed would draw. */
+  readonly delayMs?: number
   /** Instead of the faults that the seed would draw. */
   readonly schedule?: readonly ScheduledFault[]
   /** Lines of the trace that are kept; 0 keeps none and is faster. */
@@ -84,7 +88,7 @@ const QUIET_MS = 1500
 /** After the last insert everything must be everywhere. */
 const SETTLE_MS = 3000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
-const STANDSTILL_GRACE_MS = 400
+const STANDSTILL_GRACE_MS = 120
 const SWITCHOVER_LIMIT_MS = 15_000
 
 /**
@@ -124,7 +128,9 @@ export class ClusterSimulation {
   constructor(options: ClusterSimulationOptions) {
     this.#options = options
     const { seed, minutes } = options
-    this.#shape = drawShape(seed, options.profile ?? 'any', options.timing)
+    const shape = drawShape(seed, options.profile ?? 'any', options.timing)
+    const { delayMs = shape.network.delayMs } = options
+    this.#shape = { ...shape, network: { ...shape.network, delayMs } }
     this.#trace = new EventTrace(options.traceLines ?? 0)
     this.#work = new RandomStream(seed, 'work')
     this.#network = new SimNetwork(this.#time, new RandomStream(seed, 'network'), this.#shape.network)
@@ -136,7 +142,14 @@ export class ClusterSimulation {
     )
     this.#schedule =
       options.schedule ??
-      drawFaults({ seed, hosts: members, untilMs: minutes * 60_000, profile: options.profile ?? 'any' })
+      drawFaults({
+        seed,
+        hosts: members,
+        untilMs: minutes * 60_000,
+        profile: options.profile ?? 'any',
+        fromMs: options.faultsFromMs,
+        paceMs: options.paceMs,
+      })
     this.#world = new ModelPostgres({
       seed,
       time: this.#time,
@@ -242,8 +255,7 @@ export class ClusterSimulation {
       lsn: ack.lsn,
       xid: ack.xid,
       token: ack.token,
-      isAfterStandstill:
-        this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.guard.process === undefined,
+      isUnguarded: this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.isGuarded !== true,
     }
     this.#acks.push(seen)
     this.#ordered.seeBackend(seen)
@@ -309,7 +321,7 @@ export class ClusterSimulation {
   }
 
   #startClients(): void {
-    this.#shape.clients.forEach(({ thinkMs }, index) => {
+    this.#shape.clients.forEach(({ thinkMs, direct }, index) => {
       const machine = new SimHost(
         this.#time,
         { name: `app${index + 1}`, address: `10.0.1.${index + 1}` },
@@ -320,7 +332,7 @@ export class ClusterSimulation {
         process,
         chance: this.#work,
         thinkMs,
-        connect: (events) => this.#connectClient(events),
+        connect: (events) => (direct ? this.#connectDirectly(process, events) : this.#connectClient(events)),
         nextToken: () => {
           this.#tokens += 1
           return this.#tokens
@@ -344,6 +356,22 @@ export class ClusterSimulation {
     return router.accept(events)
   }
 
+  /** Past the routers: a member that does not take writes is found out by the first answer. */
+  #connectDirectly(process: SimProcess, events: ClientEvents): ClientConnection {
+    const target = this.#work.pick(this.#shape.members)
+    const session = this.#world.of(target).dial(process, {
+      committed: events.committed,
+      failed: (token, reason) => {
+        events.failed(token, reason)
+        session.close()
+        events.closed()
+      },
+      closed: events.closed,
+    })
+    events.opened()
+    return session
+  }
+
   // Faults.
 
   #apply(fault: SimFault): void {
@@ -358,6 +386,8 @@ export class ClusterSimulation {
         return this.#later(fault.ms, () => this.#node(fault.host)?.powerOn())
       case 'pause':
         return this.#pause(fault)
+      case 'hang':
+        return this.#pause({ ...fault, process: 'hang' })
       case 'suspend':
         this.#node(fault.host)?.suspend()
         return this.#later(fault.ms, () => {
@@ -397,7 +427,8 @@ export class ClusterSimulation {
   }
 
   /** What is stopped is that very process: the next one under its name is not. */
-  #pause({ host, process, ms }: Extract<SimFault, { kind: 'pause' }>): void {
+  #pause(fault: { host: string; process: Parameters<SimNode['pause']>[0]; ms: number }): void {
+    const { host, process, ms } = fault
     const node = this.#node(host)
     if (node === undefined || !node.host.isUp) return
     const resume = node.pause(process)
@@ -406,7 +437,7 @@ export class ClusterSimulation {
       this.#faultsInForce -= 1
       if (process === 'router' || process === 'all')
         this.#routerStillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
-      if (process !== 'agent' && process !== 'router') this.#noteStandstill(host)
+      if (process === 'all' || process === 'hang' || process === 'guard') this.#noteStandstill(host)
       resume()
     }
     this.#pauses.add(end)

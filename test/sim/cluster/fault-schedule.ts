@@ -23,6 +23,8 @@ export type SimFault =
   | { readonly kind: 'network'; readonly delayMs: number; readonly loss: number; readonly ms: number }
   | { readonly kind: 'clock-step'; readonly host: string; readonly byMs: number }
   | { readonly kind: 'lag'; readonly host: string; readonly ms: number }
+  /** Agent and guard of a node stand still while PostgreSQL and router go on: nobody on the host can fence. */
+  | { readonly kind: 'hang'; readonly host: string; readonly ms: number }
   // What an operator does.
   | { readonly kind: 'switchover'; readonly via: string; readonly to?: string }
   | { readonly kind: 'restart-agent'; readonly host: string }
@@ -38,6 +40,7 @@ const KINDS: readonly FaultKind[] = [
   'power',
   'pause',
   'suspend',
+  'hang',
   'partition',
   'network',
   'clock-step',
@@ -47,8 +50,8 @@ const KINDS: readonly FaultKind[] = [
   'stop-node',
 ]
 
-/** `calm`: nothing happens. `any`: each run has some of the kinds, at a pace of its own. */
-export type FaultProfile = 'calm' | 'any' | FaultKind
+/** `calm`: nothing happens. `any`: each run has some of the kinds, at a pace of its own. Else the kinds, with commas between. */
+export type FaultProfile = string
 
 /** Same seed, same schedule. Each run enables a few kinds: all of them at once hide what only one of them shows. */
 export function drawFaults(options: {
@@ -56,15 +59,21 @@ export function drawFaults(options: {
   readonly hosts: readonly string[]
   readonly untilMs: number
   readonly profile: FaultProfile
+  /** No fault before this; by default one run in four has faults while the cluster is born. */
+  readonly fromMs?: number | undefined
+  /** Mean time between two of them; by default drawn. */
+  readonly paceMs?: number | undefined
 }): readonly ScheduledFault[] {
   const { seed, hosts, untilMs, profile } = options
   if (profile === 'calm') return []
   const chance = new RandomStream(seed, 'faults')
-  const enabled = profile === 'any' ? drawKinds(chance) : [profile]
-  const paceMs = chance.pick([3000, 12_000, 40_000])
+  const enabled = profile === 'any' ? drawKinds(chance) : kindsOf(profile)
+  const drawnPaceMs = chance.pick([3000, 12_000, 40_000])
+  const paceMs = options.paceMs ?? drawnPaceMs
   const faults: ScheduledFault[] = []
   // The cluster has to be born first; a fault of the birth is one run in four.
-  let at = chance.chance(0.25) ? 0 : 8000
+  const drawnFromMs = chance.chance(0.25) ? 0 : 8000
+  let at = options.fromMs ?? drawnFromMs
   for (;;) {
     at += chance.exponential(paceMs)
     if (at >= untilMs) return faults.sort((one, other) => one.at - other.at)
@@ -76,6 +85,14 @@ export function drawFaults(options: {
         faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })
     }
   }
+}
+
+function kindsOf(profile: FaultProfile): readonly FaultKind[] {
+  return profile.split(',').map((word) => {
+    const kind = KINDS.find((one) => one === word)
+    if (kind === undefined) throw new Error(`There is no fault "${word}": calm, any, or ${KINDS.join(', ')}`)
+    return kind
+  })
 }
 
 function drawKinds(chance: RandomStream): readonly FaultKind[] {
@@ -101,6 +118,8 @@ function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string
         process: chance.pick(['agent', 'agent', 'guard', 'router', 'postgres', 'all']),
         ms: duration(chance, [150, 1500, 6000]),
       }
+    case 'hang':
+      return { kind, host, ms: duration(chance, [1000, 6000, 15_000]) }
     case 'suspend':
       return { kind, host, ms: duration(chance, [300, 2500, 10_000]) }
     case 'lag':

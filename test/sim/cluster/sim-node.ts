@@ -132,11 +132,16 @@ export class SimNode {
     this.#startAgentIn(this.#deps.chance.between(KILL_ALL_AFTER_POWER_MS.min, KILL_ALL_AFTER_POWER_MS.max))
   }
 
+  /** Somebody on this host could fence its PostgreSQL now. */
+  get isGuarded(): boolean {
+    return this.guard.process?.isPaused === false
+  }
+
   /** Stops processes as SIGSTOP does; the result lets those very processes go on. */
-  pause(what: 'agent' | 'guard' | 'router' | 'postgres' | 'all'): () => void {
+  pause(what: 'agent' | 'guard' | 'router' | 'postgres' | 'hang' | 'all'): () => void {
     const stopped = [
-      what === 'guard' || what === 'all' ? this.guard.process : undefined,
-      what === 'agent' || what === 'all' ? this.agent?.process : undefined,
+      what === 'guard' || what === 'hang' || what === 'all' ? this.guard.process : undefined,
+      what === 'agent' || what === 'hang' || what === 'all' ? this.agent?.process : undefined,
       what === 'router' || what === 'all' ? this.router?.process : undefined,
     ].filter((process) => process !== undefined)
     for (const process of stopped) process.pause()

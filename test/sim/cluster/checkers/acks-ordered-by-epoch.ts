@@ -3,8 +3,8 @@ import type { BackendAcknowledgement, PassedAcknowledgement } from './cluster-fa
 
 /**
  * G1 and G7 in asynchronous mode. Through routers that did not just stand still themselves, or with their host: after any router
- * passed an acknowledgement of epoch e on, none passes one of a lower epoch. At the backends themselves: the same, but for a host that stood still, which no software on it can help
- * (safety.md 18).
+ * passed an acknowledgement of epoch e on, none passes one of a lower epoch. At the backends themselves the same, but for a host
+ * on which nobody could fence: its guard is gone or stood still until just now (safety.md 18).
  */
 export class AcksOrderedByEpoch {
   #passed: PassedAcknowledgement | undefined
@@ -22,7 +22,7 @@ export class AcksOrderedByEpoch {
 
   seeBackend(ack: BackendAcknowledgement): void {
     const last = this.#backend
-    if (last !== undefined && ack.epoch < last.epoch && !ack.isAfterStandstill) {
+    if (last !== undefined && ack.epoch < last.epoch && !ack.isUnguarded) {
       throw new Violation(
         `acks-ordered-by-epoch: ${ack.host} acknowledged token ${ack.token} in epoch ${ack.epoch}, after ${last.host} had acknowledged in epoch ${last.epoch}`,
       )

@@ -32,8 +32,8 @@ export type BackendAcknowledgement = {
   readonly lsn: number
   readonly xid: number
   readonly token: number
-  /** The instance or its host stood still until just now: no process of this host could have acted since. */
-  readonly isAfterStandstill: boolean
+  /** The guard of this host stands still, is gone, or did until just now: nobody here could have fenced. */
+  readonly isUnguarded: boolean
 }
 
 export type FinalFacts = {
