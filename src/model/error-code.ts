@@ -69,6 +69,16 @@ export const errorCodes = {
     meaning: 'A transaction is larger than the store allows.',
     remedy: 'Report it: it is a defect of the caller.',
   },
+  STORE_RESTORED: {
+    meaning:
+      'The etcd that answers is not the one that this node knew: it was set up anew or restored from a backup, so what it says may be older than what members act upon.',
+    remedy:
+      'Find out which of the two is right. Bring the old etcd back, or restart the agents once you trust the new one.',
+  },
+  STORE_ACCESS_DENIED: {
+    meaning: 'etcd refuses the user or the password, or the user may not read and write below the prefix.',
+    remedy: 'Correct the user and password, or grant the role read and write access to the prefix in etcd.',
+  },
   STORE_COMMAND_UNKNOWN: {
     meaning: 'The consensus log holds an entry that this version of the program does not know.',
     remedy:

@@ -62,6 +62,30 @@ export class KeyValueTree {
     return { kind: 'done', succeeded, revision: this.#revision }
   }
 
+  /** Takes over what another tree has done: whole revisions in order, which are its own. `revision` is where it stands now. */
+  follow(events: readonly WatchEvent[], revision: number): void {
+    for (const event of events) {
+      const key = event.kind === 'put' ? event.entry.key : event.key
+      const old = this.#entries.get(key)
+      if (old !== undefined) this.#length -= lengthOf(old)
+      this.#entries.delete(key)
+      if (event.kind === 'put') {
+        this.#entries.set(key, event.entry)
+        this.#length += lengthOf(event.entry)
+      }
+      this.#history.push(event)
+      this.#historyLength += eventLength(event)
+    }
+    this.#revision = revision
+    this.#trimHistory()
+  }
+
+  hasRoomFor(operations: readonly Operation[]): boolean {
+    const changes = operations.filter((operation) => this.#changes(operation))
+    const growth = this.#growth(changes)
+    return growth <= 0 || this.#length + growth <= TREE_LENGTH_MAX
+  }
+
   /** Changes with a revision in (`after`, now]; `undefined` when some of them are gone. */
   eventsAfter(after: number): readonly WatchEvent[] | undefined {
     if (after < this.#compacted) return undefined

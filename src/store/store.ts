@@ -1,7 +1,7 @@
 /**
- * This room keeps the cluster's small key-value tree: `store/raft` on our own consensus, `store/memory` for tests.
- * Both promise the same (see test/conformance/store.test.ts): committed compare-and-swap, linearizable reads, a watch
- * without gaps. A lease is no business of this room: it is a record that others write by compare-and-swap.
+ * This room keeps the cluster's small key-value tree: `store/raft` on our own consensus, `store/etcd` on an etcd that runs
+ * already, `store/memory` for tests. All promise the same (see test/conformance/store.test.ts): committed compare-and-swap,
+ * linearizable reads, a watch without gaps. A lease is no business of this room: it is a record that others write by compare-and-swap.
  * It must never: say that a transaction was applied when it was not, or was not when it may have been.
  */
 import type { KeyValue, Transaction, TransactionResult, WatchEvent } from '../model/key-value.ts'
@@ -9,7 +9,8 @@ import type { KeyValue, Transaction, TransactionResult, WatchEvent } from '../mo
 export type Store = {
   /**
    * Linearizable: sees every transaction that was acknowledged before the call, anywhere. Keys in code unit order.
-   * Rejects with `STORE_NO_QUORUM`, `STORE_TIMEOUT`, `STORE_OVERLOADED` or `STORE_STOPPED`.
+   * Rejects with `STORE_NO_QUORUM`, `STORE_TIMEOUT`, `STORE_OVERLOADED` or `STORE_STOPPED`; on etcd also with
+   * `STORE_RESTORED` or `STORE_ACCESS_DENIED`.
    */
   read(prefix: string, options: { readonly deadlineMs: number }): Promise<StoreRead>
   /** What this node has applied so far: may be old; never waits. */
@@ -50,4 +51,6 @@ export type StoreStatus = {
   readonly term: number
   readonly voters: readonly string[]
   readonly appliedRevision: number
+  /** Why the store will not answer before somebody has acted, where that is so. */
+  readonly problem?: { readonly code: string; readonly message: string }
 }

@@ -34,6 +34,7 @@ export const wordRules: readonly WordRule[] = [
       'src/model/cluster-view.ts': CONSENSUS_STATUS,
       'client/cluster-view.ts': CONSENSUS_STATUS,
       'src/store/memory/': CONSENSUS_STATUS,
+      'src/store/etcd/': 'speaks the words of etcd, which are those of Raft',
       'src/agent/view.ts': CONSENSUS_STATUS,
       'src/agent/brain.ts': CONSENSUS_STATUS,
       'src/agent/control-plane.ts': "keeps Raft's leadership off the primary's node",

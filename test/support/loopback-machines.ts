@@ -6,15 +6,12 @@ import { makeNodeFolders } from '../../src/cli/demo/demo-folders.ts'
 import { readSecret } from '../../src/cli/demo/demo-secrets.ts'
 import { postmasterOf, processesOf } from '../../src/cli/demo/node-processes.ts'
 import { stopNodes } from '../../src/cli/demo/stop-nodes.ts'
-import { isPortFree } from '../../src/platform/listening-port.ts'
 import { canEnter, findDatabaseUser } from '../../src/platform/os-user.ts'
-import { randomBetween, randomSecret } from '../../src/platform/random.ts'
+import { randomSecret } from '../../src/platform/random.ts'
+import { freePorts } from './free-ports.ts'
 import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
 
 const HOST = '127.0.0.1'
-/** Below the range that the kernel takes for outgoing connections: a port of ours must be free again after a restart. */
-const FIRST_PORT = 12_000
-const LAST_PORT = 30_000
 const PORTS_PER_NODE = 5
 
 /** Agents on 127.0.0.1 with config files like the demo's, each port from a free block. */
@@ -29,7 +26,7 @@ export async function loopbackMachines(options: {
   const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
   const root = mkdtempSync(join(parent, 'metako-it-'))
   chmodSync(root, 0o755)
-  const block = await freeBlock(options.count * PORTS_PER_NODE)
+  const block = await freePorts(HOST, options.count * PORTS_PER_NODE)
   const nodes = Array.from({ length: options.count }, (_, index) => nodeIn(root, index, block))
   const secrets = writeSecrets(join(root, 'secrets'))
   for (const node of nodes) {
@@ -107,14 +104,4 @@ export function writeSecrets(folder: string): {
     },
     appPassword: app.secret,
   }
-}
-
-async function freeBlock(size: number): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt += 1) {
-    const block = randomBetween(FIRST_PORT, LAST_PORT - size)
-    const ports = Array.from({ length: size }, (_, index) => block + index)
-    const free = await Promise.all(ports.map((port) => isPortFree(HOST, port)))
-    if (free.every(Boolean)) return block
-  }
-  throw new Error(`Cannot find ${size} free ports in a row between ${FIRST_PORT} and ${LAST_PORT}`)
 }
