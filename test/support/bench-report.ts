@@ -22,6 +22,7 @@ export type BenchRow = {
   readonly p50: number
   /** Over fewer than 100 runs: the maximum. */
   readonly p99: number
+  /** What was measured in each run. Where a run has many measurements, its median: p50 and p99 are then those of all of them. */
   readonly runs: readonly number[]
   /** Acknowledged rows that were gone afterwards, over all runs; null where the case loses nothing by nature. */
   readonly lost: number | null

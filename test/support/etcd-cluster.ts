@@ -31,6 +31,8 @@ export type EtcdClusterOptions = {
   readonly count?: number
   /** Clients need a certificate of the test's authority. */
   readonly mutualTls?: boolean
+  /** Heartbeats and elections as etcd comes, not as our tests want them. */
+  readonly defaultTiming?: boolean
   /** More arguments for every member. */
   readonly args?: readonly string[]
 }
@@ -73,8 +75,9 @@ export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promis
       'initial-advertise-peer-urls': peerUrl(name),
       'initial-cluster': names.map((one) => `${one}=${peerUrl(one)}`).join(','),
       'initial-cluster-token': token,
-      'heartbeat-interval': HEARTBEAT_MS,
-      'election-timeout': ELECTION_MS,
+      ...(options.defaultTiming
+        ? {}
+        : { 'heartbeat-interval': HEARTBEAT_MS, 'election-timeout': ELECTION_MS }),
       logger: 'zap',
       'log-level': 'warn',
       ...(options.mutualTls

@@ -8,6 +8,8 @@ export type StoreHostSetup = {
   readonly socket: string
   readonly listen: { readonly host: string; readonly port: number }
   readonly peers: readonly { readonly name: string; readonly host: string; readonly port: number }[]
+  /** Where requests come by HTTP as well. */
+  readonly http?: { readonly host: string; readonly port: number }
   /** A planted bug: reads are answered from what this member happens to have applied. */
   readonly staleReads: boolean
 }

@@ -48,6 +48,7 @@ const store = createRaftStore(
   { self: setup.self, folder: setup.folder },
 )
 
+if (setup.http !== undefined) serveHttp(setup.http, store)
 rmSync(setup.socket, { force: true })
 createUnixServer((client) => serve(client, store)).listen(setup.socket)
 
@@ -88,4 +89,19 @@ async function answer(request: StoreRequest, answering: Store): Promise<StoreRep
     const { code = '', details = {} } = error as { code?: string; details?: Record<string, unknown> }
     return { id, kind: 'failed', code, message: messageOf(error), details }
   }
+}
+
+/** A transaction by HTTP, for clients that must not know what they speak to. */
+function serveHttp(at: { readonly host: string; readonly port: number }, answering: Store): void {
+  createHttpServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const asked = JSON.parse(Buffer.concat(chunks).toString('utf8')) as StoreRequest
+      void answer(asked, answering).then((reply) => {
+        response.writeHead(reply.kind === 'failed' ? 503 : 200, { 'content-type': 'application/json' })
+        response.end(JSON.stringify(reply))
+      })
+    })
+  }).listen(at.port, at.host)
 }

@@ -17,6 +17,8 @@ export type StoreHosts = {
   /** A new connection for one client. */
   client(name: string): StoreHostClient
   pid(name: string): number
+  /** Where it takes a request as JSON by POST; with the option `http`. */
+  httpUrl(name: string): string
   start(name: string): void
   /** SIGKILL, and waits until it is gone. */
   kill(name: string): Promise<void>
@@ -45,16 +47,20 @@ export function buildStoreHost(): void {
 export async function startStoreHosts(options: {
   readonly networks: boolean
   readonly staleReads?: boolean
+  readonly http?: boolean
+  /** More arguments for Node. */
+  readonly nodeArgs?: readonly string[]
 }): Promise<StoreHosts> {
   const root = mkdtempSync(join(tmpdir(), 'metako-hosts-'))
   const names = ['n1', 'n2', 'n3']
   const networks: NetworkNamespaces | undefined = options.networks
     ? await networkNamespaces(names.length)
     : undefined
-  const block = networks ? 7000 : await freePorts('127.0.0.1', names.length)
+  const block = networks ? 7000 : await freePorts('127.0.0.1', 2 * names.length)
   const numberOf = (name: string) => names.indexOf(name) + 1
   const addressOf = (name: string) => networks?.address(numberOf(name)) ?? '127.0.0.1'
   const portOf = (name: string) => block + names.indexOf(name)
+  const httpOf = (name: string) => ({ host: addressOf(name), port: portOf(name) + names.length })
   const socketOf = (name: string) => join(root, `${name}.sock`)
   const logOf = (name: string) => join(root, `${name}.log`)
   const processes = new Map<string, ChildProcess>()
@@ -68,9 +74,10 @@ export async function startStoreHosts(options: {
         .filter((peer) => peer !== name)
         .map((peer) => ({ name: peer, host: addressOf(peer), port: portOf(peer) })),
       staleReads: options.staleReads ?? false,
+      ...(options.http ? { http: httpOf(name) } : {}),
     }
     const enter = networks?.enter(numberOf(name)) ?? []
-    const command = [...enter, process.execPath, PROGRAM, JSON.stringify(setup)]
+    const command = [...enter, process.execPath, ...(options.nodeArgs ?? []), PROGRAM, JSON.stringify(setup)]
     processes.set(name, spawnLogged(command, { logFile: logOf(name), cwd: root }))
   }
   const kill = async (name: string): Promise<void> => {
@@ -87,6 +94,7 @@ export async function startStoreHosts(options: {
     names,
     client: (name) => new StoreHostClient(socketOf(name)),
     pid: (name) => processes.get(name)?.pid ?? 0,
+    httpUrl: (name) => `http://${httpOf(name).host}:${httpOf(name).port}/`,
     start,
     kill,
     signal: (name, signal) => void processes.get(name)?.kill(signal),
