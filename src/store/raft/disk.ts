@@ -12,6 +12,13 @@ import {
   writeSync,
 } from '../../platform/disk.ts'
 import { codeOf } from '../../std/fault.ts'
+import { KiB } from '../../std/units.ts'
+
+/**
+ * Zeros that are written and synced ahead of the log's end. An fdatasync that makes a file longer also commits its length to
+ * the journal of the file system: measured on ext4, 1.2 ms instead of 0.16 ms. So most syncs find the space there already.
+ */
+const AHEAD_BYTES = 256 * KiB
 
 /**
  * What the log needs from a disk; the simulator has one that forgets what was not synced. Synchronous on purpose: one small
@@ -20,7 +27,7 @@ import { codeOf } from '../../std/fault.ts'
  */
 export type RaftDisk = {
   makeFolder(path: string): void
-  /** `undefined` when there is no such file. */
+  /** `undefined` when there is no such file. Without zero bytes at the end, which nothing that is kept here ends with. */
   read(path: string): Uint8Array | undefined
   /** A crash leaves the old file or the new one, and the new one is durable when this returns. */
   replace(path: string, content: Uint8Array): void
@@ -44,7 +51,7 @@ export const realDisk: RaftDisk = {
   },
   read(path) {
     try {
-      return readFileSync(path)
+      return withoutZeros(readFileSync(path))
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined
       throw error
@@ -63,22 +70,49 @@ export const realDisk: RaftDisk = {
     syncFolder(dirname(path))
   },
   open(path) {
-    const file = openSync(path, 'a', 0o600)
+    const file = openSync(path, fsConstants.O_RDWR | fsConstants.O_CREAT, 0o600)
+    const content = readFileSync(path)
+    let end = withoutZeros(content).length
+    let length = content.length
     return {
-      append: (content) => writeAll(file, content),
-      sync: () => fdatasyncSync(file),
-      truncate(length) {
-        ftruncateSync(file, length)
-        fsyncSync(file)
+      append(added) {
+        if (end + added.length > length) {
+          const ahead = new Uint8Array(Math.max(AHEAD_BYTES, end + added.length - length))
+          writeAll(file, ahead, length)
+          // Order: the length is durable before a record may rely on fdatasync alone.
+          fsyncSync(file)
+          length += ahead.length
+        }
+        writeAll(file, added, end)
+        end += added.length
       },
-      close: () => closeSync(file),
+      sync: () => fdatasyncSync(file),
+      truncate(to) {
+        ftruncateSync(file, to)
+        fsyncSync(file)
+        end = to
+        length = to
+      },
+      close() {
+        // Not needed, and tidy: what a crash leaves instead is read the same.
+        if (end < length) ftruncateSync(file, end)
+        closeSync(file)
+      },
     }
   },
 }
 
-function writeAll(file: number, content: Uint8Array): void {
+function withoutZeros(bytes: Uint8Array): Uint8Array {
+  let end = bytes.length
+  while (end > 0 && bytes[end - 1] === 0) end -= 1
+  return bytes.subarray(0, end)
+}
+
+function writeAll(file: number, content: Uint8Array, at = 0): void {
   let offset = 0
-  while (offset < content.length) offset += writeSync(file, content, offset)
+  while (offset < content.length) {
+    offset += writeSync(file, content, offset, content.length - offset, at + offset)
+  }
 }
 
 function syncFolder(path: string): void {

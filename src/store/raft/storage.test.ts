@@ -255,4 +255,28 @@ describe('on a real disk', () => {
       rmSync(root, { recursive: true, force: true })
     }
   })
+
+  it('a log whose process was killed has space behind its end, which is no part of it', () => {
+    const root = mkdtempSync(join(tmpdir(), 'metako-storage-'))
+    try {
+      foundRaftGroup(root, { groupId: 'g', voters })
+      const killed = RaftStorage.open(root, { self: 'n1' }).storage
+      killed.write([hardState(1, 'n1'), entries(entry(1, 1))])
+      const path = join(root, 'raft.log')
+      expect(readFileSync(path).at(-1)).toBe(0)
+      const next = RaftStorage.open(root, { self: 'n1' })
+      expect(next.content).toMatchObject({ tornBytes: 0, log: { entries: [entry(1, 1)] } })
+      const length = readFileSync(path).length
+      next.storage.write([entries(entry(2, 1))])
+      // Nothing grew, so nothing but the record had to reach the disk.
+      expect(readFileSync(path).length).toBe(length)
+      next.storage.close()
+      expect(readFileSync(path).at(-1)).not.toBe(0)
+      const last = RaftStorage.open(root, { self: 'n1' })
+      expect(last.content.log.entries).toEqual([entry(1, 1), entry(2, 1)])
+      last.storage.close()
+    } finally {
+      rmSync(root, { recursive: true, force: true })
+    }
+  })
 })
