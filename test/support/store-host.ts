@@ -49,6 +49,8 @@ const store = createRaftStore(
 )
 
 if (setup.http !== undefined) serveHttp(setup.http, store)
+// With `--cpu-prof` the profile is written at the exit.
+process.once('SIGTERM', () => process.exit(0))
 rmSync(setup.socket, { force: true })
 createUnixServer((client) => serve(client, store)).listen(setup.socket)
 
