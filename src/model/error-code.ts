@@ -76,7 +76,8 @@ export const errorCodes = {
       'Find out which of the two is right. Bring the old etcd back, or restart the agents once you trust the new one.',
   },
   STORE_ACCESS_DENIED: {
-    meaning: 'etcd refuses the user or the password, or the user may not read and write below the prefix.',
+    meaning:
+      'The etcd cluster refuses the user or the password, or the user may not read and write below the prefix.',
     remedy: 'Correct the user and password, or grant the role read and write access to the prefix in etcd.',
   },
   STORE_COMMAND_UNKNOWN: {

@@ -247,7 +247,7 @@ function explanationOf(
   ].join('\n')
 }
 
-export function operationText({ client, invokedAt, call, outcome }: HistoryOperation): string {
+function operationText({ client, invokedAt, call, outcome }: HistoryOperation): string {
   const from = invokedAt.toFixed(1)
   const end = outcome === undefined ? '?' : outcome.endedAt.toFixed(1)
   const answer = outcome === undefined ? 'nobody knows' : answerText(outcome.answer)

@@ -26,7 +26,7 @@ const ATTEMPT_MIN_MS = 15
 const TOKENS_MAX = 2
 
 /** Nothing was done, since no endpoint took the request; `cause` is what the last one said. */
-export class NobodyAnswered extends Error {
+class NobodyAnswered extends Error {
   override readonly name = 'NobodyAnswered'
 }
 
