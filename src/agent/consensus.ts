@@ -120,7 +120,8 @@ export class Founding {
     const { state, log, host } = this.#deps
     // Order: the genesis is on disk before the log, so that a founded log always has its genesis beside it.
     await state.writeGenesis(genesis)
-    foundRaftGroup(state.raftFolder, { groupId: genesis.groupId, voters }, host.disk)
+    const identities = voters.map((name) => ({ name, incarnation: genesis.nonces[name] ?? '' }))
+    foundRaftGroup(state.raftFolder, { groupId: genesis.groupId, voters: identities }, host.disk)
     // Order: before the first vote. From here on the log must never be made a second time.
     await state.noteFounded()
     this.#hello = { ...this.#hello, isEmpty: false, group: genesis }

@@ -70,7 +70,7 @@ describe('StateFolder', () => {
     it('refuses to vote again after its log was lost', async () => {
       const state = await StateFolder.open(path)
       await state.writeGenesis({ groupId: 'g', nonces: { n1: await state.nonce() } })
-      foundRaftGroup(state.raftFolder, { groupId: 'g', voters: ['n1'] })
+      foundRaftGroup(state.raftFolder, { groupId: 'g', voters: [{ name: 'n1', incarnation: '1' }] })
       expect((await prepare()).hello.group).toMatchObject({ groupId: 'g' })
       rmSync(state.raftFolder, { recursive: true })
       await expect(prepare()).rejects.toMatchObject({ code: 'RAFT_LOG_ABSENT' })

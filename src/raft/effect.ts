@@ -1,4 +1,5 @@
 import type { RaftLog } from './log.ts'
+import type { ChangeVerdict } from './membership-change.ts'
 import type { Entry, Message, Snapshot } from './message.ts'
 
 /** What must survive a crash besides log and snapshot. */
@@ -26,6 +27,10 @@ export type Effect =
   /** A proposal of this node went nowhere: neither into the log nor to a leader. */
   | { readonly kind: 'proposal-refused'; readonly ticket: number; readonly reason: RequestRefusal }
   | { readonly kind: 'transfer-refused'; readonly reason: TransferRefusal }
+  /** What became of a change that this node asked for. */
+  | { readonly kind: 'change-answered'; readonly id: string; readonly verdict: ChangeVerdict }
+  /** This member is none any more. It says nothing from now on, and its operator should know. */
+  | { readonly kind: 'removed' }
   /** A message that was not looked at. */
   | { readonly kind: 'message-refused'; readonly from: string; readonly reason: MessageRefusal }
 

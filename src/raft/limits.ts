@@ -30,5 +30,14 @@ export const MESSAGE_BYTES_MAX = 25 * MiB
 /** Members of a configuration. */
 export const MEMBERS_MAX = 31
 
+/** Rounds in which a learner may catch up before it is promoted (Raft thesis §4.2.1). */
+export const CATCH_UP_ROUNDS_MAX = 10
+
+/** Longest text of a refused change, in UTF-16 units. */
+export const REFUSAL_LENGTH_MAX = 1024
+
+/** Members whose protocol version is remembered: those of today and some that were removed or will be added. */
+export const VERSIONS_MAX = 64
+
 /** Longest name of a member, of a group, of a read, in UTF-16 units. */
 export const NAME_LENGTH_MAX = 256

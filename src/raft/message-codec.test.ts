@@ -2,24 +2,48 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MESSAGE_BYTES_MAX } from './limits.ts'
 import type { Entry, Message } from './message.ts'
-import { decodeMessage, encodeMessage, PROTOCOL_VERSION, type Envelope } from './message-codec.ts'
+import { encodeConfiguration } from './configuration.ts'
+import { nameOf } from './member-id.ts'
+import { decodeMessage, encodeMessage, type Envelope } from './message-codec.ts'
+import { PROTOCOL_VERSION } from './protocol.ts'
 
 const count = fc.nat(Number.MAX_SAFE_INTEGER)
 const name = fc.string({ minLength: 1, maxLength: 20 })
 const body = fc.string({ unit: 'grapheme', maxLength: 200 })
+
+const configuration = fc
+  .uniqueArray(name, { minLength: 1, maxLength: 9, selector: nameOf })
+  .chain((members) =>
+    fc.nat(members.length - 1).map((learners) => ({
+      voters: members.slice(learners),
+      learners: members.slice(0, learners),
+    })),
+  )
 
 const append: fc.Arbitrary<Message> = fc
   .record({
     prevIndex: fc.nat(1000),
     prevTerm: fc.nat(5),
     commit: count,
-    bodies: fc.array(fc.tuple(fc.nat(2), fc.constantFrom('noop', 'command'), body), { maxLength: 10 }),
+    bodies: fc.array(
+      fc.tuple(
+        fc.nat(2),
+        fc.oneof(
+          fc.record({ kind: fc.constantFrom('noop' as const, 'command' as const), body }),
+          configuration.map((members) => ({
+            kind: 'configuration' as const,
+            body: encodeConfiguration(members, 'c'),
+          })),
+        ),
+      ),
+      { maxLength: 10 },
+    ),
   })
   .map(({ prevIndex, prevTerm, commit, bodies }) => {
     let term = prevTerm
-    const entries = bodies.map(([more, kind, text], at): Entry => {
+    const entries = bodies.map(([more, content], at): Entry => {
       term += more
-      return { index: prevIndex + 1 + at, term, kind, body: text }
+      return { index: prevIndex + 1 + at, term, ...content }
     })
     return { kind: 'append', term: term + 1, prevIndex, prevTerm, commit, entries }
   })
@@ -58,17 +82,39 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       index: count,
       term: count,
       body,
-      configuration: fc.record({
-        voters: fc.uniqueArray(name, { minLength: 1, maxLength: 5 }),
-        outgoing: fc.uniqueArray(name, { maxLength: 5 }),
-        learners: fc.uniqueArray(name, { maxLength: 5 }),
-      }),
+      configuration,
     }),
   }),
   fc.record({ kind: fc.constant('timeout-now' as const), term: count }),
   fc.record({ kind: fc.constant('propose' as const), body }),
   fc.record({ kind: fc.constant('read' as const), id: name }),
   fc.record({ kind: fc.constant('read-confirmed' as const), id: name, index: count }),
+  fc.record({
+    kind: fc.constant('change-request' as const),
+    id: name,
+    change: fc.oneof(
+      fc.record({
+        kind: fc.constant('add-learner' as const),
+        member: name,
+        incarnation: fc.stringMatching(/^[0-9a-f]{1,32}$/),
+      }),
+      fc.record({ kind: fc.constantFrom('promote' as const, 'remove' as const), member: name }),
+    ),
+  }),
+  fc.record({
+    kind: fc.constant('change-answer' as const),
+    id: name,
+    verdict: fc.oneof(
+      fc.constant({ kind: 'done' as const }),
+      fc.record({
+        kind: fc.constant('refused' as const),
+        reason: fc.constantFrom('NOT_READY' as const, 'LAST_VOTER' as const),
+        message: body,
+        isFulfilled: fc.boolean(),
+      }),
+    ),
+  }),
+  fc.record({ kind: fc.constant('removed' as const), index: count }),
 )
 
 const envelope: fc.Arbitrary<Envelope> = fc.record({ group: name, from: name, to: name, message })
@@ -77,7 +123,11 @@ describe('the message codec', () => {
   it('reads what it wrote', () => {
     fc.assert(
       fc.property(envelope, (sent) => {
-        expect(decodeMessage(encodeMessage(sent))).toEqual({ kind: 'message', envelope: sent })
+        expect(decodeMessage(encodeMessage(sent))).toEqual({
+          kind: 'message',
+          envelope: sent,
+          version: PROTOCOL_VERSION,
+        })
       }),
     )
   })
@@ -107,10 +157,10 @@ describe('the message codec', () => {
     )
   })
 
-  it('refuses another version and names it', () => {
+  it('refuses another layout', () => {
     const bytes = encodeMessage({ group: 'g', from: 'a', to: 'b', message: { kind: 'timeout-now', term: 1 } })
-    bytes[0] = PROTOCOL_VERSION + 1
-    expect(decodeMessage(bytes)).toEqual({ kind: 'refused', reason: 'OTHER_VERSION' })
+    bytes[0] = 2
+    expect(decodeMessage(bytes)).toEqual({ kind: 'refused', reason: 'OTHER_LAYOUT' })
   })
 
   it('refuses an append that would trip the core: gaps, falling terms, terms above the leader', () => {

@@ -1,15 +1,19 @@
 import {
   APPEND_ENTRIES_MAX,
   ENTRY_LENGTH_MAX,
-  MEMBERS_MAX,
   MESSAGE_BYTES_MAX,
   NAME_LENGTH_MAX,
+  REFUSAL_LENGTH_MAX,
   SNAPSHOT_LENGTH_MAX,
 } from './limits.ts'
+import { configurationFields, decodeConfiguration, parseConfiguration } from './configuration.ts'
+import { isIncarnation } from './member-id.ts'
+import type { ChangeVerdict, MembershipChange, MembershipRefusal } from './membership-change.ts'
 import type { Configuration, Entry, Message } from './message.ts'
+import { neededVersion, OLDEST_VERSION, PROTOCOL_VERSION } from './protocol.ts'
 
-/** Raised when an older program could not understand a message any more. */
-export const PROTOCOL_VERSION = 1
+/** How a message lies in its bytes. Another one could not be read at all; what is said inside has its own version. */
+const LAYOUT = 1
 
 /** A message with its address. `group` keeps two clusters apart that were given the same address by mistake. */
 export type Envelope = {
@@ -20,19 +24,23 @@ export type Envelope = {
 }
 
 export type Decoded =
-  | { readonly kind: 'message'; readonly envelope: Envelope }
-  | { readonly kind: 'refused'; readonly reason: 'TOO_LONG' | 'OTHER_VERSION' | 'MALFORMED' }
+  | { readonly kind: 'message'; readonly envelope: Envelope; readonly version: number }
+  | { readonly kind: 'refused'; readonly reason: 'TOO_LONG' | 'OTHER_LAYOUT' | 'MALFORMED' }
+  /** The sender's program is newer, and this one lacks what the message needs. */
+  | { readonly kind: 'refused'; readonly reason: 'NEEDS_NEWER_PROTOCOL'; readonly needs: number }
 
-/** Layout: version (1 byte), header length (4, big endian), header as JSON, then the bodies that it announces, one after the other. */
+/** Layout: its number (1 byte), header length (4, big endian), header as JSON, then the bodies that it announces, one after the other. */
 const PREFIX_BYTES = 5
 
 /** Bodies stand outside of the header, so that text which is JSON itself is not escaped once more. */
-export function encodeMessage(envelope: Envelope): Uint8Array<ArrayBuffer> {
+export function encodeMessage(envelope: Envelope, version = PROTOCOL_VERSION): Uint8Array<ArrayBuffer> {
   const bodies: Uint8Array[] = []
-  const header = new TextEncoder().encode(JSON.stringify(headerOf(envelope, bodies)))
+  const header = new TextEncoder().encode(
+    JSON.stringify({ ...headerOf(envelope, bodies), ...versions(envelope, version) }),
+  )
   const length = bodies.reduce((sum, body) => sum + body.length, PREFIX_BYTES + header.length)
   const bytes = new Uint8Array(length)
-  bytes[0] = PROTOCOL_VERSION
+  bytes[0] = LAYOUT
   new DataView(bytes.buffer).setUint32(1, header.length)
   bytes.set(header, PREFIX_BYTES)
   let offset = PREFIX_BYTES + header.length
@@ -47,19 +55,31 @@ export function encodeMessage(envelope: Envelope): Uint8Array<ArrayBuffer> {
 export function decodeMessage(bytes: Uint8Array): Decoded {
   if (bytes.length > MESSAGE_BYTES_MAX) return { kind: 'refused', reason: 'TOO_LONG' }
   if (bytes.length < PREFIX_BYTES) return { kind: 'refused', reason: 'MALFORMED' }
-  if (bytes[0] !== PROTOCOL_VERSION) return { kind: 'refused', reason: 'OTHER_VERSION' }
+  if (bytes[0] !== LAYOUT) return { kind: 'refused', reason: 'OTHER_LAYOUT' }
   const headerLength = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1)
   const bodiesAt = PREFIX_BYTES + headerLength
   if (bodiesAt > bytes.length) return { kind: 'refused', reason: 'MALFORMED' }
   try {
-    const header: unknown = JSON.parse(textOf(bytes.subarray(PREFIX_BYTES, bodiesAt)))
-    return { kind: 'message', envelope: envelopeFrom(header, new BodyReader(bytes.subarray(bodiesAt))) }
+    const header = asFields(JSON.parse(textOf(bytes.subarray(PREFIX_BYTES, bodiesAt))))
+    const needs = header['n'] === undefined ? OLDEST_VERSION : asCount(header['n'])
+    // Order: before anything else is read, since a newer program may say anything in a message that needs it.
+    if (needs > PROTOCOL_VERSION) return { kind: 'refused', reason: 'NEEDS_NEWER_PROTOCOL', needs }
+    const version = header['v'] === undefined ? OLDEST_VERSION : asCount(header['v'])
+    const envelope = envelopeFrom(header, new BodyReader(bytes.subarray(bodiesAt)))
+    return { kind: 'message', envelope, version }
   } catch {
     return { kind: 'refused', reason: 'MALFORMED' }
   }
 }
 
-function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]): unknown {
+/** Version 1 said neither. */
+function versions({ message }: Envelope, version: number): object {
+  if (version === OLDEST_VERSION) return {}
+  const needs = neededVersion(message)
+  return needs === OLDEST_VERSION ? { v: version } : { v: version, n: needs }
+}
+
+function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]): object {
   const addBody = (text: string): number => {
     const body = new TextEncoder().encode(text)
     bodies.push(body)
@@ -77,7 +97,8 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
       return { ...address, m: { ...message, kind: undefined, entries } }
     }
     case 'install-snapshot': {
-      const snapshot = { ...message.snapshot, body: addBody(message.snapshot.body) }
+      const configuration = configurationFields(message.snapshot.configuration)
+      const snapshot = { ...message.snapshot, configuration, body: addBody(message.snapshot.body) }
       return { ...address, m: { term: message.term, snapshot } }
     }
     case 'propose':
@@ -90,6 +111,9 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
     case 'timeout-now':
     case 'read':
     case 'read-confirmed':
+    case 'change-request':
+    case 'change-answer':
+    case 'removed':
       return { ...address, m: { ...message, kind: undefined } }
   }
 }
@@ -99,8 +123,7 @@ class Malformed extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>
 
-function envelopeFrom(header: unknown, bodies: BodyReader): Envelope {
-  const fields = asFields(header)
+function envelopeFrom(fields: Fields, bodies: BodyReader): Envelope {
   const message = messageFrom(fields['k'], asFields(fields['m']), bodies)
   bodies.assertEnd()
   return { group: asName(fields['g']), from: asName(fields['f']), to: asName(fields['t']), message }
@@ -158,6 +181,12 @@ function messageFrom(kind: unknown, fields: Fields, bodies: BodyReader): Message
       return { kind, id: asName(fields['id']) }
     case 'read-confirmed':
       return { kind, id: asName(fields['id']), index: asCount(fields['index']) }
+    case 'change-request':
+      return { kind, id: asName(fields['id']), change: changeFrom(asFields(fields['change'])) }
+    case 'change-answer':
+      return { kind, id: asName(fields['id']), verdict: verdictFrom(asFields(fields['verdict'])) }
+    case 'removed':
+      return { kind, index: asCount(fields['index']) }
     default:
       throw new Malformed()
   }
@@ -178,6 +207,7 @@ function appendFrom(fields: Fields, bodies: BodyReader): Message {
     }
     // The core asserts these; a packet must not be able to trip an assertion.
     if (entry.index !== last.index + 1 || entry.term < last.term || entry.term > term) throw new Malformed()
+    if (kind === 'configuration' && !hasVoters(decodeConfiguration(entry.body))) throw new Malformed()
     last = entry
     return entry
   })
@@ -193,23 +223,59 @@ function snapshotFrom(fields: Fields, bodies: BodyReader): Message {
     snapshot: {
       index: asCount(snapshot['index']),
       term: asCount(snapshot['term']),
-      configuration: configurationFrom(snapshot['configuration']),
+      configuration: asConfiguration(snapshot['configuration']),
       body: bodies.take(asCount(snapshot['body']), SNAPSHOT_LENGTH_MAX),
     },
   }
 }
 
-/** Reads a configuration from parsed JSON; throws on anything else. */
-export function configurationFrom(value: unknown): Configuration {
-  const fields = asFields(value)
-  const names = (list: unknown): string[] => {
-    const found = asList(list, MEMBERS_MAX).map(asName)
-    if (new Set(found).size !== found.length) throw new Malformed()
-    return found
+function asConfiguration(value: unknown): Configuration {
+  const configuration = parseConfiguration(value)
+  if (configuration === undefined || !hasVoters(configuration)) throw new Malformed()
+  return configuration
+}
+
+function hasVoters(configuration: Configuration | undefined): boolean {
+  return configuration !== undefined && configuration.voters.length > 0
+}
+
+function changeFrom(fields: Fields): MembershipChange {
+  const member = asName(fields['member'])
+  const kind = fields['kind']
+  switch (kind) {
+    case 'promote':
+    case 'remove':
+      return { kind, member }
+    case 'add-learner': {
+      const incarnation = asName(fields['incarnation'])
+      if (!isIncarnation(incarnation)) throw new Malformed()
+      return { kind, member, incarnation }
+    }
+    default:
+      throw new Malformed()
   }
-  const voters = names(fields['voters'])
-  if (voters.length === 0) throw new Malformed()
-  return { voters, outgoing: names(fields['outgoing']), learners: names(fields['learners']) }
+}
+
+const REFUSALS: ReadonlySet<unknown> = new Set<MembershipRefusal>([
+  'NOT_LEADER',
+  'CHANGE_IN_PROGRESS',
+  'NOT_READY',
+  'NOT_CAUGHT_UP',
+  'UNKNOWN_MEMBER',
+  'ALREADY_MEMBER',
+  'LAST_VOTER',
+])
+
+function verdictFrom(fields: Fields): ChangeVerdict {
+  const { kind, reason, message } = fields
+  if (kind === 'done') return { kind }
+  if (kind !== 'refused' || !isRefusal(reason)) throw new Malformed()
+  if (typeof message !== 'string' || message.length > REFUSAL_LENGTH_MAX) throw new Malformed()
+  return { kind, reason, message, isFulfilled: asBoolean(fields['isFulfilled']) }
+}
+
+function isRefusal(value: unknown): value is MembershipRefusal {
+  return REFUSALS.has(value)
 }
 
 class BodyReader {
@@ -265,6 +331,6 @@ function asName(value: unknown): string {
 }
 
 function asEntryKind(value: unknown): Entry['kind'] {
-  if (value !== 'noop' && value !== 'command') throw new Malformed()
+  if (value !== 'noop' && value !== 'command' && value !== 'configuration') throw new Malformed()
   return value
 }

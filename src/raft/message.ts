@@ -1,18 +1,19 @@
-/** One slot of the replicated log. `body` is opaque here; `noop` opens a leader's term and has an empty one. */
+import type { ChangeVerdict, MembershipChange } from './membership-change.ts'
+
+/**
+ * One slot of the replicated log. The `body` of a command is opaque here; `noop` opens a leader's term and has an empty one;
+ * `configuration` says who takes part from this entry on.
+ */
 export type Entry = {
   readonly index: number
   readonly term: number
-  readonly kind: 'noop' | 'command'
+  readonly kind: 'noop' | 'command' | 'configuration'
   readonly body: string
 }
 
-/**
- * Who takes part. A decision needs a majority of `voters` and, while a joint change runs (Raft §6), one of `outgoing`
- * too; `outgoing` is empty otherwise. Learners receive the log and decide nothing.
- */
+/** Who takes part, by id (see `member-id.ts`). A decision needs a majority of `voters`; learners receive the log and decide nothing. */
 export type Configuration = {
   readonly voters: readonly string[]
-  readonly outgoing: readonly string[]
   readonly learners: readonly string[]
 }
 
@@ -37,6 +38,9 @@ export type Message =
   | Propose
   | Read
   | ReadConfirmed
+  | ChangeRequest
+  | ChangeAnswer
+  | Removed
 
 export type VoteRequest = {
   readonly kind: 'vote-request'
@@ -104,3 +108,19 @@ export type Propose = { readonly kind: 'propose'; readonly body: string }
 export type Read = { readonly kind: 'read'; readonly id: string }
 
 export type ReadConfirmed = { readonly kind: 'read-confirmed'; readonly id: string; readonly index: number }
+
+/** A membership change on its way to the leader. `id` is unique over restarts of the sender. */
+export type ChangeRequest = {
+  readonly kind: 'change-request'
+  readonly id: string
+  readonly change: MembershipChange
+}
+
+export type ChangeAnswer = {
+  readonly kind: 'change-answer'
+  readonly id: string
+  readonly verdict: ChangeVerdict
+}
+
+/** The committed configuration at `index` is one without the receiver. */
+export type Removed = { readonly kind: 'removed'; readonly index: number }

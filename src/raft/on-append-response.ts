@@ -1,5 +1,6 @@
 import { lastIndex, lastThatMayFit } from './log.ts'
 import type { AppendResponse } from './message.ts'
+import { continueCatchUp, settleChange } from './on-change.ts'
 import { acknowledged, rejectedAt } from './progress.ts'
 import { advanceCommit, sendAppends } from './replicate.ts'
 import { sendNow, updatePeer, type Turn } from './state.ts'
@@ -24,7 +25,8 @@ export function onAppendResponse(turn: Turn, from: string, response: AppendRespo
     return
   }
   updatePeer(turn, from, acknowledged(progress, response.index))
-  advanceCommit(turn)
+  if (advanceCommit(turn)) settleChange(turn)
+  continueCatchUp(turn, from)
   sendAppends(turn, from, { evenEmpty: false })
   finishTransfer(turn, from)
 }

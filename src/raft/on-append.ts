@@ -1,7 +1,8 @@
 import { assert } from '../std/assert.ts'
 import { lastIndex, lastThatMayFit, newEntries, termAt, withEntries } from './log.ts'
 import type { Append } from './message.ts'
-import { commitTo } from './replicate.ts'
+import { adoptConfiguration } from './adopt-configuration.ts'
+import { followCommit } from './follow-commit.ts'
 import { send, type Turn } from './state.ts'
 
 /** Order: the acknowledgement leaves when everything up to its index is durable, also what an earlier append brought. */
@@ -18,10 +19,12 @@ export function onAppend(turn: Turn, from: string, append: Append): void {
     assert(first.index > node.commit, `Append overwrites entry ${first.index}, committed is ${node.commit}`)
     node.log = withEntries(node.log, fresh)
     node.stable = Math.min(node.stable, first.index - 1)
+    const bringsOne = fresh.some(({ kind }) => kind === 'configuration')
+    if (bringsOne || first.index <= node.configurationIndex) adoptConfiguration(turn)
     turn.effects.push({ kind: 'persist', change: { kind: 'entries', entries: fresh } })
   }
   const last = append.prevIndex + append.entries.length
-  commitTo(turn, Math.min(append.commit, last))
+  followCommit(turn, Math.min(append.commit, last))
   send(turn, from, { kind: 'append-response', term: node.term, index: last })
 }
 

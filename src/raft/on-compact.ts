@@ -1,4 +1,5 @@
 import { assert, present } from '../std/assert.ts'
+import { configurationAt } from './configuration.ts'
 import { compactedTo, termAt } from './log.ts'
 import type { Snapshot } from './message.ts'
 import { hardStateOf, type Turn } from './state.ts'
@@ -14,11 +15,15 @@ export function onCompact(
     request.index <= node.commit,
     `Cannot compact to entry ${request.index}, committed is ${node.commit}`,
   )
+  const { configuration } = configurationAt(node.log, node.snapshot, request.index)
+  // A newcomer's log may not tell yet who was there at this index, and a snapshot without members is of no use to anybody.
+  if (configuration.voters.length === 0) return
   const term = present(termAt(node.log, request.index), `term of entry ${request.index}`)
   const snapshot: Snapshot = {
     index: request.index,
     term,
-    configuration: node.configuration,
+    // Not the latest one: that may be of an entry behind this index, which can still be overwritten.
+    configuration,
     body: request.body,
   }
   node.snapshot = snapshot

@@ -1,13 +1,14 @@
 import { termAt } from './log.ts'
 import type { InstallSnapshot } from './message.ts'
-import { commitTo } from './replicate.ts'
+import { adoptConfiguration } from './adopt-configuration.ts'
+import { followCommit } from './follow-commit.ts'
 import { hardStateOf, send, type Turn } from './state.ts'
 
 /** Takes the leader's state in place of log entries that the leader no longer has. */
 export function onInstallSnapshot(turn: Turn, from: string, { snapshot }: InstallSnapshot): void {
   const { node } = turn
   if (snapshot.index > node.commit) {
-    if (termAt(node.log, snapshot.index) === snapshot.term) commitTo(turn, snapshot.index)
+    if (termAt(node.log, snapshot.index) === snapshot.term) followCommit(turn, snapshot.index)
     else replaceAll(turn, snapshot)
   }
   // Equal up to the commit index: by the snapshot, or because both are committed.
@@ -18,7 +19,7 @@ function replaceAll(turn: Turn, snapshot: InstallSnapshot['snapshot']): void {
   const { node } = turn
   node.log = { baseIndex: snapshot.index, baseTerm: snapshot.term, entries: [] }
   node.snapshot = snapshot
-  node.configuration = snapshot.configuration
+  adoptConfiguration(turn)
   node.stable = snapshot.index
   node.commit = snapshot.index
   const change = { kind: 'snapshot', snapshot, log: node.log, hardState: hardStateOf(node) } as const

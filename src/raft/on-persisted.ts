@@ -1,4 +1,5 @@
 import { termAt } from './log.ts'
+import { settleChange } from './on-change.ts'
 import { countVote } from './on-vote-response.ts'
 import { advanceCommit } from './replicate.ts'
 import { isVoter, type Turn } from './state.ts'
@@ -16,6 +17,6 @@ export function onPersisted(
   if (node.role === 'candidate' && durable.term === node.term && !node.votes.has(node.self)) {
     countVote(turn, node.self, true)
   } else if (node.role === 'leader' && isVoter(node)) {
-    advanceCommit(turn)
+    if (advanceCommit(turn)) settleChange(turn)
   }
 }

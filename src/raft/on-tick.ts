@@ -1,3 +1,4 @@
+import { watchCatchUp } from './on-change.ts'
 import { broadcastHeartbeat } from './read-round.ts'
 import { becomeFollower, campaign } from './roles.ts'
 import { quorumHeardAt, type RaftState, type Turn } from './state.ts'
@@ -11,6 +12,7 @@ export function onTick(turn: Turn): void {
   // A leader that no quorum answers may already have a successor: it stops answering clients (check-quorum).
   if (now >= quorumDeadline(node, now)) return becomeFollower(turn)
   if (node.transfer !== undefined && now >= node.transfer.until) node.transfer = undefined
+  watchCatchUp(turn)
   if (now < node.heartbeatAt) return
   node.heartbeatAt = now + node.timing.heartbeatMs
   broadcastHeartbeat(turn)

@@ -1,6 +1,5 @@
 import type { TransferRefusal } from './effect.ts'
 import { finishTransfer } from './on-append-response.ts'
-import { votersOf } from './quorum.ts'
 import { sendAppends } from './replicate.ts'
 import type { Turn } from './state.ts'
 
@@ -11,7 +10,7 @@ export function onTransfer(turn: Turn, to: string): void {
     turn.effects.push({ kind: 'transfer-refused', reason })
   }
   if (node.role !== 'leader') return refuse('NOT_LEADER')
-  if (to === node.self || !votersOf(node.configuration).includes(to)) return refuse('NOT_A_VOTER')
+  if (to === node.self || !node.configuration.voters.includes(to)) return refuse('NOT_A_VOTER')
   if (node.transfer !== undefined) return refuse('TRANSFERRING')
   node.transfer = { to, until: turn.now + node.timing.electionMinMs }
   sendAppends(turn, to, { evenEmpty: true })

@@ -1,5 +1,5 @@
 import type { VoteResponse } from './message.ts'
-import { tally, votersOf } from './quorum.ts'
+import { tally } from './quorum.ts'
 import { becomeCandidate, becomeFollower, becomeLeader } from './roles.ts'
 import type { Turn } from './state.ts'
 
@@ -8,7 +8,7 @@ export function onVoteResponse(turn: Turn, from: string, response: VoteResponse)
   if (node.role !== (response.pre ? 'pre-candidate' : 'candidate')) return
   // A granted answer repeats the term that was asked about: an older round's must not count in this one.
   if (response.granted && response.term !== node.term + (response.pre ? 1 : 0)) return
-  if (!votersOf(node.configuration).includes(from)) return
+  if (!node.configuration.voters.includes(from)) return
   countVote(turn, from, response.granted)
 }
 

@@ -7,7 +7,7 @@ import type { RaftState } from './state.ts'
 import { RAFT_TIMINGS } from './timing.ts'
 
 function member(self: string, voters = ['a', 'b', 'c']): RaftState {
-  const configuration = { voters, outgoing: [], learners: [] }
+  const configuration = { voters, learners: [] }
   return startRaft(
     {
       self,
@@ -48,22 +48,28 @@ describe('a member', () => {
 
   it('refuses messages of another group and of strangers, without looking at them', () => {
     const state = member('a')
-    const request = {
-      kind: 'vote-request',
-      term: 99,
-      pre: false,
-      transfer: true,
-      lastIndex: 9,
-      lastTerm: 9,
-    } as const
+    const answer = { kind: 'append-response', term: 99, index: 9 } as const
+    const vote = { kind: 'vote-response', term: 99, pre: false, granted: true } as const
     for (const [input, reason] of [
-      [from('b', request, 'other'), 'OTHER_GROUP'],
-      [from('x', request), 'NOT_A_MEMBER'],
-      [from('a', request), 'NOT_A_MEMBER'],
+      [from('b', answer, 'other'), 'OTHER_GROUP'],
+      [from('x', answer), 'NOT_A_MEMBER'],
+      [from('x', vote), 'NOT_A_MEMBER'],
+      [from('b#2', vote), 'NOT_A_MEMBER'],
+      [from('x', { kind: 'propose', body: '' }), 'NOT_A_MEMBER'],
+      [from('a', answer), 'NOT_A_MEMBER'],
     ] as const) {
       const result = step(state, input, 1)
       expect(result.state).toEqual(state)
       expect(result.effects).toEqual([{ kind: 'message-refused', from: input.from, reason }])
+    }
+  })
+
+  it('that hears its leader is not moved by a stranger, not even by one that speaks of a transfer', () => {
+    const led = step(member('a'), from('b', { kind: 'heartbeat', term: 3, commit: 0, round: 0 }), 1000).state
+    const request = { kind: 'vote-request', term: 99, lastIndex: 9, lastTerm: 9 } as const
+    for (const pre of [true, false]) {
+      const { state } = step(led, from('x', { ...request, pre, transfer: true }), 1001)
+      expect(state).toMatchObject({ term: 3, leader: 'b' })
     }
   })
 
@@ -102,6 +108,121 @@ describe('a member', () => {
     let state = step(member('a'), { kind: 'tick' }, 1000).state
     state = step(state, from('b', { kind: 'vote-response', term: 7, pre: true, granted: true }), 1001).state
     expect(state.role).toBe('pre-candidate')
+  })
+})
+
+/** A leader whose learner `d#1` has entry 1 of `entries` and answers. */
+function leaderWithLearner(entries: number): RaftState {
+  const v2 = { version: 2 }
+  const ack = (sender: string, index: number) => ({
+    ...from(sender, { kind: 'append-response', term: 1, index }),
+    ...v2,
+  })
+  let state = step(leader(), { kind: 'persisted', term: 1, lastIndex: 1, lastTerm: 1 }, 1004).state
+  state = step(state, ack('b', 1), 1005).state
+  const change = { kind: 'add-learner', member: 'd', incarnation: '1' } as const
+  state = step(state, { kind: 'change', id: 'add', change }, 1006).state
+  state = step(state, { kind: 'persisted', term: 1, lastIndex: 2, lastTerm: 1 }, 1006).state
+  state = step(state, ack('b', 2), 1007).state
+  for (let ticket = 1; ticket <= entries - 2; ticket += 1) {
+    state = step(state, { kind: 'propose', ticket, body: 'x' }, 1008).state
+  }
+  return step(state, ack('d#1', 1), 1009).state
+}
+
+describe('a learner that is to be promoted', () => {
+  const promote = { kind: 'change', id: 'p', change: { kind: 'promote', member: 'd' } } as const
+
+  it('has ten rounds to show that it keeps pace, then the answer is no', () => {
+    let state = step(leaderWithLearner(100), promote, 1010).state
+    let now = 1010
+    let answered: unknown
+    let rounds = 0
+    for (let index = 100; answered === undefined && rounds < 30; rounds += 1) {
+      // Each round takes longer than an election timeout, and meanwhile there is more.
+      now += RAFT_TIMINGS.lan.electionMinMs
+      state = step(state, { kind: 'propose', ticket: 1, body: 'x' }, now).state
+      const result = step(
+        state,
+        { ...from('d#1', { kind: 'append-response', term: 1, index }), version: 2 },
+        now,
+      )
+      state = result.state
+      index += 1
+      answered = result.effects.find(({ kind }) => kind === 'change-answered')
+    }
+    expect(answered).toMatchObject({ verdict: { kind: 'refused', reason: 'NOT_CAUGHT_UP' } })
+    expect(rounds).toBe(10)
+    expect(state).toMatchObject({ change: undefined, configuration: { voters: ['a', 'b', 'c'] } })
+  })
+
+  it('is promoted at the end of the first short round, though there is more by then', () => {
+    let state = step(leaderWithLearner(100), promote, 1010).state
+    expect(state.change?.catchUp?.target).toBe(100)
+    state = step(state, { kind: 'propose', ticket: 1, body: 'x' }, 1011).state
+    const answer = from('d#1', { kind: 'append-response', term: 1, index: 100 })
+    state = step(state, { ...answer, version: 2 }, 1100).state
+    expect(state.configuration).toEqual({ voters: ['a', 'b', 'c', 'd#1'], learners: [] })
+  })
+
+  it('may not take for ever over one round', () => {
+    const started = step(leaderWithLearner(100), promote, 1010).state
+    let state = started
+    const heard = (now: number) => {
+      for (const peer of ['b', 'd#1']) {
+        const beat = from(peer, { kind: 'heartbeat-response', term: 1, round: 0 })
+        state = step(state, { ...beat, version: 2 }, now).state
+      }
+    }
+    for (let now = 1100; now < 30_000 && state.change !== undefined; now += 100) {
+      heard(now)
+      state = step(state, { kind: 'tick' }, now).state
+    }
+    expect(state.change).toBeUndefined()
+    expect(state.role).toBe('leader')
+  })
+})
+
+describe('a change of members', () => {
+  it('is refused while a member is known to run a release that would not understand it', () => {
+    const old = step(leaderWithLearner(2), from('c', { kind: 'heartbeat-response', term: 1, round: 0 }), 1010)
+    const change = { kind: 'remove', member: 'd' } as const
+    const { effects } = step(old.state, { kind: 'change', id: 'r', change }, 1011)
+    expect(effects).toMatchObject([{ verdict: { kind: 'refused', reason: 'NOT_READY' } }])
+  })
+
+  it('is refused where the voters that there would be do not answer, and for the last voter', () => {
+    const answerTo = (state: RaftState, member: string, now: number) => {
+      const { effects } = step(state, { kind: 'change', id: 'r', change: { kind: 'remove', member } }, now)
+      const answer = effects.find(({ kind }) => kind === 'change-answered')
+      return answer?.kind === 'change-answered' ? answer.verdict : undefined
+    }
+    // c was never heard: without b it would have to agree.
+    const state = leaderWithLearner(2)
+    const later = 1007 + RAFT_TIMINGS.lan.electionMaxMs - 1
+    expect(answerTo(state, 'b', later)).toMatchObject({ reason: 'NOT_READY' })
+    expect(answerTo(state, 'c', later)).toBeUndefined()
+    expect(answerTo(state, 'x', 1010)).toMatchObject({ reason: 'UNKNOWN_MEMBER', isFulfilled: true })
+    let alone = step(member('a', ['a']), { kind: 'tick' }, 0).state
+    alone = step(alone, { kind: 'persisted', term: 1, lastIndex: 0, lastTerm: 0 }, 1).state
+    alone = step(alone, { kind: 'persisted', term: 1, lastIndex: 1, lastTerm: 1 }, 2).state
+    expect(answerTo(alone, 'a', 3)).toMatchObject({ reason: 'LAST_VOTER' })
+  })
+
+  it('that is asked for twice under one id is made once, also by a later leader', () => {
+    const change = { kind: 'add-learner', member: 'e', incarnation: '1' } as const
+    const once = step(leaderWithLearner(2), { kind: 'change', id: 'x', change }, 1010).state
+    const twice = step(once, { kind: 'change', id: 'x', change }, 1011)
+    expect(twice.state.log).toBe(once.log)
+    expect(twice.effects).toEqual([])
+    const forgotten: RaftState = { ...once, change: undefined }
+    const again = step(forgotten, { kind: 'change', id: 'x', change }, 1012)
+    expect(again.state.log).toBe(once.log)
+    expect(again.state.change).toEqual({ id: 'x', from: 'a', index: 3 })
+    const committed: RaftState = { ...forgotten, commit: 3 }
+    expect(step(committed, { kind: 'change', id: 'x', change }, 1012).effects).toEqual([
+      { kind: 'change-answered', id: 'x', verdict: { kind: 'done' } },
+    ])
   })
 })
 

@@ -8,9 +8,11 @@
 import { unreachable } from '../std/assert.ts'
 import type { Effect } from './effect.ts'
 import type { Input } from './input.ts'
+import { VERSIONS_MAX } from './limits.ts'
 import type { Message } from './message.ts'
 import { onAppend } from './on-append.ts'
 import { onAppendResponse } from './on-append-response.ts'
+import { onChange, onForwardedChange } from './on-change.ts'
 import { onCompact } from './on-compact.ts'
 import { onHeartbeat } from './on-heartbeat.ts'
 import { onHeartbeatResponse } from './on-heartbeat-response.ts'
@@ -19,11 +21,13 @@ import { onPeerLost } from './on-peer-lost.ts'
 import { onPersisted } from './on-persisted.ts'
 import { onForwardedPropose, onPropose } from './on-propose.ts'
 import { onForwardedRead, onRead } from './on-read.ts'
+import { onRemoved, tellRemoved } from './on-removed.ts'
 import { onTick } from './on-tick.ts'
 import { onTimeoutNow } from './on-timeout-now.ts'
 import { onTransfer } from './on-transfer.ts'
 import { onVoteRequest } from './on-vote-request.ts'
 import { onVoteResponse } from './on-vote-response.ts'
+import { OLDEST_VERSION } from './protocol.ts'
 import { membersOf } from './quorum.ts'
 import { becomeFollower, resetElection } from './roles.ts'
 import {
@@ -68,6 +72,9 @@ export function step(state: RaftState, input: Input, now: number): Step {
     case 'transfer':
       onTransfer(turn, input.to)
       break
+    case 'change':
+      onChange(turn, input)
+      break
     case 'compact':
       onCompact(turn, input)
       break
@@ -80,15 +87,53 @@ export function step(state: RaftState, input: Input, now: number): Step {
   return { state: turn.node, effects: turn.effects }
 }
 
-function onMessage(turn: Turn, input: { group: string; from: string; message: Message }): void {
+function onMessage(turn: Turn, input: Extract<Input, { readonly kind: 'message' }>): void {
   const { group, from, message } = input
-  if (group !== turn.node.group) {
+  const { node } = turn
+  if (group !== node.group) {
     turn.effects.push({ kind: 'message-refused', from, reason: 'OTHER_GROUP' })
-  } else if (from === turn.node.self || !membersOf(turn.node.configuration).includes(from)) {
-    turn.effects.push({ kind: 'message-refused', from, reason: 'NOT_A_MEMBER' })
-  } else if (agreeOnTerm(turn, from, message)) {
-    dispatch(turn, from, message)
+    return
   }
+  const isStranger = !membersOf(node.configuration).includes(from)
+  if (from === node.self || (isStranger && !mayComeFromStranger(message))) {
+    turn.effects.push({ kind: 'message-refused', from, reason: 'NOT_A_MEMBER' })
+    return
+  }
+  noteVersion(turn, from, input.version ?? OLDEST_VERSION)
+  if (isStranger && message.kind === 'vote-request') tellRemoved(turn, from)
+  if (agreeOnTerm(turn, from, message)) dispatch(turn, from, message)
+}
+
+/**
+ * A member may not have heard yet of the change that made another one a voter or even the leader (Raft thesis §4.1), and
+ * a new one has heard of nobody: the words of a leader and the question for a vote are taken from anybody in the group.
+ * That harms nothing, since a leader of this term was elected by a quorum, and a vote counts only where the voter is known.
+ */
+function mayComeFromStranger(message: Message): boolean {
+  switch (message.kind) {
+    case 'append':
+    case 'heartbeat':
+    case 'install-snapshot':
+    case 'timeout-now':
+    case 'read-confirmed':
+    case 'change-answer':
+    case 'removed':
+    case 'vote-request':
+      return true
+    case 'vote-response':
+    case 'append-response':
+    case 'heartbeat-response':
+    case 'propose':
+    case 'read':
+    case 'change-request':
+      return false
+  }
+}
+
+function noteVersion({ node }: Turn, from: string, version: number): void {
+  if (node.versions.get(from) === version) return
+  const kept = node.versions.size < VERSIONS_MAX ? node.versions : []
+  node.versions = new Map([...kept, [from, version]])
 }
 
 /** Raft §5.1: a higher term makes a follower, a lower one is answered or dropped. False when the message ends here. */
@@ -97,9 +142,11 @@ function agreeOnTerm(turn: Turn, from: string, message: Message): boolean {
   if (!('term' in message)) return true
   if (message.term < node.term) return answerOldTerm(turn, from, message)
   if (message.kind === 'vote-request') {
+    if (node.removedAt !== undefined) return false
     // The leader itself would not ask if it still led: it has restarted, or has stepped down.
-    const isProtected = hasLiveLeader(node, turn.now) && node.leader !== from && !message.transfer
-    if (isProtected && message.term > node.term) return false
+    const isProtected = hasLiveLeader(node, turn.now) && node.leader !== from
+    const isAllowed = message.transfer && membersOf(node.configuration).includes(from)
+    if (isProtected && !isAllowed && message.term > node.term) return false
     if (node.leader === from) node.leader = undefined
   }
   const isFromLeader =
@@ -157,11 +204,16 @@ function dispatch(turn: Turn, from: string, message: Message): void {
       return onForwardedPropose(turn, message.body)
     case 'read':
       return onForwardedRead(turn, from, message.id)
-    case 'read-confirmed': {
-      const { id, index } = message
-      turn.effects.push({ kind: 'read-confirmed', id, index })
+    case 'read-confirmed':
+      turn.effects.push({ kind: 'read-confirmed', id: message.id, index: message.index })
       return
-    }
+    case 'change-request':
+      return onForwardedChange(turn, from, message)
+    case 'change-answer':
+      turn.effects.push({ kind: 'change-answered', id: message.id, verdict: message.verdict })
+      return
+    case 'removed':
+      return onRemoved(turn, message.index)
     default:
       return unreachable(message)
   }

@@ -1,9 +1,11 @@
 import { APPEND_ENTRIES_MAX, APPEND_LENGTH_MAX, INFLIGHT_MAX } from './limits.ts'
 import { entriesFrom, lastIndex, termAt } from './log.ts'
+import type { Entry } from './message.ts'
 import type { Progress } from './progress.ts'
+import { MEMBERSHIP_VERSION } from './protocol.ts'
 import { quorumValue } from './quorum.ts'
 import { openWaitingReads } from './read-round.ts'
-import { sendNow, updatePeer, type Turn } from './state.ts'
+import { sendNow, updatePeer, versionOf, type Turn } from './state.ts'
 import { present } from '../std/assert.ts'
 
 /** Sends each member what it lacks, entries or the news of a commit. */
@@ -25,7 +27,7 @@ export function sendAppends(turn: Turn, peer: string, options: { readonly evenEm
     const hasNews = progress.commitSent < turn.node.commit
     if (!hasEntries && !hasNews && !evenEmpty) return
     sendOne(turn, peer, progress)
-    if (!hasEntries) return
+    if (!hasEntries || turn.node.peers.get(peer)?.next === progress.next) return
     evenEmpty = false
   }
 }
@@ -44,7 +46,8 @@ function mayReceive(progress: Progress): boolean {
 function sendOne(turn: Turn, peer: string, progress: Progress): void {
   const { log, term, commit } = turn.node
   const limit = { count: APPEND_ENTRIES_MAX, length: APPEND_LENGTH_MAX }
-  const entries = progress.next <= lastIndex(log) ? entriesFrom(log, progress.next, limit) : []
+  const found = progress.next <= lastIndex(log) ? entriesFrom(log, progress.next, limit) : []
+  const entries = understoodBy(found, versionOf(turn.node, peer))
   const prevIndex = progress.next - 1
   const prevTerm = present(termAt(log, prevIndex), `term of entry ${prevIndex}`)
   sendNow(turn, peer, { kind: 'append', term, prevIndex, prevTerm, commit, entries })
@@ -60,6 +63,13 @@ function sendOne(turn: Turn, peer: string, progress: Progress): void {
   updatePeer(turn, peer, { ...sent, commitSent: commit })
 }
 
+/** An older program must not be given an entry that it would take for a command. */
+function understoodBy(entries: readonly Entry[], version: number): readonly Entry[] {
+  if (version >= MEMBERSHIP_VERSION) return entries
+  const end = entries.findIndex(({ kind }) => kind === 'configuration')
+  return end < 0 ? entries : entries.slice(0, end)
+}
+
 function sendSnapshot(turn: Turn, peer: string, progress: Progress): void {
   const { snapshot, term } = turn.node
   sendNow(turn, peer, { kind: 'install-snapshot', term, snapshot })
@@ -69,17 +79,18 @@ function sendSnapshot(turn: Turn, peer: string, progress: Progress): void {
 
 /**
  * Commits what a quorum has durably. Only an entry of the own term is counted (Raft §5.4.2): an older one on a majority
- * of disks can still be overwritten by a later leader, as figure 8 of the paper shows.
+ * of disks can still be overwritten by a later leader, as figure 8 of the paper shows. True when something was committed.
  */
-export function advanceCommit(turn: Turn): void {
+export function advanceCommit(turn: Turn): boolean {
   const { node } = turn
   const reached = quorumValue(node.configuration, (member) =>
     member === node.self ? node.stable : (node.peers.get(member)?.match ?? 0),
   )
-  if (reached <= node.commit || termAt(node.log, reached) !== node.term) return
+  if (reached <= node.commit || termAt(node.log, reached) !== node.term) return false
   commitTo(turn, reached)
   openWaitingReads(turn)
   broadcastAppend(turn)
+  return true
 }
 
 /** Raises the commit index, never lowers it. */

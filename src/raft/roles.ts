@@ -3,7 +3,8 @@ import { draw } from './jitter.ts'
 import { lastIndex, withEntries } from './log.ts'
 import type { Entry } from './message.ts'
 import { newProgress } from './progress.ts'
-import { membersOf, tally, votersOf } from './quorum.ts'
+import { adoptConfiguration } from './adopt-configuration.ts'
+import { membersOf, tally } from './quorum.ts'
 import { broadcastAppend } from './replicate.ts'
 import { isVoter, logEnd, persistHardState, send, type Turn } from './state.ts'
 
@@ -38,6 +39,7 @@ export function becomeFollower(
   node.peers = new Map()
   node.reads = []
   node.transfer = undefined
+  node.change = undefined
   node.heartbeatAt = Number.POSITIVE_INFINITY
   resetElection(turn, patience)
 }
@@ -68,7 +70,7 @@ function becomePreCandidate(turn: Turn): void {
   node.votes = new Map([[node.self, true]])
   resetElection(turn, 'retry')
   if (tally(node.configuration, node.votes) === 'won') return becomeCandidate(turn, { transfer: false })
-  for (const voter of votersOf(node.configuration)) {
+  for (const voter of node.configuration.voters) {
     if (voter === node.self) continue
     const question = { kind: 'vote-request', term: node.term + 1, pre: true, transfer: false } as const
     send(turn, voter, { ...question, ...logEnd(node) })
@@ -85,7 +87,7 @@ export function becomeCandidate(turn: Turn, options: { readonly transfer: boolea
   node.votes = new Map()
   persistHardState(turn)
   resetElection(turn, 'retry')
-  for (const voter of votersOf(node.configuration)) {
+  for (const voter of node.configuration.voters) {
     if (voter === node.self) continue
     const request = {
       kind: 'vote-request',
@@ -122,12 +124,41 @@ export function appendOwn(turn: Turn, kind: Entry['kind'], body: string): void {
   const { node } = turn
   const entry: Entry = { index: lastIndex(node.log) + 1, term: node.term, kind, body }
   node.log = withEntries(node.log, [entry])
+  if (kind === 'configuration') adoptConfiguration(turn)
   turn.effects.push({ kind: 'persist', change: { kind: 'entries', entries: [entry] } })
   broadcastAppend(turn)
 }
 
-/** A voter asks for an election; a learner only notes that it has no leader. */
+/** A voter asks for an election; anybody else only notes that it has no leader. */
 export function campaign(turn: Turn): void {
-  if (isVoter(turn.node)) return becomePreCandidate(turn)
+  const { node } = turn
+  if (node.removedAt !== undefined) {
+    node.electionAt = Number.POSITIVE_INFINITY
+    return
+  }
+  if (isVoter(node)) return becomePreCandidate(turn)
   becomeFollower(turn)
+  askWhetherRemoved(turn)
+}
+
+/**
+ * A member that is no voter and hears no leader may have been removed, and nobody sends it anything any more. A pre-vote
+ * changes nothing and counts for nothing here, and who knows better answers it with `removed`.
+ */
+function askWhetherRemoved(turn: Turn): void {
+  const { node } = turn
+  for (const voter of node.configuration.voters) {
+    const question = { kind: 'vote-request', term: node.term + 1, pre: true, transfer: false } as const
+    send(turn, voter, { ...question, ...logEnd(node) })
+  }
+}
+
+/** Steps back for good: unless a leader brings a later configuration with this member in it, it stays silent. */
+export function becomeRemoved(turn: Turn, index: number): void {
+  const { node } = turn
+  if (node.removedAt !== undefined) return
+  becomeFollower(turn)
+  node.removedAt = index
+  node.electionAt = Number.POSITIVE_INFINITY
+  turn.effects.push({ kind: 'removed' })
 }

@@ -1,9 +1,11 @@
+import { latestConfiguration } from './configuration.ts'
 import type { Effect, HardState } from './effect.ts'
 import type { RaftLog } from './log.ts'
 import type { Configuration, Message, Snapshot } from './message.ts'
 import type { Progress } from './progress.ts'
-import { quorumValue, votersOf } from './quorum.ts'
+import { membersOf, quorumValue } from './quorum.ts'
 import { lastIndex, lastTerm } from './log.ts'
+import { neededVersion, OLDEST_VERSION } from './protocol.ts'
 import type { RaftTiming } from './timing.ts'
 
 /** One member, as a value. Times are milliseconds of the caller's monotonic clock. */
@@ -19,7 +21,14 @@ export type RaftState = {
   readonly log: RaftLog
   /** Invariant: `log.baseIndex <= snapshot.index <= commit`. */
   readonly snapshot: Snapshot
+  /** The latest in the log, committed or not (see `configuration.ts`). */
   readonly configuration: Configuration
+  /** Entry that holds it; where a snapshot holds it, the snapshot's. Above `commit` while a change is under way. */
+  readonly configurationIndex: number
+  /** This member is known to be none as of this committed index: it neither votes nor asks. */
+  readonly removedAt: number | undefined
+  /** What others were heard to understand (see `protocol.ts`). */
+  readonly versions: ReadonlyMap<string, number>
 
   readonly role: 'follower' | 'pre-candidate' | 'candidate' | 'leader'
   readonly leader: string | undefined
@@ -40,6 +49,26 @@ export type RaftState = {
   readonly readRound: number
   readonly reads: readonly PendingRead[]
   readonly transfer: { readonly to: string; readonly until: number } | undefined
+  readonly change: PendingChange | undefined
+}
+
+/** The one membership change that a leader works on. */
+export type PendingChange = {
+  readonly id: string
+  /** Member that asked; may be this one. */
+  readonly from: string
+  /** Its entry; absent while a learner catches up. */
+  readonly index?: number
+  readonly leaving?: string
+  readonly catchUp?: CatchUp
+}
+
+/** A round ends when the learner has what the leader had at its beginning (Raft thesis §4.2.1). */
+export type CatchUp = {
+  readonly learner: string
+  readonly round: number
+  readonly target: number
+  readonly startedAt: number
 }
 
 export type PendingRead = {
@@ -69,6 +98,7 @@ export type RaftStart = {
 
 /** What is committed is learnt again from the others: only the snapshot is known to be. */
 export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
+  const { configuration, index } = latestConfiguration(start.log, start.snapshot)
   return {
     self: start.self,
     group: start.group,
@@ -78,7 +108,10 @@ export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
     vote: start.hardState.vote,
     log: start.log,
     snapshot: start.snapshot,
-    configuration: start.snapshot.configuration,
+    configuration,
+    configurationIndex: index,
+    removedAt: undefined,
+    versions: new Map(),
     role: 'follower',
     leader: undefined,
     commit: start.snapshot.index,
@@ -90,11 +123,16 @@ export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
     readRound: 0,
     reads: [],
     transfer: undefined,
+    change: undefined,
   }
 }
 
 export function isVoter(state: RaftState): boolean {
-  return votersOf(state.configuration).includes(state.self)
+  return state.configuration.voters.includes(state.self)
+}
+
+export function isMember(state: RaftState): boolean {
+  return membersOf(state.configuration).includes(state.self)
 }
 
 /** When a quorum, this leader included, was last heard. */
@@ -118,12 +156,26 @@ export function hasCommittedInTerm(state: RaftState): boolean {
 
 /** Sends when everything up to here is durable. */
 export function send(turn: Turn, to: string, message: Message): void {
-  turn.effects.push({ kind: 'send', to, message, after: 'persist' })
+  sendAfter(turn, to, { message, after: 'persist' })
 }
 
 /** Sends what promises nothing about the own disk. */
 export function sendNow(turn: Turn, to: string, message: Message): void {
-  turn.effects.push({ kind: 'send', to, message, after: 'nothing' })
+  sendAfter(turn, to, { message, after: 'nothing' })
+}
+
+/** Nobody gets what it cannot understand: for the sender that is the same as a lost message. */
+function sendAfter(
+  turn: Turn,
+  to: string,
+  letter: { readonly message: Message; readonly after: 'nothing' | 'persist' },
+): void {
+  if (neededVersion(letter.message) > versionOf(turn.node, to)) return
+  turn.effects.push({ kind: 'send', to, ...letter })
+}
+
+export function versionOf(state: RaftState, member: string): number {
+  return state.versions.get(member) ?? OLDEST_VERSION
 }
 
 export function persistHardState(turn: Turn): void {

@@ -24,5 +24,8 @@ export const HISTORY_LENGTH_MAX = 1 * MiB
 /** Transactions and reads of one node that wait for an answer. */
 export const PENDING_REQUESTS_MAX = 256
 
+/** Changes of members that one node has asked for: an operator asks for one at a time. */
+export const PENDING_CHANGES_MAX = 16
+
 /** Clients whose last answers are kept: one for each start of an agent. */
 export const SESSIONS_MAX = 64

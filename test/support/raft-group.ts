@@ -35,7 +35,8 @@ export function createRaftGroup(names: readonly string[]): RaftGroup {
     stores.set(name, store)
     return store
   }
-  for (const name of names) foundRaftGroup(folder(name), { groupId: 'test', voters: names })
+  const voters = names.map((name) => ({ name, incarnation: '0' }))
+  for (const name of names) foundRaftGroup(folder(name), { groupId: 'test', voters })
   for (const name of names) start(name)
   return {
     names,

@@ -136,6 +136,8 @@ export class RaftNode {
       case 'read-confirmed':
       case 'read-refused':
       case 'transfer-refused':
+      case 'change-answered':
+      case 'removed':
         this.#events.effect(effect)
     }
   }
@@ -160,7 +162,7 @@ export class RaftNode {
 }
 
 export function genesis(voters: readonly string[], learners: readonly string[] = []): DurableState {
-  const configuration: Configuration = { voters, outgoing: [], learners }
+  const configuration: Configuration = { voters, learners }
   return { hardState: { term: 0 }, snapshot: { index: 0, term: 0, configuration, body: '' }, log: EMPTY_LOG }
 }
 

@@ -1,4 +1,7 @@
 import type { DurableChange } from '../../src/raft/effect.ts'
+import { decodeConfiguration } from '../../src/raft/configuration.ts'
+import { incarnationOf, nameOf } from '../../src/raft/member-id.ts'
+import type { ChangeVerdict, MembershipChange } from '../../src/raft/membership-change.ts'
 import type { Entry, Message } from '../../src/raft/message.ts'
 import { decodeMessage, encodeMessage } from '../../src/raft/message-codec.ts'
 import { wakeAt } from '../../src/raft/on-tick.ts'
@@ -20,6 +23,10 @@ import type { TranscriptRunner } from './transcript.ts'
  *   lose n1>n2                        what is on its way there is lost
  *   settle                            everything arrives until all is quiet; only what members decide is printed
  *   cut n3 / heal n3                  nothing reaches or leaves n3
+ *   cut-link n1 n2 / heal-link n1 n2  nothing passes between these two
+ *   pause n1 / wake n1                n1 does nothing; what arrives waits
+ *   join n4#1                         an empty log: a newcomer that knows nobody
+ *   change n1 add n4#1                asks n1 for a change of members: add, promote n4, remove n2
  *   propose n1 x / read n1 r1 / transfer n1 n2 / compact n1 keep=0 / peer-lost n2 n1
  *   slow-disk n1 / sync n1            from now on n1's disk waits for `sync`
  *   status                            how members stand
@@ -35,6 +42,9 @@ class World {
   readonly bodies = new Map<string, string[]>()
   readonly slow = new Set<string>()
   readonly cut = new Set<string>()
+  readonly cutLinks = new Set<string>()
+  readonly paused = new Set<string>()
+  changes = 0
   now = 0
   lives = 0
   mail: Letter[] = []
@@ -66,7 +76,7 @@ class World {
       },
       effect: (effect) => {
         const { kind, ...rest } = effect
-        this.note(`${name} ${kind} ${pairs(rest)}`)
+        this.note(`${name} ${kind} ${pairs(rest)}`.trimEnd())
       },
     })
     this.nodes.set(name, node)
@@ -74,13 +84,16 @@ class World {
 
   send(letter: Letter): void {
     if (!this.isQuiet) this.note(describeLetter(letter))
-    if (this.cut.has(letter.from) || this.cut.has(letter.to)) return
-    this.mail.push(letter)
+    if (!this.isCut(letter)) this.mail.push(letter)
+  }
+
+  isCut({ from, to }: Letter): boolean {
+    return this.cut.has(from) || this.cut.has(to) || this.cutLinks.has(`${from}>${to}`)
   }
 
   applied(name: string, entry: Entry): void {
-    this.bodies.get(name)?.push(entry.body)
-    this.note(`${name} applies ${entry.index}@${entry.term} ${entry.kind === 'noop' ? '(noop)' : entry.body}`)
+    if (entry.kind === 'command') this.bodies.get(name)?.push(entry.body)
+    this.note(`${name} applies ${entry.index}@${entry.term} ${describeEntry(entry)}`)
   }
 
   /** Runs one input and prints what the member decided because of it. */
@@ -106,14 +119,17 @@ class World {
 
   /** True when something arrived. */
   deliver(links: readonly string[]): boolean {
-    const isMeant = ({ from, to }: Letter): boolean => links.length === 0 || links.includes(`${from}>${to}`)
+    const isMeant = ({ from, to }: Letter): boolean =>
+      !this.paused.has(to) && (links.length === 0 || links.includes(`${from}>${to}`))
     const arriving = this.mail.filter(isMeant)
     this.mail = this.mail.filter((letter) => !isMeant(letter))
-    for (const { from, to, message } of arriving) {
-      if (this.cut.has(from) || this.cut.has(to) || !this.nodes.has(to)) continue
+    for (const letter of arriving) {
+      const { from, to, message } = letter
+      if (this.isCut(letter) || !this.nodes.has(to)) continue
       const decoded = decodeMessage(encodeMessage({ group: 'g', from, to, message }))
       if (decoded.kind === 'refused') throw new Error(`Not readable: ${JSON.stringify(message)}`)
-      const input = { kind: 'message', group: 'g', from, message: decoded.envelope.message } as const
+      const { envelope, version } = decoded
+      const input = { kind: 'message', group: 'g', from, version, message: envelope.message } as const
       this.act(to, (node) => node.input(input, this.now))
     }
     return arriving.length > 0
@@ -154,6 +170,12 @@ const commands = new Map<string, (world: World, words: readonly string[]) => voi
   ['settle', settle],
   ['cut', (world, names) => names.forEach((name) => world.cut.add(name))],
   ['heal', (world, names) => names.forEach((name) => world.cut.delete(name))],
+  ['cut-link', (world, names) => linksOf(names).forEach((link) => world.cutLinks.add(link))],
+  ['heal-link', (world, names) => linksOf(names).forEach((link) => world.cutLinks.delete(link))],
+  ['pause', (world, names) => names.forEach((name) => world.paused.add(name))],
+  ['wake', (world, names) => names.forEach((name) => world.paused.delete(name))],
+  ['join', join],
+  ['change', change],
   ['propose', propose],
   [
     'read',
@@ -182,6 +204,31 @@ function setMembers(world: World, words: readonly string[]): void {
     world.disks.set(name, genesis(voters, learners))
     world.start(name)
   }
+}
+
+function join(world: World, names: readonly string[]): void {
+  for (const name of names) {
+    world.disks.set(name, genesis([]))
+    world.start(name)
+  }
+}
+
+function linksOf([left = '', right = '']: readonly string[]): readonly string[] {
+  return [`${left}>${right}`, `${right}>${left}`]
+}
+
+function change(world: World, [name = '', kind, whom = '']: readonly string[]): void {
+  world.changes += 1
+  const id = `c${world.changes}`
+  const member = nameOf(whom)
+  const wanted: MembershipChange | undefined =
+    kind === 'add'
+      ? { kind: 'add-learner', member, incarnation: incarnationOf(whom) }
+      : kind === 'promote' || kind === 'remove'
+        ? { kind, member }
+        : undefined
+  if (wanted === undefined) throw new Error(`unknown change "${kind}"`)
+  world.act(name, (node) => node.input({ kind: 'change', id, change: wanted }, world.now))
 }
 
 function setDisk(world: World, [name = '', ...words]: readonly string[]): void {
@@ -219,7 +266,7 @@ function silence(world: World, [name = '']: readonly string[]): void {
 /** In steps of the next due moment, so that each member acts when it would. */
 function pass(world: World, [ms, ...names]: readonly string[]): void {
   const end = world.now + Number(ms)
-  const ticking = names.length > 0 ? names : [...world.nodes.keys()]
+  const ticking = names.length > 0 ? names : [...world.nodes.keys()].filter((name) => !world.paused.has(name))
   for (;;) {
     const due = ticking.map((name) => ({ name, at: wakeAt(world.node(name).state, world.now) }))
     const next = due.toSorted((left, right) => left.at - right.at)[0]
@@ -262,7 +309,7 @@ function status(world: World): void {
     const end =
       last === undefined ? `${state.log.baseIndex}@${state.log.baseTerm}` : `${last.index}@${last.term}`
     world.note(
-      `${name} ${state.role} ${pairs({ term: state.term, vote: state.vote, leader: state.leader, commit: state.commit })} last=${end}`,
+      `${name} ${state.removedAt === undefined ? state.role : 'removed'} ${pairs({ term: state.term, vote: state.vote, leader: state.leader, commit: state.commit })} last=${end}`,
     )
   }
 }
@@ -295,6 +342,14 @@ function pairs(fields: Readonly<Record<string, unknown>>): string {
       const entries = value as readonly Entry[]
       return [`entries=${entries.map(({ index, term }) => `${index}@${term}`).join(',') || 'none'}`]
     }
+    if (name === 'change') {
+      const { kind, member } = value as MembershipChange
+      return [`change=${kind}:${member}`]
+    }
+    if (name === 'verdict') {
+      const verdict = value as ChangeVerdict
+      return [verdict.kind === 'done' ? 'done' : `refused ${verdict.reason}: ${verdict.message}`]
+    }
     if (name === 'rejected') {
       const { index, hintIndex, hintTerm } = value as { index: number; hintIndex: number; hintTerm: number }
       return [`rejected=${index} hint=${hintIndex}@${hintTerm}`]
@@ -306,6 +361,13 @@ function pairs(fields: Readonly<Record<string, unknown>>): string {
     return [`${name}=${String(value)}`]
   })
   return words.join(' ')
+}
+
+function describeEntry({ kind, body }: Entry): string {
+  if (kind === 'noop') return '(noop)'
+  if (kind === 'command') return body
+  const { voters, learners } = decodeConfiguration(body) ?? { voters: [], learners: [] }
+  return `voters=${voters.join(',')}${learners.length > 0 ? ` learners=${learners.join(',')}` : ''}`
 }
 
 function linesOf(text: string): string[] {

@@ -1,6 +1,6 @@
 import { silentLogger } from '../../src/platform/log.ts'
 import { createRaftStore, type RaftStore } from '../../src/store/raft/raft-store.ts'
-import { foundRaftGroup } from '../../src/store/raft/storage.ts'
+import { foundRaftGroup, joinRaftGroup, type MemberIdentity } from '../../src/store/raft/storage.ts'
 import { RandomStream } from '../sim/random-stream.ts'
 import { VirtualTime } from '../sim/virtual-time.ts'
 import { createMemoryDisk, type MemoryDisk } from './memory-disk.ts'
@@ -33,10 +33,21 @@ export class VirtualGroup {
     this.#chance = new RandomStream(seed, 'virtual group')
     for (const name of names) {
       const disk = createMemoryDisk()
-      foundRaftGroup('/r', { groupId: 'g', voters: names }, disk)
+      foundRaftGroup('/r', { groupId: 'g', voters: firstIdentities(names) }, disk)
       this.members.set(name, { name, disk, store: undefined, life: 0, fatal: [] })
       this.start(name)
     }
+  }
+
+  /** A new member on an empty disk; under a name that is known, one whose disk was replaced. */
+  join(name: string, incarnation: string): RaftStore {
+    const known = this.members.get(name)
+    if (known?.store !== undefined) this.kill(name)
+    const disk = createMemoryDisk()
+    joinRaftGroup('/r', { groupId: 'g', self: name, incarnation }, disk)
+    const life = known?.life ?? 0
+    this.members.set(name, { name, disk, store: undefined, life, fatal: known?.fatal ?? [] })
+    return this.start(name)
   }
 
   member(name: string): VirtualMember {
@@ -158,6 +169,11 @@ export class VirtualGroup {
       })
     }
   }
+}
+
+/** Members in the first life of their disks. */
+function firstIdentities(names: readonly string[]): readonly MemberIdentity[] {
+  return names.map((name) => ({ name, incarnation: '0' }))
 }
 
 /** Promises are a hidden scheduler: all that can run does so before the next event. */

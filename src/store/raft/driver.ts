@@ -4,6 +4,7 @@ import type { Logger } from '../../platform/log.ts'
 import type { DurableChange, Effect } from '../../raft/effect.ts'
 import type { Input } from '../../raft/input.ts'
 import { entriesBetween, lastIndex, lastTerm } from '../../raft/log.ts'
+import { nameOf } from '../../raft/member-id.ts'
 import type { Entry, Message, Snapshot } from '../../raft/message.ts'
 import { decodeMessage, encodeMessage } from '../../raft/message-codec.ts'
 import { wakeAt } from '../../raft/on-tick.ts'
@@ -23,7 +24,15 @@ export type DriverListener = {
   effect(
     effect: Extract<
       Effect,
-      { kind: 'read-confirmed' | 'read-refused' | 'proposal-refused' | 'transfer-refused' }
+      {
+        kind:
+          | 'read-confirmed'
+          | 'read-refused'
+          | 'proposal-refused'
+          | 'transfer-refused'
+          | 'change-answered'
+          | 'removed'
+      }
     >,
   ): void
   /** Role, leader, term or configuration may have changed. */
@@ -90,7 +99,7 @@ export class RaftDriver {
   start(): void {
     const { transport } = this.#deps
     this.#endListening.push(transport.onMessage((peer, bytes) => this.#receive(peer, bytes)))
-    const endPeerLost = transport.onPeerLost?.((peer) => this.submit({ kind: 'peer-lost', peer }))
+    const endPeerLost = transport.onPeerLost?.((name) => this.#peerLost(name))
     if (endPeerLost !== undefined) this.#endListening.push(endPeerLost)
     this.#arm()
   }
@@ -100,6 +109,12 @@ export class RaftDriver {
     if (this.#isStopped) return
     this.#inbox.push(input)
     this.#drain()
+  }
+
+  /** The transport speaks of names, and only the leader matters. */
+  #peerLost(name: string): void {
+    const { leader } = this.#state
+    if (leader !== undefined && nameOf(leader) === name) this.submit({ kind: 'peer-lost', peer: leader })
   }
 
   /** Ends everything at once; what was not durable never leaves. */
@@ -133,9 +148,13 @@ export class RaftDriver {
     const { state, effects } = step(before, input, this.#deps.now())
     this.#state = state
     for (const effect of effects) this.#carryOut(effect)
-    if (before.role !== state.role || before.leader !== state.leader || before.term !== state.term) {
-      this.#deps.listener.changed(before, state)
-    }
+    const isSame =
+      before.role === state.role &&
+      before.leader === state.leader &&
+      before.term === state.term &&
+      before.configuration === state.configuration &&
+      before.removedAt === state.removedAt
+    if (!isSame) this.#deps.listener.changed(before, state)
   }
 
   #carryOut(effect: Effect): void {
@@ -159,6 +178,8 @@ export class RaftDriver {
       case 'read-refused':
       case 'proposal-refused':
       case 'transfer-refused':
+      case 'change-answered':
+      case 'removed':
         this.#deps.listener.effect(effect)
     }
   }
@@ -217,7 +238,7 @@ export class RaftDriver {
 
   #send(to: string, message: Message): void {
     const { group, self } = this.#state
-    this.#deps.transport.send(to, encodeMessage({ group, from: self, to, message }))
+    this.#deps.transport.send(nameOf(to), encodeMessage({ group, from: self, to, message }))
   }
 
   /** A hostile or broken packet is counted and forgotten. */
@@ -225,13 +246,14 @@ export class RaftDriver {
     if (this.#isStopped) return
     const decoded = decodeMessage(bytes)
     if (decoded.kind === 'refused') return this.#noteRefusal(peer, decoded.reason)
+    const { version } = decoded
     const { group, from, to, message } = decoded.envelope
-    if (from !== peer || to !== this.#state.self) return this.#noteRefusal(peer, 'OTHER_ADDRESS')
+    if (nameOf(from) !== peer || to !== this.#state.self) return this.#noteRefusal(peer, 'OTHER_ADDRESS')
     // What is in the log must be applied by everybody: a command that nobody knows may not get there.
     if (message.kind === 'propose' && decodeCommand(message.body) === undefined) {
       return this.#noteRefusal(peer, 'UNKNOWN_COMMAND')
     }
-    this.submit({ kind: 'message', group, from, message })
+    this.submit({ kind: 'message', group, from, version, message })
   }
 
   /** Logs the first, the tenth, the hundredth … of a kind. */

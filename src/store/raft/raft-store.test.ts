@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { VirtualGroup } from '../../../test/support/virtual-group.ts'
 import { encodeMessage } from '../../raft/message-codec.ts'
 import type { Transaction } from '../../model/key-value.ts'
+import type { MembershipChange } from '../../raft/membership-change.ts'
 
 const names = ['n1', 'n2', 'n3']
 const put = (key: string, value = 'v'): Transaction => ({
@@ -157,6 +158,117 @@ describe('a group of three', () => {
     await group.pass(200)
     expect(group.store(leader).status()).toEqual(before)
     expect([...group.members.values()].flatMap(({ fatal }) => fatal)).toEqual([])
+  })
+})
+
+describe('a change of members', () => {
+  const add = (member: string, incarnation: string) => ({ kind: 'add-learner', member, incarnation }) as const
+  const votersAt = (group: VirtualGroup, name: string) =>
+    group
+      .store(name)
+      .membership()
+      .voters.map((voter) => `${voter.name}/${voter.incarnation}`)
+
+  it('asked for at any member brings a new one in, and lets the leader go', async () => {
+    const group = new VirtualGroup(names)
+    const leader = await group.leader()
+    const [asked, third] = others(leader)
+    const change = (wanted: MembershipChange) =>
+      group.until(group.store(asked).changeMembership(wanted, within))
+    for (let count = 1; count <= 20; count += 1) {
+      await group.until(group.store(asked).transact(put(`k${count}`), within))
+    }
+    group.join('n4', 'x')
+    expect(group.store('n4').membership()).toEqual({ voters: [], learners: [], isRemoved: false })
+    expect(await change({ kind: 'promote', member: 'n4' })).toMatchObject({ reason: 'UNKNOWN_MEMBER' })
+    expect(await change(add('n4', 'x'))).toEqual({ kind: 'done' })
+    expect(await change(add('n4', 'x'))).toMatchObject({ kind: 'refused', reason: 'ALREADY_MEMBER' })
+    await group.untilSeen(() => group.store('n4').peek('k20') !== undefined)
+    expect(group.store(leader).membership().learners).toMatchObject([
+      { name: 'n4', incarnation: 'x', matchIndex: expect.any(Number) },
+    ])
+    expect(await change({ kind: 'promote', member: 'n4' })).toEqual({ kind: 'done' })
+    expect(group.store(asked).status().voters).toEqual([...names, 'n4'])
+
+    let told = 0
+    group.store(leader).onRemoved(() => {
+      told += 1
+    })
+    expect(await change({ kind: 'remove', member: leader })).toEqual({ kind: 'done' })
+    const gap = await group.untilSeen(() => group.store('n4').status().leader !== leader)
+    expect(gap).toBeLessThan(50)
+    await group.until(group.store('n4').transact(put('after'), within))
+    expect(told).toBe(1)
+    expect(group.store(leader).membership().isRemoved).toBe(true)
+    expect(group.store(leader).status().hasQuorum).toBe(false)
+    for (const name of [asked, third, 'n4']) expect(votersAt(group, name)).toHaveLength(3)
+    // It stays silent, also over a restart, and knows again soon that it was removed.
+    group.kill(leader)
+    group.start(leader)
+    await group.untilSeen(() => group.store(leader).membership().isRemoved)
+    let again = 0
+    group.store(leader).onRemoved(() => {
+      again += 1
+    })
+    const sent = group.sent(leader)
+    await group.pass(5000)
+    expect(again).toBe(1)
+    expect(group.sent(leader)).toBe(sent)
+  })
+
+  it('lets a member whose disk was replaced come back under its name, as another one', async () => {
+    const group = new VirtualGroup(names)
+    const leader = await group.leader()
+    const [lost] = others(leader)
+    await group.until(group.store(leader).transact(put('k'), within))
+    group.join(lost, 'second')
+    await group.pass(3000)
+    // It hears nobody, and nobody counts it.
+    expect(group.store(lost).status()).toMatchObject({ hasQuorum: false, voters: [] })
+    const store = group.store(leader)
+    const change = (wanted: MembershipChange) => group.until(store.changeMembership(wanted, within))
+    expect(await change(add(lost, 'second'))).toMatchObject({ reason: 'ALREADY_MEMBER' })
+    expect(await change({ kind: 'remove', member: lost })).toEqual({ kind: 'done' })
+    expect(await change(add(lost, 'second'))).toEqual({ kind: 'done' })
+    await group.untilSeen(() => group.store(lost).peek('k') !== undefined)
+    expect(await change({ kind: 'promote', member: lost })).toEqual({ kind: 'done' })
+    expect(votersAt(group, leader)).toContain(`${lost}/second`)
+    group.kill(leader)
+    await group.until(group.store(lost).transact(put('k2'), within))
+  })
+
+  it('is made once although messages are lost and doubled and the leader dies', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const group = new VirtualGroup(names, seed)
+      const leader = await group.leader()
+      const [asked] = others(leader)
+      group.join('n4', 'x')
+      Object.assign(group.network, { loss: 0.2, duplicates: 0.3, delayMs: 10 })
+      const outcome = group.store(asked).changeMembership(add('n4', 'x'), within)
+      await group.pass(seed * 4)
+      group.kill(leader)
+      expect(await group.until(outcome)).toEqual({ kind: 'done' })
+      const { learners } = group.store(asked).membership()
+      expect(learners.map(({ name }) => name)).toEqual(['n4'])
+    }
+  })
+
+  it('is unknown when nobody answered, and was certainly not made where there was no leader to ask', async () => {
+    const group = new VirtualGroup(names)
+    const leader = await group.leader()
+    const [one, two] = others(leader)
+    for (const other of [one, two]) block(group, leader, other)
+    const change = { kind: 'remove', member: two } as const
+    const limit = { deadlineMs: 300 }
+    expect(await group.until(group.store(leader).changeMembership(change, limit))).toEqual({
+      kind: 'unknown',
+    })
+    block(group, one, two)
+    await group.untilSeen(() => group.store(one).status().leader === undefined)
+    expect(await group.until(group.store(one).changeMembership(change, limit))).toMatchObject({
+      kind: 'refused',
+      reason: 'NOT_LEADER',
+    })
   })
 })
 

@@ -3,9 +3,11 @@ import { monotonicMs } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import { randomBetween, randomHex } from '../../platform/random.ts'
 import { after as realAfter, soon as realSoon } from '../../platform/timers.ts'
+import { memberNamed } from '../../raft/configuration.ts'
 import { lastIndex } from '../../raft/log.ts'
+import { incarnationOf, nameOf } from '../../raft/member-id.ts'
+import type { MembershipChange } from '../../raft/membership-change.ts'
 import type { Entry, Snapshot } from '../../raft/message.ts'
-import { votersOf } from '../../raft/quorum.ts'
 import { startRaft } from '../../raft/raft.ts'
 import type { RaftState } from '../../raft/state.ts'
 import { RAFT_TIMINGS, type RaftTiming } from '../../raft/timing.ts'
@@ -15,16 +17,37 @@ import { checkTransaction } from '../transaction-rules.ts'
 import { Watchers } from '../watchers.ts'
 import type { RaftDisk } from './disk.ts'
 import { RaftDriver, type DriverListener } from './driver.ts'
+import { PendingChanges, type MembershipOutcome } from './pending-changes.ts'
 import { PendingReads } from './pending-reads.ts'
 import { PendingTransactions } from './pending-transactions.ts'
 import { StateMachine } from './state-machine.ts'
-import { RaftStorage } from './storage.ts'
+import { RaftStorage, type MemberIdentity } from './storage.ts'
 import { Transfers, type TransferOutcome } from './transfers.ts'
 import type { RaftTransport } from './transport.ts'
 
 export type RaftStore = Store & {
   /** Moves leadership to another voter. Only the leader can; bounded by an election timeout. */
   transferLeadership(to: string): Promise<TransferOutcome>
+  /**
+   * One change of members, decided by the leader wherever it is asked for. `done` when it is committed; a refusal has
+   * changed nothing. To replace a member: add the new one as a learner, promote it, remove the old one.
+   */
+  changeMembership(
+    change: MembershipChange,
+    options: { readonly deadlineMs: number },
+  ): Promise<MembershipOutcome>
+  /** Who takes part, as this node's log says: on a member that hears no leader it may be old. */
+  membership(): Membership
+  /** Called once this member learns that it was removed; soon where it knows already. Returns the cancel function. */
+  onRemoved(listener: () => void): () => void
+}
+
+export type Membership = {
+  readonly voters: readonly MemberIdentity[]
+  /** `matchIndex`: how far a learner has the log; only its leader knows. */
+  readonly learners: readonly (MemberIdentity & { readonly matchIndex?: number })[]
+  /** This member is none any more; it says nothing until it is invited again with a new log. */
+  readonly isRemoved: boolean
 }
 
 /** Everything impure. What is left out is the real thing. */
@@ -66,10 +89,13 @@ class ReplicatedStore implements RaftStore {
   readonly #transactions: PendingTransactions
   readonly #reads: PendingReads
   readonly #transfers: Transfers
+  readonly #changes: PendingChanges
+  readonly #removedListeners = new Set<() => void>()
   readonly #statusListeners = new Set<() => void>()
   readonly #deps: RaftStoreDeps
   readonly #after: (ms: number, task: () => void) => () => void
   readonly #timing: RaftTiming
+  readonly #soon: (task: () => void) => void
   #cancelRetry: (() => void) | undefined
   #stopping: Promise<void> | undefined
   #endReason: string | undefined
@@ -80,6 +106,7 @@ class ReplicatedStore implements RaftStore {
     this.#deps = deps
     this.#after = deps.after ?? realAfter
     this.#timing = timing
+    this.#soon = soon
     const { storage, content } = RaftStorage.open(folder, {
       self,
       ...(deps.disk === undefined ? {} : { disk: deps.disk }),
@@ -90,7 +117,7 @@ class ReplicatedStore implements RaftStore {
       })
     }
     this.#machine.restore(content.snapshot.body)
-    const state = startRaft({ self, timing, seed: seed | 0, ...content }, now())
+    const state = startRaft({ timing, seed: seed | 0, ...content, self: content.owner }, now())
     const driverDeps = { transport: deps.transport, storage, log, now, soon, after: this.#after }
     this.#driver = new RaftDriver({ ...driverDeps, listener: this.#listener() }, state)
     this.#watchers = new Watchers({
@@ -114,6 +141,11 @@ class ReplicatedStore implements RaftStore {
       request: (to) => this.#driver.submit({ kind: 'transfer', to }),
       state: () => this.#driver.state,
       after: this.#after,
+    })
+    this.#changes = new PendingChanges({
+      ask: (id, change) => this.#driver.submit({ kind: 'change', id, change }),
+      after: this.#after,
+      nonce: newNonce(),
     })
     this.#driver.start()
     this.#retryLater()
@@ -150,7 +182,8 @@ class ReplicatedStore implements RaftStore {
   }
 
   status(): StoreStatus {
-    const { leader, term, configuration } = this.#driver.state
+    const { term, configuration } = this.#driver.state
+    const leader = this.#leaderName()
     const isUp = this.#endReason === undefined && leader !== undefined
     return {
       backend: 'raft',
@@ -158,7 +191,7 @@ class ReplicatedStore implements RaftStore {
       hasQuorum: isUp,
       ...(isUp ? { leader } : {}),
       term,
-      voters: votersOf(configuration),
+      voters: configuration.voters.map(nameOf),
       appliedRevision: this.#machine.tree.revision,
     }
   }
@@ -171,7 +204,50 @@ class ReplicatedStore implements RaftStore {
   }
 
   async transferLeadership(to: string): Promise<TransferOutcome> {
-    return this.#transfers.start(to, { limitMs: this.#timing.electionMaxMs })
+    const id = memberNamed(this.#driver.state.configuration, to) ?? to
+    return this.#transfers.start(id, { limitMs: this.#timing.electionMaxMs })
+  }
+
+  async changeMembership(
+    change: MembershipChange,
+    options: { readonly deadlineMs: number },
+  ): Promise<MembershipOutcome> {
+    if (this.#endReason !== undefined) {
+      return { kind: 'refused', reason: 'NOT_LEADER', message: this.#endReason }
+    }
+    const outcome = this.#changes.start(change, options)
+    this.#retryLater()
+    return outcome
+  }
+
+  membership(): Membership {
+    const { configuration, peers, removedAt } = this.#driver.state
+    const identity = (id: string): MemberIdentity => ({ name: nameOf(id), incarnation: incarnationOf(id) })
+    return {
+      voters: configuration.voters.map(identity),
+      learners: configuration.learners.map((id) => {
+        const matchIndex = peers.get(id)?.match
+        return matchIndex === undefined ? identity(id) : { ...identity(id), matchIndex }
+      }),
+      isRemoved: removedAt !== undefined,
+    }
+  }
+
+  onRemoved(listener: () => void): () => void {
+    this.#removedListeners.add(listener)
+    if (this.#driver.state.removedAt !== undefined) {
+      this.#soon(() => {
+        if (this.#removedListeners.has(listener)) listener()
+      })
+    }
+    return () => {
+      this.#removedListeners.delete(listener)
+    }
+  }
+
+  #leaderName(): string | undefined {
+    const { leader } = this.#driver.state
+    return leader === undefined ? undefined : nameOf(leader)
   }
 
   /** A leader hands over first, so that the others need no election timeout. */
@@ -197,6 +273,7 @@ class ReplicatedStore implements RaftStore {
     this.#transactions.rejectAll(reason)
     this.#reads.rejectAll(reason)
     this.#transfers.end()
+    this.#changes.end()
     this.#watchers.clear()
     this.#tellStatus()
     this.#statusListeners.clear()
@@ -223,7 +300,7 @@ class ReplicatedStore implements RaftStore {
 
   #apply(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      if (entry.kind === 'noop') continue
+      if (entry.kind !== 'command') continue
       this.#transactions.applied(this.#machine.apply(entry.index, entry.body))
     }
   }
@@ -241,6 +318,10 @@ class ReplicatedStore implements RaftStore {
         return this.#transactions.refused(effect.ticket, effect.reason)
       case 'transfer-refused':
         return this.#transfers.refused(effect.reason)
+      case 'change-answered':
+        return this.#changes.answered(effect.id, effect.verdict)
+      case 'removed':
+        return this.#tellRemoved()
       case 'read-refused':
         // It waits for a leader until its deadline.
         return
@@ -252,6 +333,7 @@ class ReplicatedStore implements RaftStore {
     if (after.leader !== undefined && (after.leader !== before.leader || after.term !== before.term)) {
       this.#transactions.sendAll()
       this.#reads.askAll()
+      this.#changes.askAll()
     }
     this.#tellStatus()
   }
@@ -261,11 +343,12 @@ class ReplicatedStore implements RaftStore {
     if (this.#cancelRetry !== undefined || this.#endReason !== undefined) return
     this.#cancelRetry = this.#after(5 * this.#timing.heartbeatMs, () => {
       this.#cancelRetry = undefined
-      if (!this.#transactions.isWaiting && !this.#reads.isWaiting) return
+      if (!this.#transactions.isWaiting && !this.#reads.isWaiting && !this.#changes.isWaiting) return
       const { leader, self } = this.#driver.state
       if (leader !== undefined) {
         this.#transactions.sendOverdue({ isLeader: leader === self })
         this.#reads.askAll()
+        this.#changes.askAll()
       }
       this.#retryLater()
     })
@@ -276,8 +359,20 @@ class ReplicatedStore implements RaftStore {
     return { revision: tree.revision, entries: tree.list(prefix) }
   }
 
+  #tellRemoved(): void {
+    const { self } = this.#driver.state
+    this.#deps.log.warn('This member was removed from the consensus group and takes no part in it any more', {
+      member: nameOf(self),
+    })
+    this.#tell(this.#removedListeners)
+  }
+
   #tellStatus(): void {
-    for (const listener of this.#statusListeners) {
+    this.#tell(this.#statusListeners)
+  }
+
+  #tell(listeners: ReadonlySet<() => void>): void {
+    for (const listener of listeners) {
       try {
         listener()
       } catch (error) {
@@ -290,7 +385,7 @@ class ReplicatedStore implements RaftStore {
 /** Whom a leader would leave the group to: the voter that has most of its log. */
 function bestSuccessor(state: RaftState): string | undefined {
   if (state.role !== 'leader') return undefined
-  const voters = votersOf(state.configuration)
+  const { voters } = state.configuration
   const [best] = [...state.peers]
     .filter(([peer, { match }]) => voters.includes(peer) && match > 0)
     .toSorted(([, left], [, right]) => right.match - left.match)

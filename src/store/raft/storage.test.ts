@@ -10,7 +10,9 @@ import { foundRaftGroup, openRaftStorage, RaftStorage, type StorageContent } fro
 
 const LOG = '/r/raft.log'
 const SNAPSHOT = '/r/raft.snapshot'
-const voters = ['n1', 'n2', 'n3']
+const names = ['n1', 'n2', 'n3']
+const voters = names.map((name) => ({ name, incarnation: 'i' }))
+const ids = names.map((name) => `${name}#i`)
 
 function founded(): MemoryDisk {
   const disk = createMemoryDisk()
@@ -47,14 +49,14 @@ describe('founding a group', () => {
   it('is the same for every member and may be repeated', () => {
     const disk = createMemoryDisk()
     expect(openRaftStorage('/r', disk)).toEqual({ kind: 'absent' })
-    foundRaftGroup('/r', { groupId: 'g', voters: ['n3', 'n1', 'n2'] }, disk)
+    foundRaftGroup('/r', { groupId: 'g', voters: voters.toReversed() }, disk)
     const files = [LOG, SNAPSHOT].map((path) => disk.read(path))
     foundRaftGroup('/r', { groupId: 'g', voters }, disk)
     expect([LOG, SNAPSHOT].map((path) => disk.read(path))).toEqual(files)
     const found = openRaftStorage('/r', disk)
     expect(found).toMatchObject({ kind: 'group', groupId: 'g' })
     expect(found).toMatchObject({
-      content: { snapshot: { configuration: { voters } }, hardState: { term: 0 } },
+      content: { snapshot: { configuration: { voters: ids } }, hardState: { term: 0 } },
     })
   })
 
@@ -184,7 +186,7 @@ describe('the log', () => {
 })
 
 function snapshotChange(index: number, kept: readonly Entry[]): DurableChange {
-  const configuration = { voters, outgoing: [], learners: [] }
+  const configuration = { voters: ids, learners: [] }
   return {
     kind: 'snapshot',
     snapshot: { index, term: 2, configuration, body: `state after ${index}` },

@@ -1,8 +1,10 @@
 import type { DurableChange, HardState } from '../../raft/effect.ts'
 import { EMPTY_LOG, lastTerm, termAt, type RaftLog } from '../../raft/log.ts'
 import type { Configuration, Snapshot } from '../../raft/message.ts'
-import { configurationFrom } from '../../raft/message-codec.ts'
+import { memberNamed, configurationFields, parseConfiguration } from '../../raft/configuration.ts'
+import { isIncarnation, memberId, nameOf } from '../../raft/member-id.ts'
 import { join } from '../../platform/disk.ts'
+import { assert } from '../../std/assert.ts'
 import { Fault, messageOf } from '../../std/fault.ts'
 import { realDisk, type AppendFile, type RaftDisk } from './disk.ts'
 import { decodeContent, encodeChanges, encodeContent, encodeOwner, type LogContent } from './log-payload.ts'
@@ -21,6 +23,7 @@ export type FoundStorage =
 
 export type StorageContent = {
   readonly group: string
+  /** Id of the member whose log this is; absent until the first start. */
   readonly owner?: string
   readonly hardState: HardState
   readonly snapshot: Snapshot
@@ -41,35 +44,64 @@ export function openRaftStorage(folder: string, disk: RaftDisk = realDisk): Foun
   }
 }
 
+/** A member by name, with the random id of its log. */
+export type MemberIdentity = { readonly name: string; readonly incarnation: string }
+
 /**
  * Writes the first state of a group, durably. Every configured member does it once, with the same arguments. Does nothing
  * where this very group is already; throws `RAFT_GROUP_EXISTS` where another one is.
  */
 export function foundRaftGroup(
   folder: string,
-  genesis: { readonly groupId: string; readonly voters: readonly string[] },
+  genesis: { readonly groupId: string; readonly voters: readonly MemberIdentity[] },
   disk: RaftDisk = realDisk,
 ): void {
+  const voters = genesis.voters.map(({ name, incarnation }) => memberId(name, incarnation)).toSorted()
+  begin(
+    { folder, disk, action: 'found' },
+    { group: genesis.groupId, configuration: { voters, learners: [] } },
+  )
+}
+
+/**
+ * Writes the empty log of a new learner, durably: it knows nobody, and hears the leader once it was added. `incarnation` is
+ * random and new: a member whose log was lost must not come back under the one that may have voted. Does nothing where
+ * the log of this very member is already; throws `RAFT_GROUP_EXISTS` where another one is.
+ */
+export function joinRaftGroup(
+  folder: string,
+  invitation: { readonly groupId: string; readonly self: string; readonly incarnation: string },
+  disk: RaftDisk = realDisk,
+): void {
+  const { groupId: group, self, incarnation } = invitation
+  assert(isIncarnation(incarnation), `"${incarnation}" is no incarnation`)
+  const owner = memberId(self, incarnation)
+  begin({ folder, disk, action: 'join' }, { group, owner, configuration: { voters: [], learners: [] } })
+}
+
+function begin(
+  place: { readonly folder: string; readonly disk: RaftDisk; readonly action: 'found' | 'join' },
+  first: { readonly group: string; readonly owner?: string; readonly configuration: Configuration },
+): void {
+  const { folder, disk, action } = place
+  const { configuration, ...identity } = first
   const found = openRaftStorage(folder, disk)
   if (found.kind === 'corrupt') throw found.fault
   if (found.kind === 'group') {
-    if (found.groupId === genesis.groupId) return
+    const isOwn = first.owner === undefined || found.content.owner === first.owner
+    if (found.groupId === first.group && isOwn) return
+    const there = `"${found.groupId}"${isOwn ? '' : ` of member "${found.content.owner}"`}`
     throw new Fault(
       'RAFT_GROUP_EXISTS',
-      `Cannot found group "${genesis.groupId}" in "${folder}": group "${found.groupId}" is there already`,
-      { details: { folder, found: found.groupId, wanted: genesis.groupId } },
+      `Cannot ${action} group "${first.group}" in "${folder}": the log of group ${there} is there already`,
+      { details: { folder, found: found.groupId, wanted: first.group } },
     )
-  }
-  const configuration: Configuration = {
-    voters: genesis.voters.toSorted(),
-    outgoing: [],
-    learners: [],
   }
   const snapshot: Snapshot = { index: 0, term: 0, configuration, body: '' }
   disk.makeFolder(folder)
   // Order: the log is what makes the group exist, so it comes last.
-  disk.replace(join(folder, SNAPSHOT_FILE), snapshotBytes(genesis.groupId, snapshot))
-  const content = { group: genesis.groupId, hardState: { term: 0 }, log: EMPTY_LOG }
+  disk.replace(join(folder, SNAPSHOT_FILE), snapshotBytes(first.group, snapshot))
+  const content = { ...identity, hardState: { term: 0 }, log: EMPTY_LOG }
   disk.replace(join(folder, LOG_FILE), encodeRecord(1, encodeContent(content)))
 }
 
@@ -99,19 +131,19 @@ export class RaftStorage {
 
   /**
    * Opens what `foundRaftGroup` began. Throws `RAFT_LOG_ABSENT`, `RAFT_LOG_CORRUPT` or `RAFT_OTHER_MEMBER`: a log that was
-   * copied to another host would let two members vote with one voice.
+   * copied to another host would let two members vote with one voice. `content.owner` is the id that this member has.
    */
   static open(
     folder: string,
     options: { readonly self: string; readonly disk?: RaftDisk },
-  ): { readonly storage: RaftStorage; readonly content: StorageContent } {
+  ): { readonly storage: RaftStorage; readonly content: StorageContent & { readonly owner: string } } {
     const disk = options.disk ?? realDisk
     const found = readContent(folder, disk)
     if (found === undefined) {
       throw new Fault('RAFT_LOG_ABSENT', `Cannot open the consensus log: there is none in "${folder}"`)
     }
     const { content, payloads, validBytes, isBehindSnapshot } = found
-    if (content.owner !== undefined && content.owner !== options.self) {
+    if (content.owner !== undefined && nameOf(content.owner) !== options.self) {
       throw new Fault(
         'RAFT_OTHER_MEMBER',
         `Cannot open the consensus log in "${folder}" as "${options.self}": it belongs to "${content.owner}"`,
@@ -119,11 +151,12 @@ export class RaftStorage {
       )
     }
     const { group } = content
-    const storage = new RaftStorage({ folder, disk, group, owner: options.self, sequence: payloads })
+    const owner = content.owner ?? memberNamed(content.snapshot.configuration, options.self) ?? options.self
+    const storage = new RaftStorage({ folder, disk, group, owner, sequence: payloads })
     if (content.tornBytes > 0) storage.#file.truncate(validBytes)
-    if (isBehindSnapshot) storage.#replaceLog({ ...content, owner: options.self })
-    else if (content.owner === undefined) storage.#append(encodeOwner(options.self))
-    return { storage, content: { ...content, owner: options.self } }
+    if (isBehindSnapshot) storage.#replaceLog({ ...content, owner })
+    else if (content.owner === undefined) storage.#append(encodeOwner(owner))
+    return { storage, content: { ...content, owner } }
   }
 
   /** Makes changes durable, in order, with one fsync where there is no snapshot among them. A throw is final. */
@@ -221,7 +254,8 @@ function readLog(folder: string, payloads: readonly Uint8Array[]): LogContent {
 }
 
 function snapshotBytes(group: string, snapshot: Snapshot): Uint8Array {
-  const text = JSON.stringify({ format: SNAPSHOT_FORMAT, group, ...snapshot })
+  const configuration = configurationFields(snapshot.configuration)
+  const text = JSON.stringify({ format: SNAPSHOT_FORMAT, group, ...snapshot, configuration })
   return encodeRecord(1, new TextEncoder().encode(text))
 }
 
@@ -240,7 +274,10 @@ function readSnapshot(
     throw corrupt(folder, `the snapshot has format ${parsed.format}, this program reads ${SNAPSHOT_FORMAT}`)
   }
   const { group, index, term, body } = parsed
-  return { group, snapshot: { index, term, body, configuration: configurationFrom(parsed.configuration) } }
+  const configuration = parseConfiguration(parsed.configuration)
+  if (configuration === undefined)
+    throw corrupt(folder, 'the snapshot names no members that this program understands')
+  return { group, snapshot: { index, term, body, configuration } }
 }
 
 function corrupt(folder: string, reason: string): Fault {

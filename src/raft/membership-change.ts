@@ -1,0 +1,26 @@
+/** One step of a change of members. To replace one: add the new one, promote it, remove the old one. */
+export type MembershipChange =
+  | { readonly kind: 'add-learner'; readonly member: string; readonly incarnation: string }
+  | { readonly kind: 'promote'; readonly member: string }
+  | { readonly kind: 'remove'; readonly member: string }
+
+export type MembershipRefusal =
+  | 'NOT_LEADER'
+  | 'CHANGE_IN_PROGRESS'
+  | 'NOT_READY'
+  | 'NOT_CAUGHT_UP'
+  | 'UNKNOWN_MEMBER'
+  | 'ALREADY_MEMBER'
+  | 'LAST_VOTER'
+
+/** What the leader made of a change. */
+export type ChangeVerdict =
+  /** Committed. */
+  | { readonly kind: 'done' }
+  | {
+      readonly kind: 'refused'
+      readonly reason: MembershipRefusal
+      readonly message: string
+      /** What was asked for is so already: whoever asked before and got no answer has it now. */
+      readonly isFulfilled: boolean
+    }

@@ -1,0 +1,163 @@
+import { encodeConfiguration, entryOfChange } from './configuration.ts'
+import { isWithinReach, judgeChange } from './judge-change.ts'
+import { CATCH_UP_ROUNDS_MAX } from './limits.ts'
+import { lastIndex } from './log.ts'
+import { nameOf } from './member-id.ts'
+import type { ChangeVerdict, MembershipChange } from './membership-change.ts'
+import type { Configuration } from './message.ts'
+import { MEMBERSHIP_VERSION } from './protocol.ts'
+import { appendOwn, becomeRemoved } from './roles.ts'
+import { isMember, sendNow, versionOf, type CatchUp, type PendingChange, type Turn } from './state.ts'
+
+type Asked = { readonly id: string; readonly from: string }
+
+/** A change that this node asks for: decided here where it leads, else by the leader. */
+export function onChange(turn: Turn, { id, change }: { id: string; change: MembershipChange }): void {
+  const { node } = turn
+  const asked = { id, from: node.self }
+  if (node.role === 'leader') return takeChange(turn, asked, change)
+  if (node.leader === undefined)
+    return refuse(turn, asked, { reason: 'NOT_LEADER', message: 'there is no leader' })
+  if (versionOf(node, node.leader) < MEMBERSHIP_VERSION) {
+    const message = `the leader "${nameOf(node.leader)}" runs a release that knows no changes of members`
+    return refuse(turn, asked, { reason: 'NOT_READY', message })
+  }
+  sendNow(turn, node.leader, { kind: 'change-request', id, change })
+}
+
+/** Not passed on: its sender asks again when it knows the leader. */
+export function onForwardedChange(
+  turn: Turn,
+  from: string,
+  { id, change }: { readonly id: string; readonly change: MembershipChange },
+): void {
+  if (turn.node.role === 'leader') takeChange(turn, { id, from }, change)
+}
+
+function takeChange(turn: Turn, asked: Asked, change: MembershipChange): void {
+  const { node } = turn
+  if (node.change?.id === asked.id) return
+  const index = entryOfChange(node.log, asked.id)
+  if (index !== undefined && index <= node.commit) return answer(turn, asked, { kind: 'done' })
+  if (index !== undefined) {
+    // An earlier leader took it: it will be answered with its entry.
+    node.change = { ...asked, index }
+    return
+  }
+  const judgement = judgeChange(node, change, turn.now)
+  switch (judgement.kind) {
+    case 'refused':
+      return answer(turn, asked, judgement)
+    case 'append':
+      return appendConfiguration(turn, asked, judgement)
+    case 'catch-up': {
+      const { learner } = judgement
+      const catchUp = { learner, round: 1, target: lastIndex(node.log), startedAt: turn.now }
+      node.change = { ...asked, catchUp }
+    }
+  }
+}
+
+/** From here on the new configuration counts. */
+export function appendConfiguration(
+  turn: Turn,
+  asked: Asked,
+  next: { readonly configuration: Configuration; readonly leaving?: string },
+): void {
+  const { node } = turn
+  const change: PendingChange = { id: asked.id, from: asked.from, index: lastIndex(node.log) + 1 }
+  node.change = next.leaving === undefined ? change : { ...change, leaving: next.leaving }
+  appendOwn(turn, 'configuration', encodeConfiguration(next.configuration, asked.id))
+}
+
+/** The learner has answered. A round that was shorter than an election timeout shows that it keeps pace. */
+export function continueCatchUp(turn: Turn, from: string): void {
+  const { node } = turn
+  const pending = node.change
+  const catchUp = pending?.catchUp
+  if (pending === undefined || catchUp?.learner !== from) return
+  const match = node.peers.get(from)?.match ?? 0
+  if (match < catchUp.target) return
+  if (turn.now - catchUp.startedAt >= node.timing.electionMinMs && match < lastIndex(node.log)) {
+    return nextRound(turn, pending, catchUp)
+  }
+  node.change = undefined
+  const change = { kind: 'promote', member: nameOf(from) } as const
+  const judgement = judgeChange(node, change, turn.now)
+  if (judgement.kind === 'refused') return answer(turn, pending, judgement)
+  const { voters, learners } = node.configuration
+  const configuration = {
+    voters: [...voters, from].toSorted(),
+    learners: learners.filter((learner) => learner !== from),
+  }
+  appendConfiguration(turn, pending, { configuration })
+}
+
+function nextRound(turn: Turn, pending: PendingChange, catchUp: CatchUp): void {
+  const { node } = turn
+  if (catchUp.round >= CATCH_UP_ROUNDS_MAX) {
+    return giveUp(turn, pending, `did not keep pace within ${CATCH_UP_ROUNDS_MAX} rounds`)
+  }
+  const { learner, round } = catchUp
+  const next = { learner, round: round + 1, target: lastIndex(node.log), startedAt: turn.now }
+  node.change = { ...pending, catchUp: next }
+}
+
+/** To be called on every tick of a leader: a learner that does not answer, or hardly, ends the wait. */
+export function watchCatchUp(turn: Turn): void {
+  const { node } = turn
+  const pending = node.change
+  if (pending?.catchUp === undefined) return
+  const { learner, startedAt } = pending.catchUp
+  if (!isWithinReach(node, learner, turn.now)) return giveUp(turn, pending, 'does not answer')
+  const roundMaxMs = CATCH_UP_ROUNDS_MAX * node.timing.electionMaxMs
+  if (turn.now >= startedAt + roundMaxMs)
+    giveUp(turn, pending, `needed more than ${roundMaxMs} ms for one round`)
+}
+
+function giveUp(turn: Turn, pending: PendingChange, why: string): void {
+  turn.node.change = undefined
+  const name = nameOf(pending.catchUp?.learner ?? '')
+  refuse(turn, pending, { reason: 'NOT_CAUGHT_UP', message: `"${name}" ${why}` })
+}
+
+/** To be called when a leader's commit index has risen: a change that is committed is answered, and may have been the leader's own end. */
+export function settleChange(turn: Turn): void {
+  const { node } = turn
+  const pending = node.change
+  if (pending?.index !== undefined && pending.index <= node.commit) {
+    node.change = undefined
+    answer(turn, pending, { kind: 'done' })
+    if (pending.leaving !== undefined && pending.leaving !== node.self) {
+      sendNow(turn, pending.leaving, { kind: 'removed', index: node.commit })
+    }
+  }
+  if (node.configurationIndex > node.commit || isMember(node)) return
+  // Raft thesis §4.2.2: it has led a group that it was no part of only until that was committed.
+  const heir = bestVoter(turn)
+  if (heir !== undefined) sendNow(turn, heir, { kind: 'timeout-now', term: node.term })
+  becomeRemoved(turn, node.configurationIndex)
+}
+
+function bestVoter({ node }: Turn): string | undefined {
+  let best: string | undefined
+  let bestMatch = -1
+  for (const voter of node.configuration.voters) {
+    const match = node.peers.get(voter)?.match ?? -1
+    if (match > bestMatch) [best, bestMatch] = [voter, match]
+  }
+  return best
+}
+
+function refuse(
+  turn: Turn,
+  asked: Asked,
+  why: Pick<ChangeVerdict & { readonly kind: 'refused' }, 'reason' | 'message'>,
+): void {
+  answer(turn, asked, { kind: 'refused', isFulfilled: false, ...why })
+}
+
+function answer(turn: Turn, { id, from }: Asked, verdict: ChangeVerdict): void {
+  if (from === turn.node.self) turn.effects.push({ kind: 'change-answered', id, verdict })
+  else sendNow(turn, from, { kind: 'change-answer', id, verdict })
+}
