@@ -1,4 +1,4 @@
-import { MiB } from '../std/units.ts'
+import { KiB, MiB } from '../std/units.ts'
 
 /** Longest body of one entry, in UTF-16 units: one transaction with a few large values. */
 export const ENTRY_LENGTH_MAX = 1 * MiB
@@ -7,7 +7,7 @@ export const ENTRY_LENGTH_MAX = 1 * MiB
 export const APPEND_ENTRIES_MAX = 128
 
 /** … and stops before this length, in UTF-16 units, unless a single entry is longer. */
-export const APPEND_LENGTH_MAX = 1 * MiB
+export const APPEND_LENGTH_MAX = 256 * KiB
 
 /** Appends to one follower that were not answered yet. Bounds what a slow follower costs the leader. */
 export const INFLIGHT_MAX = 64
@@ -21,11 +21,20 @@ export const UNCOMMITTED_LENGTH_MAX = 16 * MiB
 /** Reads that wait for their round. */
 export const PENDING_READS_MAX = 1024
 
-/** Longest snapshot body, in UTF-16 units: it travels in one message. */
+/** Longest snapshot body, in UTF-16 units: what a member that receives one must hold in memory. */
 export const SNAPSHOT_LENGTH_MAX = 8 * MiB
 
-/** Longest message on the wire, in bytes. UTF-8 needs at most three bytes for a UTF-16 unit. */
+/** One piece of it, in UTF-16 units: no more than 256 KiB on the wire, so that heartbeats never wait long behind it. */
+export const SNAPSHOT_CHUNK_LENGTH = 80 * KiB
+
+/**
+ * Longest message that is taken from the wire, in bytes: a whole snapshot of a member of protocol version 1. UTF-8 needs
+ * at most three bytes for a UTF-16 unit.
+ */
 export const MESSAGE_BYTES_MAX = 25 * MiB
+
+/** Longest message that this version sends to one of its own: an append of one longest entry. */
+export const SENT_BYTES_MAX = 3 * ENTRY_LENGTH_MAX + 4 * KiB
 
 /** Members of a configuration. */
 export const MEMBERS_MAX = 31

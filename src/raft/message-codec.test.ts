@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MESSAGE_BYTES_MAX } from './limits.ts'
@@ -5,7 +6,7 @@ import type { Entry, Message } from './message.ts'
 import { encodeConfiguration } from './configuration.ts'
 import { nameOf } from './member-id.ts'
 import { decodeMessage, encodeMessage, type Envelope } from './message-codec.ts'
-import { PROTOCOL_VERSION } from './protocol.ts'
+import { neededVersion, PROTOCOL_VERSION } from './protocol.ts'
 
 const count = fc.nat(Number.MAX_SAFE_INTEGER)
 const name = fc.string({ minLength: 1, maxLength: 20 })
@@ -85,6 +86,17 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       configuration,
     }),
   }),
+  fc
+    .record({ term: count, index: count, configuration, before: body, piece: body, after: body })
+    .map(({ term, index, configuration: members, before, piece, after }) => ({
+      kind: 'snapshot-chunk' as const,
+      term,
+      snapshot: { index, term, configuration: members },
+      length: before.length + piece.length + 1 + after.length,
+      offset: before.length,
+      body: `${piece}.`,
+    })),
+  fc.record({ kind: fc.constant('snapshot-progress' as const), term: count, index: count, offset: count }),
   fc.record({ kind: fc.constant('timeout-now' as const), term: count }),
   fc.record({ kind: fc.constant('propose' as const), body }),
   fc.record({ kind: fc.constant('read' as const), id: name }),
@@ -183,6 +195,89 @@ describe('the message codec', () => {
     expect(decodeMessage(new Uint8Array(MESSAGE_BYTES_MAX + 1))).toEqual({
       kind: 'refused',
       reason: 'TOO_LONG',
+    })
+  })
+})
+
+/** What a program of protocol version 1 wrote, one message of each kind: its bytes, from `n1` to `n2` in group `g`. */
+const oldLines = readFileSync(new URL('../../test/fixtures/raft-protocol-1.txt', import.meta.url), 'utf8')
+  .trim()
+  .split('\n')
+  .map((line) => new Uint8Array(Buffer.from(line.split(' ')[1] ?? '', 'hex')))
+
+const oldConfiguration = { voters: ['n1', 'n2', 'n3'], learners: [] }
+const oldMessages: readonly Message[] = [
+  { kind: 'vote-request', term: 3, pre: true, transfer: false, lastIndex: 7, lastTerm: 2 },
+  { kind: 'vote-response', term: 3, pre: true, granted: true },
+  {
+    kind: 'append',
+    term: 3,
+    prevIndex: 5,
+    prevTerm: 2,
+    commit: 4,
+    entries: [
+      { index: 6, term: 3, kind: 'noop', body: '' },
+      { index: 7, term: 3, kind: 'command', body: '{"kind":"open","nonce":"ü"}' },
+    ],
+  },
+  { kind: 'append-response', term: 3, index: 7 },
+  { kind: 'append-response', term: 3, index: 0, rejected: { index: 9, hintIndex: 6, hintTerm: 2 } },
+  { kind: 'heartbeat', term: 3, commit: 6, round: 2 },
+  { kind: 'heartbeat-response', term: 3, round: 2 },
+  {
+    kind: 'install-snapshot',
+    term: 3,
+    snapshot: { index: 5, term: 2, configuration: oldConfiguration, body: '{"format":1}' },
+  },
+  { kind: 'timeout-now', term: 3 },
+  { kind: 'propose', body: '{"kind":"open","nonce":"x"}' },
+  { kind: 'read', id: 'r.1' },
+  { kind: 'read-confirmed', id: 'r.1', index: 6 },
+]
+
+describe('beside a program of protocol version 1', () => {
+  const addressed = (sent: Message): Envelope => ({ group: 'g', from: 'n1', to: 'n2', message: sent })
+
+  it('reads what that one writes', () => {
+    expect(oldLines).toHaveLength(oldMessages.length)
+    expect(oldLines.map(decodeMessage)).toEqual(
+      oldMessages.map((old) => ({ kind: 'message', envelope: addressed(old), version: 1 })),
+    )
+  })
+
+  it('writes what that one reads: the same, with the version in a field that it ignores', () => {
+    for (const [index, old] of oldMessages.entries()) {
+      expect(encodeMessage(addressed(old), 1)).toEqual(oldLines[index])
+      const text = Buffer.from(encodeMessage(addressed(old))).toString('latin1')
+      const same = Buffer.from(oldLines[index] ?? []).toString('latin1')
+      expect(text[0]).toBe(same[0])
+      expect(text.slice(5).replace(',"v":2', '')).toBe(same.slice(5))
+    }
+  })
+
+  it('sends it nothing that it does not know', () => {
+    const known = new Set(oldMessages.map(({ kind }) => kind))
+    fc.assert(
+      fc.property(message, (sent) => {
+        const bringsChange =
+          sent.kind === 'append' && sent.entries.some(({ kind }) => kind === 'configuration')
+        expect(neededVersion(sent) === 1).toBe(known.has(sent.kind) && !bringsChange)
+      }),
+    )
+  })
+
+  it('refuses what a newer program says only to its own, whatever it is, and tells what it needs', () => {
+    const header = Buffer.from('{"g":"g","f":"n1","t":"n2","v":9,"n":9,"k":"merge","m":7}')
+    const bytes = new Uint8Array([1, 0, 0, 0, header.length, ...header])
+    expect(decodeMessage(bytes)).toEqual({ kind: 'refused', reason: 'NEEDS_NEWER_PROTOCOL', needs: 9 })
+    // What it says to everybody is understood, with fields that are new.
+    const known = Buffer.from(
+      '{"g":"g","f":"n1","t":"n2","v":9,"k":"timeout-now","m":{"term":3,"why":"x"},"x":1}',
+    )
+    expect(decodeMessage(new Uint8Array([1, 0, 0, 0, known.length, ...known]))).toEqual({
+      kind: 'message',
+      envelope: addressed({ kind: 'timeout-now', term: 3 }),
+      version: 9,
     })
   })
 })

@@ -4,6 +4,7 @@ import {
   MESSAGE_BYTES_MAX,
   NAME_LENGTH_MAX,
   REFUSAL_LENGTH_MAX,
+  SNAPSHOT_CHUNK_LENGTH,
   SNAPSHOT_LENGTH_MAX,
 } from './limits.ts'
 import { configurationFields, decodeConfiguration, parseConfiguration } from './configuration.ts'
@@ -101,6 +102,12 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
       const snapshot = { ...message.snapshot, configuration, body: addBody(message.snapshot.body) }
       return { ...address, m: { term: message.term, snapshot } }
     }
+    case 'snapshot-chunk': {
+      const configuration = configurationFields(message.snapshot.configuration)
+      const body = addBody(message.body)
+      const snapshot = { ...message.snapshot, configuration }
+      return { ...address, m: { ...message, kind: undefined, snapshot, body } }
+    }
     case 'propose':
       return { ...address, m: { body: addBody(message.body) } }
     case 'vote-request':
@@ -108,6 +115,7 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
     case 'append-response':
     case 'heartbeat':
     case 'heartbeat-response':
+    case 'snapshot-progress':
     case 'timeout-now':
     case 'read':
     case 'read-confirmed':
@@ -149,19 +157,8 @@ function messageFrom(kind: unknown, fields: Fields, bodies: BodyReader): Message
       }
     case 'append':
       return appendFrom(fields, bodies)
-    case 'append-response': {
-      const response = { kind, term: asCount(fields['term']), index: asCount(fields['index']) } as const
-      if (fields['rejected'] === undefined) return response
-      const rejected = asFields(fields['rejected'])
-      return {
-        ...response,
-        rejected: {
-          index: asCount(rejected['index']),
-          hintIndex: asCount(rejected['hintIndex']),
-          hintTerm: asCount(rejected['hintTerm']),
-        },
-      }
-    }
+    case 'append-response':
+      return appendResponseFrom(fields)
     case 'heartbeat':
       return {
         kind,
@@ -187,8 +184,35 @@ function messageFrom(kind: unknown, fields: Fields, bodies: BodyReader): Message
       return { kind, id: asName(fields['id']), verdict: verdictFrom(asFields(fields['verdict'])) }
     case 'removed':
       return { kind, index: asCount(fields['index']) }
+    case 'snapshot-chunk':
+      return chunkFrom(fields, bodies)
+    case 'snapshot-progress':
+      return {
+        kind,
+        term: asCount(fields['term']),
+        index: asCount(fields['index']),
+        offset: asCount(fields['offset']),
+      }
     default:
       throw new Malformed()
+  }
+}
+
+function appendResponseFrom(fields: Fields): Message {
+  const response = {
+    kind: 'append-response',
+    term: asCount(fields['term']),
+    index: asCount(fields['index']),
+  } as const
+  if (fields['rejected'] === undefined) return response
+  const rejected = asFields(fields['rejected'])
+  return {
+    ...response,
+    rejected: {
+      index: asCount(rejected['index']),
+      hintIndex: asCount(rejected['hintIndex']),
+      hintTerm: asCount(rejected['hintTerm']),
+    },
   }
 }
 
@@ -226,6 +250,28 @@ function snapshotFrom(fields: Fields, bodies: BodyReader): Message {
       configuration: asConfiguration(snapshot['configuration']),
       body: bodies.take(asCount(snapshot['body']), SNAPSHOT_LENGTH_MAX),
     },
+  }
+}
+
+/** The bounds hold for the whole of it too: a sender that announces more than a snapshot may have is refused at once. */
+function chunkFrom(fields: Fields, bodies: BodyReader): Message {
+  const snapshot = asFields(fields['snapshot'])
+  const length = asCount(fields['length'])
+  const offset = asCount(fields['offset'])
+  const body = bodies.take(asCount(fields['body']), SNAPSHOT_CHUNK_LENGTH + 1)
+  if (length > SNAPSHOT_LENGTH_MAX || offset + body.length > length) throw new Malformed()
+  if (body === '' && length > 0) throw new Malformed()
+  return {
+    kind: 'snapshot-chunk',
+    term: asCount(fields['term']),
+    snapshot: {
+      index: asCount(snapshot['index']),
+      term: asCount(snapshot['term']),
+      configuration: asConfiguration(snapshot['configuration']),
+    },
+    length,
+    offset,
+    body,
   }
 }
 

@@ -34,6 +34,8 @@ export type Message =
   | Heartbeat
   | HeartbeatResponse
   | InstallSnapshot
+  | SnapshotChunk
+  | SnapshotProgress
   | TimeoutNow
   | Propose
   | Read
@@ -93,10 +95,29 @@ export type HeartbeatResponse = {
   readonly round: number
 }
 
+/** A whole snapshot, for members of protocol version 1. */
 export type InstallSnapshot = {
   readonly kind: 'install-snapshot'
   readonly term: number
   readonly snapshot: Snapshot
+}
+
+/** A piece of the body of a snapshot, `length` of which there are in all, from `offset` on; both in UTF-16 units. */
+export type SnapshotChunk = {
+  readonly kind: 'snapshot-chunk'
+  readonly term: number
+  readonly snapshot: Omit<Snapshot, 'body'>
+  readonly length: number
+  readonly offset: number
+  readonly body: string
+}
+
+/** So much of the snapshot at `index` is here, not durably. When all is, an `append-response` follows. */
+export type SnapshotProgress = {
+  readonly kind: 'snapshot-progress'
+  readonly term: number
+  readonly index: number
+  readonly offset: number
 }
 
 /** Leadership transfer: campaign now, without asking first. */

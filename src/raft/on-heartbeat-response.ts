@@ -2,9 +2,11 @@ import { INFLIGHT_MAX } from './limits.ts'
 import { lastIndex } from './log.ts'
 import type { HeartbeatResponse } from './message.ts'
 import { probing, type Progress } from './progress.ts'
+import { CHUNKS_VERSION } from './protocol.ts'
 import { confirmReads } from './read-round.ts'
 import { sendAppends } from './replicate.ts'
-import { updatePeer, type Turn } from './state.ts'
+import { resumeSnapshot } from './send-snapshot.ts'
+import { updatePeer, versionOf, type Turn } from './state.ts'
 
 /** A member that answers but lags may have lost a message: what was sent ahead is checked again. */
 export function onHeartbeatResponse(turn: Turn, from: string, response: HeartbeatResponse): void {
@@ -14,14 +16,16 @@ export function onHeartbeatResponse(turn: Turn, from: string, response: Heartbea
   // A round that was never begun confirms nothing.
   const round = response.round <= node.readRound ? Math.max(known.round, response.round) : known.round
   const progress: Progress = { ...known, heardAt: turn.now, round, isProbing: false }
-  updatePeer(turn, from, unblocked(turn, progress))
+  updatePeer(turn, from, unblocked(turn, from, progress))
+  resumeSnapshot(turn, from)
   if (progress.match < lastIndex(node.log)) sendAppends(turn, from, { evenEmpty: true })
   confirmReads(turn)
 }
 
-function unblocked(turn: Turn, progress: Progress): Progress {
+function unblocked(turn: Turn, from: string, progress: Progress): Progress {
   const { timing } = turn.node
   if (progress.mode === 'snapshot') {
+    if (versionOf(turn.node, from) >= CHUNKS_VERSION) return progress
     const isLost = turn.now >= progress.snapshotSentAt + 4 * timing.electionMaxMs
     return isLost ? probing(progress, progress.match + 1) : progress
   }

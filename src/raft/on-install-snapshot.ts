@@ -1,11 +1,11 @@
 import { termAt } from './log.ts'
-import type { InstallSnapshot } from './message.ts'
+import type { Snapshot } from './message.ts'
 import { adoptConfiguration } from './adopt-configuration.ts'
 import { followCommit } from './follow-commit.ts'
 import { hardStateOf, send, type Turn } from './state.ts'
 
 /** Takes the leader's state in place of log entries that the leader no longer has. */
-export function onInstallSnapshot(turn: Turn, from: string, { snapshot }: InstallSnapshot): void {
+export function installSnapshot(turn: Turn, from: string, snapshot: Snapshot): void {
   const { node } = turn
   if (snapshot.index > node.commit) {
     if (termAt(node.log, snapshot.index) === snapshot.term) followCommit(turn, snapshot.index)
@@ -15,7 +15,7 @@ export function onInstallSnapshot(turn: Turn, from: string, { snapshot }: Instal
   send(turn, from, { kind: 'append-response', term: node.term, index: node.commit })
 }
 
-function replaceAll(turn: Turn, snapshot: InstallSnapshot['snapshot']): void {
+function replaceAll(turn: Turn, snapshot: Snapshot): void {
   const { node } = turn
   node.log = { baseIndex: snapshot.index, baseTerm: snapshot.term, entries: [] }
   node.snapshot = snapshot

@@ -14,6 +14,8 @@ export type Progress = {
   /** `replicate`: last index of each append without an answer, oldest first. */
   readonly inflight: readonly number[]
   readonly snapshotIndex: number
+  /** … as far as it is known to have it; the piece from here on is on its way. */
+  readonly snapshotOffset: number
   readonly snapshotSentAt: number
   /** Highest commit index that it was told. */
   readonly commitSent: number
@@ -31,6 +33,7 @@ export function newProgress(lastIndex: number, now: number): Progress {
     isProbing: false,
     inflight: [],
     snapshotIndex: 0,
+    snapshotOffset: 0,
     snapshotSentAt: 0,
     commitSent: 0,
     heardAt: now,

@@ -6,7 +6,7 @@ import type { Message } from './message.ts'
  * ignored by it; a message or an entry of a new kind needs a new version.
  *
  * 1: elections, appends, whole snapshots, requests
- * 2: membership changes
+ * 2: membership changes, snapshots in chunks
  */
 export const PROTOCOL_VERSION = 2
 
@@ -16,13 +16,19 @@ export const OLDEST_VERSION = 1
 /** First version with entries of the kind `configuration`. */
 export const MEMBERSHIP_VERSION = 2
 
+/** First version that takes a snapshot in pieces. */
+export const CHUNKS_VERSION = 2
+
 /** The version that a receiver must have to understand a message. */
 export function neededVersion(message: Message): number {
   switch (message.kind) {
+    case 'snapshot-chunk':
+    case 'snapshot-progress':
+      return CHUNKS_VERSION
     case 'change-request':
     case 'change-answer':
     case 'removed':
-      return 2
+      return MEMBERSHIP_VERSION
     case 'append':
       return message.entries.some(({ kind }) => kind === 'configuration')
         ? MEMBERSHIP_VERSION

@@ -16,12 +16,13 @@ import { onChange, onForwardedChange } from './on-change.ts'
 import { onCompact } from './on-compact.ts'
 import { onHeartbeat } from './on-heartbeat.ts'
 import { onHeartbeatResponse } from './on-heartbeat-response.ts'
-import { onInstallSnapshot } from './on-install-snapshot.ts'
+import { installSnapshot } from './on-install-snapshot.ts'
 import { onPeerLost } from './on-peer-lost.ts'
 import { onPersisted } from './on-persisted.ts'
 import { onForwardedPropose, onPropose } from './on-propose.ts'
 import { onForwardedRead, onRead } from './on-read.ts'
 import { onRemoved, tellRemoved } from './on-removed.ts'
+import { onSnapshotChunk } from './on-snapshot-chunk.ts'
 import { onTick } from './on-tick.ts'
 import { onTimeoutNow } from './on-timeout-now.ts'
 import { onTransfer } from './on-transfer.ts'
@@ -30,6 +31,7 @@ import { onVoteResponse } from './on-vote-response.ts'
 import { OLDEST_VERSION } from './protocol.ts'
 import { membersOf } from './quorum.ts'
 import { becomeFollower, resetElection } from './roles.ts'
+import { onSnapshotProgress } from './send-snapshot.ts'
 import {
   hasLiveLeader,
   isVoter,
@@ -114,6 +116,7 @@ function mayComeFromStranger(message: Message): boolean {
     case 'append':
     case 'heartbeat':
     case 'install-snapshot':
+    case 'snapshot-chunk':
     case 'timeout-now':
     case 'read-confirmed':
     case 'change-answer':
@@ -123,6 +126,7 @@ function mayComeFromStranger(message: Message): boolean {
     case 'vote-response':
     case 'append-response':
     case 'heartbeat-response':
+    case 'snapshot-progress':
     case 'propose':
     case 'read':
     case 'change-request':
@@ -149,11 +153,9 @@ function agreeOnTerm(turn: Turn, from: string, message: Message): boolean {
     if (isProtected && !isAllowed && message.term > node.term) return false
     if (node.leader === from) node.leader = undefined
   }
-  const isFromLeader =
-    message.kind === 'append' || message.kind === 'heartbeat' || message.kind === 'install-snapshot'
   const isPreVote = (message.kind === 'vote-request' || message.kind === 'vote-response') && message.pre
   const entersTerm = !isPreVote || (message.kind === 'vote-response' && !message.granted)
-  if (isFromLeader) {
+  if (isFromLeader(message)) {
     if (node.role === 'leader' && message.term === node.term) return false
     hearLeader(turn, from, message.term)
   } else if (message.term > node.term && entersTerm) {
@@ -165,13 +167,17 @@ function agreeOnTerm(turn: Turn, from: string, message: Message): boolean {
 /** A leader or candidate that was left behind learns the term of today; else it could wait for ever for an answer. */
 function answerOldTerm(turn: Turn, from: string, message: Message): false {
   const { term } = turn.node
-  if (message.kind === 'append' || message.kind === 'heartbeat' || message.kind === 'install-snapshot') {
+  if (isFromLeader(message)) {
     const rejected = { index: 0, hintIndex: 0, hintTerm: 0 }
     send(turn, from, { kind: 'append-response', term, index: 0, rejected })
   } else if (message.kind === 'vote-request' && message.pre) {
     send(turn, from, { kind: 'vote-response', term, pre: true, granted: false })
   }
   return false
+}
+
+function isFromLeader({ kind }: Message): boolean {
+  return kind === 'append' || kind === 'heartbeat' || kind === 'install-snapshot' || kind === 'snapshot-chunk'
 }
 
 function hearLeader(turn: Turn, from: string, term: number): void {
@@ -197,7 +203,11 @@ function dispatch(turn: Turn, from: string, message: Message): void {
     case 'heartbeat-response':
       return onHeartbeatResponse(turn, from, message)
     case 'install-snapshot':
-      return onInstallSnapshot(turn, from, message)
+      return installSnapshot(turn, from, message.snapshot)
+    case 'snapshot-chunk':
+      return onSnapshotChunk(turn, from, message)
+    case 'snapshot-progress':
+      return onSnapshotProgress(turn, from, message)
     case 'timeout-now':
       return onTimeoutNow(turn, from)
     case 'propose':

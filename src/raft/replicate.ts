@@ -5,6 +5,7 @@ import type { Progress } from './progress.ts'
 import { MEMBERSHIP_VERSION } from './protocol.ts'
 import { quorumValue } from './quorum.ts'
 import { openWaitingReads } from './read-round.ts'
+import { sendSnapshot } from './send-snapshot.ts'
 import { sendNow, updatePeer, versionOf, type Turn } from './state.ts'
 import { present } from '../std/assert.ts'
 
@@ -68,13 +69,6 @@ function understoodBy(entries: readonly Entry[], version: number): readonly Entr
   if (version >= MEMBERSHIP_VERSION) return entries
   const end = entries.findIndex(({ kind }) => kind === 'configuration')
   return end < 0 ? entries : entries.slice(0, end)
-}
-
-function sendSnapshot(turn: Turn, peer: string, progress: Progress): void {
-  const { snapshot, term } = turn.node
-  sendNow(turn, peer, { kind: 'install-snapshot', term, snapshot })
-  const next = { next: snapshot.index + 1, snapshotIndex: snapshot.index, snapshotSentAt: turn.now }
-  updatePeer(turn, peer, { ...progress, ...next, mode: 'snapshot', isProbing: false, inflight: [] })
 }
 
 /**

@@ -4,6 +4,7 @@ import type { RaftLog } from './log.ts'
 import type { Configuration, Message, Snapshot } from './message.ts'
 import type { Progress } from './progress.ts'
 import { membersOf, quorumValue } from './quorum.ts'
+import { SNAPSHOT_CHUNK_LENGTH } from './limits.ts'
 import { lastIndex, lastTerm } from './log.ts'
 import { neededVersion, OLDEST_VERSION } from './protocol.ts'
 import type { RaftTiming } from './timing.ts'
@@ -50,6 +51,20 @@ export type RaftState = {
   readonly reads: readonly PendingRead[]
   readonly transfer: { readonly to: string; readonly until: number } | undefined
   readonly change: PendingChange | undefined
+
+  /** A snapshot of which the leader has sent a part. */
+  readonly incoming: IncomingSnapshot | undefined
+  /** Length of the pieces in which this member sends one. */
+  readonly chunkLength: number
+}
+
+export type IncomingSnapshot = {
+  readonly from: string
+  readonly leaderTerm: number
+  readonly index: number
+  readonly length: number
+  /** Invariant: shorter than `length`, which is bounded. */
+  readonly body: string
 }
 
 /** The one membership change that a leader works on. */
@@ -94,6 +109,7 @@ export type RaftStart = {
   readonly hardState: HardState
   readonly snapshot: Snapshot
   readonly log: RaftLog
+  readonly chunkLength?: number
 }
 
 /** What is committed is learnt again from the others: only the snapshot is known to be. */
@@ -124,6 +140,8 @@ export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
     reads: [],
     transfer: undefined,
     change: undefined,
+    incoming: undefined,
+    chunkLength: start.chunkLength ?? SNAPSHOT_CHUNK_LENGTH,
   }
 }
 

@@ -60,6 +60,7 @@ export class RaftNode {
       readonly seed: number
       readonly now: number
       readonly step?: typeof realStep
+      readonly chunkLength?: number
     },
     events: NodeEvents,
   ) {
@@ -106,10 +107,11 @@ export class RaftNode {
     return this.durable
   }
 
-  #start(options: { seed: number; now: number }): RaftState {
+  #start(options: { seed: number; now: number; chunkLength?: number }): RaftState {
     const { hardState, snapshot, log } = this.durable
     const identity = { self: this.name, group: this.#group, timing: this.#timing, seed: options.seed }
-    return startRaft({ ...identity, hardState, snapshot, log }, options.now)
+    const { chunkLength = 1024 } = options
+    return startRaft({ ...identity, hardState, snapshot, log, chunkLength }, options.now)
   }
 
   #carryOut(effect: Effect): void {

@@ -28,6 +28,7 @@ import type { TranscriptRunner } from './transcript.ts'
  *   join n4#1                         an empty log: a newcomer that knows nobody
  *   change n1 add n4#1                asks n1 for a change of members: add, promote n4, remove n2
  *   propose n1 x / read n1 r1 / transfer n1 n2 / compact n1 keep=0 / peer-lost n2 n1
+ *   chunks 3                          members that start from now on send a snapshot in pieces of this length
  *   slow-disk n1 / sync n1            from now on n1's disk waits for `sync`
  *   status                            how members stand
  */
@@ -45,6 +46,7 @@ class World {
   readonly cutLinks = new Set<string>()
   readonly paused = new Set<string>()
   changes = 0
+  chunkLength = 1024
   now = 0
   lives = 0
   mail: Letter[] = []
@@ -66,7 +68,8 @@ class World {
     if (durable === undefined) throw new Error(`"${name}" is no member`)
     this.lives += 1
     this.bodies.set(name, linesOf(durable.snapshot.body))
-    const options = { name, group: 'g', timing: RAFT_TIMINGS.lan, durable, seed: this.lives, now: this.now }
+    const identity = { name, group: 'g', timing: RAFT_TIMINGS.lan, chunkLength: this.chunkLength }
+    const options = { ...identity, durable, seed: this.lives, now: this.now }
     const node = new RaftNode(options, {
       send: (to, message) => this.send({ from: name, to, message }),
       applied: (entry) => this.applied(name, entry),
@@ -174,6 +177,7 @@ const commands = new Map<string, (world: World, words: readonly string[]) => voi
   ['heal-link', (world, names) => linksOf(names).forEach((link) => world.cutLinks.delete(link))],
   ['pause', (world, names) => names.forEach((name) => world.paused.add(name))],
   ['wake', (world, names) => names.forEach((name) => world.paused.delete(name))],
+  ['chunks', (world, [length]) => void (world.chunkLength = Number(length))],
   ['join', join],
   ['change', change],
   ['propose', propose],
@@ -357,6 +361,9 @@ function pairs(fields: Readonly<Record<string, unknown>>): string {
     if (name === 'snapshot') {
       const { index, term } = value as { index: number; term: number }
       return [`snapshot=${index}@${term}`]
+    }
+    if (name === 'body' && 'snapshot' in fields) {
+      return [`body="${String(value).replaceAll('\n', '/')}"`]
     }
     return [`${name}=${String(value)}`]
   })

@@ -1,12 +1,13 @@
 import { assert } from '../../std/assert.ts'
 import { messageOf } from '../../std/fault.ts'
-import type { Logger } from '../../platform/log.ts'
+import type { LogFields, Logger } from '../../platform/log.ts'
 import type { DurableChange, Effect } from '../../raft/effect.ts'
 import type { Input } from '../../raft/input.ts'
 import { entriesBetween, lastIndex, lastTerm } from '../../raft/log.ts'
 import { nameOf } from '../../raft/member-id.ts'
 import type { Entry, Message, Snapshot } from '../../raft/message.ts'
 import { decodeMessage, encodeMessage } from '../../raft/message-codec.ts'
+import { PROTOCOL_VERSION } from '../../raft/protocol.ts'
 import { wakeAt } from '../../raft/on-tick.ts'
 import { step } from '../../raft/raft.ts'
 import type { RaftState } from '../../raft/state.ts'
@@ -245,7 +246,11 @@ export class RaftDriver {
   #receive(peer: string, bytes: Uint8Array): void {
     if (this.#isStopped) return
     const decoded = decodeMessage(bytes)
-    if (decoded.kind === 'refused') return this.#noteRefusal(peer, decoded.reason)
+    if (decoded.kind === 'refused') {
+      const isNewer = decoded.reason === 'NEEDS_NEWER_PROTOCOL'
+      const versions = isNewer ? { needs: decoded.needs, understood: PROTOCOL_VERSION } : {}
+      return this.#noteRefusal(peer, decoded.reason, versions)
+    }
     const { version } = decoded
     const { group, from, to, message } = decoded.envelope
     if (nameOf(from) !== peer || to !== this.#state.self) return this.#noteRefusal(peer, 'OTHER_ADDRESS')
@@ -257,12 +262,12 @@ export class RaftDriver {
   }
 
   /** Logs the first, the tenth, the hundredth … of a kind. */
-  #noteRefusal(peer: string, reason: string): void {
+  #noteRefusal(peer: string, reason: string, fields: LogFields = {}): void {
     const key = `${peer} ${reason}`
     const count = (this.#refusals.get(key) ?? 0) + 1
     this.#refusals.set(key, count)
     if (!/^10*$/.test(String(count))) return
-    this.#deps.log.warn('A consensus message was refused', { peer, reason, count })
+    this.#deps.log.warn('A consensus message was refused', { peer, reason, count, ...fields })
   }
 
   /** Sets the timer for the next moment at which the core must act. Nothing polls. */
