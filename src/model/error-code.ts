@@ -37,7 +37,8 @@ export const errorCodes = {
   },
   RAFT_LOG_CORRUPT: {
     meaning: 'The consensus log does not check: a disk or a hand has changed it.',
-    remedy: 'Keep a copy of the folder, remove it, and let this node join the others as a new member.',
+    remedy:
+      'Keep a copy of the folder and remove it. Run `pg-metako member remove NAME` for this node on another one, then `pg-metako join` here: it comes back as a new learner.',
   },
   STORE_NO_QUORUM: {
     meaning: 'No majority of the voters answers, so nothing can be decided or changed.',

@@ -21,6 +21,9 @@ export const HISTORY_EVENTS_MAX = 1024
 /** Their keys and values, as JSON. */
 export const HISTORY_LENGTH_MAX = 1 * MiB
 
+/** A segment of the log is closed when it is longer than this. Whole segments are what compaction deletes. */
+export const SEGMENT_BYTES = 1 * MiB
+
 /** Transactions and reads of one node that wait for an answer. */
 export const PENDING_REQUESTS_MAX = 256
 

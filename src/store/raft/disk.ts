@@ -5,10 +5,13 @@ import {
   fsConstants,
   fsyncSync,
   ftruncateSync,
+  join,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from '../../platform/disk.ts'
 import { codeOf } from '../../std/fault.ts'
@@ -32,6 +35,11 @@ export type RaftDisk = {
   /** A crash leaves the old file or the new one, and the new one is durable when this returns. */
   replace(path: string, content: Uint8Array): void
   open(path: string): AppendFile
+  /** Paths of the files in a folder, in any order; none where there is no folder. */
+  list(folder: string): readonly string[]
+  /** Durable only after `syncFolder`. A file that is not there is no error. */
+  remove(path: string): void
+  syncFolder(folder: string): void
 }
 
 export type AppendFile = {
@@ -100,6 +108,16 @@ export const realDisk: RaftDisk = {
       },
     }
   },
+  list(folder) {
+    try {
+      return readdirSync(folder).map((name) => join(folder, name))
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return []
+      throw error
+    }
+  },
+  remove: (path) => rmSync(path, { force: true }),
+  syncFolder,
 }
 
 function withoutZeros(bytes: Uint8Array): Uint8Array {

@@ -61,6 +61,8 @@ export type RaftStoreDeps = {
   readonly after?: (ms: number, task: () => void) => () => void
   readonly soon?: (task: () => void) => void
   readonly disk?: RaftDisk
+  /** Length at which a segment of the log is closed. */
+  readonly segmentBytes?: number
   /** 32 bits for election delays. */
   readonly seed?: number
   /** Unique texts over all starts of all members. */
@@ -110,6 +112,7 @@ class ReplicatedStore implements RaftStore {
     const { storage, content } = RaftStorage.open(folder, {
       self,
       ...(deps.disk === undefined ? {} : { disk: deps.disk }),
+      ...(deps.segmentBytes === undefined ? {} : { segmentBytes: deps.segmentBytes }),
     })
     if (content.tornBytes > 0) {
       log.warn('The end of the consensus log was cut off: a crash had interrupted its last write', {

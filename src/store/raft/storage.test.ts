@@ -1,14 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMemoryDisk, type MemoryDisk } from '../../../test/support/memory-disk.ts'
 import type { DurableChange } from '../../raft/effect.ts'
+import { entriesBetween, termAt, type RaftLog } from '../../raft/log.ts'
 import type { Entry } from '../../raft/message.ts'
+import { KiB } from '../../std/units.ts'
 import { codeOf } from '../../std/fault.ts'
-import { foundRaftGroup, openRaftStorage, RaftStorage, type StorageContent } from './storage.ts'
+import type { StorageContent } from './read-log.ts'
+import { foundRaftGroup, openRaftStorage, RaftStorage } from './storage.ts'
 
-const LOG = '/r/raft.log'
+const LOG = '/r/raft-00000001.log'
 const SNAPSHOT = '/r/raft.snapshot'
 const names = ['n1', 'n2', 'n3']
 const voters = names.map((name) => ({ name, incarnation: 'i' }))
@@ -33,7 +36,7 @@ const hardState = (term: number, vote?: string): DurableChange => ({
 })
 
 function open(disk: MemoryDisk): { storage: RaftStorage; content: StorageContent } {
-  return RaftStorage.open('/r', { self: 'n1', disk })
+  return RaftStorage.open('/r', { self: 'n1', disk, segmentBytes: 1 * KiB })
 }
 
 function codeOfOpen(disk: MemoryDisk, self = 'n1'): string | undefined {
@@ -175,22 +178,26 @@ describe('the log', () => {
     expect(codeOfOpen(half)).toBe('RAFT_LOG_CORRUPT')
   })
 
-  it('throws what the disk throws', () => {
-    for (const call of ['append', 'sync'] as const) {
+  it('throws what the disk throws, and never tries again: a second fsync may lie', () => {
+    for (const call of ['append', 'sync', 'replace'] as const) {
       const disk = founded()
       const { storage } = open(disk)
       disk.failOn(call)
+      expect(() => storage.write([hardState(1, 'n1'), snapshotChange(0, [])])).toThrow('EIO')
+      disk.failOn(undefined)
+      const before = disk.calls.length
       expect(() => storage.write([hardState(1, 'n1')])).toThrow('EIO')
+      expect(disk.calls).toHaveLength(before)
     }
   })
 })
 
-function snapshotChange(index: number, kept: readonly Entry[]): DurableChange {
+function snapshotChange(index: number, kept: readonly Entry[], term = 2): DurableChange {
   const configuration = { voters: ids, learners: [] }
   return {
     kind: 'snapshot',
-    snapshot: { index, term: 2, configuration, body: `state after ${index}` },
-    log: { baseIndex: index, baseTerm: 2, entries: kept },
+    snapshot: { index, term, configuration, body: `state after ${index}` },
+    log: { baseIndex: index, baseTerm: term, entries: kept },
     hardState: { term: 2, vote: 'n1' },
   }
 }
@@ -205,11 +212,8 @@ describe('a snapshot', () => {
     disk.crash()
     const { content } = open(disk)
     expect(content.snapshot).toMatchObject({ index: 3, term: 2, body: 'state after 3' })
-    expect(content.log).toEqual({
-      baseIndex: 3,
-      baseTerm: 2,
-      entries: [entry(4, 2), entry(5, 2), entry(6, 2)],
-    })
+    // Entries behind the snapshot may still be there: only whole segments go.
+    expect(entriesBetween(content.log, 3, 99)).toEqual([entry(4, 2), entry(5, 2), entry(6, 2)])
     expect(content.hardState).toEqual({ term: 2, vote: 'n1' })
   })
 
@@ -230,6 +234,245 @@ describe('a snapshot', () => {
   })
 })
 
+const segment = (number: number): string => `/r/raft-0000000${number}.log`
+const big = (index: number, term: number): Entry => ({ ...entry(index, term), body: 'x'.repeat(300) })
+
+/** What is behind the snapshot, without bodies. */
+function tail(log: RaftLog, index: number): readonly string[] {
+  return entriesBetween(log, index, 999).map((each) => `${each.index}@${each.term}`)
+}
+
+describe('segments', () => {
+  it('are closed when they are long, and read as one log', () => {
+    const disk = founded()
+    const { storage } = open(disk)
+    storage.write([hardState(1, 'n1')])
+    for (let index = 1; index <= 10; index += 1) storage.write([entries(big(index, 1))])
+    storage.write([hardState(2, 'n3')])
+    const files = disk.list('/r').filter((path) => path.endsWith('.log'))
+    expect(files).toEqual([segment(1), segment(2), segment(3), segment(4)])
+    const closed = disk.read(segment(1))
+    storage.write([entries(entry(3, 2))])
+    disk.crash()
+    const { content } = open(disk)
+    expect(tail(content.log, 0)).toEqual(['1@1', '2@1', '3@2'])
+    expect(content.hardState).toEqual({ term: 2, vote: 'n3' })
+    expect(disk.read(segment(1))).toEqual(closed)
+  })
+
+  it('are deleted whole, and only those of which nothing is needed', () => {
+    const disk = founded()
+    const { storage } = open(disk)
+    storage.write([hardState(2, 'n1')])
+    for (let index = 1; index <= 10; index += 1) storage.write([entries(big(index, 1))])
+    // The last entry of the first segment is overwritten later: what was there in the end is in the others.
+    storage.write([entries(...[3, 4, 5, 6, 7, 8].map((index) => big(index, 2)))])
+    storage.write([entries(entry(9, 2))])
+    storage.write([
+      {
+        ...snapshotChange(
+          5,
+          [6, 7, 8, 9].map((index) => big(index, 2)),
+        ),
+      },
+    ])
+    expect(disk.list('/r')).not.toContain(segment(1))
+    expect(disk.list('/r')).toContain(segment(2))
+    const { content } = open(disk)
+    expect(tail(content.log, 5)).toEqual(['6@2', '7@2', '8@2', '9@2'])
+    expect(termAt(content.log, 5)).toBe(2)
+    expect(content.hardState).toEqual({ term: 2, vote: 'n1' })
+  })
+
+  it('that a crash brought back after they were deleted are deleted again', () => {
+    const disk = founded()
+    const { storage } = open(disk)
+    storage.write([hardState(2)])
+    for (let index = 1; index <= 12; index += 1) storage.write([entries(big(index, 2))])
+    const old = disk.read(segment(1)) as Uint8Array
+    storage.write([
+      snapshotChange(
+        9,
+        [10, 11, 12].map((index) => big(index, 2)),
+      ),
+    ])
+    expect(disk.list('/r')).not.toContain(segment(2))
+    disk.setBytes(segment(1), old)
+    const { content } = open(disk)
+    expect(tail(content.log, 9)).toEqual(['10@2', '11@2', '12@2'])
+    expect(disk.list('/r')).not.toContain(segment(1))
+  })
+
+  it('of which one is missing or broken in the middle are refused, with the way out', () => {
+    const make = (): MemoryDisk => {
+      const disk = founded()
+      const { storage } = open(disk)
+      storage.write([hardState(1)])
+      for (let index = 1; index <= 10; index += 1) storage.write([entries(big(index, 1))])
+      return disk
+    }
+    const missing = make()
+    missing.remove(segment(2))
+    expect(codeOfOpen(missing)).toBe('RAFT_LOG_CORRUPT')
+    for (const spoil of [
+      (bytes: Uint8Array) => bytes.slice(0, -1),
+      (bytes: Uint8Array) => bytes.with(bytes.length - 5, 0),
+    ]) {
+      const broken = make()
+      broken.setBytes(segment(1), spoil(broken.read(segment(1)) as Uint8Array))
+      const found = openRaftStorage('/r', broken)
+      expect(found).toMatchObject({ kind: 'corrupt', fault: { code: 'RAFT_LOG_CORRUPT' } })
+      expect(found.kind === 'corrupt' && found.fault.message).toMatch(/member remove NAME.*pg-metako join/)
+    }
+  })
+})
+
+describe('the one file of earlier releases', () => {
+  /** What the release before wrote: term 2 with a vote for n2, and entries 1@1, 2@2 and 3@2. */
+  function oldDisk(): MemoryDisk {
+    const disk = createMemoryDisk()
+    const text = readFileSync(new URL('../../../test/fixtures/raft-store-1.txt', import.meta.url), 'utf8')
+    for (const line of text.trim().split('\n')) {
+      const [name = '', hex = ''] = line.split(' ')
+      disk.setBytes(`/r/${name}`, new Uint8Array(Buffer.from(hex, 'hex')))
+    }
+    return disk
+  }
+  const held = {
+    owner: 'n1',
+    hardState: { term: 2, vote: 'n2' },
+    snapshot: { configuration: { voters: ['n1', 'n2', 'n3'], learners: [] } },
+  }
+
+  it('becomes a segment when it is opened, and its members have no incarnation', () => {
+    const disk = oldDisk()
+    expect(openRaftStorage('/r', disk)).toMatchObject({ kind: 'group', content: held })
+    const { storage, content } = open(disk)
+    expect(content).toMatchObject(held)
+    expect(tail(content.log, 0)).toEqual(['1@1', '2@2', '3@2'])
+    expect(disk.list('/r')).toEqual(['/r/raft.snapshot', segment(1)])
+    storage.write([entries(entry(4, 2))])
+    disk.crash()
+    expect(tail(open(disk).content.log, 0)).toEqual(['1@1', '2@2', '3@2', '4@2'])
+    expect(codeOfOpen(disk, 'n2')).toBe('RAFT_OTHER_MEMBER')
+  })
+
+  it('is migrated once, wherever a crash interrupts that', () => {
+    for (let at = 1; at <= 3; at += 1) {
+      for (const done of [true, false]) {
+        const disk = oldDisk()
+        disk.stopAt(at, { done })
+        expect(() => open(disk)).toThrow('stopped')
+        disk.crash(0, () => done)
+        const { storage, content } = open(disk)
+        expect(content).toMatchObject(held)
+        storage.write([entries(entry(4, 2))])
+        expect(tail(open(disk).content.log, 0)).toEqual(['1@1', '2@2', '3@2', '4@2'])
+        expect(disk.list('/r')).toEqual(['/r/raft.snapshot', segment(1)])
+      }
+    }
+  })
+})
+
+describe('a crash at any moment', () => {
+  /** One flush after another, with all that a member does: votes, entries, overwriting, compaction, a leader's snapshot. */
+  const flushes: readonly (readonly DurableChange[])[] = [
+    [hardState(1, 'n1'), entries(big(1, 1), big(2, 1))],
+    [entries(big(3, 1), big(4, 1))],
+    [hardState(2, 'n2'), entries(big(4, 2))],
+    [entries(big(5, 2), big(6, 2)), snapshotChange(3, [big(4, 2), big(5, 2), big(6, 2)], 1)],
+    [entries(big(7, 2))],
+    [snapshotChange(5, [big(6, 2), big(7, 2)])],
+    [entries(big(8, 2), big(9, 2))],
+    [hardState(2, 'n1'), snapshotChange(20, [])],
+    [entries(entry(21, 2), entry(22, 2))],
+    [hardState(3)],
+  ]
+  const after = [
+    { vote: 'n1', term: 1, snapshot: 0, tail: ['1@1', '2@1'] },
+    { vote: 'n1', term: 1, snapshot: 0, tail: ['1@1', '2@1', '3@1', '4@1'] },
+    { vote: 'n2', term: 2, snapshot: 0, tail: ['1@1', '2@1', '3@1', '4@2'] },
+    { vote: 'n1', term: 2, snapshot: 3, tail: ['4@2', '5@2', '6@2'] },
+    { vote: 'n1', term: 2, snapshot: 3, tail: ['4@2', '5@2', '6@2', '7@2'] },
+    { vote: 'n1', term: 2, snapshot: 5, tail: ['6@2', '7@2'] },
+    { vote: 'n1', term: 2, snapshot: 5, tail: ['6@2', '7@2', '8@2', '9@2'] },
+    { vote: 'n1', term: 2, snapshot: 20, tail: [] },
+    { vote: 'n1', term: 2, snapshot: 20, tail: ['21@2', '22@2'] },
+    { vote: undefined, term: 3, snapshot: 20, tail: ['21@2', '22@2'] },
+  ]
+  const stateOf = ({ content }: { readonly content: StorageContent }) => ({
+    vote: content.hardState.vote,
+    term: content.hardState.term,
+    snapshot: content.snapshot.index,
+    tail: tail(content.log, content.snapshot.index),
+  })
+
+  it('leaves what was acknowledged, or what was being written when it came', () => {
+    const whole = founded()
+    const { storage: all } = open(whole)
+    const opened = whole.calls.length
+    for (const [index, flush] of flushes.entries()) {
+      all.write(flush)
+      expect(stateOf(open(copyOf(whole)))).toEqual(after[index])
+    }
+    const calls = whole.calls.length - opened
+    expect(new Set(whole.calls)).toContain('remove')
+    let crashes = 0
+    for (let at = 1; at <= calls; at += 1) {
+      for (const done of [true, false]) {
+        for (const kept of [0, 7, 400]) crashes += stopAt({ at, done, kept }) ? 1 : 0
+      }
+    }
+    expect(crashes).toBe(calls * 6)
+  })
+
+  function stopAt(moment: { readonly at: number; readonly done: boolean; readonly kept: number }): boolean {
+    const disk = founded()
+    const { storage } = open(disk)
+    disk.stopAt(moment.at, moment)
+    let acknowledged = -1
+    let hasStopped = false
+    try {
+      for (const [index, flush] of flushes.entries()) {
+        storage.write(flush)
+        acknowledged = index
+      }
+    } catch {
+      hasStopped = true
+    }
+    let undone = 0
+    disk.crash(moment.kept, () => (undone += 1) % 2 === 1)
+    const found = stateOf(open(disk))
+    const known = after[acknowledged]
+    // A flush of several changes may have come half: that is a state of which nobody was told anything.
+    const mayBeHalf = (flushes[acknowledged + 1] ?? []).length > 1
+    const isExpected = isSame(found, known) || isSame(found, after[acknowledged + 1]) || mayBeHalf
+    expect({ moment, acknowledged, found, isExpected: isExpected || known === undefined }).toEqual({
+      moment,
+      acknowledged,
+      found,
+      isExpected: true,
+    })
+    const end = found.tail.length + found.snapshot
+    expect(found.term).toBeGreaterThanOrEqual(known?.term ?? 0)
+    expect(end).toBeGreaterThanOrEqual((known?.tail.length ?? 0) + (known?.snapshot ?? 0))
+    // It goes on from there.
+    open(disk).storage.write([hardState(9), entries(entry(end + 1, 9))])
+    expect(stateOf(open(disk)).tail.at(-1)).toBe(`${end + 1}@9`)
+    return hasStopped
+  }
+
+  function isSame(left: unknown, right: unknown): boolean {
+    return JSON.stringify(left) === JSON.stringify(right)
+  }
+
+  function copyOf(disk: MemoryDisk): MemoryDisk {
+    const copy = createMemoryDisk()
+    for (const [path, { bytes }] of disk.files) copy.setBytes(path, bytes.slice())
+    return copy
+  }
+})
+
 describe('on a real disk', () => {
   it('the log is a file of mode 0600 that another start reads, also after a torn write', () => {
     const root = mkdtempSync(join(tmpdir(), 'metako-storage-'))
@@ -240,8 +483,9 @@ describe('on a real disk', () => {
       first.write([hardState(1, 'n1'), entries(entry(1, 1))])
       first.write([snapshotChange(1, []), entries(entry(2, 2))])
       first.close()
-      const path = join(folder, 'raft.log')
+      const path = join(folder, 'raft-00000002.log')
       expect(statSync(path).mode & 0o777).toBe(0o600)
+      expect(readdirSync(folder).toSorted()).toEqual(['raft-00000002.log', 'raft.snapshot'])
       const size = readFileSync(path).length
       const second = RaftStorage.open(folder, { self: 'n1' })
       expect(second.content.log.entries).toEqual([entry(2, 2)])

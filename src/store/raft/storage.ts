@@ -1,41 +1,47 @@
-import type { DurableChange, HardState } from '../../raft/effect.ts'
-import { EMPTY_LOG, lastTerm, termAt, type RaftLog } from '../../raft/log.ts'
-import type { Configuration, Snapshot } from '../../raft/message.ts'
-import { memberNamed, configurationFields, parseConfiguration } from '../../raft/configuration.ts'
-import { isIncarnation, memberId, nameOf } from '../../raft/member-id.ts'
 import { join } from '../../platform/disk.ts'
+import { memberNamed } from '../../raft/configuration.ts'
+import type { DurableChange, HardState } from '../../raft/effect.ts'
+import { lastIndex, lastTerm, type RaftLog } from '../../raft/log.ts'
+import { isIncarnation, memberId, nameOf } from '../../raft/member-id.ts'
+import type { Configuration, Entry, Snapshot } from '../../raft/message.ts'
 import { assert } from '../../std/assert.ts'
-import { Fault, messageOf } from '../../std/fault.ts'
+import { Fault } from '../../std/fault.ts'
+import { SEGMENT_BYTES } from '../limits.ts'
 import { realDisk, type AppendFile, type RaftDisk } from './disk.ts'
-import { decodeContent, encodeChanges, encodeContent, encodeOwner, type LogContent } from './log-payload.ts'
-import { encodeRecord, scanRecords } from './record.ts'
+import { encodeChanges, encodeHead, encodeOwner, type PlainChange, type SegmentHead } from './log-payload.ts'
+import { readFolder, segmentFile, SINGLE_FILE, type Found, type StorageContent } from './read-log.ts'
+import { encodeRecord } from './record.ts'
+import { encodeSnapshot, SNAPSHOT_FILE } from './snapshot-file.ts'
 
-const LOG_FILE = 'raft.log'
-const SNAPSHOT_FILE = 'raft.snapshot'
-const SNAPSHOT_FORMAT = 1
+/*
+ * A folder holds the snapshot and the log behind it, in segments: files that are numbered, each with a head that says all
+ * that must be known to read it without those before it, and then one record for each flush.
+ *
+ * Order, and why a crash at any moment loses nothing that was acknowledged:
+ *  1. A flush appends one record to the last segment and fsyncs it. Only when that has returned may anything leave that
+ *     rests on it. A crash before leaves a torn record, which nobody heard of: it is cut off.
+ *  2. A segment comes into being by a rename, head included, after the last record of the one before was fsynced (1); from
+ *     then on that one never changes. So a broken record that is not the very last one was good once: the log is refused.
+ *  3. A snapshot comes into being by a rename, after the records that were handed over before it (1).
+ *  4. Where it takes the place of a log that does not fit, a fresh segment that begins behind it follows (2). A crash
+ *     between leaves the snapshot with a log that does not have its entry: the log is empty then.
+ *  5. Segments of which the snapshot has made every entry unneeded are deleted last, oldest first, whole. A crash may bring
+ *     some of them back: they are older than what they say they follow, and are deleted again.
+ * A rename or deletion is durable when the folder was fsynced. A failed write or fsync is final: nobody knows what is on
+ * disk then, and a second fsync may say that all is well when it is not.
+ */
 
 export type FoundStorage =
   /** Nothing was ever promised here. */
   | { readonly kind: 'absent' }
   | { readonly kind: 'group'; readonly groupId: string; readonly content: StorageContent }
-  /** `RAFT_LOG_CORRUPT`: this member must not vote again under its name with what is left. */
+  /** `RAFT_LOG_CORRUPT`: this member must not vote again under its identity with what is left. */
   | { readonly kind: 'corrupt'; readonly fault: Fault }
-
-export type StorageContent = {
-  readonly group: string
-  /** Id of the member whose log this is; absent until the first start. */
-  readonly owner?: string
-  readonly hardState: HardState
-  readonly snapshot: Snapshot
-  readonly log: RaftLog
-  /** Bytes of a write that a crash cut short; they were never acknowledged. */
-  readonly tornBytes: number
-}
 
 /** Reads what a folder holds. Changes nothing. */
 export function openRaftStorage(folder: string, disk: RaftDisk = realDisk): FoundStorage {
   try {
-    const found = readContent(folder, disk)
+    const found = readFolder(folder, disk)
     if (found === undefined) return { kind: 'absent' }
     return { kind: 'group', groupId: found.content.group, content: found.content }
   } catch (error) {
@@ -100,10 +106,13 @@ function begin(
   const snapshot: Snapshot = { index: 0, term: 0, configuration, body: '' }
   disk.makeFolder(folder)
   // Order: the log is what makes the group exist, so it comes last.
-  disk.replace(join(folder, SNAPSHOT_FILE), snapshotBytes(first.group, snapshot))
-  const content = { ...identity, hardState: { term: 0 }, log: EMPTY_LOG }
-  disk.replace(join(folder, LOG_FILE), encodeRecord(1, encodeContent(content)))
+  disk.replace(join(folder, SNAPSHOT_FILE), encodeSnapshot({ group: first.group, snapshot }))
+  const after = { index: 0, term: 0 }
+  const head = { ...identity, number: 1, hardState: { term: 0 }, after, kind: 'fresh' } as const
+  disk.replace(join(folder, segmentFile(1)), encodeRecord(1, encodeHead(head)))
 }
+
+type Closed = { readonly number: number; readonly maxIndex: number }
 
 /** The log of one member, open for writing. One process at a time. */
 export class RaftStorage {
@@ -111,38 +120,55 @@ export class RaftStorage {
   readonly #disk: RaftDisk
   readonly #group: string
   readonly #owner: string
-  #file: AppendFile
+  readonly #segmentBytes: number
+  #hardState: HardState
+  /** The last entry on disk. */
+  #end: { readonly index: number; readonly term: number }
+  #closed: Closed[]
+  /** The segment that is written to. */
+  #number: number
+  #maxIndex: number
+  #bytes: number
   #sequence: number
+  #file: AppendFile
+  #failure: { readonly thrown: unknown } | undefined
 
-  private constructor(options: {
-    folder: string
-    disk: RaftDisk
-    group: string
-    owner: string
-    sequence: number
-  }) {
-    this.#folder = options.folder
-    this.#disk = options.disk
-    this.#group = options.group
-    this.#owner = options.owner
-    this.#sequence = options.sequence
-    this.#file = options.disk.open(join(options.folder, LOG_FILE))
+  private constructor(
+    place: { folder: string; disk: RaftDisk; owner: string; segmentBytes: number },
+    found: Found,
+  ) {
+    const { content, segments } = found
+    const last = segments.at(-1)
+    this.#folder = place.folder
+    this.#disk = place.disk
+    this.#owner = place.owner
+    this.#segmentBytes = place.segmentBytes
+    this.#group = content.group
+    this.#hardState = content.hardState
+    this.#end = { index: lastIndex(content.log), term: lastTerm(content.log) }
+    this.#closed = segments.slice(0, -1)
+    this.#number = last?.number ?? 0
+    this.#maxIndex = last?.maxIndex ?? 0
+    this.#bytes = last?.bytes ?? 0
+    this.#sequence = last?.records ?? 0
+    if (last === undefined) this.#file = this.#begin('fresh', content.log)
+    else this.#file = this.#disk.open(this.#path(this.#number))
   }
 
   /**
-   * Opens what `foundRaftGroup` began. Throws `RAFT_LOG_ABSENT`, `RAFT_LOG_CORRUPT` or `RAFT_OTHER_MEMBER`: a log that was
-   * copied to another host would let two members vote with one voice. `content.owner` is the id that this member has.
+   * Opens what `foundRaftGroup` or `joinRaftGroup` began. Throws `RAFT_LOG_ABSENT`, `RAFT_LOG_CORRUPT` or `RAFT_OTHER_MEMBER`:
+   * a log that was copied to another host would let two members vote with one voice. `content.owner` is this member's id.
    */
   static open(
     folder: string,
-    options: { readonly self: string; readonly disk?: RaftDisk },
+    options: { readonly self: string; readonly disk?: RaftDisk; readonly segmentBytes?: number },
   ): { readonly storage: RaftStorage; readonly content: StorageContent & { readonly owner: string } } {
-    const disk = options.disk ?? realDisk
-    const found = readContent(folder, disk)
+    const { disk = realDisk, segmentBytes = SEGMENT_BYTES } = options
+    const found = readFolder(folder, disk)
     if (found === undefined) {
       throw new Fault('RAFT_LOG_ABSENT', `Cannot open the consensus log: there is none in "${folder}"`)
     }
-    const { content, payloads, validBytes, isBehindSnapshot } = found
+    const { content } = found
     if (content.owner !== undefined && nameOf(content.owner) !== options.self) {
       throw new Fault(
         'RAFT_OTHER_MEMBER',
@@ -150,140 +176,128 @@ export class RaftStorage {
         { details: { folder, owner: content.owner, self: options.self } },
       )
     }
-    const { group } = content
     const owner = content.owner ?? memberNamed(content.snapshot.configuration, options.self) ?? options.self
-    const storage = new RaftStorage({ folder, disk, group, owner, sequence: payloads })
-    if (content.tornBytes > 0) storage.#file.truncate(validBytes)
-    if (isBehindSnapshot) storage.#replaceLog({ ...content, owner })
-    else if (content.owner === undefined) storage.#append(encodeOwner(owner))
+    const storage = new RaftStorage({ folder, disk, owner, segmentBytes }, found)
+    storage.#repair(found)
     return { storage, content: { ...content, owner } }
   }
 
   /** Makes changes durable, in order, with one fsync where there is no snapshot among them. A throw is final. */
   write(changes: readonly DurableChange[]): void {
-    let plain: Exclude<DurableChange, { kind: 'snapshot' }>[] = []
-    for (const change of changes) {
-      if (change.kind !== 'snapshot') {
-        plain.push(change)
-        continue
+    if (this.#failure !== undefined) throw this.#failure.thrown
+    try {
+      let plain: PlainChange[] = []
+      for (const change of changes) {
+        if (change.kind !== 'snapshot') {
+          plain.push(change)
+          continue
+        }
+        this.#appendChanges(plain)
+        plain = []
+        this.#takeSnapshot(change)
       }
-      // A snapshot change holds everything, also what the changes before it brought.
-      plain = []
-      this.#replaceAll(change)
+      this.#appendChanges(plain)
+    } catch (thrown) {
+      this.#failure = { thrown }
+      throw thrown
     }
-    if (plain.length > 0) this.#append(encodeChanges(plain))
   }
 
   close(): void {
     this.#file.close()
   }
 
+  #appendChanges(changes: readonly PlainChange[]): void {
+    if (changes.length === 0) return
+    if (this.#bytes >= this.#segmentBytes) this.#roll('continued')
+    this.#append(encodeChanges(changes))
+    for (const change of changes) {
+      if (change.kind === 'hard-state') this.#hardState = change.hardState
+      else this.#note(change.entries)
+    }
+  }
+
+  #note(entries: readonly Entry[]): void {
+    const last = entries.at(-1)
+    if (last === undefined) return
+    this.#end = { index: last.index, term: last.term }
+    this.#maxIndex = Math.max(this.#maxIndex, last.index)
+  }
+
   #append(payload: Uint8Array): void {
     this.#sequence += 1
-    this.#file.append(encodeRecord(this.#sequence, payload))
+    const record = encodeRecord(this.#sequence, payload)
+    this.#file.append(record)
     this.#file.sync()
+    this.#bytes += record.length
   }
 
-  /** Order: the snapshot first. A crash in between leaves it with an older log, which the next start recognises. */
-  #replaceAll(change: Extract<DurableChange, { kind: 'snapshot' }>): void {
-    this.#disk.replace(join(this.#folder, SNAPSHOT_FILE), snapshotBytes(this.#group, change.snapshot))
-    this.#replaceLog({
-      group: this.#group,
-      owner: this.#owner,
-      hardState: change.hardState,
-      log: change.log,
-    })
-  }
-
-  #replaceLog(content: LogContent): void {
-    this.#file.close()
-    this.#disk.replace(join(this.#folder, LOG_FILE), encodeRecord(1, encodeContent(content)))
-    this.#sequence = 1
-    this.#file = this.#disk.open(join(this.#folder, LOG_FILE))
-  }
-}
-
-type Found = {
-  readonly content: StorageContent
-  readonly payloads: number
-  readonly validBytes: number
-  readonly isBehindSnapshot: boolean
-}
-
-function readContent(folder: string, disk: RaftDisk): Found | undefined {
-  const logBytes = disk.read(join(folder, LOG_FILE))
-  const snapshotFile = disk.read(join(folder, SNAPSHOT_FILE))
-  if (logBytes === undefined && snapshotFile === undefined) return undefined
-  if (snapshotFile === undefined) throw corrupt(folder, 'the snapshot is missing')
-  const { group, snapshot } = readSnapshot(folder, snapshotFile)
-  if (logBytes === undefined) {
-    if (snapshot.index > 0) throw corrupt(folder, 'the log is missing')
-    return undefined
-  }
-  const scan = scanRecords(logBytes)
-  if (scan.end === 'corrupt') throw corrupt(folder, `the record at byte ${scan.validBytes} is broken`)
-  const file = readLog(folder, scan.payloads)
-  if (file.group !== group) throw corrupt(folder, `log and snapshot are of different groups`)
-  if (file.log.baseIndex > snapshot.index) {
-    throw corrupt(folder, `entries ${snapshot.index + 1} to ${file.log.baseIndex} are missing`)
-  }
-  const isBehindSnapshot = termAt(file.log, snapshot.index) !== snapshot.term
-  const log = isBehindSnapshot
-    ? { baseIndex: snapshot.index, baseTerm: snapshot.term, entries: [] }
-    : file.log
-  const tornBytes = logBytes.length - scan.validBytes
-  return {
-    content: { ...file, log, snapshot, tornBytes },
-    payloads: scan.payloads.length,
-    validBytes: scan.validBytes,
-    isBehindSnapshot,
-  }
-}
-
-function readLog(folder: string, payloads: readonly Uint8Array[]): LogContent {
-  try {
-    const content = decodeContent(payloads)
-    const { hardState, log } = content
-    if (hardState.term < lastTerm(log)) {
-      throw new Error(`the last entry is of term ${lastTerm(log)}, the current term is ${hardState.term}`)
+  #takeSnapshot(change: Extract<DurableChange, { readonly kind: 'snapshot' }>): void {
+    const { snapshot, log, hardState } = change
+    const isFresh = log.entries.length === 0
+    const isVoteNew = hardState.term !== this.#hardState.term || hardState.vote !== this.#hardState.vote
+    if (isVoteNew) this.#appendChanges([{ kind: 'hard-state', hardState }])
+    const content = encodeSnapshot({ group: this.#group, snapshot })
+    this.#disk.replace(join(this.#folder, SNAPSHOT_FILE), content)
+    if (isFresh) {
+      this.#end = { index: log.baseIndex, term: log.baseTerm }
+      this.#roll('fresh')
     }
-    return content
-  } catch (error) {
-    throw corrupt(folder, messageOf(error))
+    this.#deleteThrough(log.baseIndex)
   }
-}
 
-function snapshotBytes(group: string, snapshot: Snapshot): Uint8Array {
-  const configuration = configurationFields(snapshot.configuration)
-  const text = JSON.stringify({ format: SNAPSHOT_FORMAT, group, ...snapshot, configuration })
-  return encodeRecord(1, new TextEncoder().encode(text))
-}
-
-function readSnapshot(
-  folder: string,
-  bytes: Uint8Array,
-): { readonly group: string; readonly snapshot: Snapshot } {
-  const scan = scanRecords(bytes)
-  const payload = scan.payloads[0]
-  if (scan.end !== 'clean' || payload === undefined) throw corrupt(folder, 'the snapshot is broken')
-  const parsed = JSON.parse(new TextDecoder('utf-8', { ignoreBOM: true }).decode(payload)) as Snapshot & {
-    readonly format: number
-    readonly group: string
+  /** Closes the segment and begins the next one. */
+  #roll(kind: SegmentHead['kind']): void {
+    this.#file.close()
+    this.#closed.push({ number: this.#number, maxIndex: kind === 'fresh' ? 0 : this.#maxIndex })
+    // What a fresh segment makes void need not be kept, whatever index it wrote.
+    if (kind === 'fresh') this.#closed = this.#closed.map(({ number }) => ({ number, maxIndex: 0 }))
+    this.#file = this.#begin(kind)
   }
-  if (parsed.format !== SNAPSHOT_FORMAT) {
-    throw corrupt(folder, `the snapshot has format ${parsed.format}, this program reads ${SNAPSHOT_FORMAT}`)
-  }
-  const { group, index, term, body } = parsed
-  const configuration = parseConfiguration(parsed.configuration)
-  if (configuration === undefined)
-    throw corrupt(folder, 'the snapshot names no members that this program understands')
-  return { group, snapshot: { index, term, body, configuration } }
-}
 
-function corrupt(folder: string, reason: string): Fault {
-  return new Fault(
-    'RAFT_LOG_CORRUPT',
-    `Cannot use the consensus log in "${folder}": ${reason}; keep a copy, remove the folder and let this node join the others as a new member`,
-    { details: { folder, reason } },
-  )
+  #begin(kind: SegmentHead['kind'], log?: RaftLog): AppendFile {
+    const entries = log?.entries ?? []
+    const after = log === undefined ? this.#end : { index: log.baseIndex, term: log.baseTerm }
+    this.#number += 1
+    const identity = { group: this.#group, owner: this.#owner, number: this.#number }
+    const payload = encodeHead({ ...identity, hardState: this.#hardState, after, kind }, entries)
+    const record = encodeRecord(1, payload)
+    this.#disk.replace(this.#path(this.#number), record)
+    this.#sequence = 1
+    this.#bytes = record.length
+    this.#maxIndex = entries.at(-1)?.index ?? 0
+    return this.#disk.open(this.#path(this.#number))
+  }
+
+  #deleteThrough(baseIndex: number): void {
+    let gone = 0
+    for (const { number, maxIndex } of this.#closed) {
+      if (maxIndex > baseIndex) break
+      this.#disk.remove(this.#path(number))
+      gone += 1
+    }
+    if (gone === 0) return
+    this.#closed = this.#closed.slice(gone)
+    this.#disk.syncFolder(this.#folder)
+  }
+
+  /** What a crash left behind. */
+  #repair({ content, segments, leftovers, isBehindSnapshot }: Found): void {
+    if (segments.length === 0) {
+      this.#disk.remove(join(this.#folder, SINGLE_FILE))
+      this.#disk.syncFolder(this.#folder)
+      return
+    }
+    if (content.tornBytes > 0) this.#file.truncate(this.#bytes)
+    for (const file of leftovers) this.#disk.remove(join(this.#folder, file))
+    if (leftovers.length > 0) this.#disk.syncFolder(this.#folder)
+    if (isBehindSnapshot) {
+      this.#roll('fresh')
+      this.#deleteThrough(content.snapshot.index)
+    } else if (content.owner === undefined) this.#append(encodeOwner(this.#owner))
+  }
+
+  #path(number: number): string {
+    return join(this.#folder, segmentFile(number))
+  }
 }
