@@ -1,5 +1,5 @@
 import { assert } from '../std/assert.ts'
-import { MEMBERS_MAX, NAME_LENGTH_MAX } from './limits.ts'
+import { MEMBERS_MAX, NAME_LENGTH_MAX, RECENT_CHANGES_MAX } from './limits.ts'
 import type { RaftLog } from './log.ts'
 import { nameOf } from './member-id.ts'
 import type { Configuration, Entry, Snapshot } from './message.ts'
@@ -25,25 +25,15 @@ export function configurationAt(log: RaftLog, snapshot: Snapshot, index: number)
   return { configuration: snapshot.configuration, index: snapshot.index }
 }
 
-/** The body of an entry. It names the change that it makes, so that a later leader recognises a second copy of the request. */
-export function encodeConfiguration(configuration: Configuration, changeId: string): string {
-  return JSON.stringify({ ...configurationFields(configuration), change: changeId })
-}
-
-/** Index of the entry that a change has made, as far back as the log goes. */
-export function entryOfChange(log: RaftLog, changeId: string): number | undefined {
-  return log.entries.find(
-    ({ kind, body }) => kind === 'configuration' && JSON.parse(body).change === changeId,
-  )?.index
+export function encodeConfiguration(configuration: Configuration): string {
+  return JSON.stringify(configurationFields(configuration))
 }
 
 /** `outgoing` is read by programs of protocol version 1, which knew joint configurations and never made one. */
-export function configurationFields({ voters, learners }: Configuration): {
-  readonly voters: readonly string[]
+export function configurationFields({ voters, learners, changes }: Configuration): Configuration & {
   readonly outgoing: readonly string[]
-  readonly learners: readonly string[]
 } {
-  return { voters, outgoing: [], learners }
+  return { voters, outgoing: [], learners, ...(changes === undefined ? {} : { changes }) }
 }
 
 /** The configuration in an entry. Bodies are checked before they come into a log. */
@@ -64,12 +54,14 @@ export function decodeConfiguration(body: string): Configuration | undefined {
 /** Reads a configuration from parsed JSON; `undefined` for anything else. */
 export function parseConfiguration(value: unknown): Configuration | undefined {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined
-  const { voters, outgoing, learners } = value as Readonly<Record<string, unknown>>
+  const { voters, outgoing, learners, changes } = value as Readonly<Record<string, unknown>>
   if (!areNames(voters) || !areNames(outgoing) || !areNames(learners) || outgoing.length > 0) return undefined
   const members = [...voters, ...learners]
   // Two incarnations under one name could not be told apart by those who speak of names.
   const isUnique = new Set(members.map(nameOf)).size === members.length
-  return isUnique && members.length <= MEMBERS_MAX ? { voters, learners } : undefined
+  if (!isUnique || members.length > MEMBERS_MAX) return undefined
+  if (changes === undefined) return { voters, learners }
+  return areNames(changes) && changes.length <= RECENT_CHANGES_MAX ? { voters, learners, changes } : undefined
 }
 
 function areNames(value: unknown): value is readonly string[] {

@@ -42,6 +42,9 @@ export const MEMBERS_MAX = 31
 /** Rounds in which a learner may catch up before it is promoted (Raft thesis §4.2.1). */
 export const CATCH_UP_ROUNDS_MAX = 10
 
+/** Changes of members that a configuration remembers, so that one that is asked for again is not made again. */
+export const RECENT_CHANGES_MAX = 16
+
 /** Longest text of a refused change, in UTF-16 units. */
 export const REFUSAL_LENGTH_MAX = 1024
 

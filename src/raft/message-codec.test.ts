@@ -33,7 +33,7 @@ const append: fc.Arbitrary<Message> = fc
           fc.record({ kind: fc.constantFrom('noop' as const, 'command' as const), body }),
           configuration.map((members) => ({
             kind: 'configuration' as const,
-            body: encodeConfiguration(members, 'c'),
+            body: encodeConfiguration(members),
           })),
         ),
       ),

@@ -33,10 +33,14 @@ export type Decoded =
 /** Layout: its number (1 byte), header length (4, big endian), header as JSON, then the bodies that it announces, one after the other. */
 const PREFIX_BYTES = 5
 
+const encoder = new TextEncoder()
+/** A byte order mark is a character like any other here: leaving it out would make two members' logs differ. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** Bodies stand outside of the header, so that text which is JSON itself is not escaped once more. */
 export function encodeMessage(envelope: Envelope, version = PROTOCOL_VERSION): Uint8Array<ArrayBuffer> {
   const bodies: Uint8Array[] = []
-  const header = new TextEncoder().encode(
+  const header = encoder.encode(
     JSON.stringify({ ...headerOf(envelope, bodies), ...versions(envelope, version) }),
   )
   const length = bodies.reduce((sum, body) => sum + body.length, PREFIX_BYTES + header.length)
@@ -82,7 +86,7 @@ function versions({ message }: Envelope, version: number): object {
 
 function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]): object {
   const addBody = (text: string): number => {
-    const body = new TextEncoder().encode(text)
+    const body = encoder.encode(text)
     bodies.push(body)
     return body.length
   }
@@ -346,9 +350,8 @@ class BodyReader {
   }
 }
 
-/** A byte order mark is a character like any other here: leaving it out would make two members' logs differ. */
 function textOf(bytes: Uint8Array): string {
-  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  return decoder.decode(bytes)
 }
 
 function asFields(value: unknown): Fields {

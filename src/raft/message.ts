@@ -15,6 +15,8 @@ export type Entry = {
 export type Configuration = {
   readonly voters: readonly string[]
   readonly learners: readonly string[]
+  /** Ids of the latest changes that led here, newest last. They outlive compaction: see `takeChange`. */
+  readonly changes?: readonly string[]
 }
 
 /** The state machine after `index`, in place of the log up to there. */

@@ -1,6 +1,6 @@
-import { encodeConfiguration, entryOfChange } from './configuration.ts'
+import { encodeConfiguration } from './configuration.ts'
 import { isWithinReach, judgeChange } from './judge-change.ts'
-import { CATCH_UP_ROUNDS_MAX } from './limits.ts'
+import { CATCH_UP_ROUNDS_MAX, RECENT_CHANGES_MAX } from './limits.ts'
 import { lastIndex } from './log.ts'
 import { nameOf } from './member-id.ts'
 import type { ChangeVerdict, MembershipChange } from './membership-change.ts'
@@ -37,12 +37,10 @@ export function onForwardedChange(
 function takeChange(turn: Turn, asked: Asked, change: MembershipChange): void {
   const { node } = turn
   if (node.change?.id === asked.id) return
-  const index = entryOfChange(node.log, asked.id)
-  if (index !== undefined && index <= node.commit) return answer(turn, asked, { kind: 'done' })
-  if (index !== undefined) {
-    // An earlier leader took it: it will be answered with its entry.
-    node.change = { ...asked, index }
-    return
+  if (node.configuration.changes?.includes(asked.id) === true) {
+    // An earlier leader took it, or its answer was lost: it is not made a second time, and answered with its entry.
+    node.change ??= { ...asked, index: node.configurationIndex }
+    return settleChange(turn)
   }
   const judgement = judgeChange(node, change, turn.now)
   switch (judgement.kind) {
@@ -67,7 +65,8 @@ export function appendConfiguration(
   const { node } = turn
   const change: PendingChange = { id: asked.id, from: asked.from, index: lastIndex(node.log) + 1 }
   node.change = next.leaving === undefined ? change : { ...change, leaving: next.leaving }
-  appendOwn(turn, 'configuration', encodeConfiguration(next.configuration, asked.id))
+  const changes = [...(node.configuration.changes ?? []), asked.id].slice(-RECENT_CHANGES_MAX)
+  appendOwn(turn, 'configuration', encodeConfiguration({ ...next.configuration, changes }))
 }
 
 /** The learner has answered. A round that was shorter than an election timeout shows that it keeps pace. */

@@ -102,6 +102,8 @@ function onMessage(turn: Turn, input: Extract<Input, { readonly kind: 'message' 
     return
   }
   noteVersion(turn, from, input.version ?? OLDEST_VERSION)
+  // Who was removed has no say in who leads.
+  if (node.removedAt !== undefined && message.kind === 'vote-request') return
   if (isStranger && message.kind === 'vote-request') tellRemoved(turn, from)
   if (agreeOnTerm(turn, from, message)) dispatch(turn, from, message)
 }
@@ -146,7 +148,6 @@ function agreeOnTerm(turn: Turn, from: string, message: Message): boolean {
   if (!('term' in message)) return true
   if (message.term < node.term) return answerOldTerm(turn, from, message)
   if (message.kind === 'vote-request') {
-    if (node.removedAt !== undefined) return false
     // The leader itself would not ask if it still led: it has restarted, or has stepped down.
     const isProtected = hasLiveLeader(node, turn.now) && node.leader !== from
     const isAllowed = message.transfer && membersOf(node.configuration).includes(from)
@@ -182,8 +183,10 @@ function isFromLeader({ kind }: Message): boolean {
 
 function hearLeader(turn: Turn, from: string, term: number): void {
   const { node } = turn
-  if (term > node.term || node.role !== 'follower' || node.leader !== from) {
-    becomeFollower(turn, { term, leader: from })
+  // Who was removed follows the log, in case it is added again, and has nobody to send anything to.
+  const leader = node.removedAt === undefined ? from : undefined
+  if (term > node.term || node.role !== 'follower' || node.leader !== leader) {
+    becomeFollower(turn, leader === undefined ? { term } : { term, leader })
   } else resetElection(turn, 'silence')
   node.leaderHeardAt = turn.now
 }

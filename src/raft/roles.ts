@@ -6,7 +6,7 @@ import { newProgress } from './progress.ts'
 import { adoptConfiguration } from './adopt-configuration.ts'
 import { membersOf, tally } from './quorum.ts'
 import { broadcastAppend } from './replicate.ts'
-import { isVoter, logEnd, persistHardState, send, type Turn } from './state.ts'
+import { logEnd, mayCampaign, persistHardState, send, type Turn } from './state.ts'
 
 /**
  * Follows a leader, or nobody yet. A new term forgets the vote, and both are durable before anything else
@@ -137,7 +137,7 @@ export function campaign(turn: Turn): void {
     node.electionAt = Number.POSITIVE_INFINITY
     return
   }
-  if (isVoter(node)) return becomePreCandidate(turn)
+  if (mayCampaign(node)) return becomePreCandidate(turn)
   becomeFollower(turn)
   askWhetherRemoved(turn)
 }

@@ -1,4 +1,4 @@
-import { latestConfiguration } from './configuration.ts'
+import { configurationAt, latestConfiguration } from './configuration.ts'
 import type { Effect, HardState } from './effect.ts'
 import type { RaftLog } from './log.ts'
 import type { Configuration, Message, Snapshot } from './message.ts'
@@ -147,6 +147,17 @@ export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
 
 export function isVoter(state: RaftState): boolean {
   return state.configuration.voters.includes(state.self)
+}
+
+/**
+ * Who is a voter, and who was one until an entry that is not known to be committed: its log may be the only one with that
+ * entry, and then nobody else can be elected (Raft thesis §4.2.2). Its own vote does not count.
+ */
+export function mayCampaign(state: RaftState): boolean {
+  if (isVoter(state)) return true
+  if (state.configurationIndex <= state.commit) return false
+  const { configuration } = configurationAt(state.log, state.snapshot, state.commit)
+  return configuration.voters.includes(state.self)
 }
 
 export function isMember(state: RaftState): boolean {

@@ -1,16 +1,34 @@
 import type { Effect } from '../../src/raft/effect.ts'
-import type { Message } from '../../src/raft/message.ts'
+import { configurationOf } from '../../src/raft/configuration.ts'
+import { memberId, nameOf } from '../../src/raft/member-id.ts'
+import type { Entry, Message } from '../../src/raft/message.ts'
 import { decodeMessage, encodeMessage } from '../../src/raft/message-codec.ts'
 import { wakeAt } from '../../src/raft/on-tick.ts'
+import {
+  MEMBERSHIP_VERSION,
+  neededVersion,
+  OLDEST_VERSION,
+  PROTOCOL_VERSION,
+} from '../../src/raft/protocol.ts'
+import { membersOf } from '../../src/raft/quorum.ts'
 import type { step } from '../../src/raft/raft.ts'
 import type { RaftState } from '../../src/raft/state.ts'
 import { RAFT_TIMINGS } from '../../src/raft/timing.ts'
 import { genesis, RaftNode, type DurableState } from '../support/raft-node.ts'
 import { CommittedEntriesStay } from './checkers/committed-entries-stay.ts'
+import {
+  checkCommitHasAQuorum,
+  checkConfigurationFollowsTheLog,
+  checkOneChangeAtATime,
+  checkOnlyMembersLead,
+  checkOnlyVotersCampaign,
+  checkQuorumsOverlap,
+} from './checkers/configuration-rules.ts'
 import { checkLinearizable, type Operation } from './checkers/linearizable-register.ts'
 import { LogMatching } from './checkers/log-matching.ts'
 import { OneLeaderPerTerm } from './checkers/one-leader-per-term.ts'
 import { Violation } from './checkers/violation.ts'
+import { RaftOperator, type OperatedWorld } from './raft-operator.ts'
 import { RandomStream } from './random-stream.ts'
 import { RegisterMachine } from './register-machine.ts'
 import { drawShape, type SimulationProfile, type SimulationShape } from './simulation-shape.ts'
@@ -24,6 +42,8 @@ export type SimulationOptions = {
   readonly step?: typeof step
   /** A planted bug: what a disk really keeps. */
   readonly disk?: (durable: DurableState) => DurableState
+  /** A planted bug: a host whose disk was replaced goes on under its old identity. */
+  readonly keepsIdentity?: boolean
 }
 
 export type SimulationResult = {
@@ -34,20 +54,28 @@ export type SimulationResult = {
   readonly completed: number
   readonly crashes: number
   readonly snapshots: number
+  readonly changes: number
+  readonly wipes: number
 }
 
 /** Stopped by a checker. The seed stands first and last, what happened before in between. */
 export class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure'
+  readonly trace: readonly string[]
 
   constructor(seed: number, cause: unknown, trace: readonly string[]) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     super(`seed ${seed}: ${reason}\n${trace.slice(-60).join('\n')}\nseed ${seed}: ${reason}`, { cause })
+    this.trace = trace
   }
 }
 
 type Member = {
   readonly name: string
+  /** Identity of the log on its disk; absent: there is none yet. */
+  id: string | undefined
+  /** Protocol version of its program. */
+  release: number
   readonly rate: number
   readonly offset: number
   node: RaftNode | undefined
@@ -59,13 +87,19 @@ type Member = {
   pausedUntil: number
   /** A leader that is to die: how many appends it may still send. */
   appendsLeft: number
+  /** It has known for longer than this step. */
+  isRemoved: boolean
   cancelTimer: () => void
   life: number
 }
 
 type Waiting = { readonly operation: Operation; readonly finish: (version: number) => void }
 
+/** On its way between two identities, from a program of this protocol version. */
+type Address = { readonly from: string; readonly to: string; readonly release: number }
+
 const TRACE_MAX = 2000
+const CONVERGES = 'converges-when-healed'
 
 /** How long the group may take to agree again: a campaign, an election, and what waited behind slow disks. */
 const CALM_MS = 4000
@@ -93,6 +127,11 @@ export class RaftSimulation {
   readonly #leaders = new OneLeaderPerTerm()
   readonly #logs = new LogMatching()
   readonly #commits = new CommittedEntriesStay()
+  /** Index of the entry that each change of members has made. */
+  readonly #changes = new Map<string, number>()
+  #incarnations = 0
+  #wipes = 0
+  #messages = 0
   readonly #history: Operation[] = []
   readonly #writes = new Map<string, Waiting & { readonly member: Member; readonly life: number }>()
   readonly #reads = new Map<
@@ -115,20 +154,23 @@ export class RaftSimulation {
     this.#shape = drawShape(seed, options.profile ?? 'any')
     this.#loss = this.#shape.loss
     this.#delayMs = this.#shape.delayMs
-    const { voters, learners, syncMs } = this.#shape
-    this.#names = [...voters, ...learners]
+    const { voters, learners, spares, syncMs, isUpgrade } = this.#shape
+    this.#names = [...voters, ...learners, ...spares]
     this.#names.forEach((name, index) => {
       this.#members.set(name, {
         name,
+        id: spares.includes(name) ? undefined : name,
+        release: isUpgrade && this.#lives.chance(0.8) ? OLDEST_VERSION : PROTOCOL_VERSION,
         rate: this.#lives.between(0.97, 1.03),
         offset: this.#lives.between(0, 10_000),
         node: undefined,
-        durable: genesis(voters, learners),
+        durable: spares.includes(name) ? genesis([]) : genesis(voters, learners),
         machine: new RegisterMachine(),
         syncing: 0,
         syncMeanMs: syncMs[index] ?? 1,
         pausedUntil: 0,
         appendsLeft: Number.POSITIVE_INFINITY,
+        isRemoved: false,
         cancelTimer: () => {},
         life: 0,
       })
@@ -148,6 +190,7 @@ export class RaftSimulation {
     for (const member of this.#members.values()) this.#start(member)
     for (const client of ['x', 'y', 'z']) this.#clientLoop(client)
     this.#faultLoop()
+    this.#startOperator()
     this.#time.runUntil(chaosMs)
     this.#heal()
     this.#time.runUntil(chaosMs + CALM_MS)
@@ -162,6 +205,8 @@ export class RaftSimulation {
       completed,
       crashes: this.#crashes,
       snapshots: this.#snapshots,
+      changes: this.#changes.size,
+      wipes: this.#wipes,
     }
   }
 
@@ -172,37 +217,40 @@ export class RaftSimulation {
   }
 
   #start(member: Member): void {
-    const { name } = member
+    const { name, id } = member
+    if (id === undefined) return
     member.life += 1
     member.syncing = 0
     member.machine = new RegisterMachine()
     member.machine.restore(member.durable.snapshot.body)
     let appliedBefore = member.durable.snapshot.index
     const options = {
-      name,
+      name: id,
       group: 'sim',
       timing: RAFT_TIMINGS.lan,
+      chunkLength: this.#shape.chunkLength,
       durable: member.durable,
       seed: this.#lives.below(2 ** 31),
       now: this.#localNow(member),
     }
     const plantedStep = this.#options.step
     member.node = new RaftNode(plantedStep === undefined ? options : { ...options, step: plantedStep }, {
-      send: (to, message) => this.#send(name, to, message),
+      send: (to, message) => this.#send(member, to, message),
       applied: (entry) => {
         this.#note(name, `applies ${entry.index}@${entry.term}`)
         this.#commits.seeApplied(name, appliedBefore, entry)
         appliedBefore = entry.index
         if (entry.kind === 'command') member.machine.apply(entry.index, entry.body)
+        if (entry.kind === 'configuration') this.#seeChange(entry)
         this.#afterApply(member, entry.kind === 'command' ? entry.body : undefined)
       },
       restored: (snapshot) => {
         this.#note(name, `takes snapshot ${snapshot.index}@${snapshot.term}`)
         this.#snapshots += 1
         this.#commits.seeRestored(name, appliedBefore, snapshot)
+        this.#commits.seeImage(name, snapshot.index, snapshot.body)
         appliedBefore = snapshot.index
         member.machine.restore(snapshot.body)
-        this.#commits.seeImage(name, snapshot.index, member.machine.image())
         this.#afterApply(member, undefined)
       },
       effect: (effect) => this.#effect(member, effect),
@@ -225,14 +273,49 @@ export class RaftSimulation {
     const before = node.state
     run(node)
     const after = node.state
-    this.#leaders.seeState(member.name, after)
-    if (after.log !== before.log) this.#logs.see(member.name, before.log, after.log)
+    this.#look(node.name, before, after)
+    member.isRemoved = after.removedAt !== undefined
     if (after.role !== before.role || after.term !== before.term) {
       this.#note(member.name, `is ${after.role} term=${after.term}`)
       if (after.role === 'leader') this.#seeNewLeader(member, after)
     }
     this.#syncLater(member)
     this.#arm(member)
+  }
+
+  /** Everything that must hold after each step. */
+  #look(id: string, before: RaftState, after: RaftState): void {
+    this.#leaders.seeState(id, after)
+    checkOnlyVotersCampaign(id, after)
+    checkOnlyMembersLead(id, after)
+    if (after.log !== before.log) this.#logs.see(id, before.log, after.log)
+    if (
+      after.configurationIndex !== before.configurationIndex ||
+      after.configuration !== before.configuration
+    ) {
+      this.#note(id, `has voters ${after.configuration.voters.join()} by entry ${after.configurationIndex}`)
+      checkQuorumsOverlap(id, after)
+      checkOneChangeAtATime(id, before, after)
+    }
+    if (after.log !== before.log || after.commit !== before.commit) checkConfigurationFollowsTheLog(id, after)
+    if (after.role === 'leader' && after.commit > before.commit && after.term === before.term) {
+      checkCommitHasAQuorum(id, after, (member) => this.#diskOf(member))
+    }
+  }
+
+  #diskOf(id: string): DurableState | undefined {
+    const host = this.#members.get(nameOf(id))
+    return host?.id === id ? (host.node?.durable ?? host.durable) : undefined
+  }
+
+  /** A change that was asked for again, by whatever way, is made once. */
+  #seeChange(entry: Entry): void {
+    const change = configurationOf(entry).changes?.at(-1) ?? ''
+    const known = this.#changes.get(change)
+    if (known !== undefined && known !== entry.index) {
+      throw new Violation(`${change} was made at ${known} and at ${entry.index}`, 'change-made-once')
+    }
+    this.#changes.set(change, entry.index)
   }
 
   #seeNewLeader(member: Member, state: RaftState): void {
@@ -277,21 +360,41 @@ export class RaftSimulation {
     member.node = undefined
     member.life += 1
     member.pausedUntil = 0
+    member.isRemoved = false
     member.appendsLeft = Number.POSITIVE_INFINITY
     member.cancelTimer()
   }
 
   // The network.
 
-  #send(from: string, to: string, message: Message): void {
+  #send(member: Member, to: string, message: Message): void {
+    const { id: from = '', release } = member
     this.#leaders.seeMessage(from, to, message)
-    if (message.kind === 'append' && this.#diesOf(from)) return
-    const bytes = encodeMessage({ group: 'sim', from, to, message: this.#shortened(message) })
+    // Answers may have waited for the disk since before.
+    if (member.isRemoved && !message.kind.endsWith('-response')) {
+      throw new Violation(
+        `${from} says ${message.kind} and knows that it was removed`,
+        'removed-members-are-silent',
+      )
+    }
+    if (message.kind === 'append' && this.#diesOf(member.name)) return
+    const said = this.#overTheWire({ from, to, release }, this.#shortened(message))
     const copies = this.#net.chance(this.#shape.duplicates) ? 2 : 1
     for (let copy = 0; copy < copies; copy += 1) {
       if (this.#net.chance(this.#loss)) continue
-      this.#time.after(this.#net.exponential(this.#delayMs), () => this.#deliver(from, to, bytes))
+      this.#time.after(this.#net.exponential(this.#delayMs), () => this.#deliver({ from, to, release }, said))
     }
+  }
+
+  /** Every fourth message becomes bytes and is read again: the codec has its own tests, and it is most of the work. */
+  #overTheWire({ from, to, release }: Address, message: Message): Message {
+    this.#messages += 1
+    if (this.#messages % 4 !== 0) return message
+    const decoded = decodeMessage(encodeMessage({ group: 'sim', from, to, message }, release))
+    if (decoded.kind === 'refused') {
+      throw new Violation(`A member sent what nobody can read: ${decoded.reason}`, 'messages-can-be-read')
+    }
+    return decoded.envelope.message
   }
 
   /** Counts the last appends of a leader that is to die; true when this one does not leave any more. */
@@ -315,18 +418,24 @@ export class RaftSimulation {
     return { ...message, entries: message.entries.slice(0, this.#net.below(message.entries.length, 1)) }
   }
 
-  #deliver(from: string, to: string, bytes: Uint8Array): void {
-    const member = this.#members.get(to)
-    if (member?.node === undefined || this.#blocked.has(`${from}>${to}`)) return
-    const decoded = decodeMessage(bytes)
-    if (decoded.kind === 'refused')
-      throw new Violation(`A member sent what nobody can read: ${decoded.reason}`)
-    const { message } = decoded.envelope
+  #deliver({ from, to, release }: Address, message: Message): void {
+    const member = this.#members.get(nameOf(to))
+    const link = `${nameOf(from)}>${nameOf(to)}`
+    // As the driver does: what is meant for the log that was here before is not for this one.
+    if (member?.node === undefined || member.id !== to || this.#blocked.has(link)) return
+    if (neededVersion(message) > member.release) {
+      throw new Violation(
+        `${from} says ${message.kind} to ${to}, which does not know it`,
+        'messages-can-be-read',
+      )
+    }
     if (message.kind !== 'heartbeat' && message.kind !== 'heartbeat-response') {
       this.#note(to, `gets ${message.kind} from ${from}`)
     }
+    // The release before knew no versions and took everybody for one of its own.
+    const version = Math.min(release, member.release)
     this.#act(member, (node) => {
-      node.input({ kind: 'message', group: 'sim', from, message }, this.#localNow(member))
+      node.input({ kind: 'message', group: 'sim', from, version, message }, this.#localNow(member))
     })
   }
 
@@ -350,12 +459,13 @@ export class RaftSimulation {
       'crash',
       'partition',
       'partition',
+      'chain',
       'pause',
       'heal',
       'transfer',
-      'compact',
       'lost',
       'power',
+      ...Array.from({ length: this.#shape.compactions }, () => 'compact'),
     ])
     switch (kind) {
       case 'crash':
@@ -367,6 +477,9 @@ export class RaftSimulation {
       case 'partition':
         this.#partition()
         break
+      case 'chain':
+        this.#chain()
+        break
       case 'heal':
         this.#blocked.clear()
         break
@@ -376,7 +489,8 @@ export class RaftSimulation {
         break
       case 'transfer':
         this.#act(target, (node) => {
-          node.input({ kind: 'transfer', to: faults.pick(this.#names) }, this.#localNow(target))
+          const to = faults.pick(this.#names)
+          node.input({ kind: 'transfer', to: this.#members.get(to)?.id ?? to }, this.#localNow(target))
         })
         break
       case 'compact':
@@ -384,7 +498,8 @@ export class RaftSimulation {
         break
       case 'lost':
         this.#act(target, (node) => {
-          node.input({ kind: 'peer-lost', peer: faults.pick(this.#names) }, this.#localNow(target))
+          const peer = faults.pick(this.#names)
+          node.input({ kind: 'peer-lost', peer: this.#members.get(peer)?.id ?? peer }, this.#localNow(target))
         })
     }
   }
@@ -392,7 +507,7 @@ export class RaftSimulation {
   /** The others may notice, as they would by a broken connection. */
   #crashFor(member: Member, ms: number): void {
     this.#crash(member)
-    const peer = member.name
+    const peer = member.id ?? member.name
     for (const other of this.#members.values()) {
       if (other === member || this.#faults.chance(0.3)) continue
       this.#time.after(this.#delayMs, () => {
@@ -400,7 +515,9 @@ export class RaftSimulation {
       })
     }
     this.#time.after(ms, () => {
-      if (member.node === undefined) this.#start(member)
+      if (member.node !== undefined) return
+      if (this.#faults.chance(0.5)) member.release = PROTOCOL_VERSION
+      this.#start(member)
     })
   }
 
@@ -421,9 +538,28 @@ export class RaftSimulation {
     this.#note('net', `${isSymmetric ? 'splits' : 'loses directions of'} ${[...side].join('')}`)
   }
 
+  /** Partial connectivity: some do not reach each other, and everybody reaches somebody. */
+  #chain(): void {
+    const faults = this.#faults
+    this.#blocked.clear()
+    const order = this.#names.toSorted(() => (faults.chance(0.5) ? 1 : -1))
+    const middle = faults.chance(0.5) ? order[0] : undefined
+    order.forEach((left, at) => {
+      for (const right of order.slice(at + 1)) {
+        const isLinked = middle === undefined ? order[at + 1] === right : left === middle
+        if (isLinked) continue
+        this.#blocked.add(`${left}>${right}`)
+        this.#blocked.add(`${right}>${left}`)
+      }
+    })
+    this.#note('net', `is a ${middle === undefined ? 'chain' : 'star'} ${order.join('')}`)
+  }
+
   #compact(member: Member): void {
     this.#act(member, (node) => {
-      const request = { index: node.applied, body: member.machine.image(), keep: this.#faults.below(4) }
+      const body = member.machine.image()
+      this.#commits.seeImage(node.name, node.applied, body)
+      const request = { index: node.applied, body, keep: this.#faults.below(4) }
       node.input({ kind: 'compact', ...request }, this.#localNow(member))
     })
   }
@@ -437,15 +573,77 @@ export class RaftSimulation {
     for (const member of this.#members.values()) {
       member.syncMeanMs = Math.min(member.syncMeanMs, 20)
       member.pausedUntil = Math.min(member.pausedUntil, this.#time.now)
+      if (member.release < PROTOCOL_VERSION) {
+        this.#crash(member)
+        member.release = PROTOCOL_VERSION
+      }
       if (member.node === undefined) this.#start(member)
     }
+  }
+
+  // Members that come and go.
+
+  #startOperator(): void {
+    const { operatorMs, wipes } = this.#shape
+    if (operatorMs === undefined) return
+    const world: OperatedWorld = {
+      time: this.#time,
+      isCalm: () => this.#isCalm,
+      hosts: () =>
+        [...this.#members.values()].map(({ name, id, node, durable, pausedUntil }) => ({
+          name,
+          id,
+          state: node?.state,
+          durable: node?.durable ?? durable,
+          isPaused: pausedUntil > this.#time.now,
+        })),
+      ask: (host, id, change) => {
+        const member = this.#members.get(host) as Member
+        // The release before had no way to ask.
+        if (member.release < MEMBERSHIP_VERSION) return
+        this.#note(host, `is asked for ${id}: ${change.kind} ${change.member}`)
+        this.#act(member, (node) => node.input({ kind: 'change', id, change }, this.#localNow(member)))
+      },
+      begin: (host) => this.#beginAnew(this.#members.get(host) as Member),
+      wipe: (host) => {
+        const member = this.#members.get(host) as Member
+        this.#wipes += 1
+        const { id } = member
+        if (this.#options.keepsIdentity === true && id !== undefined) this.#wipeAndKeep(member)
+        else this.#beginAnew(member)
+      },
+    }
+    const operator = new RaftOperator(world, new RandomStream(this.#options.seed, 'operator'), {
+      meanMs: operatorMs,
+      wipes,
+    })
+    operator.start()
+  }
+
+  #beginAnew(member: Member): string {
+    this.#crash(member)
+    this.#incarnations += 1
+    const id = memberId(member.name, String(this.#incarnations))
+    member.id = id
+    member.release = PROTOCOL_VERSION
+    member.durable = genesis([])
+    this.#note(member.name, `has an empty log as ${id}`)
+    this.#start(member)
+    return id
+  }
+
+  #wipeAndKeep(member: Member): void {
+    this.#crash(member)
+    member.durable = genesis(this.#shape.voters, this.#shape.learners)
+    this.#note(member.name, `has an empty log and is ${member.id} again`)
+    this.#start(member)
   }
 
   // Clients.
 
   #clientLoop(client: string): void {
     this.#time.after(this.#work.exponential(60), () => {
-      const member = this.#members.get(this.#work.pick(this.#names)) as Member
+      const member = this.#drawServer()
       let isOver = false
       const next = (): void => {
         if (!isOver) this.#clientLoop(client)
@@ -455,6 +653,17 @@ export class RaftSimulation {
       // Without an answer the client goes on; what it asked for may still happen.
       this.#time.after(1000, next)
     })
+  }
+
+  /** Clients ask hosts that take part, as far as these know themselves; sometimes one that is down. */
+  #drawServer(): Member {
+    const members = [...this.#members.values()].filter(
+      ({ id, node }) =>
+        id !== undefined &&
+        node?.state.removedAt === undefined &&
+        (node === undefined || membersOf(node.state.configuration).includes(id)),
+    )
+    return this.#work.pick(members)
   }
 
   #operate(client: string, member: Member, next: () => void): void {
@@ -499,6 +708,9 @@ export class RaftSimulation {
     member: Member,
     effect: Exclude<Effect, { kind: 'persist' | 'send' | 'commit' | 'restore' }>,
   ): void {
+    if (effect.kind === 'removed') this.#note(member.name, 'learns that it was removed')
+    if (effect.kind === 'change-answered')
+      this.#note(member.name, `is told ${JSON.stringify(effect.verdict)}`)
     if (effect.kind !== 'read-confirmed') return
     const read = this.#reads.get(effect.id)
     if (read === undefined || read.index !== undefined) return
@@ -511,14 +723,20 @@ export class RaftSimulation {
     const states = [...this.#members.values()].map(({ node }) => node?.state)
     const leaders = states.filter((state) => state?.role === 'leader')
     if (leaders.length !== 1)
-      throw new Violation(`4 s after the last fault there are ${leaders.length} leaders`)
+      throw new Violation(`4 s after the last fault there are ${leaders.length} leaders`, CONVERGES)
     const fresh = this.#history.filter(
       ({ invokedAt, completedAt }) => completedAt !== undefined && invokedAt > this.#time.now - CALM_MS / 2,
     )
-    if (fresh.length === 0) throw new Violation('4 s after the last fault no operation is answered')
-    for (const { name, node } of this.#members.values()) {
+    if (fresh.length === 0)
+      throw new Violation('4 s after the last fault no operation is answered', CONVERGES)
+    const members = membersOf(leaders[0]?.configuration ?? { voters: [], learners: [] })
+    for (const { name, id, node } of this.#members.values()) {
+      if (id === undefined || !members.includes(id)) continue
       if ((node?.applied ?? 0) < this.#commits.lastIndex - 100) {
-        throw new Violation(`${name} has applied ${node?.applied} of ${this.#commits.lastIndex} entries`)
+        throw new Violation(
+          `${name} has applied ${node?.applied} of ${this.#commits.lastIndex} entries`,
+          CONVERGES,
+        )
       }
     }
   }

@@ -3,6 +3,8 @@ import type { Entry, Snapshot } from '../../../src/raft/message.ts'
 import type { RaftState } from '../../../src/raft/state.ts'
 import { Violation } from './violation.ts'
 
+const CHECKER = 'committed-entries-stay'
+
 /**
  * Raft §5.4: what one member applied, every member applies at the same index (state machine safety), nothing is left out,
  * and every later leader has it (leader completeness).
@@ -24,7 +26,7 @@ export class CommittedEntriesStay {
   /** `before` is the index that the member had applied before this entry. */
   seeApplied(name: string, before: number, entry: Entry): void {
     if (entry.index !== before + 1)
-      throw new Violation(`${name} applied entry ${entry.index} after ${before}`)
+      throw new Violation(`${name} applied entry ${entry.index} after ${before}`, CHECKER)
     const known = this.#entries.get(entry.index)
     if (known === undefined) {
       this.#entries.set(entry.index, entry)
@@ -32,6 +34,7 @@ export class CommittedEntriesStay {
     } else if (known.term !== entry.term || known.body !== entry.body) {
       throw new Violation(
         `${name} applied entry ${entry.index}@${entry.term}, another member ${known.index}@${known.term}`,
+        CHECKER,
       )
     }
   }
@@ -41,16 +44,17 @@ export class CommittedEntriesStay {
     const known = this.#images.get(index)
     if (known === undefined) this.#images.set(index, image)
     else if (known !== image)
-      throw new Violation(`The state of ${name} after entry ${index} differs from another's`)
+      throw new Violation(`The state of ${name} after entry ${index} differs from another's`, CHECKER)
   }
 
   seeRestored(name: string, before: number, snapshot: Snapshot): void {
     if (snapshot.index <= before)
-      throw new Violation(`${name} went back from entry ${before} to ${snapshot.index}`)
+      throw new Violation(`${name} went back from entry ${before} to ${snapshot.index}`, CHECKER)
     const known = this.#entries.get(snapshot.index)
     if (known?.term !== snapshot.term) {
       throw new Violation(
         `${name} took a snapshot at ${snapshot.index}@${snapshot.term}, which nobody committed`,
+        CHECKER,
       )
     }
   }
@@ -62,6 +66,7 @@ export class CommittedEntriesStay {
       if (termAt(log, index) !== committed.term) {
         throw new Violation(
           `${name} leads term ${term} without the committed entry ${index}@${committed.term}`,
+          CHECKER,
         )
       }
     }

@@ -1,5 +1,7 @@
 import { Violation } from './violation.ts'
 
+const CHECKER = 'linearizable-register'
+
 export type Operation = {
   readonly kind: 'write' | 'read'
   readonly client: string
@@ -40,6 +42,7 @@ export function checkLinearizable(history: readonly Operation[]): void {
       throw new Violation(
         `A ${operation.kind} by ${operation.client} from ${operation.invokedAt} to ${operation.completedAt} has version ` +
           `${operation.version}, but a ${newest.kind} that ended at ${newest.completedAt} had ${newest.version}`,
+        CHECKER,
       )
     }
   }

@@ -1,6 +1,8 @@
 import { termAt, type RaftLog } from '../../../src/raft/log.ts'
 import { Violation } from './violation.ts'
 
+const CHECKER = 'log-matching'
+
 /**
  * Raft §5.3: two logs that have an entry with the same index and term are equal up to there. Held by induction: an index and
  * a term always mean the same body and the same term before it.
@@ -19,7 +21,10 @@ export class LogMatching {
       if (known === undefined) {
         this.#known.set(key, { body: entry.body, prevTerm })
       } else if (known.body !== entry.body || known.prevTerm !== prevTerm) {
-        throw new Violation(`Entry ${key} of ${name} differs from another's, or what stands before it does`)
+        throw new Violation(
+          `Entry ${key} of ${name} differs from another's, or what stands before it does`,
+          CHECKER,
+        )
       }
     }
   }
