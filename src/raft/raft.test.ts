@@ -104,6 +104,14 @@ describe('a member', () => {
     expect(granted).toEqual([[true], [false], [true]])
   })
 
+  it('begins no further term while its vote for itself is not durable', () => {
+    let state = step(member('a', ['a']), { kind: 'tick' }, 0).state
+    for (let now = 300; now <= 3000; now += 300) state = step(state, { kind: 'tick' }, now).state
+    expect(state).toMatchObject({ role: 'candidate', term: 1 })
+    state = step(state, { kind: 'persisted', term: 1, lastIndex: 0, lastTerm: 0 }, 3100).state
+    expect(state.role).toBe('leader')
+  })
+
   it('does not count a late answer to an earlier campaign', () => {
     let state = step(member('a'), { kind: 'tick' }, 1000).state
     state = step(state, from('b', { kind: 'vote-response', term: 7, pre: true, granted: true }), 1001).state

@@ -137,6 +137,8 @@ export function campaign(turn: Turn): void {
     node.electionAt = Number.POSITIVE_INFINITY
     return
   }
+  // Its disk is slower than its patience: in a term more its vote for itself would be no sooner there.
+  if (node.role === 'candidate' && !node.votes.has(node.self)) return resetElection(turn, 'retry')
   if (mayCampaign(node)) return becomePreCandidate(turn)
   becomeFollower(turn)
   askWhetherRemoved(turn)

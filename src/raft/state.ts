@@ -150,14 +150,19 @@ export function isVoter(state: RaftState): boolean {
 }
 
 /**
- * Who is a voter, and who was one until an entry that is not known to be committed: its log may be the only one with that
- * entry, and then nobody else can be elected (Raft thesis §4.2.2). Its own vote does not count.
+ * Who is a voter, and who was one until an entry that it does not know to be committed: its log may be the only one with that
+ * entry, and then nobody else can be elected (Raft thesis §4.2.2). Its own vote does not count. After a restart all that
+ * the snapshot does not hold is unknown; who asks in vain is told that it was removed.
  */
 export function mayCampaign(state: RaftState): boolean {
   if (isVoter(state)) return true
-  if (state.configurationIndex <= state.commit) return false
-  const { configuration } = configurationAt(state.log, state.snapshot, state.commit)
-  return configuration.voters.includes(state.self)
+  let index = state.configurationIndex
+  while (index > state.commit) {
+    const earlier = configurationAt(state.log, state.snapshot, index - 1)
+    if (earlier.configuration.voters.includes(state.self)) return true
+    index = earlier.index
+  }
+  return false
 }
 
 export function isMember(state: RaftState): boolean {

@@ -21,6 +21,18 @@ export const HISTORY_EVENTS_MAX = 1024
 /** Their keys and values, as JSON. */
 export const HISTORY_LENGTH_MAX = 1 * MiB
 
+/** A snapshot takes the place of the log when so many entries … */
+export const COMPACT_ENTRIES = 1024
+
+/** … or so much text, in UTF-16 units, were applied since the last one. */
+export const COMPACT_LENGTH = 4 * MiB
+
+/** … or so many times as much while a member is being sent the snapshot that there is: a new one would begin that again. */
+export const COMPACT_PATIENCE = 4
+
+/** Entries that stay behind it, for members that lag a little. */
+export const KEEP_ENTRIES = 256
+
 /** A segment of the log is closed when it is longer than this. Whole segments are what compaction deletes. */
 export const SEGMENT_BYTES = 1 * MiB
 

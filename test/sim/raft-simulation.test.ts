@@ -30,6 +30,33 @@ describe('Raft under loss, crashes, pauses and partitions', () => {
   })
 })
 
+describe('a run that once found a bug finds it no more:', () => {
+  it.each([
+    {
+      story: 'a leader that removed itself had the only whole log, and might not be elected again',
+      profile: 'wipes',
+      seed: 2,
+    },
+    {
+      story: 'the same after its restart, with a snapshot from before it was a voter',
+      profile: 'any',
+      seed: 2558,
+    },
+    {
+      story: 'a change of members was made twice, since compaction had taken the first copy',
+      profile: 'membership',
+      seed: 89,
+    },
+    {
+      story: 'with a slow disk every term ended before the own vote was durable',
+      profile: 'any',
+      seed: 2080,
+    },
+  ] as const)('$story ($profile, seed $seed)', ({ profile, seed }) => {
+    expect(new RaftSimulation({ seed, profile }).run().committed).toBeGreaterThan(0)
+  })
+})
+
 describe('the simulator finds a planted bug:', () => {
   it.each(Object.entries(plantedBugs))('%s', (_name, { checker, ...bug }) => {
     const found = new Set<string>()

@@ -1,5 +1,6 @@
 import type { Effect } from '../../src/raft/effect.ts'
 import { configurationOf } from '../../src/raft/configuration.ts'
+import type { RaftLog } from '../../src/raft/log.ts'
 import { memberId, nameOf } from '../../src/raft/member-id.ts'
 import type { Entry, Message } from '../../src/raft/message.ts'
 import { decodeMessage, encodeMessage } from '../../src/raft/message-codec.ts'
@@ -85,12 +86,27 @@ type Member = {
   syncing: number
   syncMeanMs: number
   pausedUntil: number
+  /** What comes while it is paused. */
+  deferred: ((node: RaftNode) => void)[]
   /** A leader that is to die: how many appends it may still send. */
   appendsLeft: number
   /** It has known for longer than this step. */
   isRemoved: boolean
   cancelTimer: () => void
   life: number
+}
+
+/** True when an entry with a configuration may have come or gone. */
+function mayMeanOthers(before: RaftLog, after: RaftLog): boolean {
+  if (before === after) return false
+  if (after.entries.length < before.entries.length) return true
+  for (let at = after.entries.length - 1; at >= 0; at -= 1) {
+    const entry = after.entries[at]
+    const known = entry === undefined ? undefined : before.entries[entry.index - before.baseIndex - 1]
+    if (entry === known) return false
+    if (entry?.kind === 'configuration' || known?.kind === 'configuration') return true
+  }
+  return false
 }
 
 type Waiting = { readonly operation: Operation; readonly finish: (version: number) => void }
@@ -169,6 +185,7 @@ export class RaftSimulation {
         syncing: 0,
         syncMeanMs: syncMs[index] ?? 1,
         pausedUntil: 0,
+        deferred: [],
         appendsLeft: Number.POSITIVE_INFINITY,
         isRemoved: false,
         cancelTimer: () => {},
@@ -261,15 +278,12 @@ export class RaftSimulation {
 
   /** Lets a member do something, when it is not paused, and looks at it afterwards. */
   #act(member: Member, run: (node: RaftNode) => void): void {
-    const { life } = member
-    if (this.#time.now < member.pausedUntil) {
-      this.#time.at(member.pausedUntil, () => {
-        if (member.life === life && member.node !== undefined) this.#act(member, run)
-      })
-      return
-    }
     const { node } = member
     if (node === undefined) return
+    if (this.#time.now < member.pausedUntil) {
+      member.deferred.push(run)
+      return
+    }
     const before = node.state
     run(node)
     const after = node.state
@@ -287,6 +301,9 @@ export class RaftSimulation {
   #look(id: string, before: RaftState, after: RaftState): void {
     this.#leaders.seeState(id, after)
     checkOnlyVotersCampaign(id, after)
+    if (before.removedAt !== undefined && after.removedAt !== undefined && after.role !== 'follower') {
+      throw new Violation(`${id} was removed and is ${after.role}`, 'removed-members-are-silent')
+    }
     checkOnlyMembersLead(id, after)
     if (after.log !== before.log) this.#logs.see(id, before.log, after.log)
     if (
@@ -297,7 +314,7 @@ export class RaftSimulation {
       checkQuorumsOverlap(id, after)
       checkOneChangeAtATime(id, before, after)
     }
-    if (after.log !== before.log || after.commit !== before.commit) checkConfigurationFollowsTheLog(id, after)
+    if (mayMeanOthers(before.log, after.log)) checkConfigurationFollowsTheLog(id, after)
     if (after.role === 'leader' && after.commit > before.commit && after.term === before.term) {
       checkCommitHasAQuorum(id, after, (member) => this.#diskOf(member))
     }
@@ -360,6 +377,7 @@ export class RaftSimulation {
     member.node = undefined
     member.life += 1
     member.pausedUntil = 0
+    member.deferred = []
     member.isRemoved = false
     member.appendsLeft = Number.POSITIVE_INFINITY
     member.cancelTimer()
@@ -370,8 +388,11 @@ export class RaftSimulation {
   #send(member: Member, to: string, message: Message): void {
     const { id: from = '', release } = member
     this.#leaders.seeMessage(from, to, message)
-    // Answers may have waited for the disk since before.
-    if (member.isRemoved && !message.kind.endsWith('-response')) {
+    // Votes and answers may have waited for the disk since before.
+    const isFresh = ['append', 'heartbeat', 'propose', 'read', 'change-request', 'removed'].includes(
+      message.kind,
+    )
+    if (member.isRemoved && isFresh) {
       throw new Violation(
         `${from} says ${message.kind} and knows that it was removed`,
         'removed-members-are-silent',
@@ -484,8 +505,7 @@ export class RaftSimulation {
         this.#blocked.clear()
         break
       case 'pause':
-        target.pausedUntil = this.#time.now + faults.exponential(faults.pick([100, 1000]))
-        this.#note(target.name, 'is paused')
+        this.#pause(target, faults.exponential(faults.pick([100, 1000])))
         break
       case 'transfer':
         this.#act(target, (node) => {
@@ -502,6 +522,18 @@ export class RaftSimulation {
           node.input({ kind: 'peer-lost', peer: this.#members.get(peer)?.id ?? peer }, this.#localNow(target))
         })
     }
+  }
+
+  #pause(member: Member, ms: number): void {
+    member.pausedUntil = this.#time.now + ms
+    this.#note(member.name, 'is paused')
+    this.#time.at(member.pausedUntil, () => this.#wake(member))
+  }
+
+  /** Everything that came meanwhile happens now, in order. */
+  #wake(member: Member): void {
+    if (this.#time.now < member.pausedUntil) return
+    for (const run of member.deferred.splice(0)) this.#act(member, run)
   }
 
   /** The others may notice, as they would by a broken connection. */
@@ -573,6 +605,7 @@ export class RaftSimulation {
     for (const member of this.#members.values()) {
       member.syncMeanMs = Math.min(member.syncMeanMs, 20)
       member.pausedUntil = Math.min(member.pausedUntil, this.#time.now)
+      this.#wake(member)
       if (member.release < PROTOCOL_VERSION) {
         this.#crash(member)
         member.release = PROTOCOL_VERSION

@@ -1,10 +1,13 @@
+import { OLDEST_VERSION, PROTOCOL_VERSION } from '../../src/raft/protocol.ts'
 import { codeOf } from '../../src/std/fault.ts'
+import { KiB } from '../../src/std/units.ts'
 import { VirtualGroup } from '../support/virtual-group.ts'
 import { checkAppliedOnce, type Told } from './checkers/applied-once.ts'
 import { checkLinearizable, type Operation } from './checkers/linearizable-register.ts'
 import { Violation } from './checkers/violation.ts'
 import { WatchWithoutGaps } from './checkers/watch-without-gaps.ts'
 import { RandomStream } from './random-stream.ts'
+import { StoreOperator } from './store-operator.ts'
 
 export type StoreRun = {
   readonly acknowledged: number
@@ -12,9 +15,11 @@ export type StoreRun = {
   readonly refused: number
   readonly reads: number
   readonly revision: number
+  readonly changes: number
+  readonly wipes: number
 }
 
-const names = ['n1', 'n2', 'n3']
+const firstNames = ['n1', 'n2', 'n3']
 const CHAOS_MS = 10_000
 
 /**
@@ -22,7 +27,11 @@ const CHAOS_MS = 10_000
  * kills, power losses and cut links. Clients try no transaction twice; that is the store's business.
  */
 export async function simulateStore(seed: number): Promise<StoreRun> {
-  const group = new VirtualGroup(names, seed)
+  const sizes = new RandomStream(seed, 'sizes').pick([
+    { segmentBytes: 2 * KiB, chunkLength: 5000, compactEntries: 40, keepEntries: 5 },
+    { segmentBytes: 100 * KiB, chunkLength: 20_000, compactEntries: 150, keepEntries: 50 },
+  ])
+  const group = new VirtualGroup(firstNames, seed, { sizes })
   const faults = new RandomStream(seed, 'faults')
   const work = new RandomStream(seed, 'work')
   const told = new Map<string, Told>()
@@ -45,7 +54,19 @@ export async function simulateStore(seed: number): Promise<StoreRun> {
       watch.see(watcher, events, revision, compacted !== undefined)
     })
   }
-  for (const name of names) watchAt(name)
+  for (const name of firstNames) watchAt(name)
+  const allNames = (): readonly string[] => [...group.members.keys()]
+  const members = new RandomStream(seed, 'members')
+  const operator = new StoreOperator(group, members, {
+    voters: firstNames,
+    join: (name, incarnation) => {
+      group.join(name, incarnation)
+      watchAt(name)
+    },
+  })
+  if (members.chance(0.6)) operator.start(members.pick([300, 1500]))
+  const isUpgrade = members.chance(0.2)
+  if (isUpgrade) for (const name of firstNames) group.member(name).release = OLDEST_VERSION
 
   const transact = async (name: string, client: string, id: string): Promise<void> => {
     const store = group.store(name)
@@ -80,7 +101,7 @@ export async function simulateStore(seed: number): Promise<StoreRun> {
   const workLater = (client: string): void => {
     group.time.after(work.exponential(25), () => {
       if (isOver) return
-      const name = work.pick(names)
+      const name = work.pick(allNames())
       operations += 1
       if (group.member(name).store !== undefined) {
         // What a killed process was asked is never answered; its clients would see a closed connection.
@@ -94,13 +115,15 @@ export async function simulateStore(seed: number): Promise<StoreRun> {
   const restartLater = (name: string, ms: number): void => {
     group.time.after(ms, () => {
       if (group.member(name).store !== undefined) return
+      if (faults.chance(0.5)) group.member(name).release = PROTOCOL_VERSION
       group.start(name)
       watchAt(name)
     })
   }
   const fault = (): void => {
+    const names = allNames()
     const name = faults.pick(names)
-    switch (faults.pick(['kill', 'power', 'all', 'cut', 'cut', 'heal', 'transfer'])) {
+    switch (faults.pick(['kill', 'power', 'all', 'cut', 'cut', 'chain', 'heal', 'transfer'])) {
       case 'kill':
         group.kill(name)
         restartLater(name, faults.exponential(400))
@@ -121,6 +144,12 @@ export async function simulateStore(seed: number): Promise<StoreRun> {
           if (faults.chance(0.8)) group.blocked.add(`${other}>${name}`)
         }
         break
+      case 'chain': {
+        // Two that do not reach each other, and both reach the others.
+        const other = faults.pick(names)
+        group.blocked.add(`${name}>${other}`).add(`${other}>${name}`)
+        break
+      }
       case 'heal':
         group.blocked.clear()
         break
@@ -139,22 +168,36 @@ export async function simulateStore(seed: number): Promise<StoreRun> {
 
   await group.pass(CHAOS_MS)
   isCalm = true
+  operator.end()
   group.blocked.clear()
   group.network.loss = 0
+  for (const name of allNames()) {
+    if (group.member(name).release === PROTOCOL_VERSION) continue
+    group.kill(name)
+    group.member(name).release = PROTOCOL_VERSION
+    restartLater(name, 1)
+  }
   await group.pass(4000)
   isOver = true
   // The longest deadline of a transaction.
   await group.pass(6000)
   const fatal = [...group.members.values()].flatMap((member) => member.fatal)
   if (fatal.length > 0) throw fatal[0]
-  const final = await group.until(group.store('n1').read('op/', { deadlineMs: 2000 }), 3000)
+  const leader = allNames().find((name) => group.store(name).status().leader === name)
+  if (leader === undefined)
+    throw new Violation('Nobody leads after all faults ended', 'converges-when-healed')
+  const final = await group.until(group.store(leader).read('op/', { deadlineMs: 2000 }), 3000)
+  operator.check(leader)
   checkAppliedOnce(told, final.entries)
   checkLinearizable(history)
-  const trees = names.map((name) =>
-    JSON.stringify(group.store(name).peekPrefix('op/').slice(0, final.entries.length)),
-  )
-  if (trees.some((tree) => tree.length < 3))
-    throw new Violation('A member has nothing after all faults ended')
+  const { voters, learners } = group.store(leader).membership()
+  for (const { name, incarnation } of [...voters, ...learners]) {
+    if (!group.isUpAs(name, incarnation)) continue
+    const count = group.store(name).peekPrefix('op/').length
+    if (count < final.entries.length) {
+      throw new Violation(`${name} has ${count} of ${final.entries.length} keys`, 'converges-when-healed')
+    }
+  }
   const count = (kind: Told['kind']): number =>
     [...told.values()].filter((answer) => answer.kind === kind).length
   return {
@@ -163,5 +206,7 @@ export async function simulateStore(seed: number): Promise<StoreRun> {
     refused: count('not-applied'),
     reads: history.filter(({ kind, completedAt }) => kind === 'read' && completedAt !== undefined).length,
     revision: final.revision,
+    changes: operator.done,
+    wipes: operator.wipes,
   }
 }

@@ -150,6 +150,8 @@ export class RaftNode {
 
   #apply(index: number): void {
     if (index <= this.applied) return
+    // A leader's snapshot has taken their place before the disk was ready; it follows.
+    if (this.applied < this.state.log.baseIndex) return
     const entries = entriesBetween(this.state.log, this.applied, index)
     for (const entry of entries) {
       this.applied = entry.index

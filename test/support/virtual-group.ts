@@ -1,19 +1,27 @@
 import { silentLogger } from '../../src/platform/log.ts'
-import { createRaftStore, type RaftStore } from '../../src/store/raft/raft-store.ts'
+import { decodeMessage, encodeMessage } from '../../src/raft/message-codec.ts'
+import { neededVersion, OLDEST_VERSION, PROTOCOL_VERSION } from '../../src/raft/protocol.ts'
+import { createRaftStore, type RaftStore, type RaftStoreSizes } from '../../src/store/raft/raft-store.ts'
 import { foundRaftGroup, joinRaftGroup, type MemberIdentity } from '../../src/store/raft/storage.ts'
 import { RandomStream } from '../sim/random-stream.ts'
 import { VirtualTime } from '../sim/virtual-time.ts'
 import { createMemoryDisk, type MemoryDisk } from './memory-disk.ts'
 
+/** Incarnation of the members that a group begins with. */
+const FIRST = '0'
+
 type Listener = (peer: string, message: Uint8Array) => void
 
 export type VirtualMember = {
   readonly name: string
+  readonly incarnation: string
   readonly disk: MemoryDisk
   /** Absent while it is down. */
   store: RaftStore | undefined
   life: number
   readonly fatal: unknown[]
+  /** Protocol version of its program. */
+  release: number
 }
 
 export type VirtualNetwork = { loss: number; duplicates: number; delayMs: number }
@@ -28,13 +36,23 @@ export class VirtualGroup {
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly #sent = new Map<string, number>()
   #nonces = 0
+  readonly #options: { readonly sizes?: RaftStoreSizes }
 
-  constructor(names: readonly string[], seed = 1) {
+  constructor(names: readonly string[], seed = 1, options: { readonly sizes?: RaftStoreSizes } = {}) {
+    this.#options = options
     this.#chance = new RandomStream(seed, 'virtual group')
     for (const name of names) {
       const disk = createMemoryDisk()
       foundRaftGroup('/r', { groupId: 'g', voters: firstIdentities(names) }, disk)
-      this.members.set(name, { name, disk, store: undefined, life: 0, fatal: [] })
+      this.members.set(name, {
+        name,
+        incarnation: FIRST,
+        disk,
+        store: undefined,
+        life: 0,
+        fatal: [],
+        release: PROTOCOL_VERSION,
+      })
       this.start(name)
     }
   }
@@ -46,7 +64,16 @@ export class VirtualGroup {
     const disk = createMemoryDisk()
     joinRaftGroup('/r', { groupId: 'g', self: name, incarnation }, disk)
     const life = known?.life ?? 0
-    this.members.set(name, { name, disk, store: undefined, life, fatal: known?.fatal ?? [] })
+    const fatal = known?.fatal ?? []
+    this.members.set(name, {
+      name,
+      incarnation,
+      disk,
+      store: undefined,
+      life,
+      fatal,
+      release: PROTOCOL_VERSION,
+    })
     return this.start(name)
   }
 
@@ -54,6 +81,12 @@ export class VirtualGroup {
     const member = this.members.get(name)
     if (member === undefined) throw new Error(`No member "${name}"`)
     return member
+  }
+
+  /** This very member runs: not another one under its name. */
+  isUpAs(name: string, incarnation: string): boolean {
+    const member = this.members.get(name)
+    return member?.store !== undefined && member.incarnation === incarnation
   }
 
   store(name: string): RaftStore {
@@ -90,7 +123,7 @@ export class VirtualGroup {
         return `nonce${this.#nonces}`
       },
     }
-    member.store = createRaftStore(deps, { self: name, folder: '/r' })
+    member.store = createRaftStore(deps, { self: name, folder: '/r', ...this.#options })
     return member.store
   }
 
@@ -159,21 +192,41 @@ export class VirtualGroup {
 
   #send(from: string, to: string, message: Uint8Array): void {
     this.#sent.set(from, this.sent(from) + 1)
-    const bytes = message.slice()
+    const bytes = this.#asSaidBy(from, message)
     const copies = this.#chance.chance(this.network.duplicates) ? 2 : 1
     for (let copy = 0; copy < copies; copy += 1) {
       if (this.#chance.chance(this.network.loss)) continue
       this.time.after(this.#chance.exponential(this.network.delayMs), () => {
         if (this.blocked.has(`${from}>${to}`)) return
-        for (const listener of this.#listeners.get(to) ?? []) listener(from, bytes)
+        const arriving = this.#asHeardBy(to, bytes)
+        for (const listener of this.#listeners.get(to) ?? []) listener(from, arriving)
       })
     }
+  }
+
+  /** What a program says and hears: the release before names no version, and takes everybody for one of its own. */
+  #asSaidBy(name: string, bytes: Uint8Array): Uint8Array {
+    return this.members.get(name)?.release === OLDEST_VERSION ? asOldest(bytes) : bytes.slice()
+  }
+
+  #asHeardBy(name: string, bytes: Uint8Array): Uint8Array {
+    return this.members.get(name)?.release === OLDEST_VERSION ? asOldest(bytes) : bytes
   }
 }
 
 /** Members in the first life of their disks. */
 function firstIdentities(names: readonly string[]): readonly MemberIdentity[] {
-  return names.map((name) => ({ name, incarnation: '0' }))
+  return names.map((name) => ({ name, incarnation: FIRST }))
+}
+
+function asOldest(bytes: Uint8Array): Uint8Array {
+  const decoded = decodeMessage(bytes)
+  if (decoded.kind === 'refused') throw new Error(`Not readable: ${decoded.reason}`)
+  const { message } = decoded.envelope
+  if (neededVersion(message) > OLDEST_VERSION) {
+    throw new Error(`"${message.kind}" was sent to a program that does not know it`)
+  }
+  return encodeMessage(decoded.envelope, OLDEST_VERSION)
 }
 
 /** Promises are a hidden scheduler: all that can run does so before the next event. */

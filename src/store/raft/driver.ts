@@ -11,6 +11,7 @@ import { PROTOCOL_VERSION } from '../../raft/protocol.ts'
 import { wakeAt } from '../../raft/on-tick.ts'
 import { step } from '../../raft/raft.ts'
 import type { RaftState } from '../../raft/state.ts'
+import { COMPACT_LENGTH, COMPACT_PATIENCE } from '../limits.ts'
 import { decodeCommand } from './command.ts'
 import type { RaftStorage } from './storage.ts'
 import type { RaftTransport } from './transport.ts'
@@ -52,14 +53,10 @@ export type DriverDeps = {
   readonly after: (ms: number, task: () => void) => () => void
   readonly soon: (task: () => void) => void
   readonly listener: DriverListener
+  readonly sizes: CompactionSizes
 }
 
-/** A snapshot replaces the log when so many entries … */
-const COMPACT_ENTRIES = 1024
-/** … or so much text were applied since the last one. */
-const COMPACT_LENGTH = 4 * 1024 * 1024
-/** Entries that stay behind it, for members that lag a little. */
-const KEEP_ENTRIES = 256
+export type CompactionSizes = { readonly compactEntries: number; readonly keepEntries: number }
 
 /**
  * Carries the effects of the pure core out. The only file that knows the order: persist, then send, then apply.
@@ -232,9 +229,17 @@ export class RaftDriver {
     for (const entry of entries) this.#appliedLength += entry.body.length
     listener.apply(entries)
     listener.settled(commit)
-    if (commit - snapshot.index < COMPACT_ENTRIES && this.#appliedLength < COMPACT_LENGTH) return
+    const { compactEntries, keepEntries } = this.#deps.sizes
+    const patience = this.#isSendingSnapshot() ? COMPACT_PATIENCE : 1
+    const isShort = commit - snapshot.index < patience * compactEntries
+    if (isShort && this.#appliedLength < patience * COMPACT_LENGTH) return
     this.#appliedLength = 0
-    this.#inbox.push({ kind: 'compact', index: commit, body: listener.image(), keep: KEEP_ENTRIES })
+    this.#inbox.push({ kind: 'compact', index: commit, body: listener.image(), keep: keepEntries })
+  }
+
+  #isSendingSnapshot(): boolean {
+    for (const { mode } of this.#state.peers.values()) if (mode === 'snapshot') return true
+    return false
   }
 
   #send(to: string, message: Message): void {

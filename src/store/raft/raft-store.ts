@@ -10,13 +10,15 @@ import type { MembershipChange } from '../../raft/membership-change.ts'
 import type { Entry, Snapshot } from '../../raft/message.ts'
 import { startRaft } from '../../raft/raft.ts'
 import type { RaftState } from '../../raft/state.ts'
+import { SNAPSHOT_CHUNK_LENGTH } from '../../raft/limits.ts'
 import { RAFT_TIMINGS, type RaftTiming } from '../../raft/timing.ts'
 import { Fault } from '../../std/fault.ts'
+import { COMPACT_ENTRIES, KEEP_ENTRIES, SEGMENT_BYTES } from '../limits.ts'
 import type { Store, StoreRead, StoreStatus, WatchListener } from '../store.ts'
 import { checkTransaction } from '../transaction-rules.ts'
 import { Watchers } from '../watchers.ts'
 import type { RaftDisk } from './disk.ts'
-import { RaftDriver, type DriverListener } from './driver.ts'
+import { RaftDriver, type CompactionSizes, type DriverListener } from './driver.ts'
 import { PendingChanges, type MembershipOutcome } from './pending-changes.ts'
 import { PendingReads } from './pending-reads.ts'
 import { PendingTransactions } from './pending-transactions.ts'
@@ -61,8 +63,6 @@ export type RaftStoreDeps = {
   readonly after?: (ms: number, task: () => void) => () => void
   readonly soon?: (task: () => void) => void
   readonly disk?: RaftDisk
-  /** Length at which a segment of the log is closed. */
-  readonly segmentBytes?: number
   /** 32 bits for election delays. */
   readonly seed?: number
   /** Unique texts over all starts of all members. */
@@ -74,6 +74,22 @@ export type RaftStoreOptions = {
   /** Where `foundRaftGroup` began the group. */
   readonly folder: string
   readonly timing?: RaftTiming
+  /** Tests choose smaller ones, so that what is rare happens often. */
+  readonly sizes?: RaftStoreSizes
+}
+
+export type RaftStoreSizes = CompactionSizes & {
+  /** Length at which a segment of the log is closed. */
+  readonly segmentBytes: number
+  /** Length of the pieces in which a snapshot is sent. */
+  readonly chunkLength: number
+}
+
+const SIZES: RaftStoreSizes = {
+  segmentBytes: SEGMENT_BYTES,
+  chunkLength: SNAPSHOT_CHUNK_LENGTH,
+  compactEntries: COMPACT_ENTRIES,
+  keepEntries: KEEP_ENTRIES,
 }
 
 /**
@@ -102,7 +118,8 @@ class ReplicatedStore implements RaftStore {
   #stopping: Promise<void> | undefined
   #endReason: string | undefined
 
-  constructor(deps: RaftStoreDeps, { self, folder, timing = RAFT_TIMINGS.lan }: RaftStoreOptions) {
+  constructor(deps: RaftStoreDeps, options: RaftStoreOptions) {
+    const { self, folder, timing = RAFT_TIMINGS.lan, sizes = SIZES } = options
     const { now = monotonicMs, soon = realSoon, seed = randomBetween(0, 2 ** 32), log } = deps
     const newNonce = deps.newNonce ?? (() => randomHex(8))
     this.#deps = deps
@@ -112,7 +129,7 @@ class ReplicatedStore implements RaftStore {
     const { storage, content } = RaftStorage.open(folder, {
       self,
       ...(deps.disk === undefined ? {} : { disk: deps.disk }),
-      ...(deps.segmentBytes === undefined ? {} : { segmentBytes: deps.segmentBytes }),
+      segmentBytes: sizes.segmentBytes,
     })
     if (content.tornBytes > 0) {
       log.warn('The end of the consensus log was cut off: a crash had interrupted its last write', {
@@ -120,8 +137,10 @@ class ReplicatedStore implements RaftStore {
       })
     }
     this.#machine.restore(content.snapshot.body)
-    const state = startRaft({ timing, seed: seed | 0, ...content, self: content.owner }, now())
-    const driverDeps = { transport: deps.transport, storage, log, now, soon, after: this.#after }
+    const { chunkLength } = sizes
+    const identity = { self: content.owner, timing, seed: seed | 0, chunkLength }
+    const state = startRaft({ ...content, ...identity }, now())
+    const driverDeps = { transport: deps.transport, storage, log, now, soon, after: this.#after, sizes }
     this.#driver = new RaftDriver({ ...driverDeps, listener: this.#listener() }, state)
     this.#watchers = new Watchers({
       tree: this.#machine.tree,
