@@ -6,8 +6,9 @@ import type { Entry, Message, Snapshot } from './message.ts'
 export type HardState = { readonly term: number; readonly vote?: string }
 
 /**
- * A to-do list as data, in order. Order: `persist` effects are made durable in their order; only then may messages with
- * `after: 'persist'` leave, entries be applied and `persisted` be fed back. Messages with `after: 'nothing'` may leave at once.
+ * A to-do list as data, in order. Order: `persist` effects are made durable in their order; a message with `after: 'persist'`
+ * may leave, and entries be applied, only when everything that stands before it is; then `persisted` is fed back. Messages
+ * with `after: 'nothing'` may leave at once.
  */
 export type Effect =
   | { readonly kind: 'persist'; readonly change: DurableChange }

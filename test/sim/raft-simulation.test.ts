@@ -48,6 +48,11 @@ describe('a run that once found a bug finds it no more:', () => {
       seed: 89,
     },
     {
+      story: 'a vote left before it was durable: in the list of effects the answer stood before the write',
+      profile: 'any',
+      seed: 782,
+    },
+    {
       story: 'with a slow disk every term ended before the own vote was durable',
       profile: 'any',
       seed: 2080,
