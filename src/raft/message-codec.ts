@@ -2,13 +2,24 @@ import {
   APPEND_ENTRIES_MAX,
   ENTRY_LENGTH_MAX,
   MESSAGE_BYTES_MAX,
-  NAME_LENGTH_MAX,
   REFUSAL_LENGTH_MAX,
   SNAPSHOT_CHUNK_LENGTH,
   SNAPSHOT_LENGTH_MAX,
 } from './limits.ts'
 import { configurationFields, decodeConfiguration, parseConfiguration } from './configuration.ts'
 import { isIncarnation } from './member-id.ts'
+import {
+  asBoolean,
+  asCount,
+  asEntryKind,
+  asFields,
+  asList,
+  asName,
+  BodyReader,
+  Malformed,
+  textOf,
+  type Fields,
+} from './message-fields.ts'
 import type { ChangeVerdict, MembershipChange, MembershipRefusal } from './membership-change.ts'
 import type { Configuration, Entry, Message } from './message.ts'
 import { neededVersion, OLDEST_VERSION, PROTOCOL_VERSION } from './protocol.ts'
@@ -34,8 +45,6 @@ export type Decoded =
 const PREFIX_BYTES = 5
 
 const encoder = new TextEncoder()
-/** A byte order mark is a character like any other here: leaving it out would make two members' logs differ. */
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Bodies stand outside of the header, so that text which is JSON itself is not escaped once more. */
 export function encodeMessage(envelope: Envelope, version = PROTOCOL_VERSION): Uint8Array<ArrayBuffer> {
@@ -129,11 +138,6 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
       return { ...address, m: { ...message, kind: undefined } }
   }
 }
-
-/** Reasons are not told: a sender that speaks this protocol never gets here. */
-class Malformed extends Error {}
-
-type Fields = Readonly<Record<string, unknown>>
 
 function envelopeFrom(fields: Fields, bodies: BodyReader): Envelope {
   const message = messageFrom(fields['k'], asFields(fields['m']), bodies)
@@ -326,60 +330,4 @@ function verdictFrom(fields: Fields): ChangeVerdict {
 
 function isRefusal(value: unknown): value is MembershipRefusal {
   return REFUSALS.has(value)
-}
-
-class BodyReader {
-  readonly #bytes: Uint8Array
-  #offset = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  take(byteLength: number, lengthMax: number): string {
-    const end = this.#offset + byteLength
-    if (end > this.#bytes.length) throw new Malformed()
-    const text = textOf(this.#bytes.subarray(this.#offset, end))
-    if (text.length > lengthMax) throw new Malformed()
-    this.#offset = end
-    return text
-  }
-
-  assertEnd(): void {
-    if (this.#offset !== this.#bytes.length) throw new Malformed()
-  }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return decoder.decode(bytes)
-}
-
-function asFields(value: unknown): Fields {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Malformed()
-  return value as Fields
-}
-
-function asList(value: unknown, max: number): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > max) throw new Malformed()
-  return value
-}
-
-function asCount(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new Malformed()
-  return value
-}
-
-function asBoolean(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new Malformed()
-  return value
-}
-
-function asName(value: unknown): string {
-  if (typeof value !== 'string' || value === '' || value.length > NAME_LENGTH_MAX) throw new Malformed()
-  return value
-}
-
-function asEntryKind(value: unknown): Entry['kind'] {
-  if (value !== 'noop' && value !== 'command' && value !== 'configuration') throw new Malformed()
-  return value
 }

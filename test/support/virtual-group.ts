@@ -7,6 +7,8 @@ import { RandomStream } from '../sim/random-stream.ts'
 import { VirtualTime } from '../sim/virtual-time.ts'
 import { createMemoryDisk, type MemoryDisk } from './memory-disk.ts'
 
+const log = silentLogger()
+
 /** Incarnation of the members that a group begins with. */
 const FIRST = '0'
 
@@ -111,7 +113,7 @@ export class VirtualGroup {
           return () => void this.#listeners.get(name)?.delete(listener)
         },
       },
-      log: silentLogger(),
+      log,
       onFatal: (thrown: unknown) => void member.fatal.push(thrown),
       now: () => this.time.now,
       after: (ms: number, task: () => void) => this.time.after(ms, whileAlive(task)),

@@ -4,8 +4,7 @@ import type { Logger } from '../../platform/log.ts'
 import { randomBetween, randomHex } from '../../platform/random.ts'
 import { after as realAfter, soon as realSoon } from '../../platform/timers.ts'
 import { memberNamed } from '../../raft/configuration.ts'
-import { lastIndex } from '../../raft/log.ts'
-import { incarnationOf, nameOf } from '../../raft/member-id.ts'
+import { nameOf } from '../../raft/member-id.ts'
 import type { MembershipChange } from '../../raft/membership-change.ts'
 import type { Entry, Snapshot } from '../../raft/message.ts'
 import { startRaft } from '../../raft/raft.ts'
@@ -19,11 +18,12 @@ import { checkTransaction } from '../transaction-rules.ts'
 import { Watchers } from '../watchers.ts'
 import type { RaftDisk } from './disk.ts'
 import { RaftDriver, type CompactionSizes, type DriverListener } from './driver.ts'
+import { bestSuccessor, membershipOf, type Membership } from './membership.ts'
 import { PendingChanges, type MembershipOutcome } from './pending-changes.ts'
 import { PendingReads } from './pending-reads.ts'
 import { PendingTransactions } from './pending-transactions.ts'
 import { StateMachine } from './state-machine.ts'
-import { RaftStorage, type MemberIdentity } from './storage.ts'
+import { RaftStorage } from './storage.ts'
 import { Transfers, type TransferOutcome } from './transfers.ts'
 import type { RaftTransport } from './transport.ts'
 
@@ -42,14 +42,6 @@ export type RaftStore = Store & {
   membership(): Membership
   /** Called once this member learns that it was removed; soon where it knows already. Returns the cancel function. */
   onRemoved(listener: () => void): () => void
-}
-
-export type Membership = {
-  readonly voters: readonly MemberIdentity[]
-  /** `matchIndex`: how far a learner has the log; only its leader knows. */
-  readonly learners: readonly (MemberIdentity & { readonly matchIndex?: number })[]
-  /** This member is none any more; it says nothing until it is invited again with a new log. */
-  readonly isRemoved: boolean
 }
 
 /** Everything impure. What is left out is the real thing. */
@@ -243,16 +235,7 @@ class ReplicatedStore implements RaftStore {
   }
 
   membership(): Membership {
-    const { configuration, peers, removedAt } = this.#driver.state
-    const identity = (id: string): MemberIdentity => ({ name: nameOf(id), incarnation: incarnationOf(id) })
-    return {
-      voters: configuration.voters.map(identity),
-      learners: configuration.learners.map((id) => {
-        const matchIndex = peers.get(id)?.match
-        return matchIndex === undefined ? identity(id) : { ...identity(id), matchIndex }
-      }),
-      isRemoved: removedAt !== undefined,
-    }
+    return membershipOf(this.#driver.state)
   }
 
   onRemoved(listener: () => void): () => void {
@@ -402,17 +385,6 @@ class ReplicatedStore implements RaftStore {
       }
     }
   }
-}
-
-/** Whom a leader would leave the group to: the voter that has most of its log. */
-function bestSuccessor(state: RaftState): string | undefined {
-  if (state.role !== 'leader') return undefined
-  const { voters } = state.configuration
-  const [best] = [...state.peers]
-    .filter(([peer, { match }]) => voters.includes(peer) && match > 0)
-    .toSorted(([, left], [, right]) => right.match - left.match)
-  // Who is far behind would have to catch up first, and a group of one has nobody.
-  return best !== undefined && lastIndex(state.log) - best[1].match < 1000 ? best[0] : undefined
 }
 
 function stopped(action: string, reason: string): Fault {
