@@ -66,6 +66,7 @@ export function createMemoryDisk(): MemoryDisk {
     },
     open(path) {
       if (!files.has(path)) files.set(path, { bytes: new Uint8Array(), syncedLength: 0 })
+      let isOpen = true
       return {
         append(added) {
           run('append', () => {
@@ -94,7 +95,10 @@ export function createMemoryDisk(): MemoryDisk {
             files.set(path, { bytes: contentOf(path).bytes.slice(0, length), syncedLength: length })
           })
         },
-        close: () => {},
+        close() {
+          if (!isOpen) throw Object.assign(new Error('EBADF: bad file descriptor, close'), { code: 'EBADF' })
+          isOpen = false
+        },
       }
     },
     crash(keptBytes = 0, undone = () => false) {

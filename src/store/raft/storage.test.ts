@@ -188,6 +188,7 @@ describe('the log', () => {
       const before = disk.calls.length
       expect(() => storage.write([hardState(1, 'n1')])).toThrow('EIO')
       expect(disk.calls).toHaveLength(before)
+      storage.close()
     }
   })
 })

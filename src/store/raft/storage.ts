@@ -248,11 +248,13 @@ export class RaftStorage {
 
   /** Closes the segment and begins the next one. */
   #roll(kind: SegmentHead['kind']): void {
-    this.#file.close()
+    const closing = this.#file
     this.#closed.push({ number: this.#number, maxIndex: kind === 'fresh' ? 0 : this.#maxIndex })
     // What a fresh segment makes void need not be kept, whatever index it wrote.
     if (kind === 'fresh') this.#closed = this.#closed.map(({ number }) => ({ number, maxIndex: 0 }))
     this.#file = this.#begin(kind)
+    // Order: last, so that there is an open file to close also when the new one could not be made.
+    closing.close()
   }
 
   #begin(kind: SegmentHead['kind'], log?: RaftLog): AppendFile {
