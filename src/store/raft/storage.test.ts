@@ -328,6 +328,16 @@ describe('segments', () => {
   })
 })
 
+it('can be closed also when a new segment could not be made', () => {
+  for (let at = 1; at <= 6; at += 1) {
+    const disk = founded()
+    const { storage } = open(disk)
+    disk.stopAt(at, { done: false })
+    expect(() => storage.write([hardState(1, 'n1'), snapshotChange(3, [])])).toThrow('stopped')
+    storage.close()
+  }
+})
+
 describe('the one file of earlier releases', () => {
   /** What the release before wrote: term 2 with a vote for n2, and entries 1@1, 2@2 and 3@2. */
   function oldDisk(): MemoryDisk {
