@@ -123,11 +123,11 @@ function missingQuorum(
   )
 }
 
-/** Heard within the time after which a leader itself would step down. */
+/** Heard in this term, within the time after which a leader itself would step down. Who was only given time is not counted. */
 export function isWithinReach(state: RaftState, member: string, now: number): boolean {
   if (member === state.self) return true
-  const heardAt = state.peers.get(member)?.heardAt ?? Number.NEGATIVE_INFINITY
-  return now < heardAt + state.timing.electionMaxMs
+  const progress = state.peers.get(member)
+  return progress?.hasAnswered === true && now < progress.heardAt + state.timing.electionMaxMs
 }
 
 function refused(

@@ -9,7 +9,7 @@ export function onAppendResponse(turn: Turn, from: string, response: AppendRespo
   const { node } = turn
   const known = node.peers.get(from)
   if (node.role !== 'leader' || known === undefined) return
-  const progress = { ...known, heardAt: turn.now }
+  const progress = { ...known, heardAt: turn.now, hasAnswered: true }
   updatePeer(turn, from, progress)
   if (response.rejected !== undefined) {
     const { index, hintIndex, hintTerm } = response.rejected

@@ -15,7 +15,8 @@ export function onHeartbeatResponse(turn: Turn, from: string, response: Heartbea
   if (node.role !== 'leader' || known === undefined) return
   // A round that was never begun confirms nothing.
   const round = response.round <= node.readRound ? Math.max(known.round, response.round) : known.round
-  const progress: Progress = { ...known, heardAt: turn.now, round, isProbing: false }
+  const heard = { heardAt: turn.now, hasAnswered: true }
+  const progress: Progress = { ...known, ...heard, round, isProbing: false }
   updatePeer(turn, from, unblocked(turn, from, progress))
   resumeSnapshot(turn, from)
   if (progress.match < lastIndex(node.log)) sendAppends(turn, from, { evenEmpty: true })

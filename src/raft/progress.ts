@@ -19,8 +19,10 @@ export type Progress = {
   readonly snapshotSentAt: number
   /** Highest commit index that it was told. */
   readonly commitSent: number
-  /** When it was last heard in this term. */
+  /** When it was last heard in this term; at first, when the term began: it is given time to answer. */
   readonly heardAt: number
+  /** It was heard in this term. */
+  readonly hasAnswered: boolean
   /** Highest read round that it confirmed. */
   readonly round: number
 }
@@ -37,6 +39,7 @@ export function newProgress(lastIndex: number, now: number): Progress {
     snapshotSentAt: 0,
     commitSent: 0,
     heardAt: now,
+    hasAnswered: false,
     round: 0,
   }
 }

@@ -205,8 +205,9 @@ describe('a change of members', () => {
       const answer = effects.find(({ kind }) => kind === 'change-answered')
       return answer?.kind === 'change-answered' ? answer.verdict : undefined
     }
-    // c was never heard: without b it would have to agree.
+    // c was never heard: without b it would have to agree, also when the term is so new that it is given time.
     const state = leaderWithLearner(2)
+    expect(answerTo(state, 'b', 1010)).toMatchObject({ reason: 'NOT_READY' })
     const later = 1007 + RAFT_TIMINGS.lan.electionMaxMs - 1
     expect(answerTo(state, 'b', later)).toMatchObject({ reason: 'NOT_READY' })
     expect(answerTo(state, 'c', later)).toBeUndefined()

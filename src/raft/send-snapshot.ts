@@ -42,7 +42,7 @@ export function onSnapshotProgress(turn: Turn, from: string, { index, offset }: 
   const { node } = turn
   const progress = node.peers.get(from)
   if (node.role !== 'leader' || progress === undefined) return
-  const heard = { ...progress, heardAt: turn.now }
+  const heard = { ...progress, heardAt: turn.now, hasAnswered: true }
   updatePeer(turn, from, heard)
   if (progress.mode !== 'snapshot' || index !== progress.snapshotIndex) return
   // The body of an older snapshot is gone.

@@ -160,10 +160,9 @@ export class LogFold {
       this.#run.push(entry)
       return
     }
-    // It overwrote entries of segments that are deleted since, up to the one that this log now begins after.
+    // It overwrote entries of segments that are deleted since: the log that is left begins after it.
     this.#run = []
-    const baseTerm = entry.index === log.baseIndex ? entry.term : log.baseTerm
-    this.#log = { baseIndex: log.baseIndex, baseTerm, entries: [] }
+    this.#log = { baseIndex: entry.index, baseTerm: entry.term, entries: [] }
   }
 
   #endRun(): void {

@@ -285,6 +285,33 @@ describe('segments', () => {
     expect(content.hardState).toEqual({ term: 2, vote: 'n1' })
   })
 
+  it('are read also where one ends before the entry that its head says it follows', () => {
+    const disk = founded()
+    const { storage } = open(disk)
+    storage.write([hardState(2)])
+    const run = (from: number, through: number, term: number): DurableChange =>
+      entries(...Array.from({ length: through - from + 1 }, (_, at) => big(from + at, term)))
+    for (let index = 1; index <= 7; index += 1) storage.write([run(index, index, 1)])
+    // The segment that begins after entry 6 is overwritten from entry 3 on, and closed before it is as long again.
+    storage.write([run(3, 5, 2)])
+    storage.write([run(6, 6, 2)])
+    storage.write([run(7, 9, 2)])
+    storage.write([
+      snapshotChange(
+        6,
+        [7, 8, 9].map((index) => big(index, 2)),
+      ),
+    ])
+    const heads = disk
+      .list('/r')
+      .filter((path) => path.endsWith('.log'))
+      .map((path) => /"(?:after|base)",\d+,\d+/.exec(new TextDecoder().decode(disk.read(path)))?.[0])
+    expect(heads).toEqual(['"after",6,1', '"after",5,2', '"after",9,2'])
+    const { content } = open(disk)
+    expect(tail(content.log, 6)).toEqual(['7@2', '8@2', '9@2'])
+    expect(termAt(content.log, 6)).toBe(2)
+  })
+
   it('that a crash brought back after they were deleted are deleted again', () => {
     const disk = founded()
     const { storage } = open(disk)
