@@ -87,7 +87,8 @@ export async function startStoreHosts(options: {
     child.kill('SIGKILL')
     await gone
   }
-  for (const name of names) foundRaftGroup(join(root, name), { groupId: 'test', voters: names })
+  const voters = names.map((name) => ({ name, incarnation: `disk of ${name}` }))
+  for (const name of names) foundRaftGroup(join(root, name), { groupId: 'test', voters })
   for (const name of names) start(name)
   const watchers = new Map(names.map((name) => [name, new StoreHostClient(socketOf(name))]))
   return {

@@ -546,7 +546,7 @@ describe('on a real disk', () => {
       foundRaftGroup(root, { groupId: 'g', voters })
       const killed = RaftStorage.open(root, { self: 'n1' }).storage
       killed.write([hardState(1, 'n1'), entries(entry(1, 1))])
-      const path = join(root, 'raft.log')
+      const path = join(root, 'raft-00000001.log')
       expect(readFileSync(path).at(-1)).toBe(0)
       const next = RaftStorage.open(root, { self: 'n1' })
       expect(next.content).toMatchObject({ tornBytes: 0, log: { entries: [entry(1, 1)] } })
