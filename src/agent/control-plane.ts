@@ -14,6 +14,7 @@ import { Brain } from './brain.ts'
 import { Founding } from './consensus.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { pauseOn, type ConsensusHost, type NodeState, type PeerWire } from './host-ports.ts'
+import { endLeftovers } from './leftovers.ts'
 import { Picture, type PictureParts } from './picture.ts'
 import { requestSwitchover } from './switchover.ts'
 
@@ -48,6 +49,8 @@ export type ControlPlaneOptions = {
   readonly pid: number
   /** The routing table may be another than before. */
   readonly onTable: () => void
+  /** A renewal of this life is through, of our own lease or of another's: whatever is not urgent may begin. */
+  readonly onSettled: () => void
   /** This node cannot go on: its process should end with an error. */
   readonly onFatal: (what: string, thrown: unknown) => void
 }
@@ -63,6 +66,7 @@ export class ControlPlane {
   readonly #members: readonly string[]
   readonly #abort = new AbortController()
   #founding: Founding | undefined
+  #leftovers: Promise<void> | undefined
   #brain: Brain | undefined
   #seen: Snapshot | undefined
   #isStopping = false
@@ -103,9 +107,10 @@ export class ControlPlane {
     return this.#options.config.postgresql.dataDir !== undefined
   }
 
-  /** Reads what this node was before; throws when it must not take part. */
+  /** Reads what this node was before and ends what an earlier PostgreSQL left; throws when it must not take part. */
   async prepare(): Promise<void> {
     const { clock, log, state, instance, consensus } = this.#ports
+    if (this.isManaged) this.#leftovers = endLeftovers(instance, log)
     const { directory } = await instance.inspect()
     this.#founding = await Founding.prepare(
       { clock, log, state, host: consensus },
@@ -174,11 +179,14 @@ export class ControlPlane {
 
   async #startBrain(): Promise<void> {
     const { clock, log, instance, state, guard, link } = this.#ports
+    // Order: this node votes meanwhile; but nothing is decided about an instance whose remains may still acknowledge.
     const store = await this.#founding?.open(this.heartbeats, link, {
       signal: this.#abort.signal,
       onFatal: (thrown) => this.#options.onFatal('Consensus cannot go on', thrown),
     })
+    await this.#leftovers
     if (!store) return
+    if (this.#abort.signal.aborted) return store.stop()
     const brain = new Brain(
       { clock, log, store, instance, guard, peers: this.heartbeats, notebook: state },
       {
@@ -210,7 +218,9 @@ export class ControlPlane {
 
   #onRecord({ keeper }: Brain): void {
     const { provenUntil } = keeper
-    if (provenUntil > this.#ports.clock.monotonic()) this.#ports.guard.arm(provenUntil)
+    const isProven = provenUntil > this.#ports.clock.monotonic()
+    if (isProven) this.#ports.guard.arm(provenUntil)
+    if (isProven || keeper.witnessed) this.#options.onSettled()
     this.#options.onTable()
   }
 

@@ -1,8 +1,6 @@
-import { dirname, fileURLToPath, mkdirSync, openSync, closeSync } from '../platform/disk.ts'
+import { dirname, mkdirSync, openSync, closeSync } from '../platform/disk.ts'
+import { MAIN_FILE } from '../platform/main-file.ts'
 import { environment, nodeExecutable, resetPriority, spawn } from '../platform/process.ts'
-
-/** The program that runs now, as guard and router are started with it. */
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
 
 /**
  * Starts `pg-metako <command>` detached, in a session of its own: it survives this agent and every signal to its group.
@@ -15,7 +13,7 @@ export function startDetached(
   mkdirSync(dirname(start.logFile), { recursive: true, mode: 0o700 })
   const log = openSync(start.logFile, 'a', 0o600)
   try {
-    const child = spawn(nodeExecutable, [MAIN, command], {
+    const child = spawn(nodeExecutable, [MAIN_FILE, command], {
       detached: true,
       stdio: ['ignore', log, log],
       cwd: '/',

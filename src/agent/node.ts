@@ -1,20 +1,18 @@
 import { messageOf } from '../std/fault.ts'
-import { createApiServer, type ApiServer } from '../api/server.ts'
+import { openApiPort, type ApiPort } from '../api/api-port.ts'
 import type { ClusterOperations, ReloadOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { LocalInstance } from '../ha/ports.ts'
 import { join } from '../platform/disk.ts'
 import type { Logger } from '../platform/log.ts'
-import type { Metrics } from '../platform/metrics.ts'
 import { bootId, pid } from '../platform/process.ts'
 import { randomHex } from '../platform/random.ts'
-import { every } from '../platform/timers.ts'
+import { every, pause } from '../platform/timers.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
 import { startDetached } from './detached-process.ts'
 import { GuardClient } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
-import { endLeftovers } from './leftovers.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
 import { RouterLink } from './router-link.ts'
 import { agentSocketOf, routerOptions } from './router-options.ts'
@@ -29,11 +27,12 @@ import { statusReport } from './status-report.ts'
 
 /** A router of an earlier life comes back within this; then a new one is started. */
 const ROUTER_GRACE_MS = 400
+/** Where the lease cannot be renewed now, people are told why after this: what it takes three agents on two busy cores to begin. */
+const ANSWER_WITHIN_MS = 1500
 
 export type NodeParts = {
   readonly config: NodeConfig
   readonly log: Logger
-  readonly metrics: Metrics
   readonly state: StateFolder
   readonly secrets: Secrets
   readonly token: string
@@ -51,8 +50,10 @@ export class Node {
   readonly #guard: GuardClient
   readonly #router: RouterLink
   readonly #control: ControlPlane
+  /** Whatever is not urgent may begin: a renewal of this life is through, of our own lease or of another's. */
+  readonly #settled = new AbortController()
   readonly #cancels: (() => void)[] = []
-  #api: ApiServer | undefined
+  #api: Pick<ApiPort, 'stop'> | undefined
   #isStopping = false
   #fatal: ((error: unknown) => void) | undefined
 
@@ -95,6 +96,7 @@ export class Node {
         bootId: bootId(),
         pid,
         onTable: () => this.#router.push(),
+        onSettled: () => this.#settled.abort(),
         onFatal: (what, thrown) => this.#fail(what, thrown),
       },
     )
@@ -107,15 +109,14 @@ export class Node {
 
   /** Returns when the node serves its API; consensus and PostgreSQL follow as soon as the other members allow. */
   async start(): Promise<void> {
-    const { config, log, instance } = this.#parts
-    const { isManaged } = this.#control
-    if (isManaged) await endLeftovers(instance, log)
+    const { config, log } = this.#parts
     await this.#control.prepare()
-    this.#api = await this.#createApi()
-    this.#api.onUpgrade(PEER_PROTOCOL, (socket, head, headers) => this.#link.accept(socket, head, headers))
-    const { address, port } = await this.#api.listen()
+    const api = this.#openApi()
+    this.#api = api
+    api.onUpgrade(PEER_PROTOCOL, (socket, head, headers) => this.#link.accept(socket, head, headers))
+    const { address, port } = await api.listen()
     log.info('API listening', { address, port })
-    if (isManaged) this.#guard.start()
+    if (this.#control.isManaged) this.#guard.start()
     if (config.router.enabled) await this.#router.start(ROUTER_GRACE_MS)
     this.#link.start()
     this.#cancels.push(
@@ -129,6 +130,7 @@ export class Node {
       this.#cancels.push(every(config.logging.statusIntervalMs, report))
     }
     this.#control.start()
+    void this.#answerRequests(api).catch((error: unknown) => this.#fail('Cannot answer requests', error))
     log.info('Application started successfully', {
       node: config.identity.nodeName,
       members: config.members.length + 1,
@@ -157,6 +159,7 @@ export class Node {
   }
 
   async #leave(): Promise<void> {
+    this.#settled.abort()
     for (const cancel of this.#cancels) cancel()
     await this.#control.leave()
     this.#link.stop()
@@ -195,18 +198,30 @@ export class Node {
     )
   }
 
-  #createApi(): Promise<ApiServer> {
-    const { config, log, metrics, secrets, token, tls } = this.#parts
-    return createApiServer(
-      { operations: this.#operations(), log, metrics },
+  #openApi(): ApiPort {
+    const { config, tls } = this.#parts
+    const { apiHost, apiPort } = config.identity
+    return openApiPort({ host: apiHost, port: apiPort, ...(tls ? { tls } : {}) })
+  }
+
+  /** People wait for a moment so that the lease need not: what answers them is loaded once consensus has begun. */
+  async #answerRequests(port: ApiPort): Promise<void> {
+    const { config, log, secrets, token } = this.#parts
+    await pause(ANSWER_WITHIN_MS, this.#settled.signal)
+    const { createApiServer } = await import('../api/server.ts')
+    const { createMetrics } = await import('../platform/metrics.ts')
+    if (this.#isStopping) return
+    const { apiHost, apiPort } = config.identity
+    this.#api = await createApiServer(
+      { operations: this.#operations(), log, metrics: createMetrics({ ofProcess: true }) },
       {
-        host: config.identity.apiHost,
-        port: config.identity.apiPort,
-        ...(tls ? { tls } : {}),
+        host: apiHost,
+        port: apiPort,
         token,
         routingToken: secrets.routing,
         maximumLagBytes: this.#control.policy.maximumLagBytes,
       },
+      port,
     )
   }
 

@@ -11,7 +11,7 @@ export type OwnAddress = {
 
 /**
  * Where others reach this node: `identity.advertise_host`, else `api_host` unless it is a wildcard, else the source
- * address that the kernel uses towards a peer. Without any peer that answers: this host's name.
+ * address that the kernel uses towards a peer, whether or not that peer is up. Without a way to any: this host's name.
  */
 export async function findOwnAddress(config: NodeConfig): Promise<OwnAddress> {
   const { advertiseHost, apiHost } = config.identity

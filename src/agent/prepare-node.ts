@@ -6,7 +6,6 @@ import type { LocalInstance } from '../ha/ports.ts'
 import type { ReloadOutcome } from '../api/ports.ts'
 import { chmodSync, existsSync, mkdirSync, readFileSync } from '../platform/disk.ts'
 import { createLogger, type Logger } from '../platform/log.ts'
-import { createMetrics } from '../platform/metrics.ts'
 import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
 import { createAttachedInstance } from './attached-instance.ts'
@@ -73,7 +72,6 @@ async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<P
   const node = new Node({
     config,
     log,
-    metrics: createMetrics({ ofProcess: true }),
     state,
     secrets,
     token: config.security.apiToken ?? (await state.token()),

@@ -9,19 +9,12 @@ import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest }
 import { monotonicMs } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import type { HttpServer } from '../platform/net.ts'
 import { codeOf, Fault, messageOf } from '../std/fault.ts'
 import { KiB, MiB, SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { createAccess, SAFE_METHODS, type Access } from './access.ts'
 import { clusterMetrics } from './cluster-metrics.ts'
-import {
-  closeListener,
-  createHttpListener,
-  listenOn,
-  type ListenerLimits,
-  type TlsFiles,
-} from './listener.ts'
+import { openApiPort, type ApiPort, type ApiPortOptions, type RequestHandler } from './api-port.ts'
 import { addNodeRoutes } from './node-routes.ts'
 import { patroniMetrics } from './patroni/patroni-metrics.ts'
 import { addPatroniRoutes } from './patroni/patroni-routes.ts'
@@ -29,7 +22,6 @@ import type { ClusterOperations, SwitchoverOrder } from './ports.ts'
 import { RequestRefused, sendProblem, type ProblemFields } from './problem.ts'
 import { readSwitchoverRequest } from './switchover-request.ts'
 import { unknownRoute, type Route } from './unknown-route.ts'
-import { serveUpgrades, type UpgradeHandler } from './upgrades.ts'
 
 const REFUSAL_LOG_INTERVAL_MS = 10 * SECOND
 const BODY_BYTES_MAX = 64 * KiB
@@ -42,11 +34,7 @@ export type ApiDeps = {
   readonly metrics: Metrics
 }
 
-export type ApiOptions = {
-  readonly host: string
-  /** 0 takes a free one. */
-  readonly port: number
-  readonly tls?: TlsFiles | undefined
+export type ApiOptions = ApiPortOptions & {
   /** Opens every change. Never empty. */
   readonly token: string
   /** Opens `/v1/routing` only. Never empty. */
@@ -55,23 +43,21 @@ export type ApiOptions = {
   readonly switchoverDeadlineMs?: number
   /** Standbys within it are ready (`/readiness` without `?lag=`). */
   readonly maximumLagBytes?: number
-  readonly limits?: ListenerLimits
 }
 
 export type ApiServer = {
   /** Every route that is served: what a check of the access rules walks through. */
   readonly routes: readonly Route[]
-  /** Resolves when connections are taken; rejects with the fault `API_CANNOT_LISTEN`. */
-  listen(): Promise<{ readonly address: string; readonly port: number }>
-  /** Ends within two seconds and may be called again. */
-  stop(): Promise<void>
-  /** Hands connections that ask for `protocol` over; register before `listen`. */
-  onUpgrade(protocol: string, handler: UpgradeHandler): void
-}
+} & Pick<ApiPort, 'listen' | 'stop' | 'onUpgrade'>
 
-export async function createApiServer(deps: ApiDeps, options: ApiOptions): Promise<ApiServer> {
+/** Without a `port` it makes its own. One that is open already gets its answers from here as soon as this resolves. */
+export async function createApiServer(
+  deps: ApiDeps,
+  options: ApiOptions,
+  port: ApiPort = openApiPort(options),
+): Promise<ApiServer> {
   const access = createAccess(options)
-  const { app, server, routes } = createApp(options)
+  const { app, handler, routes } = createApp(options, port)
   guardChanges(app, { access, log: deps.log })
   readBodiesAsJson(app)
   answerErrors(app, { log: deps.log, routes })
@@ -98,36 +84,37 @@ export async function createApiServer(deps: ApiDeps, options: ApiOptions): Promi
   })
   addNodeRoutes(app, { ...deps, access, orderSwitchover })
   await app.ready()
-
-  const upgrades = serveUpgrades(server)
+  port.answerWith(handler)
   return {
     routes,
-    listen: async () => {
-      const { address, port } = await listenOn(server, options.host, options.port)
-      return { address, port }
-    },
+    listen: () => port.listen(),
     stop: async () => {
-      upgrades.stop()
-      await closeListener(server)
+      await port.stop()
       await app.close()
     },
-    onUpgrade: (protocol, handler) => upgrades.on(protocol, handler),
+    onUpgrade: (protocol, upgrade) => port.onUpgrade(protocol, upgrade),
   }
 }
 
-function createApp(options: ApiOptions): {
-  app: FastifyInstance
-  server: HttpServer
-  routes: readonly Route[]
-} {
-  let server: HttpServer | undefined
+/** Bodies are read by hand here, with messages of our own; no route has a schema. */
+function noSchemas(): never {
+  throw new Error('A route has a schema: there is no compiler for it')
+}
+
+function createApp(
+  options: ApiOptions,
+  port: ApiPort,
+): { app: FastifyInstance; handler: RequestHandler; routes: readonly Route[] } {
+  let handler: RequestHandler | undefined
   const app = fastify({
     bodyLimit: options.bodyLimitBytes ?? BODY_BYTES_MAX,
     exposeHeadRoutes: true,
     routerOptions: { ignoreTrailingSlash: true },
-    serverFactory: (handler) => {
-      server = createHttpListener(handler, { tls: options.tls, limits: options.limits })
-      return server
+    // Without these fastify loads two compilers at every start, which took as long as all the rest of it.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+    serverFactory: (answer) => {
+      handler = answer
+      return port.server
     },
     frameworkErrors: (error, _request, reply) => {
       sendProblem(reply, malformed(error.message))
@@ -140,8 +127,8 @@ function createApp(options: ApiOptions): {
   app.addHook('onSend', async (_request, reply) => {
     reply.header('server', 'pg-metako')
   })
-  if (!server) throw new Error('fastify did not ask for a server')
-  return { app, server, routes }
+  if (!handler) throw new Error('fastify did not ask for a server')
+  return { app, handler, routes }
 }
 
 /** In front of everything, unknown routes included: nothing but a read gets further without the token. */

@@ -1,4 +1,5 @@
 import pino from 'pino'
+import { withSourcePlaces } from './source-place.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export type LogFields = Readonly<Record<string, unknown>>
@@ -51,5 +52,6 @@ function wrap(target: pino.Logger): Logger {
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { code, details } = error as { code?: unknown; details?: unknown }
-  return { message: error.message, code, details, stack: error.stack }
+  const stack = error.stack === undefined ? undefined : withSourcePlaces(error.stack)
+  return { message: error.message, code, details, stack }
 }

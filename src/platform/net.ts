@@ -1,4 +1,7 @@
+import { createSocket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
 import { connect, type Socket } from 'node:net'
+import { pause } from './timers.ts'
 
 export { connect, createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net'
 export {
@@ -38,18 +41,25 @@ export function connectWithin(
   })
 }
 
-/** The address of this host that the kernel would use towards `host:port`; learnt from a real connection. */
+/**
+ * The address of this host that the kernel would use towards `host:port`; `undefined` when it knows no way there within
+ * `timeoutMs`. A datagram socket that is connected sends nothing: nobody needs to be there.
+ */
 export async function sourceAddressTowards(
   host: string,
   port: number,
   timeoutMs: number,
 ): Promise<string | undefined> {
-  try {
-    const socket = await connectWithin({ host, port }, timeoutMs)
-    const address = socket.localAddress
-    socket.destroy()
-    return address
-  } catch {
-    return undefined
-  }
+  const found = await Promise.race([lookup(host).catch(() => undefined), pause(timeoutMs)])
+  if (!found) return undefined
+  return new Promise((resolve) => {
+    const socket = createSocket(found.family === 6 ? 'udp6' : 'udp4')
+    const finish = (address: string | undefined) => {
+      socket.close()
+      resolve(address)
+    }
+    socket.once('error', () => finish(undefined))
+    socket.once('connect', () => finish(socket.address().address))
+    socket.connect(port, found.address)
+  })
 }

@@ -90,9 +90,11 @@ export const importTable: readonly RoomRule[] = [
     packages: ['commander'],
     speaksToApi: true,
   }),
-  room('src/main.ts', 'arguments to command, nothing else', {
-    rooms: [...EVERYTHING_BUT_CLI, 'agent', 'cli'],
-    speaksToApi: true,
+  room('src/program.ts', 'arguments to command, nothing else', {
+    rooms: ['platform', 'agent', 'cli'],
+  }),
+  room('src/main.ts', 'says what Node is wanted, then loads the program', {
+    rooms: ['platform', 'program'],
   }),
   room('client', 'the API contract and an HTTP client', {}),
 ]

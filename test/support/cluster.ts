@@ -9,6 +9,7 @@ import {
   openPrimary,
   type Observation,
 } from '../../src/cli/demo/observe-cluster.ts'
+import { isAlive } from '../../src/platform/process-table.ts'
 import { pause } from '../../src/platform/timers.ts'
 import type { Machines, TestNode } from './machines.ts'
 
@@ -16,6 +17,8 @@ import type { Machines, TestNode } from './machines.ts'
 const RESTART_MS = 1000
 const LOG_LINES_SHOWN = 60
 const LOOK_MS = 50
+const GONE_MS = 2000
+const GONE_LOOK_MS = 5
 
 /**
  * A cluster of real agents, started from config files as a person would, and the hands to break it. With `supervise` an
@@ -99,6 +102,17 @@ export class Cluster {
 
   killAgent(node: TestNode): void {
     if (signalAll(this.processesOf(node).agents, 'SIGKILL') === 0) throw new Error(`No agent on ${node.name}`)
+  }
+
+  /** kill -9 of every agent in one moment; resolves as soon as none of them is left. */
+  async killAllAgents(): Promise<void> {
+    const agents = this.nodes.flatMap((node) => this.processesOf(node).agents)
+    if (signalAll(agents, 'SIGKILL') < this.nodes.length) throw new Error('Not every node had an agent')
+    const giveUpAt = performance.now() + GONE_MS
+    while (agents.some(isAlive)) {
+      if (performance.now() > giveUpAt) throw new Error(`An agent outlived SIGKILL by ${GONE_MS} ms`)
+      await pause(GONE_LOOK_MS)
+    }
   }
 
   /** kill -9 of agent, guard, router and postmaster of a node, all at once. */

@@ -28,14 +28,12 @@ export class FailoverStory {
   readonly #writers: readonly NumberedWriter[]
   readonly #load: PgbenchLoad | undefined
 
-  /** `light`: the writers alone and slower, where the time that agents take to start is what is put to the test. */
-  constructor(cluster: Cluster, load: 'full' | 'light' = 'full') {
+  constructor(cluster: Cluster) {
     this.#cluster = cluster
-    const everyMs = load === 'full' ? 15 : 60
     this.#writers = cluster.nodes.map(
-      (node, number) => new NumberedWriter({ url: cluster.url(node, 'primary'), number, everyMs }),
+      (node, number) => new NumberedWriter({ url: cluster.url(node, 'primary'), number }),
     )
-    const pgbench = load === 'full' ? findPgbench() : undefined
+    const pgbench = findPgbench()
     this.#load = pgbench === undefined ? undefined : new PgbenchLoad(pgbench, this.#anyUrl)
   }
 

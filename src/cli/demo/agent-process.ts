@@ -1,12 +1,5 @@
-import {
-  closeSync,
-  copyFileSync,
-  fileURLToPath,
-  openSync,
-  readFileSync,
-  statSync,
-  fs,
-} from '../../platform/disk.ts'
+import { closeSync, copyFileSync, openSync, readFileSync, statSync, fs } from '../../platform/disk.ts'
+import { MAIN_FILE } from '../../platform/main-file.ts'
 import { identityOf, isAlive, type ProcessIdentity } from '../../platform/process-table.ts'
 import { nodeExecutable, spawn } from '../../platform/process.ts'
 import { after, every } from '../../platform/timers.ts'
@@ -22,8 +15,6 @@ const RESTART_MS = 1 * SECOND
 const ADOPTED_LOOK_MS = 200
 /** A log that grows past this is kept as `agent.log.1` and begun anew: at most twice this lies on disk. */
 const LOG_BYTES_MAX = 16 * MiB
-
-const PROGRAM = fileURLToPath(new URL('../../main.js', import.meta.url))
 
 /**
  * One agent, started again 1 s after it ends, whatever the reason. It is a session of its own: a Ctrl-C in the terminal
@@ -49,7 +40,7 @@ export class AgentProcess {
   start(): void {
     if (this.#stopped) return
     const log = openSync(this.node.logFile, 'a', 0o600)
-    const child = spawn(nodeExecutable, [PROGRAM, '--config', this.node.configFile], {
+    const child = spawn(nodeExecutable, [MAIN_FILE, '--config', this.node.configFile], {
       cwd: this.node.folder,
       detached: true,
       stdio: ['ignore', log, log],

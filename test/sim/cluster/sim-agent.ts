@@ -1,6 +1,5 @@
 import { ControlPlane } from '../../../src/agent/control-plane.ts'
 import { GuardClient } from '../../../src/agent/guard-client.ts'
-import { endLeftovers } from '../../../src/agent/leftovers.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { LocalInstance } from '../../../src/ha/ports.ts'
 import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
@@ -41,7 +40,6 @@ export class SimAgent {
   readonly #deps: SimAgentDeps
   readonly #guard: GuardClient
   readonly #link: SimPeerLink
-  readonly #instance: LocalInstance
   #isTablePushed = false
   #isLeaving = false
 
@@ -63,7 +61,6 @@ export class SimAgent {
       this.process,
       config.members.map(({ nodeName }) => nodeName),
     )
-    this.#instance = deps.instance(this.process)
     this.control = new ControlPlane(
       {
         clock,
@@ -71,7 +68,7 @@ export class SimAgent {
         link: this.#link,
         guard: this.#guard,
         router: { totals: [], pid: undefined },
-        instance: this.#instance,
+        instance: deps.instance(this.process),
         state: deps.state.open(this.process, chance, STATE_FSYNC_MS),
         consensus: {
           disk: deps.state.raftDisk,
@@ -89,6 +86,7 @@ export class SimAgent {
         bootId: `boot of ${host.name}`,
         pid: 1,
         onTable: () => this.#pushSoon(),
+        onSettled: () => undefined,
         onFatal: (what, thrown) => this.#fail(`${what}: ${String(thrown)}`),
       },
     )
@@ -129,7 +127,6 @@ export class SimAgent {
   }
 
   async #start(): Promise<void> {
-    await endLeftovers(this.#instance, noteLogger(this.#deps.note))
     await this.control.prepare()
     this.#guard.start()
     this.#link.start()

@@ -1,0 +1,19 @@
+import { exit, setExitCode } from './platform/process.ts'
+
+/*
+ * Arguments to command, nothing else. Each process loads only what it needs: the agent and what it starts do not bring
+ * the commands with them, and the guard is up in the time that Node takes to start.
+ */
+
+/** Runs one command line, without `node` and the path of the program. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  // The agent and what it starts: when they are done nothing may keep the process alive.
+  if (argv[0] === 'guard') return exit(await (await import('./agent/entry.ts')).runGuardProcess())
+  if (argv[0] === 'router') return exit(await (await import('./agent/entry.ts')).runRouterProcess())
+  const { run } = await import('./cli/run.ts')
+  const { realWorld } = await import('./cli/world.ts')
+  const world = realWorld(async (options) => exit(await (await import('./agent/entry.ts')).runAgent(options)))
+  const code = await run(argv, world)
+  // A command may have set one of its own.
+  if (code !== 0) setExitCode(code)
+}
