@@ -18,6 +18,7 @@ const REJOIN_MS = 45_000
 /** Longer than a client waits for an answer from a server that is frozen or cut off. */
 const WRITES_MS = 20_000
 const WRITES_BEFORE_FAULT = 40
+const WRITE_EVERY_MS = 15
 
 /**
  * What the failover tests do, whatever the machines are: writers of ours through the router of every node, `pgbench` beside
@@ -31,7 +32,8 @@ export class FailoverStory {
   constructor(cluster: Cluster) {
     this.#cluster = cluster
     this.#writers = cluster.nodes.map(
-      (node, number) => new NumberedWriter({ url: cluster.url(node, 'primary'), number }),
+      (node, number) =>
+        new NumberedWriter({ url: cluster.url(node, 'primary'), number, everyMs: WRITE_EVERY_MS }),
     )
     const pgbench = findPgbench()
     this.#load = pgbench === undefined ? undefined : new PgbenchLoad(pgbench, this.#anyUrl)
