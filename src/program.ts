@@ -10,6 +10,10 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   // The agent and what it starts: when they are done nothing may keep the process alive.
   if (argv[0] === 'guard') return exit(await (await import('./agent/entry.ts')).runGuardProcess())
   if (argv[0] === 'router') return exit(await (await import('./agent/entry.ts')).runRouterProcess())
+  // As a supervisor starts the agent: that its lease is renewed in time must not wait for the commands.
+  if (argv.length === 2 && argv[0] === '--config' && argv[1] !== undefined) {
+    return exit(await (await import('./agent/entry.ts')).runAgent({ configPath: argv[1] }))
+  }
   const { run } = await import('./cli/run.ts')
   const { realWorld } = await import('./cli/world.ts')
   const world = realWorld(async (options) => exit(await (await import('./agent/entry.ts')).runAgent(options)))

@@ -70,6 +70,10 @@ export class Cluster {
   /** Does nothing where the agent of the node runs already. */
   startAgent(node: TestNode): void {
     if (this.#disposed || this.processesOf(node).agents.length > 0) return
+    this.#spawnAgent(node)
+  }
+
+  #spawnAgent(node: TestNode): void {
     const child = this.#machines.spawnAgent(node)
     this.#children.set(node.name, child)
     child.once('exit', () => {
@@ -104,15 +108,24 @@ export class Cluster {
     if (signalAll(this.processesOf(node).agents, 'SIGKILL') === 0) throw new Error(`No agent on ${node.name}`)
   }
 
-  /** kill -9 of every agent in one moment; resolves as soon as none of them is left. */
-  async killAllAgents(): Promise<void> {
+  /** kill -9 of every agent in one moment; resolves with that moment as soon as none of them is left. */
+  async killAllAgents(): Promise<{ readonly killedAt: number }> {
     const agents = this.nodes.flatMap((node) => this.processesOf(node).agents)
+    const killedAt = Date.now()
     if (signalAll(agents, 'SIGKILL') < this.nodes.length) throw new Error('Not every node had an agent')
     const giveUpAt = performance.now() + GONE_MS
     while (agents.some(isAlive)) {
       if (performance.now() > giveUpAt) throw new Error(`An agent outlived SIGKILL by ${GONE_MS} ms`)
       await pause(GONE_LOOK_MS)
     }
+    return { killedAt }
+  }
+
+  /** The same, and starts them again at once: no look at /proc takes the processor from them. */
+  async restartAllAgents(): Promise<{ readonly killedAt: number; readonly startedAt: number }> {
+    const { killedAt } = await this.killAllAgents()
+    for (const node of this.nodes) this.#spawnAgent(node)
+    return { killedAt, startedAt: Date.now() }
   }
 
   /** kill -9 of agent, guard, router and postmaster of a node, all at once. */
@@ -216,6 +229,14 @@ export class Cluster {
       }
       await pause(LOOK_MS)
     }
+  }
+
+  /** When the agent of a node first said something in its present life that matches; wall clock. */
+  saidAt(node: TestNode, what: RegExp): number | undefined {
+    const lines = readFileSync(node.logFile, 'utf8').trimEnd().split('\n')
+    const begun = lines.findLastIndex((line) => line.includes('"Loading configuration from'))
+    const line = lines.slice(begun).find((text) => what.test(text))
+    return line === undefined ? undefined : Date.parse((JSON.parse(line) as { time: string }).time)
   }
 
   /** The last lines of every agent's log, for a test that failed. */
