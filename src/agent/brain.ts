@@ -8,6 +8,7 @@ import { HaLoop } from '../ha/loop.ts'
 import { Observer } from '../ha/observe/observer.ts'
 import type { Policy } from '../ha/policy.ts'
 import type { Clock, Guard, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
+import type { MonotonicMs } from '../model/time.ts'
 import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { Logger } from '../platform/log.ts'
@@ -91,10 +92,15 @@ export class Brain {
         },
       },
     )
+    let known = ''
     this.#cancels.push(
       keeper.onChange(() => {
         options.onRecord()
-        this.loop.wake()
+        // Another's renewal like the last one changes no decision: the loop looks twice a second, and where a lease would
+        // run out. The holder looks at every one of its own, so that the position that it publishes is new (G3).
+        const news = newsOf(keeper, clock.monotonic())
+        if (news !== known || keeper.record?.holder === self) this.loop.wake()
+        known = news
       }),
       store.onStatusChange(() => this.loop.wake()),
       store.watch(keys.failover, 0, () => this.loop.wake()),
@@ -133,4 +139,11 @@ export class Brain {
       this.jobs.running === undefined && (state === 'stopped' || state === 'crashed' || state === 'absent')
     )
   }
+}
+
+/** What a decision may hang on in the record and in what is known of it, as one comparable text. */
+function newsOf(keeper: RecordKeeper, now: MonotonicMs): string {
+  const { record, provenUntil, witnessed, isRead, hasProved } = keeper
+  const { seq: _seq, position: _position, ...rest } = record ?? {}
+  return JSON.stringify([rest, provenUntil > now, witnessed, isRead, hasProved])
 }

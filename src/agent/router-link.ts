@@ -3,11 +3,16 @@ import type { PortTotals } from '../model/cluster-view.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { chmodSync, rmSync } from '../platform/disk.ts'
 import type { Logger } from '../platform/log.ts'
+import { monotonicMs } from '../platform/clock.ts'
 import { createServer, type Server, type Socket } from '../platform/net.ts'
 import { after, every } from '../platform/timers.ts'
 
-/** Tables go out at least so often: a table that is not renewed runs out. */
-const REPEAT_MS = 200
+/** How often it is looked whether the router should hear of something … */
+const LOOK_MS = 200
+/** … which is that nothing has changed, after this: one that hears nothing for 500 ms asks other members. */
+const REPEAT_MS = 400
+/** Validity that another member proves wavers by as much as the clocks and the network do; less than this is no news. */
+const LONGER_MS = 50
 /** A router that dies again and again is started again and again, but not faster. */
 const SUPERVISE_MS = 2000
 /** A router whose connection broke, but which lives, comes back within this. */
@@ -20,6 +25,7 @@ export class RouterLink {
   readonly #socketPath: string
   readonly #server: Server
   readonly #routers = new Set<Socket>()
+  #sent: { readonly what: string; readonly validUntil: number; readonly at: number } | undefined
   #pid: number | undefined
   #totals: readonly PortTotals[] = []
   #cancels: (() => void)[] = []
@@ -51,19 +57,36 @@ export class RouterLink {
     })
     // A table names hosts and epochs only, but who feeds this socket steers every client.
     chmodSync(this.#socketPath, 0o600)
-    this.#cancels.push(every(REPEAT_MS, () => this.push()))
+    this.#cancels.push(every(LOOK_MS, () => this.push()))
     this.#cancels.push(
       after(graceMs, () => this.#startIfGone()),
       every(SUPERVISE_MS, () => this.#startIfGone()),
     )
   }
 
-  /** Sends the newest table to the router now. */
+  /** Sends the newest table to the router now, if it says more than the last one. */
   push(): void {
     if (this.#routers.size === 0) return
-    const line = `${JSON.stringify(this.#deps.table())}\n`
+    const table = this.#deps.table()
+    if (!this.#isNews(table)) return
+    const line = `${JSON.stringify(table)}\n`
     // A router that does not read needs none of the tables that wait: the next one says all.
     for (const router of this.#routers) if (router.writableLength < BACKLOG_MAX_BYTES) router.write(line)
+  }
+
+  /**
+   * Most pushes follow a renewal that changed nothing but the end of the table, or not even that. A table that ends
+   * earlier is none: what was proven stays proven, and a primary that lets go is no longer named.
+   */
+  #isNews(table: RoutingTableMessage): boolean {
+    const { validUntil = 0, validForMs: _left, ...rest } = table
+    const what = JSON.stringify(rest)
+    const at = monotonicMs()
+    const last = this.#sent
+    const isLonger = last === undefined || validUntil > last.validUntil + LONGER_MS
+    if (!isLonger && last.what === what && at - last.at < REPEAT_MS) return false
+    this.#sent = { what, validUntil, at }
+    return true
   }
 
   /** Leaves the router running. */

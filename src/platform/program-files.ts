@@ -59,7 +59,8 @@ class ProgramFiles {
     const text = readFileSync(file, 'utf8')
     const id = BUILD_ID.exec(text.slice(-2 * ID_BYTES))?.[1] ?? ''
     const script = new Script(`${BEFORE}${text}\n})`, {
-      filename: file,
+      // Kept with the rest, so it must say nothing of the machine that built it; `source-place.ts` knows it.
+      filename: `program/${name}`,
       columnOffset: -BEFORE.length,
       cachedData: compiledFor(file, id),
       importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
