@@ -92,9 +92,17 @@ export class DemoFolder {
     return JSON.parse(readFileSync(join(this.root, 'demo.json'), 'utf8')) as DemoState
   }
 
-  /** Everything that runs of this demo, found in the process list. */
+  /** Everything that runs of this demo: its nodes, found in the process list, and the one that started them. */
   pids(): readonly number[] {
-    return this.#nodes.flatMap((node) => pidsOf(processesOf(node)))
+    const supervisor = this.#supervisor()
+    return [
+      ...this.#nodes.flatMap((node) => pidsOf(processesOf(node))),
+      ...(supervisor ? [supervisor.pid] : []),
+    ]
+  }
+
+  #supervisor() {
+    return existsSync(join(this.root, 'demo.json')) ? supervisorOf(this.state()) : undefined
   }
 
   /** Waits until nothing runs any more. */
@@ -108,7 +116,7 @@ export class DemoFolder {
 
   async dispose(): Promise<void> {
     for (const child of this.#started) if (child.exitCode === null) child.kill('SIGKILL')
-    const supervisor = existsSync(join(this.root, 'demo.json')) ? supervisorOf(this.state()) : undefined
+    const supervisor = this.#supervisor()
     if (supervisor) signalProcess(supervisor.pid, 'SIGKILL')
     const now = new AbortController()
     now.abort()

@@ -172,6 +172,17 @@ describe('the demo of one node leaves no process behind', () => {
     return demo
   }
 
+  async function healthyOn(terminal: Started): Promise<void> {
+    await eventually(
+      () => `the live view to say healthy\n${terminal.out.slice(-2000)}`,
+      () => {
+        if (terminal.hasEnded) throw new Error(`The demo ended:\n${terminal.out}`)
+        return terminal.out.includes('healthy')
+      },
+      60_000,
+    )
+  }
+
   it('on Ctrl-C', async () => {
     const demo = await begin()
     demo.child.kill('SIGINT')
@@ -191,7 +202,7 @@ describe('the demo of one node leaves no process behind', () => {
     // "script" gives it a terminal; killed, it takes the terminal with it.
     const command = ['script', '-q', '-c', folder.commandLine('--nodes', '1'), '/dev/null']
     const terminal = folder.start([], command)
-    await eventually('the live view to say healthy', () => terminal.out.includes('healthy'), 60_000)
+    await healthyOn(terminal)
     terminal.child.kill('SIGKILL')
     expect(await folder.nothingLeft(STOPPED_MS)).toBe(true)
   })
@@ -199,7 +210,7 @@ describe('the demo of one node leaves no process behind', () => {
   it('and puts the terminal back as it was', async () => {
     const command = ['script', '-q', '-c', folder.commandLine('--nodes', '1'), '/dev/null']
     const terminal = folder.start([], command)
-    await eventually('the live view to say healthy', () => terminal.out.includes('healthy'), 60_000)
+    await healthyOn(terminal)
     process.kill(folder.state().supervisor?.pid ?? 0, 'SIGINT')
     const { out } = await folder.ended(terminal, STOPPED_MS)
     expect(out.startsWith(ENTERED)).toBe(true)
