@@ -60,7 +60,7 @@ export function addToLedger(path: string, entry: LedgerEntry): void {
   writeFileSync(path, [...HEAD, ...rows, '', `${TOTAL} ${sum}`, ''].join('\n'))
 }
 
-export function rowsOf(text: string): readonly string[] {
+function rowsOf(text: string): readonly string[] {
   return text.split('\n').filter((line) => /^\| \d{4}-/.test(line))
 }
 

@@ -4,7 +4,8 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { ClusterSimulationFailure, type ClusterSimulationOptions } from './cluster/cluster-simulation.ts'
-import type { FaultProfile, ScheduledFault } from './cluster/fault-schedule.ts'
+import type { FaultProfile } from './cluster/fault-schedule.ts'
+import { readSchedule, scheduleText } from './cluster/schedule-text.ts'
 import { runSeed } from './cluster/seed-runner.ts'
 import type { SeedReport } from './cluster/seed-report.ts'
 import { shrink } from './cluster/shrink.ts'
@@ -49,7 +50,7 @@ async function main(): Promise<number> {
     throw new Error(`"${text}" is no number above 0`)
   }
   const minutes = number(values.minutes, 5)
-  const profile = (values.profile ?? 'any') as FaultProfile
+  const profile = values.profile ?? 'any'
   if (values.replay !== undefined) return replay(values.replay)
   if (values.seed !== undefined && values.seeds === undefined) {
     return runOne({ seed: number(values.seed, 1), minutes, profile }, values.out)
@@ -169,29 +170,9 @@ async function runOne(options: ClusterSimulationOptions, out: string | undefined
   return 1
 }
 
-/** A shrunk run as a text that can be committed: what it shows, what it is, and the faults one a line. */
-function scheduleText(
-  options: ClusterSimulationOptions,
-  violation: string,
-  schedule: readonly ScheduledFault[],
-): string {
-  return [
-    `# ${violation}`,
-    `run ${JSON.stringify({ seed: options.seed, minutes: options.minutes, profile: options.profile })}`,
-    ...schedule.map((one) => `fault ${JSON.stringify(one)}`),
-    '',
-  ].join('\n')
-}
-
 async function replay(path: string): Promise<number> {
   if (!existsSync(path)) throw new Error(`there is no file "${path}"`)
-  const lines = readFileSync(path, 'utf8').split('\n')
-  const options = JSON.parse(
-    lines.find((line) => line.startsWith('run '))?.slice('run '.length) ?? '{}',
-  ) as ClusterSimulationOptions
-  const schedule = lines
-    .filter((line) => line.startsWith('fault '))
-    .map((line) => JSON.parse(line.slice('fault '.length)) as ScheduledFault)
+  const { options, schedule } = readSchedule(readFileSync(path, 'utf8'))
   const verdict = await runSeed({ ...options, schedule, traceLines: 2000 })
   if (verdict.kind === 'violation') {
     process.stdout.write(`${verdict.failure.trace.join('\n')}\n${verdict.failure.violation}\n`)

@@ -166,6 +166,7 @@ describe('Executor', () => {
     }
     await executor.run({ kind: 'promote', epoch: 8 })
     await eventually('the kill', () => instance.done.at(-1) === 'kill')
+    expect(jobs.trouble).toContain('chose timeline 3')
   })
 
   it('gives each take-over a timeline above all that were ever given', async () => {

@@ -25,12 +25,10 @@ export type ModelPostgresParts = {
 
 /** The PostgreSQL of every host, as the cluster around it deals with it: a thin layer over the model in test/sim/postgres. */
 export class ModelPostgres {
-  readonly #parts: ModelPostgresParts
   readonly #world: PostgresWorld
   readonly #hosts = new Map<string, SimPostgres>()
 
   constructor(parts: ModelPostgresParts) {
-    this.#parts = parts
     const { seed, time, network, hosts } = parts
     this.#world = new PostgresWorld({
       clock: time,
@@ -47,14 +45,13 @@ export class ModelPostgres {
         address: { host: address, port: PORT },
         chance: new RandomStream(seed, `postgres ${name}`),
       })
-      this.#hosts.set(name, new SimPostgres(this.#world, host, parts))
+      this.#hosts.set(name, new SimPostgres(this.#world, host, seed))
     }
   }
 
   of(host: string): SimPostgres {
     const found = this.#hosts.get(host)
-    if (found === undefined)
-      throw new Error(`"${host}" has no PostgreSQL in ${this.#parts.hosts.length} hosts`)
+    if (found === undefined) throw new Error(`"${host}" has no PostgreSQL`)
     return found
   }
 }
@@ -63,15 +60,13 @@ export class ModelPostgres {
 export class SimPostgres {
   readonly #world: PostgresWorld
   readonly #host: PostgresHost
-  readonly #parts: ModelPostgresParts
   readonly #chance: RandomStream
   #instance: ModelInstance | undefined
 
-  constructor(world: PostgresWorld, host: PostgresHost, parts: ModelPostgresParts) {
+  constructor(world: PostgresWorld, host: PostgresHost, seed: number) {
     this.#world = world
     this.#host = host
-    this.#parts = parts
-    this.#chance = new RandomStream(parts.seed, `agent's hands ${host.name}`)
+    this.#chance = new RandomStream(seed, `agent's hands ${host.name}`)
   }
 
   /** As one life of the agent drives it: what it began ends with it. */

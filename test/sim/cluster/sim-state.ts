@@ -23,20 +23,19 @@ export class SimStateFolder {
           resolve()
         })
       })
-    const folder = this
     return {
       raftFolder: '/raft',
-      async nonce() {
-        const made = folder.nonce ?? `nonce-${chance.below(2 ** 30).toString(16)}`
-        if (folder.nonce === undefined) await write(() => (folder.nonce = made))
+      nonce: async () => {
+        const made = this.nonce ?? `nonce-${chance.below(2 ** 30).toString(16)}`
+        if (this.nonce === undefined) await write(() => (this.nonce = made))
         return made
       },
-      readGenesis: async () => folder.genesis,
-      writeGenesis: (genesis) => write(() => (folder.genesis = genesis)),
-      wasFounded: async () => folder.isFounded,
-      noteFounded: () => (folder.isFounded ? Promise.resolve() : write(() => (folder.isFounded = true))),
-      promotedIn: () => folder.promotion,
-      writePromotion: (promotion) => write(() => (folder.promotion = promotion)),
+      readGenesis: () => Promise.resolve(this.genesis),
+      writeGenesis: (genesis) => write(() => (this.genesis = genesis)),
+      wasFounded: () => Promise.resolve(this.isFounded),
+      noteFounded: () => (this.isFounded ? Promise.resolve() : write(() => (this.isFounded = true))),
+      promotedIn: () => this.promotion,
+      writePromotion: (promotion) => write(() => (this.promotion = promotion)),
     }
   }
 }

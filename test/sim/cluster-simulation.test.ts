@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { readSchedule } from './cluster/schedule-text.ts'
+import { runSeed } from './cluster/seed-runner.ts'
+import { seedsToRun } from './seeds.ts'
+
+const { seeds, isUsual } = seedsToRun(60)
+const MINUTES = 2
+const FOUND = fileURLToPath(new URL('./found', import.meta.url))
+
+describe('the whole cluster under kills, losses of power, pauses, partitions and an operator', () => {
+  it(`keeps its promises in ${seeds.length} runs, the same to the event when run again, and is whole soon after`, async () => {
+    const sum = { acknowledged: 0, epochs: 0, events: 0 }
+    for (const seed of seeds) {
+      const verdict = await runSeed({ seed, minutes: MINUTES }, { twice: true })
+      expect(verdict, `npm run sim -- --seed ${seed} --minutes ${MINUTES}`).toMatchObject({ kind: 'clean' })
+      if (verdict.kind !== 'clean') continue
+      sum.acknowledged += verdict.result.acknowledged
+      sum.epochs += verdict.result.epochs
+      sum.events += verdict.result.events
+    }
+    // Runs in which nothing happens would prove nothing.
+    if (!isUsual) return
+    expect(sum.acknowledged).toBeGreaterThan(100 * seeds.length)
+    expect(sum.epochs).toBeGreaterThan(1.5 * seeds.length)
+    expect(sum.events).toBeGreaterThan(5000 * seeds.length)
+  })
+
+  it('changes nothing where nothing happens', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const verdict = await runSeed({ seed, minutes: 1, profile: 'calm' })
+      expect(verdict).toMatchObject({ kind: 'clean', result: { epochs: 1, unknown: 0, missing: 0 } })
+    }
+  })
+
+  it.each(readdirSync(FOUND).filter((file) => file.endsWith('.txt')))(
+    'keeps away what it once found: %s',
+    async (file) => {
+      const { options, schedule } = readSchedule(readFileSync(`${FOUND}/${file}`, 'utf8'))
+      expect(await runSeed({ ...options, schedule })).toMatchObject({ kind: 'clean' })
+    },
+  )
+})
