@@ -338,7 +338,8 @@ export class ClusterSimulation {
           return this.#tokens
         },
         told: (token, outcome) => {
-          if (outcome === 'unknown') this.#unknown += 1
+          // Who goes past the routers knocks at standbys too, and at servers that are not up yet.
+          if (outcome === 'unknown' && !direct) this.#unknown += 1
           if (outcome === 'committed') this.#trace.tick(this.#time.now, token)
           else this.#note(machine.name, `${token} ${outcome}`)
         },
