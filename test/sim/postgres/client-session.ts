@@ -46,7 +46,7 @@ type Answer = (answer: ServerMessage | { readonly kind: 'lost' }) => void
 /** One connection of a client. Statements may be sent before earlier ones are answered: then they are pipelined. */
 export class ClientSession {
   readonly #world: PostgresWorld
-  readonly #connection: Connection<ClientMessage, ServerMessage>
+  readonly connection: Connection<ClientMessage, ServerMessage>
   readonly #waiting: Answer[] = []
   isOpen = true
   /** Called once when the server's end is gone. */
@@ -54,7 +54,7 @@ export class ClientSession {
 
   constructor(world: PostgresWorld, connection: Connection<ClientMessage, ServerMessage>) {
     this.#world = world
-    this.#connection = connection
+    this.connection = connection
     connection.attachOpener({
       received: (message) => this.#waiting.shift()?.(message),
       closed: () => this.#end(),
@@ -89,7 +89,7 @@ export class ClientSession {
 
   /** A cancel request, on a connection of its own. */
   cancel(): void {
-    this.#world.cancelRequest(this.#connection)
+    this.#world.cancelRequest(this.connection)
   }
 
   /** Gives the connection up; nothing is answered any more. */
@@ -97,7 +97,7 @@ export class ClientSession {
     if (!this.isOpen) return
     this.isOpen = false
     this.#waiting.length = 0
-    this.#connection.closeOpener()
+    this.connection.closeOpener()
   }
 
   #send(message: ClientMessage, answer: Answer): void {
@@ -106,13 +106,13 @@ export class ClientSession {
       return
     }
     this.#waiting.push(answer)
-    this.#connection.sendUp(message)
+    this.connection.sendUp(message)
   }
 
   #end(): void {
     if (!this.isOpen) return
     this.isOpen = false
-    this.#connection.closeOpener()
+    this.connection.closeOpener()
     for (const answer of this.#waiting.splice(0)) answer({ kind: 'lost' })
     this.onLost?.()
   }

@@ -1,7 +1,10 @@
+import type { Backend } from './backend.ts'
+import type { ClientSession } from './client-session.ts'
 import { Disk, type DiskFault } from './disk.ts'
 import { DataDirectory, POSTGRES_CONFIG, type PostgresConfig } from './data-directory.ts'
 import { SEGMENT_BYTES } from './lsn.ts'
 import { between, POSTGRES_TIMINGS, type Address, type Chance, type PostgresTimings } from './ports.ts'
+import { rewind, type RewindOutcome } from './rewind.ts'
 import { PostgresServer, type StartEnd } from './server.ts'
 import type { PostgresWorld } from './world.ts'
 
@@ -216,6 +219,11 @@ export class PostgresHost {
     return receiver !== undefined
   }
 
+  /** SIGKILL of one backend: its postmaster ends all others. */
+  killBackend(session: ClientSession): void {
+    if (this.#backendOf(session)) this.server?.crash('a server process was terminated by signal 9')
+  }
+
   /** A walreceiver process exists, shown by `pg_stat_wal_receiver` or not. */
   get hasWalReceiver(): boolean {
     return this.server?.receiver !== undefined
@@ -234,6 +242,42 @@ export class PostgresHost {
   /** pg_terminate_backend of all sessions that hold up replay. */
   terminateReaders(): void {
     this.server?.endReaders()
+  }
+
+  /** pg_terminate_backend of a client's session. */
+  terminateBackend(session: ClientSession): void {
+    this.#backendOf(session)?.terminate()
+  }
+
+  /** pg_terminate_backend(pid of the walreceiver): "PID is not a PostgreSQL backend process" (safety.md M4). */
+  terminateWalReceiverBySql(): false {
+    return false
+  }
+
+  /** pg_create_physical_replication_slot(name, true) */
+  makeSlot(name: string): void {
+    const { directory } = this.disk
+    directory?.slots.set(name, { restartLsn: directory.control.redo, isLost: false, isActive: false })
+  }
+
+  /** pg_switch_wal() */
+  switchWal(): void {
+    this.server?.writer?.switchSegment()
+  }
+
+  #backendOf(session: ClientSession): Backend | undefined {
+    return this.server?.backends.find((backend) => backend.connection === session.connection)
+  }
+
+  /** pg_rewind of the directory here, which is shut down, from a running source. */
+  rewindFrom(source: PostgresHost): RewindOutcome {
+    const { directory } = this.disk
+    const from = source.server?.phase === 'ready' ? source.disk.directory : undefined
+    if (directory === undefined || from === undefined || this.server) return 'impossible'
+    const outcome = rewind(directory, from)
+    if (typeof outcome === 'string') return outcome
+    this.disk.directory = outcome
+    return 'done'
   }
 
   /* ── what happens to it ── */

@@ -63,6 +63,11 @@ export class Stage {
     return instance
   }
 
+  /** All agents end; what PostgreSQL does alone remains. */
+  dismissAgents(): void {
+    for (const instance of this.#instances.values()) instance.close()
+  }
+
   /** The agent ends with its host, and another one begins. */
   async powerCycle(name: string): Promise<void> {
     this.host(name).losePower()

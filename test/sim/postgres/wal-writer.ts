@@ -36,15 +36,16 @@ export class WalWriter {
     this.#previous = start.previous
   }
 
-  append(kind: WalKind, content: { token?: number; redo?: number } = {}): WalRecord {
+  append(kind: WalKind, content: { token?: number; redo?: number; end?: number } = {}): WalRecord {
     const { directory, chance } = this.#server
     const hasXid = kind === 'commit' || kind === 'probe' || kind === 'lock'
     const start = this.insertLsn
     const least = directory.recordBytes
+    const bytes = 8 * Math.floor((least * (1 + 2 * chance.next())) / 8)
     const record: WalRecord = {
       timeline: this.timeline,
       start,
-      end: start + 8 * Math.floor((least * (1 + 2 * chance.next())) / 8),
+      end: content.end ?? start + bytes,
       previous: this.#previous,
       kind,
       xid: hasXid ? directory.nextXid : 0,
@@ -59,6 +60,15 @@ export class WalWriter {
     if (kind !== 'running-xacts') this.#snapshotLater()
     this.#server.checkpointer.noteWrite()
     return record
+  }
+
+  /** Goes on with the next segment. */
+  switchSegment(): void {
+    const { segmentBytes } = this.#server.directory.wal
+    const next = segmentStart(this.insertLsn, segmentBytes) + segmentBytes
+    this.append('switch', { end: next })
+    this.append('running-xacts')
+    this.flush()
   }
 
   /** The segment that the next record needs is not there, and cannot be made. */

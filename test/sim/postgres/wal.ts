@@ -11,6 +11,8 @@ export type WalKind =
   | 'shutdown-checkpoint'
   | 'end-of-recovery'
   | 'running-xacts'
+  /** pg_switch_wal: fills the rest of a segment. */
+  | 'switch'
 
 /** Never changed once made; directories of several hosts hold the same object. */
 export type WalRecord = {
