@@ -32,6 +32,7 @@ export default defineConfig({
         test: {
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
+          exclude: ['**/*.pg.test.ts'],
           pool: 'forks',
           // Processes that elect and lease by the clock: not beside each other on two cores.
           fileParallelism: false,
@@ -43,7 +44,11 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'pg-18',
-          include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'],
+          include: [
+            'src/**/*.pg.test.ts',
+            'test/conformance/**/*.pg.test.ts',
+            'test/integration/**/*.test.ts',
+          ],
           env: { PG_METAKO_TEST_PG: '18' },
           pool: 'forks',
           fileParallelism: false,
@@ -55,7 +60,11 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'pg-15',
-          include: ['src/**/*.pg.test.ts', 'test/integration/**/*.test.ts'],
+          include: [
+            'src/**/*.pg.test.ts',
+            'test/conformance/**/*.pg.test.ts',
+            'test/integration/**/*.test.ts',
+          ],
           // What does not depend on the version of PostgreSQL runs once, in pg-18.
           exclude: ['test/integration/once/**'],
           env: { PG_METAKO_TEST_PG: '15' },

@@ -136,6 +136,15 @@ export class ModelDriver implements Driver {
       case 'thaw':
         host.freeze(false)
         return
+      case 'freeze-postmaster':
+        host.freezePostmaster(true)
+        return
+      case 'thaw-postmaster':
+        host.freezePostmaster(false)
+        return
+      case 'signal-promotion':
+        host.server?.startup?.promote()
+        return
       case 'stall-checkpointer':
         host.stallCheckpointer(true)
         return

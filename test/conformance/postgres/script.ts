@@ -39,6 +39,11 @@ export type SimpleDeed =
   | 'kill-all'
   | 'freeze'
   | 'thaw'
+  /** SIGSTOP of the postmaster alone: it forks nothing, and hears no signal. */
+  | 'freeze-postmaster'
+  | 'thaw-postmaster'
+  /** The `promote` file and the signal straight to the startup process. */
+  | 'signal-promotion'
   | 'stall-checkpointer'
   | 'release-checkpointer'
   | 'shut-down'
@@ -110,12 +115,15 @@ export type Question =
   /** What the last deed said: `true`, `false`, `done`, `not required`, `impossible`. */
   | { readonly ask: 'answer' }
 
-export type Expectation = {
-  readonly expect: Question
-  readonly is: string
-  /** Not once, but without a break for this long. */
-  readonly forMs?: number
-}
+export type Expectation =
+  | {
+      readonly expect: Question
+      readonly is: string
+      /** Not once, but without a break for this long. */
+      readonly forMs?: number
+    }
+  /** This is never seen, for as long. */
+  | { readonly expect: Question; readonly isNever: string; readonly forMs: number }
 
 /** A place where scripts run: hosts with PostgreSQL, real or not. */
 export interface Driver {
@@ -143,6 +151,14 @@ export async function runScript(script: Script, driver: Driver): Promise<void> {
 }
 
 async function expectStep(step: Expectation, driver: Driver): Promise<void> {
+  if ('isNever' in step) {
+    const end = driver.now() + step.forMs
+    while (driver.now() < end) {
+      await driver.pass(LOOK_EVERY_MS)
+      if ((await driver.answer(step.expect)) === step.isNever) throw new Error('saw it')
+    }
+    return
+  }
   const giveUpAt = driver.now() + PATIENCE_MS
   for (;;) {
     const seen = await driver.answer(step.expect)

@@ -75,7 +75,7 @@ export type DirectoryOptions = {
   readonly systemId: string
   readonly config: PostgresConfig
   readonly bytes: number
-  readonly recordBytes: number
+  readonly rowBytes: number
   readonly segmentBytes: number
 }
 
@@ -99,14 +99,14 @@ export class DataDirectory {
   flushedTimeline = 1
   /** The files of the heap and of the indexes: what a clone copies beside the WAL. */
   bytes: number
-  /** Least size of a WAL record; the most is three times that. */
-  recordBytes: number
+  /** What a row takes in the WAL, on top of its commit. */
+  rowBytes: number
 
   constructor(options: DirectoryOptions) {
     this.systemId = options.systemId
     this.config = options.config
     this.bytes = options.bytes
-    this.recordBytes = options.recordBytes
+    this.rowBytes = options.rowBytes
     this.wal = new WalStore(options.segmentBytes)
     this.control = {
       state: 'shut down',
@@ -198,9 +198,9 @@ export class DataDirectory {
     timeline: number
     endLsn: number
   }): DataDirectory {
-    const { systemId, config, bytes, recordBytes } = this
+    const { systemId, config, bytes, rowBytes } = this
     const { segmentBytes } = this.wal
-    const copy = new DataDirectory({ systemId, config, bytes, recordBytes, segmentBytes })
+    const copy = new DataDirectory({ systemId, config, bytes, rowBytes, segmentBytes })
     copy.standbySignal = this.standbySignal
     copy.wal = this.wal.copyFrom(backup.redo)
     for (const timeline of copy.wal.timelines()) {

@@ -18,8 +18,8 @@ export type HostOptions = {
   /** Size of the rows' files: what a clone copies. */
   readonly databaseBytes?: number
   readonly segmentBytes?: number
-  /** Least size of a WAL record. */
-  readonly recordBytes?: number
+  /** What a row takes in the WAL, on top of its commit. */
+  readonly rowBytes?: number
 }
 
 /** One machine with one disk, and at most one PostgreSQL on it. All that a kernel, an operator or a failure can do to them is here. */
@@ -132,14 +132,14 @@ export class PostgresHost {
 
   /** initdb. `done` does not come when the host loses its power. */
   initialise(done: () => void): void {
-    const { databaseBytes, segmentBytes, recordBytes } = this.#options
+    const { databaseBytes, segmentBytes, rowBytes } = this.#options
     this.after(between(this.chance, this.timings.initdbMs), () => {
       const directory = new DataDirectory({
         systemId: this.world.nextSystemId(),
         config: this.ownConfig,
         bytes: databaseBytes ?? 40 * 1024 * 1024,
         segmentBytes: segmentBytes ?? SEGMENT_BYTES,
-        recordBytes: recordBytes ?? 96,
+        rowBytes: rowBytes ?? 64,
       })
       directory.putFirstCheckpoint()
       this.disk.directory = directory
@@ -179,7 +179,7 @@ export class PostgresHost {
     const server = this.server
     if (server === undefined) return
     const run = (): void => {
-      if (server.isDead || !server.isPostmasterAlive || server.holds(run)) return
+      if (server.isDead || !server.isPostmasterAlive || server.holdsPostmaster(run)) return
       server.startup?.promote()
     }
     this.after(this.chance.next(), run)
@@ -207,6 +207,11 @@ export class PostgresHost {
     this.server?.freeze(isFrozen)
   }
 
+  /** SIGSTOP, or SIGCONT, of the postmaster alone: nothing is forked, nobody gets in, no signal is passed on. */
+  freezePostmaster(isFrozen: boolean): void {
+    this.server?.freezePostmaster(isFrozen)
+  }
+
   /** SIGSTOP, or SIGCONT, of the checkpointer. */
   stallCheckpointer(isStalled: boolean): void {
     this.server?.checkpointer.stall(isStalled)
@@ -214,9 +219,9 @@ export class PostgresHost {
 
   /** SIGTERM from the operating system to the walreceiver; false when there is none. */
   terminateWalReceiver(): boolean {
-    const receiver = this.server?.receiver
-    receiver?.terminate()
-    return receiver !== undefined
+    if (!this.hasWalReceiver) return false
+    this.server?.receiver?.terminate()
+    return true
   }
 
   /** SIGKILL of one backend: its postmaster ends all others. */
@@ -226,7 +231,8 @@ export class PostgresHost {
 
   /** A walreceiver process exists, shown by `pg_stat_wal_receiver` or not. */
   get hasWalReceiver(): boolean {
-    return this.server?.receiver !== undefined
+    const receiver = this.server?.receiver
+    return receiver !== undefined && receiver.state !== 'requested'
   }
 
   /* ── SQL by an operator or the agent ── */

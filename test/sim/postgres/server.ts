@@ -66,6 +66,8 @@ export class PostgresServer {
   onStarted: ((end: StartEnd) => void) | undefined
   #consistentLsn = 0
   #deferred: (() => void)[] = []
+  #isPostmasterFrozen = false
+  #deferredByPostmaster: (() => void)[] = []
   #isEnding = false
   #isDraining = false
 
@@ -107,6 +109,14 @@ export class PostgresServer {
     if (this.host.holds(run)) return true
     if (!this.isFrozen) return false
     this.#deferred.push(run)
+    return true
+  }
+
+  /** The same for what the postmaster itself does. */
+  holdsPostmaster(run: () => void): boolean {
+    if (this.holds(run)) return true
+    if (!this.#isPostmasterFrozen) return false
+    this.#deferredByPostmaster.push(run)
     return true
   }
 
@@ -310,6 +320,12 @@ export class PostgresServer {
     this.changed()
   }
 
+  /** A walreceiver that was asked for and not yet forked is no longer wanted. */
+  dismissReceiver(): void {
+    this.receiver?.vanish()
+    this.receiver = undefined
+  }
+
   receiverGone(receiver: WalReceiver): void {
     if (this.receiver === receiver) this.receiver = undefined
     this.changed()
@@ -371,7 +387,7 @@ export class PostgresServer {
   reload(): void {
     const { clock, chance, timings } = this
     const run = (): void => {
-      if (this.isDead || !this.isPostmasterAlive || this.holds(run)) return
+      if (this.isDead || !this.isPostmasterAlive || this.holdsPostmaster(run)) return
       this.config = this.directory.config
       this.startup?.reload()
       for (const sender of this.senders) sender.reload()
@@ -390,10 +406,19 @@ export class PostgresServer {
     for (const run of deferred) run()
   }
 
+  freezePostmaster(isFrozen: boolean): void {
+    this.#isPostmasterFrozen = isFrozen
+    if (isFrozen) return
+    const deferred = this.#deferredByPostmaster
+    this.#deferredByPostmaster = []
+    for (const run of deferred) run()
+  }
+
   /** SIGINT: a fast shutdown. */
   shutDown(): void {
     const run = (): void => {
-      if (this.isDead || !this.isPostmasterAlive || this.phase === 'stopping' || this.holds(run)) return
+      if (this.isDead || !this.isPostmasterAlive || this.phase === 'stopping' || this.holdsPostmaster(run))
+        return
       this.phase = 'stopping'
       this.changed()
       for (const backend of [...this.backends]) backend.terminate()

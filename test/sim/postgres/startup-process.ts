@@ -233,7 +233,7 @@ export class StartupProcess {
   }
 
   #streamFailed(): boolean {
-    return this.#stopReceiver(() => {
+    return this.#stopReceiver((isLatchSet) => {
       if (this.path.rescan(this.replayLsn)) {
         this.#source = 'pg_wal'
         this.#step()
@@ -241,7 +241,7 @@ export class StartupProcess {
       }
       const { clock } = this.#server
       const until = this.#lastFailAt + this.#config.walRetrieveRetryMs
-      if (clock.now >= until) {
+      if (clock.now >= until || isLatchSet) {
         this.#retry()
         return
       }
@@ -259,12 +259,16 @@ export class StartupProcess {
     this.#step()
   }
 
-  /** Waits for the end of the walreceiver, then goes on; false, as the caller has to return. */
-  #stopReceiver(then: () => void): boolean {
+  /**
+   * Waits for the end of the walreceiver, then goes on; false, as the caller has to return. A walreceiver that ends sets the latch
+   * (WalRcvDie), one that was only asked for does not: that is how a promotion comes to sleep (ha-frontier.md 0.3).
+   */
+  #stopReceiver(then: (isLatchSet: boolean) => void): boolean {
     const { receiver } = this.#server
-    if (receiver === undefined) {
+    if (receiver === undefined || receiver.state === 'requested') {
+      this.#server.dismissReceiver()
       this.state = 'applying'
-      then()
+      then(false)
       return false
     }
     this.state = 'stopping-receiver'
@@ -272,7 +276,7 @@ export class StartupProcess {
     this.#cancelTimer = this.#after(between(chance, timings.exitMs), () => {
       this.#server.receiver?.exit()
       this.state = 'applying'
-      then()
+      then(true)
     })
     return false
   }

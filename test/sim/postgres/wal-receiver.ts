@@ -14,7 +14,8 @@ export class WalReceiver {
   #connection: Connection<ReplicationRequest, ReplicationMessage> | undefined
   #cancelConnect: (() => void) | undefined
   #cancelTimeout: (() => void) | undefined
-  state: 'starting' | 'streaming' | 'waiting' | 'gone' = 'starting'
+  /** `requested`: the postmaster has not forked it yet. `connecting` counts as streaming inside PostgreSQL. */
+  state: 'requested' | 'connecting' | 'streaming' | 'waiting' | 'gone' = 'requested'
   /** The upstream has answered: only now the view has a row. */
   isShown = false
   #writtenLsn: number
@@ -39,7 +40,9 @@ export class WalReceiver {
   }
 
   readonly #connect = (): void => {
-    if (this.state === 'gone' || this.#server.holds(this.#connect)) return
+    if (this.state === 'gone' || this.#server.holdsPostmaster(this.#connect)) return
+    this.state = 'connecting'
+    this.#server.changed()
     const { host, clock, config } = this.#server
     const giveUp = (): void => {
       if (this.state !== 'gone' && !this.#server.holds(giveUp)) this.exit()

@@ -126,7 +126,7 @@ export class PostgresWorld implements ConnectionWorld {
         const { server } = host
         const handled = (): void => arrive(server, host, 2 * there)
         // The kernel of a stopped server takes the connection, and nobody answers.
-        if (!server?.holds(handled)) handled()
+        if (server?.holdsPostmaster(handled) !== true) handled()
       }
       this.clock.at(this.clock.now + there, knock)
     }
@@ -159,7 +159,7 @@ export class PostgresWorld implements ConnectionWorld {
     host.after(there + between(host.chance, host.timings.forkMs), () => {
       const { server } = host
       const cancel = (): void => {
-        if (server?.isPostmasterAlive !== true || server.holds(cancel)) return
+        if (server?.isPostmasterAlive !== true || server.holdsPostmaster(cancel)) return
         server.backends.find((backend) => backend.connection === connection)?.cancel()
       }
       cancel()
