@@ -180,7 +180,7 @@ export class PostgresHost {
     if (server === undefined) return
     const run = (): void => {
       if (server.isDead || !server.isPostmasterAlive || server.holdsPostmaster(run)) return
-      server.startup?.promote()
+      server.promote()
     }
     this.after(this.chance.next(), run)
   }

@@ -70,6 +70,7 @@ export class PostgresServer {
   #deferredByPostmaster: (() => void)[] = []
   #isEnding = false
   #isDraining = false
+  #isPromotionWanted = false
 
   constructor(host: PostgresHost, directory: DataDirectory, pid: number) {
     this.host = host
@@ -139,6 +140,7 @@ export class PostgresServer {
     for (const token of directory.rows.tokens) this.visible.push(token)
     const timeline = path.timelineAt(control.redo)
     this.startup = new StartupProcess(this, { path, replayLsn: control.redo, timeline })
+    if (this.#isPromotionWanted) this.startup.promote()
     this.#consistentLsn = Math.max(control.minRecoveryLsn, directory.backupEndLsn, control.redo)
     if (isStandby) this.#recoverAsStandby()
     else this.#recoverAsPrimary()
@@ -404,6 +406,12 @@ export class PostgresServer {
     const deferred = this.#deferred
     this.#deferred = []
     for (const run of deferred) run()
+  }
+
+  /** The postmaster passes the wish on, also while recovery has not begun yet. */
+  promote(): void {
+    this.#isPromotionWanted = true
+    this.startup?.promote()
   }
 
   freezePostmaster(isFrozen: boolean): void {

@@ -118,7 +118,7 @@ export class Stage {
   }
 
   async pass(ms: number): Promise<void> {
-    await this.finish(new Promise<void>((resolve) => this.time.after(ms, resolve)))
+    await this.finish(new Promise<void>((resolve) => this.time.after(ms, resolve)), ms + 1)
   }
 
   /** Runs until the condition holds. */

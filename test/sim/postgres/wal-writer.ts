@@ -68,8 +68,11 @@ export class WalWriter {
     this.insertLsn = record.end
     directory.wal.append(record)
     if (record.token >= 0) directory.addRow(record)
-    if (kind !== 'running-xacts') this.#snapshotLater()
-    this.#server.checkpointer.noteWrite()
+    // What the server writes about itself calls for no checkpoint and no snapshot, so that an idle server comes to rest.
+    if (hasXid) {
+      this.#snapshotLater()
+      this.#server.checkpointer.noteWrite()
+    }
     return record
   }
 
