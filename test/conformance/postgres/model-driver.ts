@@ -25,7 +25,8 @@ export class ModelDriver implements Driver {
 
   static async create(hosts: readonly string[], seed: number): Promise<ModelDriver> {
     const stage = new Stage({ seed })
-    for (const name of hosts) stage.addHost(name, { config: { maxStandbyDelayMs: 60_000 } })
+    const options = { config: { maxStandbyDelayMs: 60_000 }, segmentBytes: 1024 * 1024 }
+    for (const name of hosts) stage.addHost(name, options)
     stage.addHost('refusing')
     stage.addHost('silent').host.losePower()
     await stage.cluster(hosts)

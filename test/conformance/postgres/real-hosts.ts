@@ -1,7 +1,8 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Instance } from '../../../src/postgres/instance.ts'
 import {
@@ -19,6 +20,9 @@ export const APP = 'app'
 
 const START_MS = 30_000
 const STOP_MS = 10_000
+
+/** Small segments make small templates; scripts count in them. */
+const SEGMENT_MIB = 1
 
 const PARAMETERS = {
   shared_buffers: '16MB',
@@ -80,7 +84,11 @@ export class RealHosts {
 
   async #makeTemplate(names: readonly string[]): Promise<void> {
     const [primary, ...standbys] = names.map((name) => this.host(name)) as [RealHost, ...RealHost[]]
-    await primary.instance.initialise({ users: [], databases: [], initdbArgs: [] })
+    await primary.instance.initialise({
+      users: [],
+      databases: [],
+      initdbArgs: [`--wal-segsize=${SEGMENT_MIB}`],
+    })
     await running(primary.instance.start({ as: 'primary' }))
     await primary.instance.query(`create role ${APP} superuser login`, [], 5000)
     await primary.instance.query('create table public.tokens (token int)', [], 5000)
@@ -95,23 +103,20 @@ export class RealHosts {
     for (const { instance } of standbys) await instance.stop({ mode: 'fast', deadlineMs: STOP_MS })
     rmSync(join(primary.dataDir, 'standby.signal'), { force: true })
     mkdirSync(this.#template)
-    for (const { dataDir } of [primary, ...standbys]) this.#copy(dataDir, this.#template)
+    for (const { dataDir } of [primary, ...standbys]) await this.#copy(dataDir, this.#template)
   }
 
-  #copy(from: string, into: string): void {
-    const { status, stderr } = spawnSync('cp', ['-a', '--reflink=auto', from, `${into}/`])
-    if (status !== 0) throw new Error(`Cannot copy: ${stderr.toString()}`)
+  async #copy(from: string, into: string): Promise<void> {
+    await promisify(execFile)('cp', ['-a', '--reflink=auto', from, `${into}/`])
   }
 
   /** The first is started as primary, the others stream from it. */
   async reset(names: readonly string[]): Promise<void> {
     await this.killAll()
     for (const { dataDir } of this.#hosts.values()) rmSync(dataDir, { recursive: true, force: true })
-    for (const name of names) this.#copy(join(this.#template, name), this.#workspace.folder)
-    const [primary, ...standbys] = names as [string, ...string[]]
-    await this.start(primary)
-    for (const name of standbys) await this.start(name)
-    for (const name of standbys) {
+    await Promise.all(names.map((name) => this.#copy(join(this.#template, name), this.#workspace.folder)))
+    await Promise.all(names.map((name) => this.start(name)))
+    for (const name of names.slice(1)) {
       await eventually(`${name} streams`, async () => {
         const rows = await this.ask<{ status: string }>(name, 'select status from pg_stat_wal_receiver')
         return rows?.[0]?.status === 'streaming'
@@ -120,7 +125,7 @@ export class RealHosts {
   }
 
   async killAll(): Promise<void> {
-    for (const name of this.#hosts.keys()) await this.kill(name)
+    await Promise.all([...this.#hosts.keys()].map((name) => this.kill(name)))
   }
 
   async kill(name: string): Promise<void> {

@@ -2,7 +2,7 @@ import type { Deed, Expectation, Question, Script, SimpleDeed } from './script.t
 
 const act = (deed: SimpleDeed, on: string): Deed => ({ do: deed, on })
 const expect = (question: Question, is: string): Expectation => ({ expect: question, is })
-const always = (question: Question, is: string, forMs = 600): Expectation => ({ expect: question, is, forMs })
+const always = (question: Question, is: string, forMs = 400): Expectation => ({ expect: question, is, forMs })
 
 const rows = (on: string): Question => ({ ask: 'rows', on })
 const role = (on: string): Question => ({ ask: 'role', on })
@@ -671,7 +671,7 @@ export const scripts: readonly Script[] = [
     hosts: ['n1', 'n2'],
     steps: [
       { do: 'set', on: 'n1', setting: 'wal_keep_size', value: '0' },
-      { do: 'set', on: 'n1', setting: 'max_slot_wal_keep_size', value: '16MB' },
+      { do: 'set', on: 'n1', setting: 'max_slot_wal_keep_size', value: '1MB' },
       act('reload', 'n1'),
       { do: 'make-slot', on: 'n1', slot: 'for_n2' },
       { do: 'set', on: 'n2', setting: 'primary_slot_name', value: 'for_n2' },

@@ -84,6 +84,8 @@ export class DataDirectory {
   readonly systemId: string
   incarnation: string | undefined
   standbySignal = false
+  /** A pg_rewind was cut off: half of one history and half of another. */
+  isDestroyed = false
   /** A base backup that was not recovered to its end yet: recovery starts here and not at the control file's checkpoint. */
   backupEndLsn = 0
   control: ControlFile

@@ -182,6 +182,37 @@ it('facts say what the model is, in the words of the real adapter', async () => 
   expect(resting).toMatchObject({ state: 'crashed', flushLsn: primary.flushLsn })
 })
 
+it('a pg_rewind that is cut off leaves a directory that does not start, and a clone mends it', async () => {
+  const stage = await twoHosts()
+  const session = await stage.connect('n1')
+  stage.cutBoth('n1', 'n2')
+  await stage.insert(session, 1)
+  await stage.finish(stage.instance('n2').promote())
+  await stage.pass(500)
+  await stage.finish(stage.instance('n1').stop(500))
+  stage.heal()
+  expect(stage.host('n1').rewindFrom(stage.host('n2'), { isCutOff: true })).toBe('destroyed')
+  await expect(stage.finish(stage.instance('n1').start('standby'))).rejects.toMatchObject({
+    code: 'PG_START_FAILED',
+  })
+  await stage.join('n1', 'n2')
+})
+
+it('an insert with two standbys costs thirteen events', async () => {
+  const stage = new Stage()
+  for (const name of ['n1', 'n2', 'n3']) stage.addHost(name)
+  await stage.cluster(['n1', 'n2', 'n3'])
+  const session = await stage.connect('n1')
+  await stage.pass(30_000)
+  let events = 0
+  for (let token = 0; token < 10; token += 1) {
+    session.insert(token, () => undefined)
+    const end = stage.time.now + 100
+    while (stage.time.step(end)) events += 1
+  }
+  expect(events / 10).toBe(13)
+})
+
 it('an idle primary with a standby costs no events', async () => {
   const stage = await twoHosts()
   await stage.pass(700_000)

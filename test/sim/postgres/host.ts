@@ -275,13 +275,17 @@ export class PostgresHost {
     return this.server?.backends.find((backend) => backend.connection === session.connection)
   }
 
-  /** pg_rewind of the directory here, which is shut down, from a running source. */
-  rewindFrom(source: PostgresHost): RewindOutcome {
+  /** pg_rewind of the directory here, which is shut down, from a running source. One that is cut off leaves nothing that starts. */
+  rewindFrom(source: PostgresHost, how: { isCutOff?: boolean } = {}): RewindOutcome {
     const { directory } = this.disk
     const from = source.server?.phase === 'ready' ? source.disk.directory : undefined
     if (directory === undefined || from === undefined || this.server) return 'impossible'
     const outcome = rewind(directory, from)
     if (typeof outcome === 'string') return outcome
+    if (how.isCutOff === true) {
+      directory.isDestroyed = true
+      return 'destroyed'
+    }
     this.disk.directory = outcome
     return 'done'
   }

@@ -1,7 +1,7 @@
 import { rowsUpTo, type DataDirectory } from './data-directory.ts'
 import type { WalRecord } from './wal.ts'
 
-export type RewindOutcome = 'done' | 'not required' | 'impossible'
+export type RewindOutcome = 'done' | 'not required' | 'impossible' | 'destroyed'
 
 /** pg_rewind: the directory as it is afterwards, or why there is nothing to do, or nothing that can be done. */
 export function rewind(target: DataDirectory, source: DataDirectory): DataDirectory | RewindOutcome {

@@ -148,7 +148,8 @@ export class PostgresServer {
 
   /** What StartupXLOG refuses. */
   #problemOf(path: RecoveryPath): string | undefined {
-    const { control } = this.directory
+    const { control, isDestroyed } = this.directory
+    if (isDestroyed) return 'could not locate a valid checkpoint record'
     if (path.timelineAt(control.checkpointLsn) !== control.checkpointTimeline) {
       return `requested timeline ${path.target} is not a child of this server's history`
     }

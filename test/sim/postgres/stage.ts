@@ -72,8 +72,13 @@ export class Stage {
   async powerCycle(name: string): Promise<void> {
     this.host(name).losePower()
     await this.pass(10)
+    await this.powerUp(name)
+  }
+
+  async powerUp(name: string): Promise<void> {
     this.host(name).powerOn()
     this.#startAgent(this.host(name))
+    await settle()
   }
 
   host(name: string): PostgresHost {
