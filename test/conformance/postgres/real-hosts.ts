@@ -204,10 +204,6 @@ export class RealHosts {
     return { status: status ?? -1, words: stderr.toString() }
   }
 
-  has(program: string): boolean {
-    return existsSync(join(this.postgres.binaries.folder, program))
-  }
-
   async connect(name: string): Promise<pg.Client> {
     const client = new pg.Client({
       host: '127.0.0.1',

@@ -125,7 +125,7 @@ export const scripts: readonly Script[] = [
     ],
   },
   {
-    name: 'after a restart the receive position is absent, then the start of a segment, then the truth',
+    name: 'after a restart the receive position is absent, then the start of a segment, and the truth with the next WAL',
     source: 'safety.md M6',
     hosts: ['n1', 'n2'],
     steps: [
@@ -138,7 +138,10 @@ export const scripts: readonly Script[] = [
       ...point('n2', 'refusing'),
       expect({ ask: 'receive-lsn', on: 'n2' }, 'below replay'),
       ...point('n2', 'n1'),
+      expect(streams('n2', 'n1'), 'yes'),
+      insert('n1', 2),
       expect({ ask: 'receive-lsn', on: 'n2' }, 'at replay or above'),
+      expect(rows('n2'), '1 2'),
     ],
   },
   {

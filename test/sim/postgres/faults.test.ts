@@ -182,6 +182,23 @@ it('facts say what the model is, in the words of the real adapter', async () => 
   expect(resting).toMatchObject({ state: 'crashed', flushLsn: primary.flushLsn })
 })
 
+it('after a restart a standby that streams says a position below what it has replayed, until something is written', async () => {
+  const stage = await twoHosts()
+  const session = await stage.connect('n1')
+  await stage.insert(session, 1)
+  await stage.caughtUp('n2', 'n1')
+  await stage.pass(60_000)
+  await stage.finish(stage.instance('n2').kill())
+  await stage.finish(stage.instance('n2').start('standby', stage.host('n1').address))
+  await stage.streaming('n2')
+  await stage.pass(5000)
+  const { server } = stage.host('n2')
+  expect(server?.receivedUpto?.lsn).toBeLessThan(server?.replayLsn ?? 0)
+  await stage.insert(session, 2)
+  await stage.caughtUp('n2', 'n1')
+  expect(server?.receivedUpto?.lsn).toBe(server?.replayLsn)
+})
+
 it('a pg_rewind that is cut off leaves a directory that does not start, and a clone mends it', async () => {
   const stage = await twoHosts()
   const session = await stage.connect('n1')

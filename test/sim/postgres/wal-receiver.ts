@@ -128,6 +128,12 @@ export class WalReceiver {
 
   #write(message: Extract<ReplicationMessage, { kind: 'wal' }>): void {
     this.#server.directory.receive(this.timeline, message.records)
+    if (message.endLsn <= this.#flushedLsn) {
+      // It counts from what was replayed when it began: WAL before that moves no position, so that after a restart the receive
+      // position stays at the start of a segment until something new is written (XLogWalRcvFlush, safety.md M6).
+      this.reply()
+      return
+    }
     this.#writtenLsn = message.endLsn
     this.#flush()
   }
