@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, it } from 'vitest'
 import { describePostgres, type TestPostgres } from '../support/postgres.ts'
 import { RealDriver } from './postgres/real-driver.ts'
 import { RealHosts } from './postgres/real-hosts.ts'
-import { runScript, type Script } from './postgres/script.ts'
+import { expectScript, type Script } from './postgres/script.ts'
 import { scripts } from './postgres/scripts.ts'
 
 /** The same scripts run on the model of the simulator: test/sim/postgres/conformance.test.ts. */
@@ -26,7 +26,7 @@ describePostgres('PostgreSQL itself', (postgres) => {
   it.each(scriptsFor(postgres))('$name', async (script) => {
     await hosts.reset(script.hosts)
     driver = new RealDriver(hosts)
-    await runScript(script, driver)
+    await expectScript(script, driver)
   })
 })
 

@@ -249,7 +249,8 @@ export class ModelDriver implements Driver {
   }
 
   #history(on: string): string {
-    const { directory, server } = { ...this.#host(on), directory: this.#host(on).disk.directory }
+    const { disk, server } = this.#host(on)
+    const { directory } = disk
     const timeline = server?.timeline ?? directory?.timeline ?? 0
     return JSON.stringify([timeline, directory?.historyOf(timeline)])
   }

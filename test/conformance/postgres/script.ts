@@ -138,7 +138,7 @@ const PATIENCE_MS = 15_000
 const LOOK_EVERY_MS = 25
 
 /** Ends with an error that names the step which was not as expected. */
-export async function runScript(script: Script, driver: Driver): Promise<void> {
+export async function expectScript(script: Script, driver: Driver): Promise<void> {
   for (const [index, step] of script.steps.entries()) {
     try {
       if ('do' in step) await driver.carryOut(step)

@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest'
 import { ModelDriver } from '../../conformance/postgres/model-driver.ts'
-import { runScript } from '../../conformance/postgres/script.ts'
+import { expectScript } from '../../conformance/postgres/script.ts'
 import { scripts } from '../../conformance/postgres/scripts.ts'
 
 const SEEDS = 5
@@ -9,7 +9,7 @@ const SEEDS = 5
 describe('the model of PostgreSQL', () => {
   it.each(scripts)('$name', async (script) => {
     for (let seed = 1; seed <= SEEDS; seed += 1) {
-      await runScript(script, await ModelDriver.create(script.hosts, seed))
+      await expectScript(script, await ModelDriver.create(script.hosts, seed))
     }
   })
 })
