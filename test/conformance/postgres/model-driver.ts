@@ -87,6 +87,7 @@ export class ModelDriver implements Driver {
         return
       case 'point':
         this.#point(deed.on, deed.at)
+        this.#host(deed.on).configure({ applicationName: deed.as ?? deed.on })
         return
       case 'start':
         if (deed.at !== undefined) this.#point(deed.on, deed.at)

@@ -109,7 +109,7 @@ export class RealDriver implements Driver {
         hosts.set(deed.on, deed.setting, deed.value)
         return
       case 'point':
-        hosts.point(deed.on, deed.at)
+        hosts.point(deed.on, deed.at, deed.as)
         return
       case 'start':
         if (deed.at !== undefined) hosts.point(deed.on, deed.at)

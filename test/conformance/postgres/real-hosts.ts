@@ -157,13 +157,9 @@ export class RealHosts {
     appendFileSync(path, `${setting} = '${value.replaceAll("'", "''")}'\n`)
   }
 
-  point(name: string, at: Upstream): void {
-    this.set(name, 'primary_conninfo', at === 'nobody' ? '' : this.#conninfo(name, at))
-  }
-
-  #conninfo(name: string, at: Upstream): string {
-    const port = this.portOf(at)
-    return `hostaddr=127.0.0.1 port=${port} user=${APP} application_name=${name} connect_timeout=3`
+  point(name: string, at: Upstream, as: string = name): void {
+    const where = () => `hostaddr=127.0.0.1 port=${this.portOf(at)} user=${APP} connect_timeout=3`
+    this.set(name, 'primary_conninfo', at === 'nobody' ? '' : `${where()} application_name=${as}`)
   }
 
   portOf(at: Upstream): number {

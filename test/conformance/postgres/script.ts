@@ -70,7 +70,8 @@ export type Deed =
   | { readonly do: 'remember-rows'; readonly on: string }
   /** Into a file that the server reads at its next reload. */
   | { readonly do: 'set'; readonly on: string; readonly setting: Setting; readonly value: string }
-  | { readonly do: 'point'; readonly on: string; readonly at: Upstream }
+  /** `as`: the name that it gives itself, its own when absent. */
+  | { readonly do: 'point'; readonly on: string; readonly at: Upstream; readonly as?: string }
   | { readonly do: 'start'; readonly on: string; readonly at?: Upstream }
   | { readonly do: 'clone'; readonly on: string; readonly from: string }
   /** A history file of a timeline that no server here was ever on. */

@@ -539,6 +539,20 @@ export const scripts: readonly Script[] = [
     ],
   },
   {
+    name: 'a stranger that gives itself the name of a standby acknowledges for it',
+    source: 'safety.md 11',
+    hosts: ['n1', 'n2', 'n3'],
+    steps: [
+      ...names('n1', 'ANY 1 (n2)'),
+      act('kill-all', 'n2'),
+      send('s', 'n1', 1),
+      always(statement('s'), 'waiting', 300),
+      { do: 'point', on: 'n3', at: 'n1', as: 'N2' },
+      act('reload', 'n3'),
+      expect(statement('s'), 'complete'),
+    ],
+  },
+  {
     name: 'ANY 2 waits for two, and a star is everybody',
     source: 'safety.md 12',
     hosts: ['n1', 'n2', 'n3'],

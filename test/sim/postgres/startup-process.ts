@@ -286,7 +286,10 @@ export class StartupProcess {
     this.#isReloadPending = false
     const before = this.#config
     this.#config = this.#server.config
-    const hasChanged = before.upstream !== this.#config.upstream || before.slotName !== this.#config.slotName
+    const hasChanged =
+      before.upstream !== this.#config.upstream ||
+      before.slotName !== this.#config.slotName ||
+      before.applicationName !== this.#config.applicationName
     if (hasChanged && this.#source === 'stream' && this.#server.receiver)
       this.#isReceiverRestartPending = true
   }
