@@ -13,9 +13,14 @@ const timeline = (on: string): Question => ({ ask: 'timeline', on })
 
 const insert = (on: string, ...tokens: readonly number[]): Deed => ({ do: 'insert', on, tokens })
 const send = (session: string, on: string, token: number): Deed => ({ do: 'send', session, on, token })
-const names = (on: string, value: string): readonly Deed[] => [
+const namesInFile = (on: string, value: string): readonly Deed[] => [
   { do: 'set', on, setting: 'synchronous_standby_names', value },
   { do: 'reload', on },
+]
+/** The checkpointer reads its settings before a checkpoint that is asked for: behind it they are in force for commits. */
+const names = (on: string, value: string): readonly Deed[] => [
+  ...namesInFile(on, value),
+  { do: 'checkpoint', on },
 ]
 const point = (on: string, at: string): readonly Deed[] => [
   { do: 'point', on, at },
@@ -166,10 +171,11 @@ export const scripts: readonly Script[] = [
     hosts: ['n1'],
     steps: [
       act('stall-checkpointer', 'n1'),
-      ...names('n1', 'ANY 1 (nobody)'),
+      ...namesInFile('n1', 'ANY 1 (nobody)'),
       send('s', 'n1', 1),
       expect(statement('s'), 'complete'),
       act('release-checkpointer', 'n1'),
+      act('checkpoint', 'n1'),
       send('s', 'n1', 2),
       always(statement('s'), 'waiting'),
       ...names('n1', ''),
@@ -185,7 +191,7 @@ export const scripts: readonly Script[] = [
       send('s', 'n1', 1),
       always(statement('s'), 'waiting'),
       act('stall-checkpointer', 'n1'),
-      ...names('n1', ''),
+      ...namesInFile('n1', ''),
       always(statement('s'), 'waiting'),
       act('release-checkpointer', 'n1'),
       expect(statement('s'), 'complete'),
