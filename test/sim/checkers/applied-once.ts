@@ -1,6 +1,8 @@
 import type { KeyValue } from '../../../src/model/key-value.ts'
 import { Violation } from './violation.ts'
 
+const CHECKER = 'applied-once'
+
 /** What a client was told about its one transaction on a key of its own. */
 export type Told =
   | { readonly kind: 'done'; readonly revision: number }
@@ -14,17 +16,19 @@ export type Told =
 export function checkAppliedOnce(told: ReadonlyMap<string, Told>, entries: readonly KeyValue[]): void {
   const found = new Map(entries.map((entry) => [entry.key, entry]))
   for (const entry of entries) {
-    if (entry.createRevision !== entry.modRevision) throw new Violation(`"${entry.key}" was written twice`)
+    if (entry.createRevision !== entry.modRevision)
+      throw new Violation(`"${entry.key}" was written twice`, CHECKER)
   }
   for (const [key, answer] of told) {
     const entry = found.get(key)
     if (answer.kind === 'done' && entry?.modRevision !== answer.revision) {
       throw new Violation(
         `"${key}" was acknowledged at ${answer.revision}, and is at ${entry?.modRevision ?? 'none'}`,
+        CHECKER,
       )
     }
     if (answer.kind === 'not-applied' && entry !== undefined) {
-      throw new Violation(`"${key}" was reported as not applied, and is at ${entry.modRevision}`)
+      throw new Violation(`"${key}" was reported as not applied, and is at ${entry.modRevision}`, CHECKER)
     }
   }
 }

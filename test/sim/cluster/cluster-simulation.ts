@@ -187,7 +187,7 @@ export class ClusterSimulation {
     this.#passUntil(this.#time.now + SETTLE_MS)
     const final = this.#finalFacts()
     const unequal = whyNotEqual(final)
-    if (unequal !== undefined) throw new Violation(`converges-when-healed: ${unequal}`)
+    if (unequal !== undefined) throw new Violation(`${unequal}`, 'converges-when-healed')
     const { missing } = checkLossIsReported(final)
     this.#checkCalm(final)
     return {
@@ -489,7 +489,8 @@ export class ClusterSimulation {
       if (why === undefined && this.#acknowledged.length > passed) return this.#time.now - begun
     }
     throw new Violation(
-      `converges-when-healed: ${why ?? 'no client could write'}, ${HEAL_LIMIT_MS} ms after all faults ended`,
+      `${why ?? 'no client could write'}, ${HEAL_LIMIT_MS} ms after all faults ended`,
+      'converges-when-healed',
     )
   }
 
@@ -516,11 +517,12 @@ export class ClusterSimulation {
     const moved = final.members.find(({ record }) => record?.epoch !== 1)
     if (moved !== undefined) {
       throw new Violation(
-        `no-needless-failover: nothing happened, and ${moved.name} sees epoch ${moved.record?.epoch}`,
+        `nothing happened, and ${moved.name} sees epoch ${moved.record?.epoch}`,
+        'no-needless-failover',
       )
     }
     if (this.#unknown > 0)
-      throw new Violation('no-needless-failover: nothing happened, and a client lost its session')
+      throw new Violation('nothing happened, and a client lost its session', 'no-needless-failover')
   }
 
   #node(name: string): SimNode | undefined {

@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { REPOSITORY_ROOT } from '../../support/repository-root.ts'
 
 /** Seeds that a planted bug may survive. */
 const SEEDS = 50
 const RUN_LIMIT_MS = 170_000
 
-const FOLDER = fileURLToPath(new URL('.', import.meta.url))
+const FOLDER = join(REPOSITORY_ROOT, 'test/sim/mutants')
 
 export type Mutant = {
   readonly name: string
@@ -16,6 +15,8 @@ export type Mutant = {
   readonly simulation: string
   /** Options of the run, as JSON. */
   readonly run: string
+  /** The seed that found it last: it is tried first. */
+  readonly first: string
   readonly patch: string
 }
 
@@ -40,6 +41,7 @@ function readMutant(file: string): Mutant {
     checker,
     simulation: head('simulation') ?? 'cluster',
     run: head('run') ?? '{}',
+    first: head('first') ?? '1',
     patch: join(FOLDER, file),
   }
 }
@@ -66,13 +68,14 @@ export async function huntMutant(mutant: Mutant, build: string): Promise<Verdict
       ...['--rootDir', join(folder, 'source'), '--outDir', join(folder, 'built')],
       ...changed.map((file) => join(folder, 'source', file)),
     ])
-    const { checker, simulation, run } = mutant
+    const { checker, simulation, run, first } = mutant
     const hunt = join(folder, 'built/test/sim/mutant-run.js')
     const output = await node([
       hunt,
       `--simulation=${simulation}`,
       `--checker=${checker}`,
       `--seeds=${SEEDS}`,
+      `--first=${first}`,
       `--run=${run}`,
     ])
     return JSON.parse(output) as Verdict

@@ -14,7 +14,8 @@ export class AcksOrderedByEpoch {
     const last = this.#passed
     if (last !== undefined && ack.epoch < last.epoch) {
       throw new Violation(
-        `acks-ordered-by-epoch: the router of ${ack.router} passed token ${ack.token} of epoch ${ack.epoch} on, after that of ${last.router} had passed one of epoch ${last.epoch}`,
+        `the router of ${ack.router} passed token ${ack.token} of epoch ${ack.epoch} on, after that of ${last.router} had passed one of epoch ${last.epoch}`,
+        'acks-ordered-by-epoch',
       )
     }
     if (last === undefined || ack.epoch > last.epoch) this.#passed = ack
@@ -24,7 +25,8 @@ export class AcksOrderedByEpoch {
     const last = this.#backend
     if (last !== undefined && ack.epoch < last.epoch && !ack.isUnguarded) {
       throw new Violation(
-        `acks-ordered-by-epoch: ${ack.host} acknowledged token ${ack.token} in epoch ${ack.epoch}, after ${last.host} had acknowledged in epoch ${last.epoch}`,
+        `${ack.host} acknowledged token ${ack.token} in epoch ${ack.epoch}, after ${last.host} had acknowledged in epoch ${last.epoch}`,
+        'acks-ordered-by-epoch',
       )
     }
     if (last === undefined || ack.epoch > last.epoch) this.#backend = ack

@@ -8,7 +8,8 @@ export function checkLeaseIsExclusive(members: readonly MemberGlimpse[]): void {
     if (!member.isAgentAlive || member.isClockInDoubt || member.provenForMs <= 0) continue
     if (holder !== undefined) {
       throw new Violation(
-        `lease-is-exclusive: ${holder.name} (epoch ${holder.record?.epoch}) and ${member.name} (epoch ${member.record?.epoch}) hold a proven lease at once`,
+        `${holder.name} (epoch ${holder.record?.epoch}) and ${member.name} (epoch ${member.record?.epoch}) hold a proven lease at once`,
+        'lease-is-exclusive',
       )
     }
     holder = member

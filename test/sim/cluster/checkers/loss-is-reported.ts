@@ -9,19 +9,20 @@ import type { BackendAcknowledgement, FinalFacts } from './cluster-facts.ts'
 export function checkLossIsReported(final: FinalFacts): { readonly missing: number } {
   const primary = final.members.find(({ instance }) => instance.role === 'primary')
   const rows = primary === undefined ? undefined : final.rows.get(primary.name)
-  if (rows === undefined) throw new Violation('loss-is-reported: no primary answers in the end')
+  if (rows === undefined) throw new Violation('no primary answers in the end', 'loss-is-reported')
   const present = new Set(rows)
-  if (present.size !== rows.length) throw new Violation('loss-is-reported: a statement ran twice')
+  if (present.size !== rows.length) throw new Violation('a statement ran twice', 'loss-is-reported')
   const acks = new Map(final.acks.map((ack) => [ack.token, ack]))
   let missing = 0
   for (const { token, epoch } of final.acknowledged) {
     if (present.has(token)) continue
     missing += 1
     const ack = acks.get(token)
-    if (ack === undefined) throw new Violation(`loss-is-reported: nobody ever committed token ${token}`)
+    if (ack === undefined) throw new Violation(`nobody ever committed token ${token}`, 'loss-is-reported')
     if (!final.losses.some((loss) => isIn(ack, loss))) {
       throw new Violation(
-        `loss-is-reported: token ${token} was acknowledged in epoch ${epoch} (${ack.host}, timeline ${ack.timeline}, xid ${ack.xid}); it is gone and nobody reported it`,
+        `token ${token} was acknowledged in epoch ${epoch} (${ack.host}, timeline ${ack.timeline}, xid ${ack.xid}); it is gone and nobody reported it`,
+        'loss-is-reported',
       )
     }
   }

@@ -19,7 +19,8 @@ export class RecordGoesForward {
     const holder = this.#holders.get(record.epoch)
     if (holder !== undefined && holder !== record.holder) {
       throw new Violation(
-        `record-goes-forward: epoch ${record.epoch} belongs to ${record.holder} and to ${holder}`,
+        `epoch ${record.epoch} belongs to ${record.holder} and to ${holder}`,
+        'record-goes-forward',
       )
     }
     this.#holders.set(record.epoch, record.holder)
@@ -31,12 +32,16 @@ function checkGrowth(member: string, last: EpochRecord, record: EpochRecord): vo
   const isBack = record.epoch < last.epoch || (record.epoch === last.epoch && record.seq < last.seq)
   if (isBack) {
     throw new Violation(
-      `record-goes-forward: ${member} went from epoch ${last.epoch} seq ${last.seq} back to epoch ${record.epoch} seq ${record.seq}`,
+      `${member} went from epoch ${last.epoch} seq ${last.seq} back to epoch ${record.epoch} seq ${record.seq}`,
+      'record-goes-forward',
     )
   }
   const lost = last.chain.find((link) => !record.chain.some((one) => one.epoch === link.epoch))
   if (lost !== undefined && record.chain.length < 100) {
-    throw new Violation(`record-goes-forward: the history of epoch ${record.epoch} lost epoch ${lost.epoch}`)
+    throw new Violation(
+      `the history of epoch ${record.epoch} lost epoch ${lost.epoch}`,
+      'record-goes-forward',
+    )
   }
 }
 
@@ -44,6 +49,6 @@ function checkGrowth(member: string, last: EpochRecord, record: EpochRecord): vo
 function checkTimelines({ epoch, chain }: EpochRecord): void {
   const timelines = new Set(chain.map(({ timeline }) => timeline))
   if (timelines.size !== chain.length) {
-    throw new Violation(`record-goes-forward: in epoch ${epoch} two links of the history have one timeline`)
+    throw new Violation(`in epoch ${epoch} two links of the history have one timeline`, 'record-goes-forward')
   }
 }
