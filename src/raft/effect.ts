@@ -29,7 +29,12 @@ export type Effect =
   | { readonly kind: 'proposal-refused'; readonly ticket: number; readonly reason: RequestRefusal }
   | { readonly kind: 'transfer-refused'; readonly reason: TransferRefusal }
   /** What became of a change that this node asked for. */
-  | { readonly kind: 'change-answered'; readonly id: string; readonly verdict: ChangeVerdict }
+  | {
+      readonly kind: 'change-answered'
+      readonly id: string
+      readonly attempt: number
+      readonly verdict: ChangeVerdict
+    }
   /** This member is none any more. It says nothing from now on, and its operator should know. */
   | { readonly kind: 'removed' }
   /** A message that was not looked at. */

@@ -23,8 +23,13 @@ export type Input =
   | { readonly kind: 'propose'; readonly ticket: number; readonly body: string }
   | { readonly kind: 'read'; readonly id: string }
   | { readonly kind: 'transfer'; readonly to: string }
-  /** Asks for a change of members, here or through the leader. The same `id` may be given again: it is one change. */
-  | { readonly kind: 'change'; readonly id: string; readonly change: MembershipChange }
+  /** Asks for a change of members, here or through the leader. The same `id` may be given again, as a further attempt: it is one change. */
+  | {
+      readonly kind: 'change'
+      readonly id: string
+      readonly attempt: number
+      readonly change: MembershipChange
+    }
   /** The state machine after `index`, an applied entry: entries more than `keep` behind it may go. */
   | { readonly kind: 'compact'; readonly index: number; readonly body: string; readonly keep: number }
   /** The connection to a member broke: if it led, nobody needs to wait for its silence. A hint; safe when wrong. */

@@ -160,6 +160,7 @@ describe('a message', () => {
     const answer = (length: number): Message => ({
       kind: 'change-answer',
       id: 'c',
+      attempt: 1,
       verdict: { kind: 'refused', reason: 'NOT_READY', message: 'x'.repeat(length), isFulfilled: false },
     })
     expect(kindOf(answer(REFUSAL_LENGTH_MAX))).toBe('message')
@@ -216,7 +217,7 @@ describe('a leader', () => {
         count % 2 === 1
           ? ({ kind: 'add-learner', member: 'd', incarnation: `${count}` } as const)
           : ({ kind: 'remove', member: 'd' } as const)
-      state = step(state, { kind: 'change', id: `c${count}`, change }, 1010).state
+      state = step(state, { kind: 'change', id: `c${count}`, attempt: 1, change }, 1010).state
       commit(count + 1)
     }
     expect(state.configuration.changes).toHaveLength(RECENT_CHANGES_MAX)
@@ -232,7 +233,7 @@ describe('a leader', () => {
       configuration: { ...leader.configuration, learners },
     }
     const change = { kind: 'add-learner', member: 'one-more', incarnation: '1' } as const
-    const { effects } = step(full, { kind: 'change', id: 'c', change }, 1010)
+    const { effects } = step(full, { kind: 'change', id: 'c', attempt: 1, change }, 1010)
     expect(effects).toMatchObject([{ verdict: { kind: 'refused', reason: 'NOT_READY' } }])
   })
 })

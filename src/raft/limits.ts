@@ -45,6 +45,9 @@ export const CATCH_UP_ROUNDS_MAX = 10
 /** Changes of members that a configuration remembers, so that one that is asked for again is not made again. */
 export const RECENT_CHANGES_MAX = 16
 
+/** Changes of members whose refusal a leader remembers in its term. */
+export const REFUSED_CHANGES_MAX = 64
+
 /** Longest text of a refused change, in UTF-16 units. */
 export const REFUSAL_LENGTH_MAX = 1024
 

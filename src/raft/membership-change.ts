@@ -4,6 +4,13 @@ export type MembershipChange =
   | { readonly kind: 'promote'; readonly member: string }
   | { readonly kind: 'remove'; readonly member: string }
 
+/** A change that is asked for under an `id`, for the so many-th time. */
+export type ChangeAttempt = {
+  readonly id: string
+  readonly attempt: number
+  readonly change: MembershipChange
+}
+
 export type MembershipRefusal =
   | 'NOT_LEADER'
   | 'CHANGE_IN_PROGRESS'

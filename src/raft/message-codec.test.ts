@@ -103,7 +103,9 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('read-confirmed' as const), id: name, index: count }),
   fc.record({
     kind: fc.constant('change-request' as const),
+    term: count,
     id: name,
+    attempt: count,
     change: fc.oneof(
       fc.record({
         kind: fc.constant('add-learner' as const),
@@ -116,6 +118,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({
     kind: fc.constant('change-answer' as const),
     id: name,
+    attempt: count,
     verdict: fc.oneof(
       fc.constant({ kind: 'done' as const }),
       fc.record({

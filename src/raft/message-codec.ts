@@ -187,9 +187,9 @@ function messageFrom(kind: unknown, fields: Fields, bodies: BodyReader): Message
     case 'read-confirmed':
       return { kind, id: asName(fields['id']), index: asCount(fields['index']) }
     case 'change-request':
-      return { kind, id: asName(fields['id']), change: changeFrom(asFields(fields['change'])) }
+      return changeRequestFrom(fields)
     case 'change-answer':
-      return { kind, id: asName(fields['id']), verdict: verdictFrom(asFields(fields['verdict'])) }
+      return changeAnswerFrom(fields)
     case 'removed':
       return { kind, index: asCount(fields['index']) }
     case 'snapshot-chunk':
@@ -291,6 +291,25 @@ function asConfiguration(value: unknown): Configuration {
 
 function hasVoters(configuration: Configuration | undefined): boolean {
   return configuration !== undefined && configuration.voters.length > 0
+}
+
+function changeRequestFrom(fields: Fields): Message {
+  return {
+    kind: 'change-request',
+    term: asCount(fields['term']),
+    id: asName(fields['id']),
+    attempt: asCount(fields['attempt']),
+    change: changeFrom(asFields(fields['change'])),
+  }
+}
+
+function changeAnswerFrom(fields: Fields): Message {
+  return {
+    kind: 'change-answer',
+    id: asName(fields['id']),
+    attempt: asCount(fields['attempt']),
+    verdict: verdictFrom(asFields(fields['verdict'])),
+  }
 }
 
 function changeFrom(fields: Fields): MembershipChange {

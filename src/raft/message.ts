@@ -132,16 +132,22 @@ export type Read = { readonly kind: 'read'; readonly id: string }
 
 export type ReadConfirmed = { readonly kind: 'read-confirmed'; readonly id: string; readonly index: number }
 
-/** A membership change on its way to the leader. `id` is unique over restarts of the sender. */
+/**
+ * A membership change on its way to the leader of this term: a copy that comes in a later one asks nobody. `id` is unique
+ * over restarts of the sender, who counts its attempts.
+ */
 export type ChangeRequest = {
   readonly kind: 'change-request'
+  readonly term: number
   readonly id: string
+  readonly attempt: number
   readonly change: MembershipChange
 }
 
 export type ChangeAnswer = {
   readonly kind: 'change-answer'
   readonly id: string
+  readonly attempt: number
   readonly verdict: ChangeVerdict
 }
 

@@ -1,20 +1,20 @@
 import { encodeConfiguration } from './configuration.ts'
 import { isWithinReach, judgeChange } from './judge-change.ts'
-import { CATCH_UP_ROUNDS_MAX, RECENT_CHANGES_MAX } from './limits.ts'
+import { CATCH_UP_ROUNDS_MAX, RECENT_CHANGES_MAX, REFUSED_CHANGES_MAX } from './limits.ts'
 import { lastIndex } from './log.ts'
 import { nameOf } from './member-id.ts'
-import type { ChangeVerdict, MembershipChange } from './membership-change.ts'
+import type { ChangeAttempt, ChangeVerdict, MembershipChange } from './membership-change.ts'
 import type { Configuration } from './message.ts'
 import { MEMBERSHIP_VERSION } from './protocol.ts'
 import { appendOwn, becomeRemoved } from './roles.ts'
 import { isMember, sendNow, versionOf, type CatchUp, type PendingChange, type Turn } from './state.ts'
 
-type Asked = { readonly id: string; readonly from: string }
+type Asked = { readonly id: string; readonly attempt: number; readonly from: string }
 
 /** A change that this node asks for: decided here where it leads, else by the leader. */
-export function onChange(turn: Turn, { id, change }: { id: string; change: MembershipChange }): void {
+export function onChange(turn: Turn, { id, attempt, change }: ChangeAttempt): void {
   const { node } = turn
-  const asked = { id, from: node.self }
+  const asked = { id, attempt, from: node.self }
   if (node.role === 'leader') return takeChange(turn, asked, change)
   if (node.leader === undefined)
     return refuse(turn, asked, { reason: 'NOT_LEADER', message: 'there is no leader' })
@@ -22,21 +22,21 @@ export function onChange(turn: Turn, { id, change }: { id: string; change: Membe
     const message = `the leader "${nameOf(node.leader)}" runs a release that knows no changes of members`
     return refuse(turn, asked, { reason: 'NOT_READY', message })
   }
-  sendNow(turn, node.leader, { kind: 'change-request', id, change })
+  sendNow(turn, node.leader, { kind: 'change-request', term: node.term, id, attempt, change })
 }
 
 /** Not passed on: its sender asks again when it knows the leader. */
-export function onForwardedChange(
-  turn: Turn,
-  from: string,
-  { id, change }: { readonly id: string; readonly change: MembershipChange },
-): void {
-  if (turn.node.role === 'leader') takeChange(turn, { id, from }, change)
+export function onForwardedChange(turn: Turn, from: string, { id, attempt, change }: ChangeAttempt): void {
+  if (turn.node.role === 'leader') takeChange(turn, { id, attempt, from }, change)
 }
 
 function takeChange(turn: Turn, asked: Asked, change: MembershipChange): void {
   const { node } = turn
-  if (node.change?.id === asked.id) return
+  if ((node.refusedChanges.get(asked.id) ?? 0) >= asked.attempt) return
+  if (node.change?.id === asked.id) {
+    node.change = { ...node.change, attempt: Math.max(node.change.attempt, asked.attempt) }
+    return
+  }
   if (node.configuration.changes?.includes(asked.id) === true) {
     // An earlier leader took it, or its answer was lost: it is not made a second time, and answered with its entry.
     node.change ??= { ...asked, index: node.configurationIndex }
@@ -63,7 +63,8 @@ export function appendConfiguration(
   next: { readonly configuration: Configuration; readonly leaving?: string },
 ): void {
   const { node } = turn
-  const change: PendingChange = { id: asked.id, from: asked.from, index: lastIndex(node.log) + 1 }
+  const { id, attempt, from } = asked
+  const change: PendingChange = { id, attempt, from, index: lastIndex(node.log) + 1 }
   node.change = next.leaving === undefined ? change : { ...change, leaving: next.leaving }
   const changes = [...(node.configuration.changes ?? []), asked.id].slice(-RECENT_CHANGES_MAX)
   appendOwn(turn, 'configuration', encodeConfiguration({ ...next.configuration, changes }))
@@ -156,7 +157,12 @@ function refuse(
   answer(turn, asked, { kind: 'refused', isFulfilled: false, ...why })
 }
 
-function answer(turn: Turn, { id, from }: Asked, verdict: ChangeVerdict): void {
-  if (from === turn.node.self) turn.effects.push({ kind: 'change-answered', id, verdict })
-  else sendNow(turn, from, { kind: 'change-answer', id, verdict })
+function answer(turn: Turn, { id, attempt, from }: Asked, verdict: ChangeVerdict): void {
+  const { node } = turn
+  if (verdict.kind === 'refused' && node.role === 'leader') {
+    const kept = [...node.refusedChanges].slice(1 - REFUSED_CHANGES_MAX)
+    node.refusedChanges = new Map([...kept, [id, attempt]])
+  }
+  if (from === node.self) turn.effects.push({ kind: 'change-answered', id, attempt, verdict })
+  else sendNow(turn, from, { kind: 'change-answer', id, attempt, verdict })
 }

@@ -129,7 +129,7 @@ function leaderWithLearner(entries: number): RaftState {
   let state = step(leader(), { kind: 'persisted', term: 1, lastIndex: 1, lastTerm: 1 }, 1004).state
   state = step(state, ack('b', 1), 1005).state
   const change = { kind: 'add-learner', member: 'd', incarnation: '1' } as const
-  state = step(state, { kind: 'change', id: 'add', change }, 1006).state
+  state = step(state, { kind: 'change', id: 'add', attempt: 1, change }, 1006).state
   state = step(state, { kind: 'persisted', term: 1, lastIndex: 2, lastTerm: 1 }, 1006).state
   state = step(state, ack('b', 2), 1007).state
   for (let ticket = 1; ticket <= entries - 2; ticket += 1) {
@@ -139,7 +139,7 @@ function leaderWithLearner(entries: number): RaftState {
 }
 
 describe('a learner that is to be promoted', () => {
-  const promote = { kind: 'change', id: 'p', change: { kind: 'promote', member: 'd' } } as const
+  const promote = { kind: 'change', id: 'p', attempt: 1, change: { kind: 'promote', member: 'd' } } as const
 
   it('has ten rounds to show that it keeps pace, then the answer is no', () => {
     let state = step(leaderWithLearner(100), promote, 1010).state
@@ -195,13 +195,17 @@ describe('a change of members', () => {
   it('is refused while a member is known to run a release that would not understand it', () => {
     const old = step(leaderWithLearner(2), from('c', { kind: 'heartbeat-response', term: 1, round: 0 }), 1010)
     const change = { kind: 'remove', member: 'd' } as const
-    const { effects } = step(old.state, { kind: 'change', id: 'r', change }, 1011)
+    const { effects } = step(old.state, { kind: 'change', id: 'r', attempt: 1, change }, 1011)
     expect(effects).toMatchObject([{ verdict: { kind: 'refused', reason: 'NOT_READY' } }])
   })
 
   it('is refused where the voters that there would be do not answer, and for the last voter', () => {
     const answerTo = (state: RaftState, member: string, now: number) => {
-      const { effects } = step(state, { kind: 'change', id: 'r', change: { kind: 'remove', member } }, now)
+      const { effects } = step(
+        state,
+        { kind: 'change', id: 'r', attempt: 1, change: { kind: 'remove', member } },
+        now,
+      )
       const answer = effects.find(({ kind }) => kind === 'change-answered')
       return answer?.kind === 'change-answered' ? answer.verdict : undefined
     }
@@ -218,21 +222,48 @@ describe('a change of members', () => {
     expect(answerTo(alone, 'a', 3)).toMatchObject({ reason: 'LAST_VOTER' })
   })
 
+  it('that was refused is not made when a copy of the request comes late, only by a further attempt', () => {
+    let state = step(
+      leaderWithLearner(2),
+      from('b', { kind: 'append-response', term: 1, index: 2 }, 'g'),
+      1010,
+    ).state
+    const request = {
+      kind: 'change-request',
+      term: 1,
+      id: 'x',
+      change: { kind: 'remove', member: 'd' },
+    } as const
+    const ask = (attempt: number, now: number) =>
+      step(state, { ...from('b', { ...request, attempt }), version: 2 }, now)
+    // While leadership is on its way no change begins.
+    state = step(state, { kind: 'transfer', to: 'b' }, 1011).state
+    const refused = ask(1, 1012)
+    expect(refused.state.refusedChanges).toEqual(new Map([['x', 1]]))
+    state = step(refused.state, { kind: 'tick' }, 1011 + RAFT_TIMINGS.lan.electionMinMs).state
+    expect(state.transfer).toBeUndefined()
+    expect(ask(1, 1700).state.log).toBe(state.log)
+    expect(ask(2, 1700).state.configuration.learners).toEqual([])
+    // … and a request of an earlier term asks nobody.
+    const older = { ...from('b', { ...request, term: 0, attempt: 3 }), version: 2 }
+    expect(step(state, older, 1700).state.log).toBe(state.log)
+  })
+
   it('that is asked for twice under one id is made once, also by a later leader', () => {
     const change = { kind: 'add-learner', member: 'e', incarnation: '1' } as const
-    const once = step(leaderWithLearner(2), { kind: 'change', id: 'x', change }, 1010).state
-    const twice = step(once, { kind: 'change', id: 'x', change }, 1011)
+    const once = step(leaderWithLearner(2), { kind: 'change', id: 'x', attempt: 1, change }, 1010).state
+    const twice = step(once, { kind: 'change', id: 'x', attempt: 1, change }, 1011)
     expect(twice.state.log).toBe(once.log)
     expect(twice.effects).toEqual([])
     const forgotten: RaftState = { ...once, change: undefined }
-    const again = step(forgotten, { kind: 'change', id: 'x', change }, 1012)
+    const again = step(forgotten, { kind: 'change', id: 'x', attempt: 1, change }, 1012)
     expect(again.state.log).toBe(once.log)
-    expect(again.state.change).toEqual({ id: 'x', from: 'a', index: 3 })
+    expect(again.state.change).toEqual({ id: 'x', attempt: 1, from: 'a', index: 3 })
     // … and when its entry was compacted away.
     const committed: RaftState = { ...forgotten, commit: 3 }
     const compacted = step(committed, { kind: 'compact', index: 3, body: '', keep: 0 }, 1012).state
-    expect(step(compacted, { kind: 'change', id: 'x', change }, 1013).effects).toEqual([
-      { kind: 'change-answered', id: 'x', verdict: { kind: 'done' } },
+    expect(step(compacted, { kind: 'change', id: 'x', attempt: 1, change }, 1013).effects).toEqual([
+      { kind: 'change-answered', id: 'x', attempt: 1, verdict: { kind: 'done' } },
     ])
   })
 })

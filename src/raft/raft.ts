@@ -102,9 +102,9 @@ function onMessage(turn: Turn, input: Extract<Input, { readonly kind: 'message' 
     return
   }
   noteVersion(turn, from, input.version ?? OLDEST_VERSION)
+  if (isStranger && message.kind === 'vote-request') tellRemoved(turn, from)
   // Who was removed has no say in who leads.
   if (node.removedAt !== undefined && message.kind === 'vote-request') return
-  if (isStranger && message.kind === 'vote-request') tellRemoved(turn, from)
   if (agreeOnTerm(turn, from, message)) dispatch(turn, from, message)
 }
 
@@ -223,7 +223,7 @@ function dispatch(turn: Turn, from: string, message: Message): void {
     case 'change-request':
       return onForwardedChange(turn, from, message)
     case 'change-answer':
-      turn.effects.push({ kind: 'change-answered', id: message.id, verdict: message.verdict })
+      turn.effects.push({ ...message, kind: 'change-answered' })
       return
     case 'removed':
       return onRemoved(turn, message.index)

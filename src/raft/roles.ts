@@ -40,6 +40,7 @@ export function becomeFollower(
   node.reads = []
   node.transfer = undefined
   node.change = undefined
+  node.refusedChanges = new Map()
   node.incoming = undefined
   node.heartbeatAt = Number.POSITIVE_INFINITY
   resetElection(turn, patience)

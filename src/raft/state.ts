@@ -51,6 +51,8 @@ export type RaftState = {
   readonly reads: readonly PendingRead[]
   readonly transfer: { readonly to: string; readonly until: number } | undefined
   readonly change: PendingChange | undefined
+  /** Of changes that this leader refused in this term: the last attempt. A copy that comes late is not made after all. */
+  readonly refusedChanges: ReadonlyMap<string, number>
 
   /** A snapshot of which the leader has sent a part. */
   readonly incoming: IncomingSnapshot | undefined
@@ -70,6 +72,7 @@ export type IncomingSnapshot = {
 /** The one membership change that a leader works on. */
 export type PendingChange = {
   readonly id: string
+  readonly attempt: number
   /** Member that asked; may be this one. */
   readonly from: string
   /** Its entry; absent while a learner catches up. */
@@ -140,6 +143,7 @@ export function stateFromDisk(start: RaftStart): Omit<RaftState, 'electionAt'> {
     reads: [],
     transfer: undefined,
     change: undefined,
+    refusedChanges: new Map(),
     incoming: undefined,
     chunkLength: start.chunkLength ?? SNAPSHOT_CHUNK_LENGTH,
   }

@@ -3,7 +3,7 @@ import { configurationAt } from '../../src/raft/configuration.ts'
 import type { Input } from '../../src/raft/input.ts'
 import { judgeChange } from '../../src/raft/judge-change.ts'
 import { lastIndex, termAt } from '../../src/raft/log.ts'
-import type { MembershipChange } from '../../src/raft/membership-change.ts'
+import type { ChangeAttempt } from '../../src/raft/membership-change.ts'
 import { appendConfiguration } from '../../src/raft/on-change.ts'
 import { membersOf, quorumValue } from '../../src/raft/quorum.ts'
 import { step, type Step } from '../../src/raft/raft.ts'
@@ -155,10 +155,7 @@ function changeAsIf(seen: RaftState, state: RaftState, given: { input: Input; no
   return { state: turn.node, effects: turn.effects }
 }
 
-function askedFor(
-  input: Input,
-  state: RaftState,
-): { readonly id: string; readonly from: string; readonly change: MembershipChange } | undefined {
+function askedFor(input: Input, state: RaftState): (ChangeAttempt & { readonly from: string }) | undefined {
   if (input.kind === 'change') return { ...input, from: state.self }
   if (input.kind !== 'message' || input.message.kind !== 'change-request') return undefined
   return { ...input.message, from: input.from }

@@ -22,7 +22,7 @@ export type OperatedWorld = {
   readonly time: VirtualTime
   hosts(): readonly OperatedHost[]
   isCalm(): boolean
-  ask(host: string, id: string, change: MembershipChange): void
+  ask(host: string, request: { id: string; attempt: number; change: MembershipChange }): void
   /** An empty log under a new identity, running. */
   begin(host: string): string
   /** The disk is lost, with all that was promised on it. */
@@ -77,11 +77,11 @@ export class RaftOperator {
   #ask(asked: string, change: MembershipChange): void {
     this.#changes += 1
     const id = `c${this.#changes}`
-    this.#world.ask(asked, id, change)
+    this.#world.ask(asked, { id, attempt: 1, change })
     if (!this.#chance.chance(0.3)) return
     // No answer came, or not soon enough: asked again, perhaps another one.
     this.#world.time.after(this.#chance.exponential(200), () => {
-      if (!this.#world.isCalm()) this.#world.ask(this.#drawAsked(), id, change)
+      if (!this.#world.isCalm()) this.#world.ask(this.#drawAsked(), { id, attempt: 2, change })
     })
   }
 

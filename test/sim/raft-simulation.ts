@@ -389,9 +389,7 @@ export class RaftSimulation {
     const { id: from = '', release } = member
     this.#leaders.seeMessage(from, to, message)
     // Votes and answers may have waited for the disk since before.
-    const isFresh = ['append', 'heartbeat', 'propose', 'read', 'change-request', 'removed'].includes(
-      message.kind,
-    )
+    const isFresh = ['append', 'heartbeat', 'propose', 'read', 'change-request'].includes(message.kind)
     if (member.isRemoved && isFresh) {
       throw new Violation(
         `${from} says ${message.kind} and knows that it was removed`,
@@ -630,12 +628,14 @@ export class RaftSimulation {
           durable: node?.durable ?? durable,
           isPaused: pausedUntil > this.#time.now,
         })),
-      ask: (host, id, change) => {
+      ask: (host, { id, attempt, change }) => {
         const member = this.#members.get(host) as Member
         // The release before had no way to ask.
         if (member.release < MEMBERSHIP_VERSION) return
         this.#note(host, `is asked for ${id}: ${change.kind} ${change.member}`)
-        this.#act(member, (node) => node.input({ kind: 'change', id, change }, this.#localNow(member)))
+        this.#act(member, (node) =>
+          node.input({ kind: 'change', id, attempt, change }, this.#localNow(member)),
+        )
       },
       begin: (host) => this.#beginAnew(this.#members.get(host) as Member),
       wipe: (host) => {
@@ -690,6 +690,12 @@ export class RaftSimulation {
 
   /** Clients ask hosts that take part, as far as these know themselves; sometimes one that is down. */
   #drawServer(): Member {
+    const leader = [...this.#members.values()].find(({ node }) => node?.state.role === 'leader')?.node
+    if (this.#isCalm && leader !== undefined) {
+      // Whom nobody reached who knows better may still think that it is a member.
+      const current = membersOf(leader.state.configuration)
+      return this.#work.pick([...this.#members.values()].filter(({ id }) => current.includes(id ?? '')))
+    }
     const members = [...this.#members.values()].filter(
       ({ id, node }) =>
         id !== undefined &&

@@ -31,6 +31,7 @@ describe('a run that once found a bug finds it no more:', () => {
   it.each([
     { story: 'a log was refused whose segment ended before the entry that its head follows', seed: 211 },
     { story: 'a new leader counted a voter whose disk was gone, and changed members for ever', seed: 98 },
+    { story: 'a late copy of a refused change of members was made after all', seed: 5468 },
   ])('$story (seed $seed)', async ({ seed }) => {
     expect((await simulateStore(seed)).acknowledged).toBeGreaterThan(0)
   })

@@ -232,7 +232,7 @@ function change(world: World, [name = '', kind, whom = '']: readonly string[]): 
         ? { kind, member }
         : undefined
   if (wanted === undefined) throw new Error(`unknown change "${kind}"`)
-  world.act(name, (node) => node.input({ kind: 'change', id, change: wanted }, world.now))
+  world.act(name, (node) => node.input({ kind: 'change', id, attempt: 1, change: wanted }, world.now))
 }
 
 function setDisk(world: World, [name = '', ...words]: readonly string[]): void {

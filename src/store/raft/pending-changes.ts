@@ -1,5 +1,10 @@
 import { isIncarnation } from '../../raft/member-id.ts'
-import type { ChangeVerdict, MembershipChange, MembershipRefusal } from '../../raft/membership-change.ts'
+import type {
+  ChangeAttempt,
+  ChangeVerdict,
+  MembershipChange,
+  MembershipRefusal,
+} from '../../raft/membership-change.ts'
 import { PENDING_CHANGES_MAX } from '../limits.ts'
 
 export type MembershipOutcome =
@@ -11,20 +16,21 @@ export type MembershipOutcome =
 type Pending = {
   readonly change: MembershipChange
   readonly finish: (outcome: MembershipOutcome) => void
-  /** Times that it may have reached a leader. */
+  attempt: number
+  /** Attempts that may have reached a leader. */
   sent: number
 }
 
 /** The membership changes that this node asked for and has no answer to. Each is asked again under its id, and made once. */
 export class PendingChanges {
-  readonly #ask: (id: string, change: MembershipChange) => void
+  readonly #ask: (request: ChangeAttempt) => void
   readonly #after: (ms: number, task: () => void) => () => void
   readonly #nonce: string
   readonly #pending = new Map<string, Pending>()
   #count = 0
 
   constructor(deps: {
-    readonly ask: (id: string, change: MembershipChange) => void
+    readonly ask: (request: ChangeAttempt) => void
     readonly after: (ms: number, task: () => void) => () => void
     /** Unique to this start: a late answer to an earlier life must answer nothing. */
     readonly nonce: string
@@ -55,7 +61,7 @@ export class PendingChanges {
         cancelDeadline()
         resolve(outcome)
       }
-      const pending: Pending = { change, finish, sent: 0 }
+      const pending: Pending = { change, finish, attempt: 0, sent: 0 }
       this.#pending.set(id, pending)
       this.#send(id, pending)
     })
@@ -66,20 +72,24 @@ export class PendingChanges {
     for (const [id, pending] of this.#pending) this.#send(id, pending)
   }
 
-  answered(id: string, verdict: ChangeVerdict): void {
+  answered({ id, attempt, verdict }: { id: string; attempt: number; verdict: ChangeVerdict }): void {
     const pending = this.#pending.get(id)
     if (pending === undefined) return
     if (verdict.kind === 'done') return pending.finish({ kind: 'done' })
+    // Only the answer to the last attempt says that none will be made: a leader refuses all that come before it as well.
+    if (attempt !== pending.attempt) return
     const { reason, message, isFulfilled } = verdict
     if (reason === 'NOT_LEADER') {
       // It went nowhere, and waits for a leader.
       pending.sent -= 1
       return
     }
-    if (pending.sent === 1) return pending.finish(refused(reason, message))
-    // An earlier copy may be what is in the way, or what has done it.
-    if (isFulfilled) return pending.finish({ kind: 'done' })
-    if (reason !== 'CHANGE_IN_PROGRESS' && reason !== 'NOT_READY') pending.finish(refused(reason, message))
+    const wasAskedBefore = pending.sent > 1
+    // An earlier leader may have made it, and lost its word before it could say so.
+    if (wasAskedBefore && isFulfilled) return pending.finish({ kind: 'done' })
+    // … or it may still be in a log whose fate a leader without an entry of its own term cannot tell.
+    if (wasAskedBefore && reason === 'NOT_READY') return
+    pending.finish(refused(reason, message))
   }
 
   /** Ends everything that waits. */
@@ -90,8 +100,9 @@ export class PendingChanges {
   }
 
   #send(id: string, pending: Pending): void {
+    pending.attempt += 1
     pending.sent += 1
-    this.#ask(id, pending.change)
+    this.#ask({ id, attempt: pending.attempt, change: pending.change })
   }
 
   #tooLate(id: string, deadlineMs: number): void {

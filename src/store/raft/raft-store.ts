@@ -157,7 +157,7 @@ class ReplicatedStore implements RaftStore {
       after: this.#after,
     })
     this.#changes = new PendingChanges({
-      ask: (id, change) => this.#driver.submit({ kind: 'change', id, change }),
+      ask: (request) => this.#driver.submit({ kind: 'change', ...request }),
       after: this.#after,
       nonce: newNonce(),
     })
@@ -324,7 +324,7 @@ class ReplicatedStore implements RaftStore {
       case 'transfer-refused':
         return this.#transfers.refused(effect.reason)
       case 'change-answered':
-        return this.#changes.answered(effect.id, effect.verdict)
+        return this.#changes.answered(effect)
       case 'removed':
         return this.#tellRemoved()
       case 'read-refused':
