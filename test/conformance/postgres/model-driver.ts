@@ -213,6 +213,7 @@ export class ModelDriver implements Driver {
       case 'replay': {
         const state = this.#host(question.on).server?.startup?.state
         if (state === 'paused') return 'paused'
+        if (state === 'waiting-to-retry') return 'asleep'
         return state === 'conflict' ? 'blocked' : 'free'
       }
       case 'same-end': {

@@ -4,7 +4,8 @@ import { buildStartup } from '../../../src/wire/startup.ts'
 
 const READY = 0x5a
 const COMMAND_COMPLETE = 0x43
-const AHEAD = 20
+/** So far that the backend does not run dry while this process is busy elsewhere: a backend that has to wait looks for its postmaster. */
+const AHEAD = 5000
 
 /** A client that always has statements under way: what a driver for applications would not do. */
 export class Pump {

@@ -253,7 +253,9 @@ export class RealDriver implements Driver {
           question.on,
           `select case when pg_get_wal_replay_pause_state() = 'paused' then 'paused'
              when exists (select from pg_stat_activity where backend_type = 'startup'
-               and wait_event_type = 'Lock') then 'blocked' else 'free' end as word`,
+               and wait_event_type = 'Lock') then 'blocked'
+             when exists (select from pg_stat_activity where backend_type = 'startup'
+               and wait_event = 'RecoveryRetrieveRetryInterval') then 'asleep' else 'free' end as word`,
         )
       case 'same-end':
         return this.#sameEnd(question)

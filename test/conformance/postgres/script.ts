@@ -104,7 +104,7 @@ export type Question =
   | { readonly ask: 'rows-remembered'; readonly on: string }
   /** `none` or `some`. */
   | { readonly ask: 'processes'; readonly on: string }
-  /** `paused`, `blocked` or `free`. */
+  /** `paused`, `blocked`, `asleep` (between two tries of all sources) or `free`. */
   | { readonly ask: 'replay'; readonly on: string }
   /** `yes` or `no`: the directory of the first, which is down, ends where the WAL ends that the other has. */
   | { readonly ask: 'same-end'; readonly on: string; readonly as: string }
