@@ -1,6 +1,14 @@
 import { ClientError } from './client-error.ts'
 import type { ClusterView, HistoryDocument, RoutingDocument } from './cluster-view.ts'
 import type { ClusterDocument, NodeStatus } from './coordination-documents.ts'
+import type {
+  InviteRequest,
+  InviteResult,
+  JoinAnswer,
+  JoinRequest,
+  MembersDocument,
+  RemoveResult,
+} from './member-documents.ts'
 import {
   PROBLEM_MEDIA_TYPE,
   type Problem,
@@ -15,6 +23,8 @@ import { fetchTransport, type HttpAnswer, type HttpTransport } from './transport
 const TIMEOUT_MS_DEFAULT = 5_000
 /** A switchover answers when it is done; the agent itself gives up earlier. */
 const SWITCHOVER_TIMEOUT_MS_DEFAULT = 60_000
+/** Longer than an agent waits for consensus to let a member go. */
+const REMOVE_TIMEOUT_MS_DEFAULT = 20_000
 /** The largest document is the view of a cluster with a long history of losses: some hundred kilobytes. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -61,10 +71,15 @@ export type Client = {
   metrics(options?: CallOptions): Promise<string>
   switchover(request: SwitchoverRequest, options?: CallOptions): Promise<SwitchoverResult>
   reload(options?: CallOptions): Promise<ReloadResult>
+  members(options?: CallOptions): Promise<MembersDocument>
+  invite(request: InviteRequest, options?: CallOptions): Promise<InviteResult>
+  removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
+  /** Needs no token of the API: the request proves an invitation. */
+  join(request: JoinRequest, options?: CallOptions): Promise<JoinAnswer>
 }
 
 type Call = {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'DELETE'
   readonly path: string
   readonly body?: unknown
   readonly timeoutMs?: number
@@ -100,6 +115,17 @@ export function createClient(options: ClientOptions): Client {
     switchover: (body, call) =>
       post({ path: '/v1/switchover', body, timeoutMs: SWITCHOVER_TIMEOUT_MS_DEFAULT, options: call }),
     reload: (call) => post({ path: '/v1/reload', body: {}, options: call }),
+    members: (call) => get('/v1/members', call),
+    invite: (body, call) => post({ path: '/v1/members', body, options: call }),
+    removeMember: async (name, call) => {
+      const path = `/v1/members/${encodeURIComponent(name)}`
+      const timeoutMs = REMOVE_TIMEOUT_MS_DEFAULT
+      return readJson(
+        path,
+        expectSuccess(path, await send({ method: 'DELETE', path, timeoutMs, options: call })),
+      )
+    },
+    join: (body, call) => post({ path: '/v1/join', body, options: call }),
   }
 }
 

@@ -28,6 +28,18 @@ export {
   type Health,
   type HealthCheck,
 } from './create-client.ts'
+export type {
+  InvitationEntry,
+  InviteRequest,
+  InviteResult,
+  JoinAnswer,
+  JoinDocument,
+  JoinRequest,
+  MemberEntry,
+  MembersDocument,
+  RemovedEntry,
+  RemoveResult,
+} from './member-documents.ts'
 export {
   PROBLEM_MEDIA_TYPE,
   type Problem,

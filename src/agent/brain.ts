@@ -27,7 +27,7 @@ export type BrainDeps = {
 
 export type BrainOptions = {
   readonly self: string
-  readonly members: readonly string[]
+  readonly members: () => readonly string[]
   /** The member that may create the cluster. */
   readonly initialiser: string
   readonly policy: Policy

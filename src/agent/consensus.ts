@@ -2,10 +2,13 @@ import { Fault } from '../std/fault.ts'
 import type { Policy } from '../ha/policy.ts'
 import type { Clock } from '../ha/ports.ts'
 import { RAFT_TIMINGS } from '../raft/timing.ts'
+import type { MembershipNotes } from '../model/membership.ts'
 import type { Logger } from '../platform/log.ts'
-import { foundRaftGroup, openRaftStorage } from '../store/raft/storage.ts'
+import { memberNamed } from '../raft/configuration.ts'
+import { incarnationOf } from '../raft/member-id.ts'
+import { foundRaftGroup, joinRaftGroup, openRaftStorage, type FoundStorage } from '../store/raft/storage.ts'
 import { createRaftStore, type RaftStore } from '../store/raft/raft-store.ts'
-import { judgeGenesis, listFingerprint, type GenesisHello } from './genesis.ts'
+import { howToReturn, judgeGenesis, listFingerprint, type GenesisHello } from './genesis.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { pauseOn, type ConsensusHost, type NodeState, type PeerWire } from './host-ports.ts'
 
@@ -25,17 +28,28 @@ export type ConsensusOptions = {
   readonly policy: Policy
 }
 
+type Joined = NonNullable<MembershipNotes['joined']>
+
 /** Where this node stands before consensus runs: told to the others, and shown to people. */
 export class Founding {
   readonly #deps: FoundingDeps
   readonly #options: ConsensusOptions
+  readonly #joined: Joined | undefined
+  /** Which of those that ever had its name this node is: the random id of its consensus log. */
+  readonly incarnation: string
   #hello: GenesisHello
   #waiting: string | undefined = 'starts'
 
-  private constructor(deps: FoundingDeps, options: ConsensusOptions, hello: GenesisHello) {
+  private constructor(
+    deps: FoundingDeps,
+    options: ConsensusOptions,
+    own: { hello: GenesisHello; joined: Joined | undefined; incarnation: string },
+  ) {
     this.#deps = deps
     this.#options = options
-    this.#hello = hello
+    this.#hello = own.hello
+    this.#joined = own.joined
+    this.incarnation = own.incarnation
   }
 
   static async prepare(
@@ -43,22 +57,22 @@ export class Founding {
     options: ConsensusOptions,
     isDataEmpty: boolean,
   ): Promise<Founding> {
-    const storage = openRaftStorage(deps.state.raftFolder, deps.host.disk)
+    const { state } = deps
+    const storage = openRaftStorage(state.raftFolder, deps.host.disk)
     if (storage.kind === 'corrupt') throw storage.fault
-    if (storage.kind === 'group') await deps.state.noteFounded()
-    else if (await deps.state.wasFounded()) {
-      throw new Fault(
-        'RAFT_LOG_ABSENT',
-        `Cannot take part in consensus: "${deps.state.raftFolder}" is gone, and this node may have voted with what was in it`,
-      )
-    }
-    const group = storage.kind === 'group' ? await deps.state.readGenesis() : undefined
-    return new Founding(deps, options, {
-      nonce: await deps.state.nonce(),
+    if (storage.kind === 'group') await state.noteFounded()
+    else if (await state.wasFounded()) throw logAbsent(options.self, state.raftFolder)
+    const group = storage.kind === 'group' ? await state.readGenesis() : undefined
+    const joined = (await state.readMembership())?.joined
+    const nonce = await state.nonce()
+    const hello = {
+      nonce,
       list: listFingerprint(options.scope, options.members),
       isEmpty: isDataEmpty && storage.kind === 'absent',
       ...(group ? { group } : {}),
-    })
+    }
+    const incarnation = incarnationIn(storage, options.self) ?? joined?.incarnation ?? nonce
+    return new Founding(deps, options, { hello, joined, incarnation })
   }
 
   get hello(): GenesisHello {
@@ -77,6 +91,7 @@ export class Founding {
     options: { signal: AbortSignal; onFatal: (thrown: unknown) => void },
   ): Promise<RaftStore | undefined> {
     const { clock, log, state, host } = this.#deps
+    if (!this.#hello.group && this.#joined) await this.#join(this.#joined)
     while (!this.#hello.group) {
       if (options.signal.aborted) return undefined
       await this.#tryToFound(heartbeats)
@@ -100,6 +115,18 @@ export class Founding {
       },
       { self, folder: state.raftFolder, timing: RAFT_TIMINGS[policy.profile] },
     )
+  }
+
+  /** Begins the empty log of a member that was invited: it votes only after the others made it a voter. */
+  async #join({ groupId, incarnation }: Joined): Promise<void> {
+    const { state, log, host } = this.#deps
+    const genesis = { groupId, nonces: {} }
+    // Order: as at a founding.
+    await state.writeGenesis(genesis)
+    joinRaftGroup(state.raftFolder, { groupId, self: this.#options.self, incarnation }, host.disk)
+    await state.noteFounded()
+    this.#hello = { ...this.#hello, isEmpty: false, group: genesis }
+    log.info('Joined the consensus group as a learner', { group: groupId, incarnation })
   }
 
   async #tryToFound(heartbeats: Heartbeats): Promise<void> {
@@ -134,4 +161,18 @@ export class Founding {
     if (kind === 'refused') this.#deps.log.error('Cannot join the cluster', { why })
     else this.#deps.log.info('Cluster not founded yet', { why })
   }
+}
+
+/** The incarnation that the log on disk has; `undefined` where there is none. */
+function incarnationIn(storage: FoundStorage, self: string): string | undefined {
+  if (storage.kind !== 'group') return undefined
+  const { owner, snapshot } = storage.content
+  return incarnationOf(owner ?? memberNamed(snapshot.configuration, self) ?? self)
+}
+
+function logAbsent(self: string, folder: string): Fault {
+  return new Fault(
+    'RAFT_LOG_ABSENT',
+    `Cannot take part in consensus: "${folder}" is gone, and this node may have voted with what was in it; ${howToReturn(self)}`,
+  )
 }

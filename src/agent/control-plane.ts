@@ -1,3 +1,4 @@
+import { present } from '../std/assert.ts'
 import { codeOf, messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
@@ -13,9 +14,11 @@ import type { Logger } from '../platform/log.ts'
 import { Brain } from './brain.ts'
 import { Founding } from './consensus.ts'
 import { Heartbeats } from './heartbeats.ts'
+import { ClusterMembers } from './membership/cluster-members.ts'
 import { pauseOn, type ConsensusHost, type NodeState, type PeerWire } from './host-ports.ts'
 import { endLeftovers } from './leftovers.ts'
 import { Picture, type PictureParts } from './picture.ts'
+import type { Secrets } from './secrets.ts'
 import { requestSwitchover } from './switchover.ts'
 
 /*
@@ -41,6 +44,11 @@ export type ControlPlanePorts = {
 export type ControlPlaneOptions = {
   readonly config: NodeConfig
   readonly ownHost: string
+  /** The address was guessed: it must not replace one that the registry of members has. */
+  readonly isOwnHostGuessed: boolean
+  readonly secrets: Pick<Secrets, 'cluster'>
+  /** For invitations; absent: real random ones. */
+  readonly randomHex?: (bytes: number) => string
   readonly version: string
   readonly isTls: boolean
   /** Random id of this life of the agent. */
@@ -51,6 +59,8 @@ export type ControlPlaneOptions = {
   readonly onTable: () => void
   /** A renewal of this life is through, of our own lease or of another's: whatever is not urgent may begin. */
   readonly onSettled: () => void
+  /** This node was removed from the cluster and takes part in nothing any more; its PostgreSQL is stopped. */
+  readonly onLeft: () => void
   /** This node cannot go on: its process should end with an error. */
   readonly onFatal: (what: string, thrown: unknown) => void
 }
@@ -63,13 +73,17 @@ export class ControlPlane {
   readonly #ports: ControlPlanePorts
   readonly #options: ControlPlaneOptions
   readonly #self: string
-  readonly #members: readonly string[]
+  /** Those of the first start. */
+  readonly #configured: readonly string[]
   readonly #abort = new AbortController()
   #founding: Founding | undefined
   #leftovers: Promise<void> | undefined
   #brain: Brain | undefined
+  #members: ClusterMembers | undefined
   #seen: Snapshot | undefined
   #isStopping = false
+  #left: { readonly at: string } | undefined
+  #withdrawing: Promise<void> | undefined
   #lastTold = ''
   #movedAt = 0
 
@@ -79,7 +93,7 @@ export class ControlPlane {
     const { config } = options
     const peers = config.members.map(({ nodeName }) => nodeName)
     this.#self = config.identity.nodeName
-    this.#members = [this.#self, ...peers].toSorted()
+    this.#configured = [this.#self, ...peers].toSorted()
     this.policy = policyOf(config.ha.profile, {
       ...(config.ha.leaseTtlMs === undefined ? {} : { leaseTtlMs: config.ha.leaseTtlMs }),
       maximumLagBytes: config.replication.maximumLagOnFailoverBytes,
@@ -103,6 +117,16 @@ export class ControlPlane {
     return this.#brain
   }
 
+  /** Known once `prepare` has returned. */
+  get members(): ClusterMembers {
+    return present(this.#members, 'members of a prepared node')
+  }
+
+  /** When this node was removed from its cluster. */
+  get left(): { readonly at: string } | undefined {
+    return this.#left
+  }
+
   get isManaged(): boolean {
     return this.#options.config.postgresql.dataDir !== undefined
   }
@@ -114,13 +138,19 @@ export class ControlPlane {
     const { directory } = await instance.inspect()
     this.#founding = await Founding.prepare(
       { clock, log, state, host: consensus },
-      { self: this.#self, scope: this.#options.config.scope, members: this.#members, policy: this.policy },
+      { self: this.#self, scope: this.#options.config.scope, members: this.#configured, policy: this.policy },
       directory === 'absent' || directory === 'incomplete',
     )
+    this.#members = await this.#openMembers(this.#founding.incarnation)
+    this.#left = this.#members.registry.left
   }
 
   /** Speaks to the others from now on; consensus and PostgreSQL follow as soon as they allow. */
   start(): void {
+    const { at } = this.#left ?? {}
+    // Its agent may have died before PostgreSQL was down.
+    if (at !== undefined) return void this.#withdraw(at).then(() => this.#stayOut(at))
+    this.members.start()
     this.heartbeats.start()
     this.heartbeats.onChange(() => this.#options.onTable())
     void this.#startBrain().catch((error: unknown) => this.#options.onFatal('Cannot start consensus', error))
@@ -161,6 +191,7 @@ export class ControlPlane {
   async leave(): Promise<void> {
     this.#isStopping = true
     this.#abort.abort()
+    this.#members?.stop()
     this.heartbeats.stop()
     // Order: before the link goes that consensus needs to hand its leadership over.
     await this.#brain?.stop()
@@ -191,7 +222,7 @@ export class ControlPlane {
       { clock, log, store, instance, guard, peers: this.heartbeats, notebook: state },
       {
         self: this.#self,
-        members: this.#members,
+        members: () => this.members.names,
         initialiser: this.#initialiser(),
         policy: this.policy,
         keys: this.keys,
@@ -201,8 +232,67 @@ export class ControlPlane {
       },
     )
     this.#brain = brain
+    // It was told that it is removed before there was a loop that could start its PostgreSQL.
+    if (this.#withdrawing) brain.observer.beginStopping()
+    this.members.attach(brain, this.#founding?.hello.group?.groupId ?? '')
     await brain.start(this.#abort.signal)
-    await this.#publishAddress(brain)
+    await Promise.all([this.#publishAddress(brain), this.members.registry.publish(this.#abort.signal)])
+  }
+
+  #openMembers(incarnation: string): Promise<ClusterMembers> {
+    const { clock, log, state, link } = this.#ports
+    const { config, ownHost, isOwnHostGuessed, secrets, randomHex } = this.#options
+    return ClusterMembers.open(
+      { clock, log, state, link, heartbeats: this.heartbeats },
+      {
+        config,
+        ownHost,
+        isOwnHostGuessed,
+        secrets,
+        ...(randomHex ? { randomHex } : {}),
+        ownApiUrl: this.picture.ownFacts().apiUrl,
+        keys: this.keys,
+        policy: this.policy,
+        incarnation,
+        onRemoved: (at) => void this.#withdraw(at),
+        onLeft: (at) => void this.#leaveCluster(at),
+      },
+    )
+  }
+
+  /** Its PostgreSQL stops at once; in consensus it goes on until it is out of that too. */
+  #withdraw(at: string): Promise<void> {
+    this.#withdrawing ??= this.#stopRemoved(at)
+    return this.#withdrawing
+  }
+
+  async #stopRemoved(at: string): Promise<void> {
+    const { log } = this.#ports
+    if (!this.isManaged) return
+    log.error('This node was removed from the cluster: its PostgreSQL is stopped, its data is kept', { at })
+    try {
+      await this.stopInstance()
+    } catch (error) {
+      log.error('Cannot stop PostgreSQL of a node that was removed', { error })
+    }
+  }
+
+  async #leaveCluster(at: string): Promise<void> {
+    if (this.#left) return
+    this.#left = { at }
+    // Order: durable first. An agent that dies in the middle must not come back as a member that it is not.
+    await this.members.registry.leave(at)
+    await this.#withdraw(at)
+    await this.leave()
+    this.#stayOut(at)
+  }
+
+  /** Takes part in nothing, and says so to whoever asks. */
+  #stayOut(at: string): void {
+    const next = `to take it back, on another node: pg-metako member add ${this.#self} --api-host ADDRESS`
+    this.#ports.log.warn(`This node was removed from the cluster on ${at} and stays out; ${next}`)
+    this.members.cutOff()
+    this.#options.onLeft()
   }
 
   /** Exactly one member may create the cluster: the only one that is called primary in the config, else the first by name. */
@@ -213,7 +303,7 @@ export class ControlPlane {
       ...config.members.map(({ nodeName, roleHint }) => ({ name: nodeName, hint: roleHint })),
     ].filter(({ hint }) => hint === 'primary')
     const only = hinted.length === 1 ? hinted[0]?.name : undefined
-    return only ?? this.#members[0] ?? this.#self
+    return only ?? this.#configured[0] ?? this.#self
   }
 
   #onRecord({ keeper }: Brain): void {
@@ -291,6 +381,7 @@ export class ControlPlane {
         heartbeats: this.heartbeats,
         router,
         isStopping: this.#isStopping,
+        left: this.#left,
       }),
     })
   }

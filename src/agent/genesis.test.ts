@@ -65,6 +65,17 @@ describe('judgeGenesis', () => {
     })
   })
 
+  it('tells a node that lost its disk how to come back, also after members came and went', () => {
+    const group = groupOf()
+    const grown = listFingerprint('main', [...members, 'n4'])
+    const hellos = new Map([['n2', hello('b', { group, list: grown })]])
+    const verdict = judgeGenesis({ name: 'n1', hello: hello('new') }, members, hellos)
+    expect(verdict).toMatchObject({
+      kind: 'refused',
+      why: expect.stringMatching(/pg-metako member remove n1.*pg-metako member add n1/),
+    })
+  })
+
   it('refuses a node that lost its disk and would vote under its old name', () => {
     const group = groupOf()
     const wiped = { name: 'n1', hello: hello('new') }

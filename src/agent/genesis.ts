@@ -36,13 +36,14 @@ export function judgeGenesis(
   const others = members.filter((name) => name !== own.name)
   for (const name of others) {
     const hello = all.get(name)
+    // Order: a group that is there counts before the lists do, which differ once members have come and gone.
+    if (hello?.group) return joinFounded(own, name, hello.group)
     if (hello && hello.list !== own.hello.list) {
       return {
         kind: 'refused',
         why: `${name} has another scope or another list of members: make cluster_members and cluster.scope the same on all nodes`,
       }
     }
-    if (hello?.group) return joinFounded(own, name, hello.group)
   }
   if (!own.hello.isEmpty) {
     return {
@@ -77,6 +78,11 @@ function joinFounded(
   if (group.nonces[own.name] === own.hello.nonce) return { kind: 'found', genesis: group }
   return {
     kind: 'refused',
-    why: `${from} is in a cluster that knew another ${own.name}: this node lost its consensus log; restore its state folder (a voter without its log must not vote)`,
+    why: `${from} is in a cluster that knew another ${own.name}: this node lost its consensus log, and a voter without its log must not vote; ${howToReturn(own.name)}`,
   }
+}
+
+/** The way back for a node whose consensus log is lost: as a new member under its old name. */
+export function howToReturn(name: string): string {
+  return `restore its state folder, or on another node run "pg-metako member remove ${name}" and then "pg-metako member add ${name} --api-host ADDRESS", which prints what to run here`
 }

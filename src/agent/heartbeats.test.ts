@@ -120,6 +120,20 @@ describe('Heartbeats', () => {
     expect(other.facts()).toEqual([])
   })
 
+  it('forgets who is no member any more, and speaks to who is new', async () => {
+    otherWire.hear(await says(holder, holderWire))
+    expect(other.facts()).toHaveLength(1)
+    other.setPeers(['n3'])
+    await settle()
+    expect(other.facts()).toEqual([])
+    otherWire.hear(await says(holder, holderWire))
+    expect(other.facts(), 'heard from a stranger').toEqual([])
+    const before = otherWire.sent.length
+    other.setPeers(['n3', 'n1'])
+    await settle()
+    expect(otherWire.sent.length).toBe(before + 2)
+  })
+
   it('founds nothing with what somebody said long ago', async () => {
     otherWire.hear(await says(holder, holderWire))
     expect(other.genesisHellos().has('n1')).toBe(true)

@@ -37,12 +37,14 @@ export class Heartbeats implements Peers {
   readonly #options: HeartbeatOptions
   readonly #peers = new Map<string, PeerState>()
   readonly #listeners = new Set<() => void>()
+  #members: ReadonlySet<string>
   #cancel: (() => void) | undefined
   #isQueued = false
 
   constructor(deps: { clock: Clock; log: Logger; link: PeerWire }, options: HeartbeatOptions) {
     this.#deps = deps
     this.#options = options
+    this.#members = new Set(options.peers)
     deps.link.onFrame('heartbeat', (peer, payload) => this.#hear(peer, payload))
     deps.link.onConnected(() => this.push())
   }
@@ -57,6 +59,14 @@ export class Heartbeats implements Peers {
 
   stop(): void {
     this.#cancel?.()
+  }
+
+  /** The other members from now on: what was heard of anybody else is forgotten. */
+  setPeers(names: readonly string[]): void {
+    const before = this.#members
+    this.#members = new Set(names)
+    for (const name of [...this.#peers.keys()]) if (!this.#members.has(name)) this.#peers.delete(name)
+    if (names.some((name) => !before.has(name))) this.push()
   }
 
   /** Something changed that others should know now: one heartbeat outside the rhythm. */
@@ -95,7 +105,7 @@ export class Heartbeats implements Peers {
     const { clock, link } = this.#deps
     const now = clock.monotonic()
     const { facts, genesis, lease } = this.#options.describe()
-    for (const peer of this.#options.peers) {
+    for (const peer of this.#members) {
       const echo = this.#peers.get(peer)?.theirs
       const beat: Heartbeat = {
         sentAt: now,
@@ -110,6 +120,7 @@ export class Heartbeats implements Peers {
   }
 
   #hear(peer: string, payload: Uint8Array): void {
+    if (!this.#members.has(peer)) return
     let beat: Heartbeat
     try {
       beat = JSON.parse(Buffer.from(payload).toString('utf8')) as Heartbeat
@@ -142,6 +153,7 @@ export class Heartbeats implements Peers {
 type HeartbeatOptions = {
   /** Random id of this life of the agent. */
   readonly life: string
+  /** At the start; see `setPeers`. */
   readonly peers: readonly string[]
   readonly periodMs: number
   readonly describe: () => {

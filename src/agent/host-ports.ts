@@ -1,4 +1,5 @@
 import type { Clock, Notebook } from '../ha/ports.ts'
+import type { MembershipNotes } from '../model/membership.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { RaftDisk } from '../store/raft/disk.ts'
 import type { Genesis } from './genesis.ts'
@@ -11,6 +12,24 @@ import type { Genesis } from './genesis.ts'
 /** What a message between agents carries. */
 export type FrameKind = 'raft' | 'heartbeat'
 
+/** A peer, where it is, and which of those that ever had its name; absent: before the cluster is founded, any. */
+export type PeerAddress = {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  readonly incarnation?: string
+}
+
+/** One that was removed: it is refused, and told why. */
+export type RemovedPeer = { readonly name: string; readonly incarnation: string; readonly at: string }
+
+export type PeerList = {
+  /** Which of those that ever had its name this node is: said to every peer. */
+  readonly ownIncarnation: string
+  readonly peers: readonly PeerAddress[]
+  readonly removed: readonly RemovedPeer[]
+}
+
 /** Messages to the other agents: best effort, in order for each peer while its connection holds. */
 export interface PeerWire {
   /** False when it was dropped at once. */
@@ -19,6 +38,13 @@ export interface PeerWire {
   onConnected(listener: (peer: string) => void): void
   /** A peer's own connection broke: it died, restarted, or its network did. */
   onLost(listener: (peer: string) => void): () => void
+  /**
+   * Who the peers are from now on: new ones are dialled, those that are none any more are cut and refused. Called before the
+   * first message, and at any time after; often with nothing new.
+   */
+  setPeers(list: PeerList): void
+  /** A peer, which proved itself, told this node that it was removed at that time. */
+  onRemoved(listener: (at: string) => void): void
 }
 
 /** What must survive the agent; durable before each call returns. */
@@ -31,6 +57,9 @@ export interface NodeState extends Notebook {
   /** This node has had a consensus log: without it, it may have voted and not know it. */
   wasFounded(): Promise<boolean>
   noteFounded(): Promise<void>
+  /** The copy of the registry of members, and whether this node joined or left; absent before there was one. */
+  readMembership(): Promise<MembershipNotes | undefined>
+  writeMembership(notes: MembershipNotes): Promise<void>
 }
 
 /** The consensus log's surroundings; what is left out is the real thing. */

@@ -37,6 +37,7 @@ export type NodeParts = {
   readonly secrets: Secrets
   readonly token: string
   readonly ownHost: string
+  readonly isOwnHostGuessed: boolean
   readonly version: string
   readonly instance: LocalInstance
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
@@ -73,7 +74,12 @@ export class Node {
     })
     this.#link = this.#createLink()
     this.#router = new RouterLink(
-      { log, table: () => this.#control.picture.routing(), startRouter: () => this.#startRouter() },
+      {
+        log,
+        table: () => this.#control.picture.routing(),
+        members: () => this.#control.members.pollable(parts.tls !== undefined),
+        startRouter: () => this.#startRouter(),
+      },
       agentSocketOf(config),
     )
     this.#control = new ControlPlane(
@@ -90,6 +96,8 @@ export class Node {
       {
         config,
         ownHost: parts.ownHost,
+        isOwnHostGuessed: parts.isOwnHostGuessed,
+        secrets: parts.secrets,
         version: parts.version,
         isTls: parts.tls !== undefined,
         life: randomHex(8),
@@ -97,6 +105,7 @@ export class Node {
         pid,
         onTable: () => this.#router.push(),
         onSettled: () => this.#settled.abort(),
+        onLeft: () => void this.#stayOut(),
         onFatal: (what, thrown) => this.#fail(what, thrown),
       },
     )
@@ -116,9 +125,10 @@ export class Node {
     api.onUpgrade(PEER_PROTOCOL, (socket, head, headers) => this.#link.accept(socket, head, headers))
     const { address, port } = await api.listen()
     log.info('API listening', { address, port })
-    if (this.#control.isManaged) this.#guard.start()
-    if (config.router.enabled) await this.#router.start(ROUTER_GRACE_MS)
-    this.#link.start()
+    const isOut = this.#control.left !== undefined
+    if (this.#control.isManaged && !isOut) this.#guard.start()
+    if (config.router.enabled && !isOut) await this.#router.start(ROUTER_GRACE_MS)
+    if (!isOut) this.#link.start()
     this.#cancels.push(
       watchSuspend((ms) => {
         log.warn('The host slept: the lease counts as lost until it is renewed', { ms: Math.round(ms) })
@@ -175,6 +185,12 @@ export class Node {
     await this.#guard.stop()
   }
 
+  /** Removed from the cluster: the agent stays to say so; what serves applications ends. */
+  async #stayOut(): Promise<void> {
+    const hasGuard = this.#guard.state() !== 'absent'
+    await Promise.all([this.#router.stop(), hasGuard ? this.#stopGuard() : undefined])
+  }
+
   #fail(what: string, error: unknown): void {
     this.#parts.log.error(what, { error })
     this.#fatal?.(error)
@@ -186,11 +202,6 @@ export class Node {
       { log, now: realClock.monotonic },
       {
         self: config.identity.nodeName,
-        peers: config.members.map((peer) => ({
-          name: peer.nodeName,
-          host: peer.apiHost,
-          port: peer.apiPort,
-        })),
         secret: secrets.cluster,
         scope: config.scope,
         ...(tls ? { tls } : {}),
@@ -236,6 +247,10 @@ export class Node {
       routing: () => control.picture.routing(),
       switchover: (order, { deadlineMs }) => control.switchover(order, deadlineMs),
       reload: this.#parts.reload,
+      members: () => control.members.document(),
+      invite: (order) => control.members.invite(order),
+      removeMember: ({ name }) => control.members.remove(name),
+      join: (order) => control.members.join(order),
     }
   }
 
@@ -245,7 +260,7 @@ export class Node {
     const options = routerOptions(config, {
       routingToken: secrets.routing,
       logFile,
-      isTls: tls !== undefined,
+      members: this.#control.members.pollable(tls !== undefined),
     })
     const started = startDetached('router', { logFile, options })
     if (started) log.info('Started a router', { router: started.pid })

@@ -31,7 +31,7 @@ describe('PeerLink', () => {
     return { server, port: (server.address() as AddressInfo).port }
   }
 
-  type Change = { secret?: string; scope?: string; peers?: readonly string[] }
+  type Change = { secret?: string; scope?: string; peers?: readonly string[]; incarnation?: string }
 
   /** A peer of each other, unless `change` says otherwise. */
   async function pair(change: Change = {}): Promise<[End, End]> {
@@ -41,7 +41,8 @@ describe('PeerLink', () => {
         { name: other.name, host: '127.0.0.1', port: other.port },
       ]
       const { secret = 'secret', scope = 'main' } = how
-      const link = new PeerLink({ log: silentLogger(), now: () => now }, { self, peers, secret, scope })
+      const link = new PeerLink({ log: silentLogger(), now: () => now }, { self, secret, scope })
+      link.setPeers({ ownIncarnation: how.incarnation ?? '', peers, removed: [] })
       own.server.on('upgrade', (message, socket, head) => link.accept(socket, head, message.headers))
       const heard: string[] = []
       link.onFrame('heartbeat', (peer, payload) => heard.push(`${peer}: ${payload.toString()}`))
@@ -107,7 +108,96 @@ describe('PeerLink', () => {
         })
         .end()
     })
-    expect(response).toEqual({ status: 421, why: 'stranger is not in cluster_members' })
+    expect(response).toEqual({
+      status: 421,
+      why: 'stranger is no member of this cluster: see "pg-metako member add stranger"',
+    })
+  })
+
+  describe('when the members change', () => {
+    const other = (end: End, name: string, incarnation?: string) => ({
+      name,
+      host: '127.0.0.1',
+      port: end.port,
+      ...(incarnation === undefined ? {} : { incarnation }),
+    })
+    const setPeers = (end: End, peers: ReturnType<typeof other>[], ownIncarnation = '') =>
+      end.link.setPeers({ ownIncarnation, peers, removed: [] })
+
+    it('finds a new peer without a restart, and cuts one that is none any more', async () => {
+      const [one, two] = await pair()
+      setPeers(one, [])
+      setPeers(two, [])
+      one.link.start()
+      two.link.start()
+      setPeers(one, [other(two, 'n2')])
+      setPeers(two, [other(one, 'n1')])
+      await arrives(one, 'n2', two, 'welcome')
+      setPeers(two, [])
+      await eventually('the cut', () => !say(one, 'n2', 'still there?'))
+      const heard = two.heard.length
+      setPeers(one, [other(two, 'n2')])
+      expect(two.heard).toHaveLength(heard)
+    })
+
+    it('follows a peer to another address', async () => {
+      const [one, two] = await pair()
+      setPeers(one, [{ name: 'n2', host: '127.0.0.1', port: 1 }])
+      one.link.start()
+      setPeers(one, [other(two, 'n2')])
+      await arrives(one, 'n2', two, 'there you are')
+      expect(two.heard[0]).toBe('n1: there you are')
+    })
+
+    it('refuses the name of a member under another log than the member has', async () => {
+      const [one, two] = await pair()
+      setPeers(two, [other(one, 'n1', 'log-of-n1')])
+      let refusals = 0
+      two.server.on('upgrade', () => (refusals += 1))
+      setPeers(one, [other(two, 'n2')], 'an-empty-log')
+      one.link.start()
+      await eventually('two refusals', () => refusals >= 2)
+      expect(say(one, 'n2', 'hello')).toBe(false)
+      setPeers(one, [other(two, 'n2')], 'log-of-n1')
+      await arrives(one, 'n2', two, 'hello')
+    })
+
+    it('tells one that was removed since when, and nobody who comes under its name with another log', async () => {
+      const [one, two] = await pair()
+      two.link.setPeers({
+        ownIncarnation: '',
+        peers: [],
+        removed: [{ name: 'n1', incarnation: 'old', at: 'yesterday' }],
+      })
+      const told: string[] = []
+      one.link.onRemoved((at) => told.push(at))
+      let refusals = 0
+      two.server.on('upgrade', () => (refusals += 1))
+      setPeers(one, [other(two, 'n2')], 'new')
+      one.link.start()
+      await eventually('two refusals', () => refusals >= 2)
+      expect(told).toEqual([])
+      setPeers(one, [other(two, 'n2')], 'old')
+      await eventually('the word', () => told.length > 0)
+      expect(told[0]).toBe('yesterday')
+    })
+
+    it('believes no removal from somebody who does not know the secret', async () => {
+      const [one, two] = await pair({ secret: 'wrong' })
+      two.link.setPeers({
+        ownIncarnation: '',
+        peers: [],
+        removed: [{ name: 'n1', incarnation: 'mine', at: 'yesterday' }],
+      })
+      const told: string[] = []
+      one.link.onRemoved((at) => told.push(at))
+      let refusals = 0
+      two.server.on('upgrade', () => (refusals += 1))
+      setPeers(one, [other(two, 'n2')], 'mine')
+      one.link.start()
+      await eventually('three refusals', () => refusals >= 3)
+      expect(told).toEqual([])
+    })
   })
 
   /** Begins a connection under a member's name, as somebody who does not know the secret. */

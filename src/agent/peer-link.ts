@@ -4,22 +4,27 @@ import type { Logger } from '../platform/log.ts'
 import { httpRequest, httpsRequest, type Duplex } from '../platform/net.ts'
 import { randomHex } from '../platform/random.ts'
 import { after } from '../platform/timers.ts'
-import type { FrameKind, PeerWire } from './host-ports.ts'
+import type { FrameKind, PeerAddress, PeerList, PeerWire, RemovedPeer } from './host-ports.ts'
 
 /** The token of the HTTP upgrade that begins a peer connection. */
 export const PEER_PROTOCOL = 'pg-metako-peer'
 
-export type PeerAddress = { readonly name: string; readonly host: string; readonly port: number }
-
 export type PeerLinkOptions = {
   readonly self: string
-  readonly peers: readonly PeerAddress[]
   /** Shared by all agents of the cluster; proven in both directions, never sent. */
   readonly secret: string
   /** Part of every proof: two clusters with one secret and the same names stay apart. */
   readonly scope: string
   readonly tls?: { readonly ca?: string; readonly cert: string; readonly key: string }
 }
+
+/** Who speaks on a connection: a name, and which of those that ever had it. */
+type Speaker = { readonly name: string; readonly incarnation: string }
+
+/** The tries to reach one peer at one address; over when the peer is another or somewhere else. */
+type Dial = { readonly peer: PeerAddress; isOver: boolean }
+
+type Refusal = { readonly why: string; readonly removed?: RemovedPeer }
 
 type FrameListener = (peer: string, payload: Buffer) => void
 type UpgradeHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -49,15 +54,19 @@ export class PeerLink implements PeerWire {
   readonly #log: Logger
   readonly #options: PeerLinkOptions
   readonly #outgoing = new Map<string, Duplex>()
+  readonly #dials = new Map<string, Dial>()
   /** With the peer's name, once it has proven that it knows the secret. */
-  readonly #incoming = new Map<Duplex, string | undefined>()
+  readonly #incoming = new Map<Duplex, Speaker | undefined>()
   readonly #listeners: Record<FrameKind, Set<FrameListener>> = { raft: new Set(), heartbeat: new Set() }
   readonly #connected = new Set<(peer: string) => void>()
   readonly #lost = new Set<(peer: string) => void>()
   readonly #heardAt = new Map<string, number>()
   readonly #connectedAt = new Map<string, number>()
   readonly #complainedAt = new Map<string, number>()
+  readonly #removedListeners = new Set<(at: string) => void>()
   readonly #now: () => number
+  #list: PeerList = { ownIncarnation: '', peers: [], removed: [] }
+  #isStarted = false
   #isStopped = false
 
   constructor(deps: { log: Logger; now: () => number }, options: PeerLinkOptions) {
@@ -67,12 +76,42 @@ export class PeerLink implements PeerWire {
   }
 
   start(): void {
-    for (const peer of this.#options.peers) this.#dial(peer)
+    this.#isStarted = true
+    this.#dialNew()
   }
 
   stop(): void {
     this.#isStopped = true
     for (const socket of [...this.#outgoing.values(), ...this.#incoming.keys()]) socket.destroy()
+  }
+
+  setPeers(list: PeerList): void {
+    this.#list = list
+    for (const [name, dial] of this.#dials) {
+      if (list.peers.some((peer) => isSameAddress(peer, dial.peer))) continue
+      dial.isOver = true
+      this.#dials.delete(name)
+      this.#outgoing.get(name)?.destroy()
+      this.#outgoing.delete(name)
+    }
+    for (const [socket, speaker] of this.#incoming) {
+      if (speaker && this.#refusalOf(speaker)) socket.destroy()
+    }
+    this.#dialNew()
+  }
+
+  onRemoved(listener: (at: string) => void): void {
+    this.#removedListeners.add(listener)
+  }
+
+  #dialNew(): void {
+    if (!this.#isStarted || this.#isStopped) return
+    for (const peer of this.#list.peers) {
+      if (this.#dials.has(peer.name)) continue
+      const dial = { peer, isOver: false }
+      this.#dials.set(peer.name, dial)
+      this.#dial(dial)
+    }
   }
 
   /** Best effort; false when there is no connection or its buffer is full. */
@@ -118,16 +157,17 @@ export class PeerLink implements PeerWire {
     const to = text(headers['x-metako-to'])
     const theirs = text(headers['x-metako-nonce'])
     socket.on('error', () => socket.destroy())
-    if (to !== this.#options.self || !this.#options.peers.some(({ name }) => name === from)) {
-      const why =
-        to === this.#options.self ? `${from} is not in cluster_members` : `this node is ${this.#options.self}`
+    const speaker = { name: from, incarnation: text(headers['x-metako-incarnation']) }
+    const names = `${nameIn(speaker)}>${to}`
+    const refusal =
+      to === this.#options.self ? this.#refusalOf(speaker) : { why: `this node is ${this.#options.self}` }
+    if (refusal) {
       // Order: nothing that a stranger sends may grow here, so all strangers share one complaint.
-      this.#complain('accept a stranger', `Refused a peer: ${why}`, { from, to })
-      socket.end(`HTTP/1.1 421 Misdirected Request\r\nx-metako-why: ${why}\r\nconnection: close\r\n\r\n`)
+      this.#complain('accept a stranger', `Refused a peer: ${refusal.why}`, { from, to })
+      socket.end(this.#refusalAnswer(refusal, names, theirs))
       return
     }
     const ours = randomHex(16)
-    const names = `${from}>${to}`
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${PEER_PROTOCOL}\r\n` +
         `x-metako-nonce: ${ours}\r\nx-metako-proof: ${this.#proof('server', names, theirs + ours)}\r\n\r\n`,
@@ -138,8 +178,8 @@ export class PeerLink implements PeerWire {
       const proven = this.#incoming.get(socket)
       this.#incoming.delete(socket)
       // Only who proved its name can be lost under it, and only with its last connection.
-      if (proven === undefined || [...this.#incoming.values()].includes(proven)) return
-      for (const listener of this.#lost) listener(proven)
+      if (!proven || [...this.#incoming.values()].some((other) => other?.name === proven.name)) return
+      for (const listener of this.#lost) listener(proven.name)
     })
     const cancel = after(DIAL_TIMEOUT_MS, () => socket.destroy())
     let isProven = false
@@ -154,8 +194,8 @@ export class PeerLink implements PeerWire {
           return
         }
         // A peer has one connection: an older one is of an earlier life, or behind a broken cable.
-        for (const [other, name] of this.#incoming) if (name === from) other.destroy()
-        this.#incoming.set(socket, from)
+        for (const [other, known] of this.#incoming) if (known?.name === from) other.destroy()
+        this.#incoming.set(socket, speaker)
         return
       }
       this.#heardAt.set(from, this.#now())
@@ -164,9 +204,40 @@ export class PeerLink implements PeerWire {
     })
   }
 
-  #dial(peer: PeerAddress): void {
-    if (this.#isStopped) return
+  /** Why this speaker is not talked to; `undefined` for a peer. */
+  #refusalOf(speaker: Speaker): Refusal | undefined {
+    const { peers, removed } = this.#list
+    const peer = peers.find(({ name }) => name === speaker.name)
+    if (peer && (peer.incarnation ?? speaker.incarnation) === speaker.incarnation) return undefined
+    const gone = removed.find(
+      ({ name, incarnation }) => name === speaker.name && incarnation === speaker.incarnation,
+    )
+    if (gone) return { why: `${gone.name} was removed from the cluster on ${gone.at}`, removed: gone }
+    if (!peer) {
+      return {
+        why: `${speaker.name} is no member of this cluster: see "pg-metako member add ${speaker.name}"`,
+      }
+    }
+    return {
+      why: `the member ${speaker.name} had another consensus log: this node lost its state folder; see "pg-metako member remove ${speaker.name}" and "pg-metako member add ${speaker.name}"`,
+    }
+  }
+
+  /** A removal is proven like everything between peers: nobody else can talk a node out of its cluster. */
+  #refusalAnswer({ why, removed }: Refusal, names: string, theirs: string): string {
+    const proof = removed && this.#proof('removed', names, theirs + removed.at)
+    const lines = removed
+      ? ['HTTP/1.1 410 Gone', `x-metako-removed: ${removed.at}`, `x-metako-proof: ${proof}`]
+      : ['HTTP/1.1 421 Misdirected Request']
+    return [...lines, `x-metako-why: ${why}`, 'connection: close', '', ''].join('\r\n')
+  }
+
+  #dial(dial: Dial): void {
+    const { peer } = dial
+    if (this.#isStopped || dial.isOver) return
     const { self, tls } = this.#options
+    const { ownIncarnation } = this.#list
+    const names = `${nameIn({ name: self, incarnation: ownIncarnation })}>${peer.name}`
     const nonce = randomHex(16)
     const request = (tls ? httpsRequest : httpRequest)({
       host: peer.host,
@@ -180,45 +251,26 @@ export class PeerLink implements PeerWire {
         'x-metako-node': self,
         'x-metako-to': peer.name,
         'x-metako-nonce': nonce,
+        ...(ownIncarnation === '' ? {} : { 'x-metako-incarnation': ownIncarnation }),
       },
     })
     let isDone = false
     const redial = () => {
       if (isDone) return
       isDone = true
-      this.#outgoing.delete(peer.name)
-      after(REDIAL_MS, () => this.#dial(peer))
+      // Another dial to the same name may have a connection by now.
+      if (!dial.isOver) this.#outgoing.delete(peer.name)
+      after(REDIAL_MS, () => this.#dial(dial))
     }
     request.on('upgrade', (response, socket) => {
-      const theirs = text(response.headers['x-metako-nonce'])
-      const names = `${self}>${peer.name}`
       socket.on('error', () => socket.destroy())
       socket.on('close', redial)
-      if (this.#isStopped) return void socket.destroy()
-      socket.setTimeout(0)
-      socket.setNoDelay(true)
-      const proof = text(response.headers['x-metako-proof'])
-      if (!secretsEqual(proof, this.#proof('server', names, nonce + theirs))) {
-        this.#complain(`dial ${peer.name}`, `Cannot trust ${peer.name}: its cluster secret differs`, {
-          peer: peer.name,
-        })
-        socket.destroy()
-        return
-      }
-      const own = Buffer.from(this.#proof('client', names, nonce + theirs), 'latin1')
-      socket.write(Buffer.concat([header(PROOF, own.length), own]))
-      socket.resume()
-      this.#outgoing.set(peer.name, socket)
-      this.#connectedAt.set(peer.name, this.#now())
-      for (const listener of this.#connected) listener(peer.name)
+      if (this.#isStopped || dial.isOver) return void socket.destroy()
+      this.#opened(socket, response.headers, { peer, names, nonce })
     })
     request.on('response', (response) => {
       response.resume()
-      const why = text(response.headers['x-metako-why']) || `HTTP ${response.statusCode}`
-      this.#complain(`dial ${peer.name}`, `${peer.name} refuses this node: ${why}`, {
-        host: peer.host,
-        port: peer.port,
-      })
+      this.#refused(response.headers, { peer, names, nonce, status: response.statusCode })
       request.destroy()
       redial()
     })
@@ -233,7 +285,53 @@ export class PeerLink implements PeerWire {
     request.end()
   }
 
-  #proof(side: 'client' | 'server', names: string, nonces: string): string {
+  /** The peer took the connection: it proves itself, and this node proves itself to it. */
+  #opened(
+    socket: Duplex & { setTimeout(ms: number): unknown; setNoDelay(isOn: boolean): unknown },
+    headers: UpgradeHeaders,
+    { peer, names, nonce }: { peer: PeerAddress; names: string; nonce: string },
+  ): void {
+    const theirs = text(headers['x-metako-nonce'])
+    socket.setTimeout(0)
+    socket.setNoDelay(true)
+    const proof = text(headers['x-metako-proof'])
+    if (!secretsEqual(proof, this.#proof('server', names, nonce + theirs))) {
+      this.#complain(`dial ${peer.name}`, `Cannot trust ${peer.name}: its cluster secret differs`, {
+        peer: peer.name,
+      })
+      socket.destroy()
+      return
+    }
+    const own = Buffer.from(this.#proof('client', names, nonce + theirs), 'latin1')
+    socket.write(Buffer.concat([header(PROOF, own.length), own]))
+    socket.resume()
+    this.#outgoing.set(peer.name, socket)
+    this.#connectedAt.set(peer.name, this.#now())
+    for (const listener of this.#connected) listener(peer.name)
+  }
+
+  #refused(
+    headers: UpgradeHeaders,
+    about: { peer: PeerAddress; names: string; nonce: string; status: number | undefined },
+  ): void {
+    const { peer, names, nonce, status } = about
+    this.#hearRemoval(headers, names, nonce)
+    const why = text(headers['x-metako-why']) || `HTTP ${status}`
+    this.#complain(`dial ${peer.name}`, `${peer.name} refuses this node: ${why}`, {
+      host: peer.host,
+      port: peer.port,
+    })
+  }
+
+  #hearRemoval(headers: UpgradeHeaders, names: string, nonce: string): void {
+    const at = text(headers['x-metako-removed'])
+    if (at === '') return
+    const expected = this.#proof('removed', names, nonce + at)
+    if (!secretsEqual(text(headers['x-metako-proof']), expected)) return
+    for (const listener of this.#removedListeners) listener(at)
+  }
+
+  #proof(side: 'client' | 'server' | 'removed', names: string, nonces: string): string {
     return hmacSha256(this.#options.secret, `${side} ${this.#options.scope} ${names} ${nonces}`).toString(
       'hex',
     )
@@ -245,6 +343,14 @@ export class PeerLink implements PeerWire {
     this.#complainedAt.set(about, this.#now())
     this.#log.warn(message, fields)
   }
+}
+
+function nameIn({ name, incarnation }: Speaker): string {
+  return incarnation === '' ? name : `${name}#${incarnation}`
+}
+
+function isSameAddress(one: PeerAddress, other: PeerAddress): boolean {
+  return one.name === other.name && one.host === other.host && one.port === other.port
 }
 
 function header(code: number, length: number): Buffer {

@@ -30,6 +30,8 @@ export type PictureParts = {
     readonly heartbeats: Heartbeats
     readonly router: { readonly totals: readonly PortTotals[]; readonly pid: number | undefined }
     readonly isStopping: boolean
+    /** This node was removed from the cluster. */
+    readonly left: { readonly at: string } | undefined
   }
 }
 
@@ -98,7 +100,7 @@ export class Picture {
 
   view(): ClusterView {
     const { config, guard, silenceLimitMs, keys } = this.#parts
-    const { brain, founding, heartbeats, router } = this.#parts.now()
+    const { brain, founding, heartbeats, router, left } = this.#parts.now()
     const record = brain?.keeper.record
     const isOwn = record?.holder === config.identity.nodeName
     const leaseUntil = isOwn
@@ -118,6 +120,7 @@ export class Picture {
       store: brain?.store.status(),
       decision: brain?.loop.decision,
       waiting: founding?.waiting,
+      left,
       losses: losses.map(({ value }) => JSON.parse(value) as LossReport),
       queries: router.totals,
       pids: {

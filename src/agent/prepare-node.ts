@@ -4,7 +4,8 @@ import { loadConfig, type LoadedConfig } from '../config/load-config.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { LocalInstance } from '../ha/ports.ts'
 import type { ReloadOutcome } from '../api/ports.ts'
-import { chmodSync, existsSync, mkdirSync, readFileSync } from '../platform/disk.ts'
+import { MEMBERSHIP_NOTES_FILE } from '../model/membership.ts'
+import { chmodSync, existsSync, join, mkdirSync, readFileSync } from '../platform/disk.ts'
 import { createLogger, type Logger } from '../platform/log.ts'
 import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
@@ -76,6 +77,7 @@ async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<P
     secrets,
     token: config.security.apiToken ?? (await state.token()),
     ownHost: address.host,
+    isOwnHostGuessed: address.from === 'hostname',
     version: packageVersion(),
     instance,
     tls: tlsFiles(config),
@@ -101,13 +103,17 @@ function readConfig(path: string): LoadedConfig {
   })
 }
 
-/** Two voters are no quorum: running them as if they were one would stop writes with either node. */
+/**
+ * Two voters are no quorum: beginning with them would stop writes with either node. A cluster that grows or shrinks passes
+ * through two, and then its registry counts.
+ */
 function refuseTopology(config: NodeConfig): string | undefined {
   const isManaged = config.postgresql.dataDir !== undefined
-  if (!isManaged || config.members.length !== 1) return undefined
+  const isBegun = existsSync(join(config.paths.stateDir, MEMBERSHIP_NOTES_FILE))
+  if (!isManaged || config.members.length !== 1 || isBegun) return undefined
   return [
     'pg-metako: cannot run a cluster of two nodes: with two voters the loss of either one would stop all writes.',
-    'Pair mode and the witness are planned; until then add a third node to cluster_members, or run a single node.',
+    'Pair mode and the witness are planned; until then add a third node to cluster_members, or begin with a single node and let others join it.',
   ].join('\n')
 }
 

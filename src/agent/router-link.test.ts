@@ -15,6 +15,7 @@ describe('RouterLink', () => {
   let started: number
   let epoch: number
   let padding: string
+  let members: { name: string; apiUrl: string }[]
   const sockets: Socket[] = []
 
   beforeEach(async () => {
@@ -29,7 +30,11 @@ describe('RouterLink', () => {
       validForMs: 1,
       bootId: `boot${padding}`,
     })
-    link = new RouterLink({ log: silentLogger(), table, startRouter: () => (started += 1) }, socketPath)
+    members = [{ name: 'n2', apiUrl: 'http://10.0.0.2:8008' }]
+    link = new RouterLink(
+      { log: silentLogger(), table, members: () => members, startRouter: () => (started += 1) },
+      socketPath,
+    )
     await link.start(50)
   })
 
@@ -58,6 +63,18 @@ describe('RouterLink', () => {
     link.push()
     await eventually('the new table', () => lines().at(-1)?.includes('"epoch":8'))
     expect(started).toBe(0)
+  })
+
+  it('says whom the router may ask while this agent is gone, at once and whenever they change', async () => {
+    const { lines } = await router()
+    const told = () => lines().filter((line) => line.includes('"kind":"members"'))
+    expect(told()).toHaveLength(1)
+    expect(told()[0]).toContain('10.0.0.2')
+    members = [{ name: 'n4', apiUrl: 'http://10.0.0.4:8008' }]
+    link.push()
+    link.push()
+    await eventually('the new member', () => told().at(-1)?.includes('10.0.0.4'))
+    expect(lines().at(-1)).toContain('"epoch"')
   })
 
   it('starts a router when none of an earlier life comes back in time', async () => {

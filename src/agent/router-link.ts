@@ -19,9 +19,17 @@ const SUPERVISE_MS = 2000
 const RECONNECT_GRACE_MS = 300
 const BACKLOG_MAX_BYTES = 64 * 1024
 
+export type RouterLinkDeps = {
+  readonly log: Logger
+  readonly table: () => RoutingTableMessage
+  /** Whom the router may ask while this agent is gone. */
+  readonly members: () => readonly { readonly name: string; readonly apiUrl: string }[]
+  readonly startRouter: () => void
+}
+
 /** The agent's end of its router: pushes tables over a Unix socket, takes counters, starts a router when none comes. */
 export class RouterLink {
-  readonly #deps: { log: Logger; table: () => RoutingTableMessage; startRouter: () => void }
+  readonly #deps: RouterLinkDeps
   readonly #socketPath: string
   readonly #server: Server
   readonly #routers = new Set<Socket>()
@@ -30,11 +38,9 @@ export class RouterLink {
   #totals: readonly PortTotals[] = []
   #cancels: (() => void)[] = []
   #isStopped = false
+  #membersTold = ''
 
-  constructor(
-    deps: { log: Logger; table: () => RoutingTableMessage; startRouter: () => void },
-    socketPath: string,
-  ) {
+  constructor(deps: RouterLinkDeps, socketPath: string) {
     this.#deps = deps
     this.#socketPath = socketPath
     this.#server = createServer((socket) => this.#serve(socket))
@@ -67,11 +73,15 @@ export class RouterLink {
   /** Sends the newest table to the router now, if it says more than the last one. */
   push(): void {
     if (this.#routers.size === 0) return
+    const members = this.#membersLine()
+    const news = members === this.#membersTold ? '' : members
     const table = this.#deps.table()
-    if (!this.#isNews(table)) return
-    const line = `${JSON.stringify(table)}\n`
-    // A router that does not read needs none of the tables that wait: the next one says all.
-    for (const router of this.#routers) if (router.writableLength < BACKLOG_MAX_BYTES) router.write(line)
+    if (news === '' && !this.#isNews(table)) return
+    const line = `${news}${JSON.stringify(table)}\n`
+    // A router that does not read needs none of the tables that wait: the next one says all. Members are said until heard.
+    const ready = [...this.#routers].filter((router) => router.writableLength < BACKLOG_MAX_BYTES)
+    for (const router of ready) router.write(line)
+    if (ready.length === this.#routers.size) this.#membersTold = members
   }
 
   /**
@@ -109,6 +119,10 @@ export class RouterLink {
     this.detach()
   }
 
+  #membersLine(): string {
+    return `${JSON.stringify({ kind: 'members', members: this.#deps.members() })}\n`
+  }
+
   #startIfGone(): void {
     if (!this.#isStopped && this.#routers.size === 0) this.#deps.startRouter()
   }
@@ -140,7 +154,7 @@ export class RouterLink {
         this.#pid = message.pid
         this.#routers.add(socket)
         this.#deps.log.info('Router found', { router: message.pid })
-        socket.write(`${JSON.stringify(this.#deps.table())}\n`)
+        socket.write(`${this.#membersLine()}${JSON.stringify(this.#deps.table())}\n`)
       } else {
         this.#totals = message.totals
       }

@@ -10,7 +10,7 @@ export function agentSocketOf(config: NodeConfig): string {
 /** Everything that this node's router process is told. */
 export function routerOptions(
   config: NodeConfig,
-  given: { routingToken: string; logFile: string; isTls: boolean },
+  given: { routingToken: string; logFile: string; members: RouterOptions['members'] },
 ): RouterOptions {
   const { router, security } = config
   return {
@@ -20,10 +20,7 @@ export function routerOptions(
     holdTimeoutMs: router.holdTimeoutMs,
     maxClientConnections: router.maxClientConnections,
     agentSocket: agentSocketOf(config),
-    members: config.members.map(({ nodeName, apiHost, apiPort }) => ({
-      name: nodeName,
-      apiUrl: `${given.isTls ? 'https' : 'http'}://${apiHost}:${apiPort}`,
-    })),
+    members: given.members,
     routingToken: given.routingToken,
     ...(security.caFile === undefined ? {} : { caFile: security.caFile }),
     logging: { level: config.logging.level, file: given.logFile },

@@ -7,7 +7,16 @@ import { policyOf } from '../ha/policy.ts'
 import { foundRaftGroup } from '../store/raft/storage.ts'
 import { realClock } from './clock.ts'
 import { Founding } from './consensus.ts'
+import type { Heartbeats } from './heartbeats.ts'
+import type { PeerWire } from './host-ports.ts'
 import { StateFolder } from './state-folder.ts'
+
+const quietHeartbeats = { push: () => undefined } as unknown as Heartbeats
+const quietWire = {
+  send: () => false,
+  onFrame: () => () => undefined,
+  onLost: () => () => undefined,
+} as unknown as PeerWire
 
 describe('StateFolder', () => {
   let path: string
@@ -65,6 +74,30 @@ describe('StateFolder', () => {
       const state = await StateFolder.open(path)
       await state.writeGenesis({ groupId: 'g', nonces: { n1: hello.nonce } })
       expect((await prepare()).hello).toMatchObject({ isEmpty: true, nonce: hello.nonce })
+    })
+
+    it('begins an empty log that is nobody’s voter where it was invited, and remembers which', async () => {
+      const state = await StateFolder.open(path)
+      const joined = { groupId: 'g', incarnation: 'fresh' }
+      await state.writeMembership({ revision: 7, nodes: [], removed: [], joined })
+      const founding = await prepare()
+      expect(founding.incarnation).toBe('fresh')
+      const store = await founding.open(quietHeartbeats, quietWire, {
+        signal: new AbortController().signal,
+        onFatal: () => undefined,
+      })
+      try {
+        expect(store?.membership()).toMatchObject({ voters: [], learners: [], isRemoved: false })
+        expect(founding.hello.group).toEqual({ groupId: 'g', nonces: {} })
+      } finally {
+        await store?.stop()
+      }
+      expect((await prepare()).incarnation).toBe('fresh')
+      rmSync(state.raftFolder, { recursive: true })
+      await expect(prepare()).rejects.toMatchObject({
+        code: 'RAFT_LOG_ABSENT',
+        message: expect.stringContaining('pg-metako member add n1'),
+      })
     })
 
     it('refuses to vote again after its log was lost', async () => {

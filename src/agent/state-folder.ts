@@ -1,4 +1,5 @@
 import { Fault, messageOf } from '../std/fault.ts'
+import { MEMBERSHIP_NOTES_FILE, type MembershipNotes } from '../model/membership.ts'
 import { fs, join, mkdirSync, readTextIfPresent, rmSync, writeFileDurably } from '../platform/disk.ts'
 import { randomHex, randomSecret } from '../platform/random.ts'
 import type { Genesis } from './genesis.ts'
@@ -95,6 +96,14 @@ export class StateFolder implements NodeState {
 
   async writeGenesis(genesis: Genesis): Promise<void> {
     await writeFileDurably(join(this.path, 'genesis.json'), JSON.stringify(genesis))
+  }
+
+  async readMembership(): Promise<MembershipNotes | undefined> {
+    return readJson<MembershipNotes>(join(this.path, MEMBERSHIP_NOTES_FILE))
+  }
+
+  async writeMembership(notes: MembershipNotes): Promise<void> {
+    await writeFileDurably(join(this.path, MEMBERSHIP_NOTES_FILE), JSON.stringify(notes))
   }
 
   /** Writes the agent's pid for people and supervisors. */

@@ -1,4 +1,4 @@
-import type { ClusterView, LossReport, MemberView, PortTotals } from '../model/cluster-view.ts'
+import type { ClusterView, Finding, LossReport, MemberView, PortTotals } from '../model/cluster-view.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn } from '../model/lsn.ts'
 import type { MemberFacts } from '../model/member.ts'
@@ -20,6 +20,8 @@ export type ViewFacts = {
   readonly decision: Decision | undefined
   /** What this node waits for before consensus runs. */
   readonly waiting: string | undefined
+  /** This node was removed from the cluster: what it knew before is history. */
+  readonly left: { readonly at: string } | undefined
   readonly losses: readonly LossReport[]
   readonly queries: readonly PortTotals[]
   readonly pids: ClusterView['pids']
@@ -46,13 +48,23 @@ export function clusterView(facts: ViewFacts): ClusterView {
       term: store?.term ?? 0,
       voters: store?.voters ?? [],
     },
-    stance: facts.decision?.stance.sentence ?? facts.waiting ?? 'starts',
-    findings: facts.decision?.findings ?? [],
+    stance: facts.left
+      ? `was removed from the cluster on ${facts.left.at}: takes part in nothing`
+      : (facts.decision?.stance.sentence ?? facts.waiting ?? 'starts'),
+    findings: facts.left ? [removedFinding(own.name, facts.left.at)] : (facts.decision?.findings ?? []),
     history: record?.chain ?? [],
     losses: facts.losses,
     queries: facts.queries,
     pids: facts.pids,
     mode: facts.mode,
+  }
+}
+
+function removedFinding(name: string, at: string): Finding {
+  return {
+    code: 'NODE_REMOVED',
+    severity: 'critical',
+    message: `${name} was removed from the cluster on ${at}; its data is kept. To take it back, on another node: pg-metako member add ${name} --api-host ADDRESS`,
   }
 }
 

@@ -1,3 +1,4 @@
+import type { MembersDocument } from '#client'
 import type { ClusterView } from '../model/cluster-view.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 
@@ -18,6 +19,11 @@ export interface ClusterOperations {
   switchover(request: SwitchoverOrder, options: { readonly deadlineMs: number }): Promise<SwitchoverOutcome>
   /** Reads the configuration again. A bad file changes nothing. */
   reload(): Promise<ReloadOutcome>
+  members(): MembersDocument
+  /** Throws only a `Fault`, like the two below. */
+  invite(order: InviteOrder): Promise<InviteOutcome>
+  removeMember(order: { readonly name: string; readonly requestedBy: string }): Promise<RemoveOutcome>
+  join(order: JoinOrder): Promise<JoinOutcome>
 }
 
 export type SwitchoverOrder = {
@@ -71,3 +77,68 @@ export type ReloadOutcome =
     }
   /** The file has problems; `message` is all of them, each with its line. */
   | { readonly kind: 'refused'; readonly message: string }
+
+export type InviteOrder = {
+  readonly name: string
+  readonly apiHost: string
+  readonly apiPort: number
+  readonly requestedBy: string
+}
+
+/** Nothing was done. `message` gives actual and wanted, in one sentence. */
+export type MemberRefused = {
+  readonly kind: 'refused'
+  readonly reason: MemberRefusal
+  readonly message: string
+  readonly remedy?: string
+}
+
+export type MemberRefusal =
+  | 'NO_QUORUM'
+  /** The registry of members was not begun yet: the cluster is being created, or the configs disagree. */
+  | 'NOT_READY'
+  | 'EXISTS'
+  | 'UNKNOWN'
+  | 'IS_PRIMARY'
+  | 'IS_LAST'
+  /** Without it no majority of the voters would answer. */
+  | 'IS_NEEDED'
+  /** No member is primary and settled now: nothing is changed during a take-over. */
+  | 'TAKE_OVER'
+  /** Others changed the same at the same time. */
+  | 'BUSY'
+
+export type InviteOutcome =
+  | {
+      readonly kind: 'done'
+      readonly name: string
+      readonly token: string
+      readonly expiresAt: string
+      readonly urls: readonly string[]
+    }
+  | MemberRefused
+
+export type RemoveOutcome =
+  | {
+      readonly kind: 'done'
+      readonly name: string
+      readonly removedAt: string
+      readonly consensus: 'done' | 'pending'
+      readonly remaining: readonly string[]
+    }
+  | MemberRefused
+
+export type JoinOrder = {
+  readonly invitation: string
+  readonly nonce: string
+  readonly incarnation: string
+  readonly proof: string
+}
+
+export type JoinOutcome =
+  | { readonly kind: 'done'; readonly name: string; readonly nonce: string; readonly sealed: string }
+  /** No such invitation, or the proof is wrong: whoever asks learns no more than that. */
+  | { readonly kind: 'not-invited' }
+  /** Said only to who has proven the token. */
+  | { readonly kind: 'expired' | 'used' }
+  | MemberRefused

@@ -13,6 +13,7 @@ export type ApiCode =
   | 'API_BODY_INVALID'
   | 'API_BODY_TOO_LARGE'
   | 'API_QUERY_INVALID'
+  | 'API_TOO_MANY_JOINS'
   | 'API_INTERNAL'
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -24,6 +25,7 @@ const TITLES: Readonly<Record<number, string>> = {
   409: 'Conflict',
   412: 'Precondition failed',
   413: 'Body too large',
+  429: 'Too many requests',
   500: 'Internal error',
   503: 'Not available',
   504: 'Outcome unknown',

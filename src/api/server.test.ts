@@ -203,9 +203,19 @@ describe('access', () => {
   it('no request without the token changes anything, on any route', async () => {
     const unsafe = server.routes.filter((route) => !['GET', 'HEAD', 'OPTIONS'].includes(route.method))
     expect(unsafe.map((route) => route.path).toSorted()).toEqual(
-      ['/reload', '/switchover', '/v1/reload', '/v1/switchover'].toSorted(),
+      [
+        '/reload',
+        '/switchover',
+        '/v1/join',
+        '/v1/members',
+        '/v1/members/:name',
+        '/v1/reload',
+        '/v1/switchover',
+      ].toSorted(),
     )
-    for (const { method, path } of unsafe)
+    // What is asked there proves an invitation, which is the operation's to judge.
+    const guarded = unsafe.filter(({ path }) => path !== '/v1/join')
+    for (const { method, path } of guarded)
       for (const [name, headers] of Object.entries(wrong)) {
         const response = await get(path, { method, headers, body: '{}' })
         expect(response.status, `${method} ${path} with ${name}`).toBe(401)
@@ -247,6 +257,79 @@ describe('access', () => {
       const response = await get('/v1/routing', { headers: { authorization: `Bearer ${token}` } })
       expect(await response.json()).toMatchObject({ epoch: 2, validForMs: 900 })
     }
+  })
+})
+
+describe('members', () => {
+  const order = {
+    invitation: '0123456789abcdef',
+    nonce: 'a'.repeat(32),
+    incarnation: 'b'.repeat(32),
+    proof: 'c'.repeat(64),
+  }
+  const remove = (path: string) => get(path, { method: 'DELETE', headers: bearer })
+
+  it('are listed for everybody and changed with the token', async () => {
+    expect(await (await get('/v1/members')).json()).toMatchObject({ self: 'n1', isRegistered: true })
+    const invited = await post('/v1/members', '{"name":"n4","apiHost":"10.0.0.4"}')
+    expect([invited.status, invited.headers.get('cache-control')]).toEqual([201, 'no-store'])
+    expect(await invited.json()).toMatchObject({ token: '0123456789abcdef.secret' })
+    expect(await (await remove('/v1/members/n3')).json()).toMatchObject({ remaining: ['n1', 'n2'] })
+    expect(operations.changes).toEqual(['invite n4 10.0.0.4:8008', 'remove n3'])
+  })
+
+  it.each([
+    ['{"apiHost":"10.0.0.4"}', 'name'],
+    ['{"name":"n 4","apiHost":"10.0.0.4"}', 'name'],
+    ['{"name":"n4"}', 'apiHost'],
+    ['{"name":"n4","apiHost":"0.0.0.0"}', 'apiHost'],
+    ['{"name":"n4","apiHost":"10.0.0.4","apiPort":70000}', 'apiPort'],
+    ['{"name":"n4","apiHost":"10.0.0.4","port":8009}', 'port'],
+    ['[]', 'object'],
+  ])('cannot be invited with %s', async (body, what) => {
+    const answer = await problem(await post('/v1/members', body))
+    expect(answer).toMatchObject({ code: 'API_BODY_INVALID', detail: expect.stringContaining(what) })
+    expect(operations.changes).toEqual([])
+  })
+
+  it('say as a problem why they are not changed, and what to do', async () => {
+    operations.removeOutcome = {
+      kind: 'refused',
+      reason: 'IS_PRIMARY',
+      message: '"n1" is the primary',
+      remedy: 'First: pg-metako switchover',
+    }
+    expect(await problem(await remove('/v1/members/n1'))).toMatchObject({
+      status: 409,
+      code: 'MEMBER_IS_PRIMARY',
+      remedy: 'First: pg-metako switchover',
+    })
+    operations.inviteOutcome = { kind: 'refused', reason: 'EXISTS', message: '"n2" is a member' }
+    const answer = await problem(await post('/v1/members', '{"name":"n2","apiHost":"10.0.0.2"}'))
+    expect(answer).toMatchObject({ code: 'MEMBER_EXISTS', remedy: expect.stringContaining('member remove') })
+  })
+
+  it('join without the token of the API: the body proves an invitation', async () => {
+    const join = (body: unknown) => post('/v1/join', JSON.stringify(body), {})
+    expect(await (await join(order)).json()).toEqual({ nonce: 'aa', sealed: 'bb' })
+    for (const kind of ['not-invited', 'used', 'expired'] as const) {
+      operations.joinOutcome = { kind }
+      expect((await problem(await join(order))).status, kind).toBe(403)
+    }
+    expect((await problem(await join({ ...order, proof: 'x' }))).code).toBe('API_BODY_INVALID')
+    expect((await problem(await join({ ...order, more: 'x'.repeat(3000) }))).status).toBe(413)
+    expect((await get('/v1/join', { method: 'PUT', body: '{}' })).status).toBe(401)
+  })
+
+  it('join at a bounded rate: trying costs the cluster nothing', async () => {
+    operations.joinOutcome = { kind: 'not-invited' }
+    const codes: string[] = []
+    for (let ask = 0; ask < 25; ask += 1) {
+      codes.push((await problem(await post('/v1/join', JSON.stringify(order), {}))).code)
+    }
+    expect(codes.filter((code) => code === 'JOIN_NOT_INVITED')).toHaveLength(20)
+    expect(codes.at(-1)).toBe('API_TOO_MANY_JOINS')
+    expect(operations.changes).toHaveLength(20)
   })
 })
 
@@ -416,7 +499,7 @@ describe('upgrades', () => {
 describe('docs/reference/rest-api.md', () => {
   it('names every route, and none that is not served', () => {
     const text = readFileSync(new URL('../../docs/reference/rest-api.md', import.meta.url), 'utf8')
-    const documented = [...text.matchAll(/`(?:GET |POST )?(\/[a-z0-9/-]*)`/g)].map((match) =>
+    const documented = [...text.matchAll(/`(?:GET |POST |DELETE )?(\/[a-z0-9/:-]*)`/g)].map((match) =>
       String(match[1]),
     )
     const served = server.routes.map((route) => route.path)

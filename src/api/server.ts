@@ -1,7 +1,7 @@
 /**
  * The REST API of one node: Patroni's, the first generation's and our own under `/v1`, on one port, and the HTTP
  * Upgrade that the peer link comes in by. Reads show what the agent knows; whatever else than GET, HEAD and OPTIONS
- * needs the token, decided in one hook in front of all routes (G9). Must never decide anything about the cluster, and
+ * needs the token, decided in one hook in front of all routes (G9); `/v1/join` alone is opened by an invitation. Must never decide anything about the cluster, and
  * never wait without a bound: it asks `ClusterOperations`, which the agent provides. A bad request costs its sender an
  * error and nobody else anything (G8).
  */
@@ -15,6 +15,7 @@ import { visibleText } from '../std/visible-text.ts'
 import { createAccess, SAFE_METHODS, type Access } from './access.ts'
 import { clusterMetrics } from './cluster-metrics.ts'
 import { openApiPort, type ApiPort, type ApiPortOptions, type RequestHandler } from './api-port.ts'
+import { addMemberRoutes, JOIN_PATH } from './member-routes.ts'
 import { addNodeRoutes } from './node-routes.ts'
 import { patroniMetrics } from './patroni/patroni-metrics.ts'
 import { addPatroniRoutes } from './patroni/patroni-routes.ts'
@@ -83,6 +84,7 @@ export async function createApiServer(
     maximumLagBytes: options.maximumLagBytes ?? MAXIMUM_LAG_BYTES,
   })
   addNodeRoutes(app, { ...deps, access, orderSwitchover })
+  addMemberRoutes(app, deps)
   await app.ready()
   port.answerWith(handler)
   return {
@@ -150,6 +152,8 @@ function guardChanges(app: FastifyInstance, { access, log }: { access: Access; l
   }
   app.addHook('onRequest', async (request) => {
     if (SAFE_METHODS.has(request.method)) return
+    // What is asked there proves itself, and a node that is not yet one of us has no token.
+    if (request.method === 'POST' && pathOf(request) === JOIN_PATH) return
     try {
       access.requireToken(request)
     } catch (error) {

@@ -7,8 +7,13 @@ import { DSN_ROLES, dsnReport, type DsnRole } from './dsn-command.ts'
 import { CONFIG_PATH_DEFAULT, findEndpoints } from './endpoints.ts'
 import { historyReport } from './history-command.ts'
 import { memberList } from './member-list.ts'
+import { joinCluster } from './member/join-command.ts'
+import { addMember as addMemberTo, listMembers, removeMember } from './member/member-commands.ts'
 import { readConfig } from './read-config.ts'
 import { FORMATS, printReport, type Format, type Report } from './report.ts'
+import { DATA_DIR_DEFAULT, init, OUT_DEFAULT, SCOPE_DEFAULT, type InitOptions } from './setup/init-command.ts'
+import { API_PORT_DEFAULT } from './setup/parse-nodes.ts'
+import { CONFIG_FOLDER } from './setup/validate-files.ts'
 import { switchover } from './switchover-command.ts'
 import { versionLine, versionReport } from './version-command.ts'
 import type { World } from './world.ts'
@@ -103,6 +108,8 @@ function addClusterCommands(program: Command, world: World): void {
       }),
     )
   addSwitchover(add('switchover'), world)
+  addMember(add('member'), world)
+  addSetup(add, world)
   addDsn(add('dsn'), world, viewOf)
   add('version')
     .description('the version of this program and of what runs on every member')
@@ -142,6 +149,81 @@ function addSwitchover(command: Command, world: World): void {
         },
         world,
       )
+    })
+}
+
+function addMember(command: Command, world: World): void {
+  command.description('who belongs to the cluster: list, add, remove; no restart, no change of config')
+  command
+    .command('list')
+    .description('the members: their part in consensus, state, address, when they were last heard')
+    .action(async (_options, own: Command) => {
+      const options = own.optsWithGlobals<GlobalOptions>()
+      printReport(await listMembers(await findEndpoints(options, world)), options.format, world)
+    })
+  command
+    .command('add <name>')
+    .description('invite a node: prints the command that joins it, good once and for an hour')
+    .requiredOption('--api-host <address>', 'where the other nodes reach its agent')
+    .option('--api-port <port>', 'port of its API', String(API_PORT_DEFAULT))
+    .action(async (name: string, _options, own: Command) => {
+      const options = own.optsWithGlobals<GlobalOptions & { apiHost: string; apiPort: string }>()
+      await addMemberTo(
+        await findEndpoints(options, world),
+        { name, apiHost: options.apiHost, apiPort: readPort(options.apiPort), format: options.format },
+        world,
+      )
+    })
+  command
+    .command('remove <name>')
+    .description('take a node out: it stops its PostgreSQL and keeps its data; also one that is dead')
+    .option('--force', 'do not ask')
+    .action(async (name: string, _options, own: Command) => {
+      const options = own.optsWithGlobals<GlobalOptions & { force?: boolean }>()
+      await removeMember(
+        await findEndpoints(options, world),
+        { name, force: options.force === true, format: options.format },
+        world,
+      )
+    })
+}
+
+function readPort(text: string): number {
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port
+  throw new CommandFailure(
+    EXIT.wrongUsage,
+    `Cannot read --api-port "${visibleText(text, 20)}": wanted a port from 1 to 65535`,
+  )
+}
+
+function addSetup(add: (name: string) => Command, world: World): void {
+  add('init')
+    .description('write the files of a new cluster: a folder for each node, with config, secrets and unit')
+    .requiredOption('--nodes <list>', 'NAME=ADDRESS with commas between: n1=10.0.0.1,n2=10.0.0.2,n3=10.0.0.3')
+    .option('--scope <name>', 'name of the cluster', SCOPE_DEFAULT)
+    .option('--data-dir <path>', "PostgreSQL's data directory on every node", DATA_DIR_DEFAULT)
+    .option('--out <folder>', 'where to write them', OUT_DEFAULT)
+    .action(async (_options, own: Command) => {
+      await init(own.optsWithGlobals<GlobalOptions & InitOptions>(), world)
+    })
+  add('join')
+    .description('make this host a node of the cluster that invited it: see "pg-metako member add"')
+    .option('--ca <file>', 'certificates to trust, where the members speak TLS')
+    .option('--data-dir <path>', "PostgreSQL's data directory on this node", DATA_DIR_DEFAULT)
+    .option('--out <folder>', 'where to write its config; with --config that one is kept', CONFIG_FOLDER)
+    .action(async (_options, own: Command) => {
+      const options = own.optsWithGlobals<GlobalOptions & { ca?: string; dataDir: string; out: string }>()
+      const { url = world.env['PG_METAKO_URL'], token = world.env['PG_METAKO_TOKEN'] } = options
+      if (!url || !token) {
+        throw new CommandFailure(
+          EXIT.wrongUsage,
+          `Cannot join without ${url ? '--token' : '--url'}`,
+          'Run "pg-metako member add NAME --api-host ADDRESS" on a member: it prints the whole command',
+        )
+      }
+      const urls = (await findEndpoints({ url, token }, world)).list.map((endpoint) => endpoint.url)
+      await joinCluster({ ...options, urls, token }, world)
     })
 }
 

@@ -13,6 +13,14 @@ export function keysOf(namespace: string, scope: string) {
     member: (name: string) => `${root}members/${name}`,
     epoch: `${root}metako/epoch`,
     losses: `${root}metako/losses/`,
+    /** The registry of members was begun: from then on it counts, not the config. */
+    membership: `${root}metako/membership`,
+    nodes: `${root}metako/nodes/`,
+    node: (name: string) => `${root}metako/nodes/${name}`,
+    removedNodes: `${root}metako/removed/`,
+    removedNode: (name: string, incarnation: string) => `${root}metako/removed/${name}#${incarnation}`,
+    invitations: `${root}metako/invitations/`,
+    invitation: (id: string) => `${root}metako/invitations/${id}`,
     loss: (epoch: number, member: string) => `${root}metako/losses/${epoch}-${member}`,
   } as const
 }

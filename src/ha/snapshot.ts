@@ -10,7 +10,7 @@ import type { Policy } from './policy.ts'
 export type Snapshot = {
   readonly takenAt: MonotonicMs
   readonly self: string
-  /** All configured members, this one included. */
+  /** All members, this one included while it is one. */
   readonly members: readonly string[]
   readonly policy: Policy
   readonly agentUptimeMs: number

@@ -28,7 +28,7 @@ export const errorCodes = {
   RAFT_LOG_ABSENT: {
     meaning: 'The state folder holds no consensus log, although this node took part in the group before.',
     remedy:
-      'Restore the folder, or let the node join again as a new member. Never copy the log of another node.',
+      'Restore the folder, or let the node come back as a new member: on another node `pg-metako member remove NAME`, then `pg-metako member add NAME --api-host ADDRESS`, which prints what to run here. Never copy the log of another node.',
   },
   RAFT_OTHER_MEMBER: {
     meaning: 'The consensus log in the state folder was written by a node of another name.',
@@ -39,6 +39,63 @@ export const errorCodes = {
     meaning: 'The consensus log does not check: a disk or a hand has changed it.',
     remedy:
       'Keep a copy of the folder and remove it. Run `pg-metako member remove NAME` for this node on another one, then `pg-metako join` here: it comes back as a new learner.',
+  },
+  MEMBER_NO_QUORUM: {
+    meaning: 'The member that was asked sees no majority of the voters, so it can change no members.',
+    remedy: 'Ask another member, or start the missing ones.',
+  },
+  MEMBER_NOT_READY: {
+    meaning:
+      'The registry of members was not begun yet: the cluster is being created, or the configurations name other members than consensus has.',
+    remedy: 'Wait until all nodes answer; if it stays so, see the log of the nodes for what differs.',
+  },
+  MEMBER_EXISTS: {
+    meaning: 'A member has this name or this address already.',
+    remedy:
+      'Choose another name; for a node that comes back with an empty disk remove the old member first: `pg-metako member remove NAME`.',
+  },
+  MEMBER_UNKNOWN: {
+    meaning: 'There is no member of this name.',
+    remedy: 'See `pg-metako member list`.',
+  },
+  MEMBER_IS_PRIMARY: {
+    meaning: 'The member that is the primary cannot be removed.',
+    remedy: 'Switch over first: `pg-metako switchover`.',
+  },
+  MEMBER_IS_LAST: {
+    meaning: 'The last member cannot be removed: there would be no cluster.',
+    remedy: 'Stop it instead.',
+  },
+  MEMBER_IS_NEEDED: {
+    meaning:
+      'Without this member no majority of the voters would answer, so nothing could be decided any more.',
+    remedy: 'Start the silent members, or remove the dead ones first.',
+  },
+  MEMBER_TAKE_OVER: {
+    meaning: 'No member is primary and settled now, and members are not changed during a take-over.',
+    remedy: 'Try again when `pg-metako list` shows a primary.',
+  },
+  MEMBER_BUSY: {
+    meaning: 'Others changed the same at the same time.',
+    remedy: 'Look at `pg-metako member list` and try again.',
+  },
+  JOIN_NOT_INVITED: {
+    meaning:
+      'The token that a node wanted to join with is not known: it was never made, was replaced by a newer one, or is of another cluster.',
+    remedy: 'Make a new one on a member: `pg-metako member add NAME --api-host ADDRESS`.',
+  },
+  JOIN_EXPIRED: {
+    meaning: 'The token that a node wanted to join with is older than an hour.',
+    remedy: 'Make a new one on a member: `pg-metako member add NAME --api-host ADDRESS`.',
+  },
+  JOIN_USED: {
+    meaning: 'The token that a node wanted to join with was used: it is for one node, once.',
+    remedy:
+      'If that node was this one and lost what it got, on a member: `pg-metako member remove NAME`, then `pg-metako member add NAME --api-host ADDRESS`.',
+  },
+  API_TOO_MANY_JOINS: {
+    meaning: 'More requests to join came in ten seconds than an agent answers.',
+    remedy: 'Wait ten seconds and try again.',
   },
   STORE_NO_QUORUM: {
     meaning: 'No majority of the voters answers, so nothing can be decided or changed.',

@@ -234,6 +234,17 @@ describe('the router process', () => {
     })
   })
 
+  it('asks the members that its agent named last', async () => {
+    const old = await member(() => 'nonsense')
+    const added = await member(() => table({ bootId: 'another' }))
+    const router = await start({ members: [{ name: 'n2', apiUrl: old.url }] })
+    const fake = await agent()
+    await eventually(() => expect(fake.links()).toBe(1))
+    fake.send({ kind: 'members', members: [{ name: 'n4', apiUrl: added.url }, { name: 7 }, null] })
+    await open(router.ports.primary).untilReady()
+    expect(added.asked.length).toBeGreaterThan(0)
+  })
+
   it('goes to the next member when one is silent, down or behind', async () => {
     const behind = await member(() => table({ epoch: 0, bootId: 'another', validForMs: 0 }))
     const broken = await member(() => 'nonsense')

@@ -24,7 +24,7 @@ export type RouterOptions = {
   readonly maxClientConnections: number
   /** Unix socket that the own agent listens on. */
   readonly agentSocket: string
-  /** The other members. */
+  /** The other members at the router's start; its agent says so when they change. */
   readonly members: readonly PollMember[]
   /** Shown to the members as a bearer token. */
   readonly routingToken: string
@@ -73,6 +73,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
         const verdict = offer(pushedTable(message, boot), options.nodeName)
         if (verdict === 'accepted' && switchboard.primaryOpen()) agentGoodAt = clock.monotonicMs()
       },
+      onMembers: (members) => poll.setMembers(members),
       onStop: deps.onStop,
       totals: () => totalsOf(counters),
     },

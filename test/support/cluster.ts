@@ -11,7 +11,7 @@ import {
 } from '../../src/cli/demo/observe-cluster.ts'
 import { isAlive } from '../../src/platform/process-table.ts'
 import { pause } from '../../src/platform/timers.ts'
-import type { Machines, TestNode } from './machines.ts'
+import { runProgram, type Machines, type ProgramResult, type TestNode } from './machines.ts'
 
 /** As systemd with RestartSec=1. */
 const RESTART_MS = 1000
@@ -28,15 +28,29 @@ export class Cluster {
   readonly #machines: Machines
   readonly #children = new Map<string, ChildProcess>()
   readonly #restarts = new Map<string, NodeJS.Timeout>()
+  #nodes: readonly TestNode[]
   #supervised = false
   #disposed = false
 
   constructor(machines: Machines) {
     this.#machines = machines
+    this.#nodes = machines.nodes
   }
 
+  /** The members, as the test has it. */
   get nodes(): readonly TestNode[] {
-    return this.#machines.nodes
+    return this.#nodes
+  }
+
+  /** Nodes that the members do not know yet. */
+  get spares(): readonly TestNode[] {
+    return this.#machines.spares ?? []
+  }
+
+  /** From now on the test counts with this node, or no longer. */
+  setMember(node: TestNode, isMember: boolean): void {
+    const others = this.#nodes.filter((one) => one !== node)
+    this.#nodes = isMember ? [...others, node] : others
   }
 
   node(name: string): TestNode {
@@ -61,6 +75,11 @@ export class Cluster {
     if (supervised) return
     for (const timer of this.#restarts.values()) clearTimeout(timer)
     this.#restarts.clear()
+  }
+
+  /** Runs a command of the program on a node's host. */
+  runOn(node: TestNode, argv: readonly string[]): Promise<ProgramResult> {
+    return this.#machines.runOn?.(node, argv) ?? runProgram(argv, node.folder)
   }
 
   startAll(): void {

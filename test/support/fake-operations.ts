@@ -1,6 +1,12 @@
+import type { MembersDocument } from '#client'
 import type {
   ClusterOperations,
+  InviteOrder,
+  InviteOutcome,
+  JoinOrder,
+  JoinOutcome,
   ReloadOutcome,
+  RemoveOutcome,
   SwitchoverOrder,
   SwitchoverOutcome,
 } from '../../src/api/ports.ts'
@@ -13,6 +19,49 @@ export class FakeOperations implements ClusterOperations {
   loopAge = 10
   outcome: SwitchoverOutcome = { kind: 'done', from: 'n1', to: 'n2', epoch: 3, tookMs: 90 }
   reloadOutcome: ReloadOutcome = { kind: 'applied', changed: ['logging.level'], needsRestart: [] }
+  inviteOutcome: InviteOutcome = {
+    kind: 'done',
+    name: 'n4',
+    token: '0123456789abcdef.secret',
+    expiresAt: '2026-05-04T04:02:01.000Z',
+    urls: ['http://10.0.0.1:8008', 'http://10.0.0.2:8008'],
+  }
+  removeOutcome: RemoveOutcome = {
+    kind: 'done',
+    name: 'n3',
+    removedAt: '2026-05-04T03:02:01.000Z',
+    consensus: 'done',
+    remaining: ['n1', 'n2'],
+  }
+  joinOutcome: JoinOutcome = { kind: 'done', name: 'n4', nonce: 'aa', sealed: 'bb' }
+  membersDocument: MembersDocument = {
+    scope: 'main',
+    self: 'n1',
+    isRegistered: true,
+    members: [
+      {
+        name: 'n1',
+        apiHost: '10.0.0.1',
+        apiPort: 8008,
+        consensus: 'voter',
+        reachable: true,
+        heardMsAgo: 0,
+        state: 'running',
+        role: 'primary',
+      },
+      {
+        name: 'n2',
+        apiHost: '10.0.0.2',
+        apiPort: 8008,
+        consensus: 'leader',
+        reachable: true,
+        heardMsAgo: 40,
+      },
+      { name: 'n4', apiHost: '10.0.0.4', apiPort: 8008, consensus: 'learner', behind: 12, reachable: false },
+    ],
+    invitations: [],
+    removed: [],
+  }
   failure: Error | undefined
   readonly changes: string[] = []
 
@@ -47,5 +96,24 @@ export class FakeOperations implements ClusterOperations {
   reload(): Promise<ReloadOutcome> {
     this.changes.push('reload')
     return Promise.resolve(this.reloadOutcome)
+  }
+
+  members(): MembersDocument {
+    return this.membersDocument
+  }
+
+  invite({ name, apiHost, apiPort }: InviteOrder): Promise<InviteOutcome> {
+    this.changes.push(`invite ${name} ${apiHost}:${apiPort}`)
+    return Promise.resolve(this.inviteOutcome)
+  }
+
+  removeMember({ name }: { readonly name: string }): Promise<RemoveOutcome> {
+    this.changes.push(`remove ${name}`)
+    return Promise.resolve(this.removeOutcome)
+  }
+
+  join({ invitation }: JoinOrder): Promise<JoinOutcome> {
+    this.changes.push(`join ${invitation}`)
+    return Promise.resolve(this.joinOutcome)
   }
 }

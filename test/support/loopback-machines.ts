@@ -17,6 +17,8 @@ const PORTS_PER_NODE = 5
 /** Agents on 127.0.0.1 with config files like the demo's, each port from a free block. */
 export async function loopbackMachines(options: {
   readonly count: number
+  /** Nodes with a config of their own that the others do not know: for tests in which one joins. */
+  readonly spare?: number
   /** PostgreSQL's programs; absent: whatever the agent finds. */
   readonly binDir?: string | undefined
   /** More lines for every config file. */
@@ -26,16 +28,20 @@ export async function loopbackMachines(options: {
   const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
   const root = mkdtempSync(join(parent, 'metako-it-'))
   chmodSync(root, 0o755)
-  const block = await freePorts(HOST, options.count * PORTS_PER_NODE)
-  const nodes = Array.from({ length: options.count }, (_, index) => nodeIn(root, index, block))
+  const count = options.count + (options.spare ?? 0)
+  const block = await freePorts(HOST, count * PORTS_PER_NODE)
+  const all = Array.from({ length: count }, (_, index) => nodeIn(root, index, block))
+  const nodes = all.slice(0, options.count)
   const secrets = writeSecrets(join(root, 'secrets'))
-  for (const node of nodes) {
+  for (const node of all) {
     makeNodeFolders(node, { root, dataRoot: root, runRoot: root }, user)
-    const text = withBinDir(configText(node, { nodes, secrets: secrets.files }), options.binDir)
+    const listed = nodes.includes(node) ? nodes : [...nodes, node]
+    const text = withBinDir(configText(node, { nodes: listed, secrets: secrets.files }), options.binDir)
     writeFileSync(node.configFile, text + (options.extraConfig ?? ''), { mode: 0o644 })
   }
   return {
     nodes,
+    spares: all.slice(options.count),
     appPassword: secrets.appPassword,
     apiToken: () => readSecret(secrets.files.apiToken),
     spawnAgent: (node) =>
@@ -48,7 +54,7 @@ export async function loopbackMachines(options: {
     dispose: async () => {
       const now = new AbortController()
       now.abort()
-      await stopNodes(nodes, now.signal)
+      await stopNodes(all, now.signal)
       rmSync(root, { recursive: true, force: true, maxRetries: 3 })
     },
   }

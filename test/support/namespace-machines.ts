@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmdirSync,
   rmSync,
@@ -17,7 +18,7 @@ import { signalProcess, type ProcessStat } from '../../src/platform/process.ts'
 import { pause } from '../../src/platform/timers.ts'
 import { writeSecrets } from './loopback-machines.ts'
 import { REPOSITORY_ROOT } from './repository-root.ts'
-import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
+import { PROGRAM, runProgram, spawnLogged, type Machines, type TestNode } from './machines.ts'
 
 /** The files that the README's "On three hosts" copies to the hosts, used as they are. */
 const EXAMPLE = join(REPOSITORY_ROOT, 'examples/three-hosts')
@@ -49,11 +50,18 @@ type Host = {
   readonly near: string
 }
 
+export type HostFiles = {
+  /** `example`: the files of `examples/three-hosts`. `init`: what `pg-metako init` writes for the same three. */
+  readonly from?: 'example' | 'init'
+  /** More hosts, without any file: for nodes that join. */
+  readonly spare?: number
+}
+
 /**
- * Three hosts on one switch, made of namespaces, each with the config files of `examples/three-hosts`. The test itself stands
- * on the switch too, as a client on the same network would.
+ * Three hosts on one switch, made of namespaces, each with config files as a person would copy them there. The test itself
+ * stands on the switch too, as a client on the same network would.
  */
-export async function namespaceMachines(): Promise<Machines> {
+export async function namespaceMachines(files: HostFiles = {}): Promise<Machines> {
   const root = mkdtempSync(join(tmpdir(), 'metako-ns-'))
   chmodSync(root, 0o755)
   const bridge = `mtk${String(process.pid).slice(-6)}`
@@ -64,28 +72,38 @@ export async function namespaceMachines(): Promise<Machines> {
     undo.push(() => ip('link', 'delete', bridge))
     ip('address', 'add', `${HOST_OF_TEST}/24`, 'dev', bridge)
     ip('link', 'set', bridge, 'up')
-    const { appPassword } = copyExample(join(root, 'etc'))
+    const etc = join(root, 'etc')
+    const isInit = files.from === 'init'
+    const { appPassword, apiToken } = isInit
+      ? await writeInit(etc)
+      : { ...copyExample(etc), apiToken: undefined }
     const hosts: Host[] = []
-    for (let number = 1; number <= COUNT; number += 1) {
-      hosts.push(await makeHost(nodeIn(root, number), { bridge, number, undo }))
+    for (let number = 1; number <= COUNT + (files.spare ?? 0); number += 1) {
+      const configFile = join(etc, isInit ? `node${number}/node.yaml` : `node${number}.yaml`)
+      hosts.push(await makeHost(nodeIn(root, number, configFile), { bridge, number, undo }))
     }
-    return machinesOf(hosts, { appPassword, undo })
+    return machinesOf(hosts, { appPassword, apiToken, undo })
   } catch (error) {
     undoAll(undo)
     throw error
   }
 }
 
-function machinesOf(hosts: readonly Host[], about: { appPassword: string; undo: (() => void)[] }): Machines {
+function machinesOf(
+  hosts: readonly Host[],
+  about: { appPassword: string; apiToken: string | undefined; undo: (() => void)[] },
+): Machines {
   const hostOf = (node: TestNode): Host => {
     const host = hosts.find((one) => one.node.name === node.name)
     if (!host) throw new Error(`No host for ${node.name}`)
     return host
   }
   return {
-    nodes: hosts.map(({ node }) => node),
+    nodes: hosts.slice(0, COUNT).map(({ node }) => node),
+    spares: hosts.slice(COUNT).map(({ node }) => node),
     appPassword: about.appPassword,
-    apiToken: (node) => readTokenOf(hostOf(node)),
+    apiToken: (node) => about.apiToken ?? readTokenOf(hostOf(node)),
+    runOn: (node, argv) => runProgram(argv, '/', enter(hostOf(node))),
     spawnAgent: (node) =>
       spawnLogged([...enter(hostOf(node)), process.execPath, PROGRAM, '--config', node.configFile], {
         logFile: node.logFile,
@@ -123,7 +141,17 @@ function copyExample(folder: string): { readonly appPassword: string } {
   return writeSecrets(join(folder, 'secrets'))
 }
 
-function nodeIn(root: string, number: number): TestNode {
+/** As the README says, for the addresses that these hosts have. */
+async function writeInit(folder: string): Promise<{ appPassword: string; apiToken: string }> {
+  const names = Array.from({ length: COUNT }, (_, index) => `node${index + 1}=${NETWORK}.${index + 1}`)
+  const words = ['init', '--nodes', names.join(), '--data-dir', `${DATA_PARENT}/data`, '--out', folder]
+  const { code, err } = await runProgram(words, '/')
+  if (code !== 0) throw new Error(`pg-metako init: ${err}`)
+  const secret = (name: string) => readFileSync(join(folder, 'node1/secrets', name), 'utf8').trim()
+  return { appPassword: secret('app-password'), apiToken: secret('api-token') }
+}
+
+function nodeIn(root: string, number: number, configFile: string): TestNode {
   const name = `node${number}`
   const host = `${NETWORK}.${number}`
   const folder = join(root, name)
@@ -134,7 +162,7 @@ function nodeIn(root: string, number: number): TestNode {
     ports: PORTS,
     api: `http://${host}:${PORTS.api}/`,
     folder,
-    configFile: join(root, 'etc', `${name}.yaml`),
+    configFile,
     logFile: join(folder, 'agent.log'),
     dataDir: `${DATA_PARENT}/data`,
     stateDir: `${DATA_PARENT}/data.metako`,

@@ -20,10 +20,8 @@ const setup = JSON.parse(process.argv[2] ?? '{}') as StoreHostSetup
 const WORD_EVERY_MS = 100
 
 const log = createLogger({ level: 'warn' })
-const link = new PeerLink(
-  { log, now: monotonicMs },
-  { self: setup.self, peers: setup.peers, secret: 'test', scope: 'test' },
-)
+const link = new PeerLink({ log, now: monotonicMs }, { self: setup.self, secret: 'test', scope: 'test' })
+link.setPeers({ ownIncarnation: '', peers: setup.peers, removed: [] })
 const server = createHttpServer()
 serveUpgrades(server).on(PEER_PROTOCOL, (socket, head, headers) => link.accept(socket, head, headers))
 server.listen(setup.listen.port, setup.listen.host)

@@ -284,7 +284,7 @@ export const memberFields = {
 /** `cluster_members`: the other nodes; this node may stand in it too. */
 export const membersKey = {
   name: 'cluster_members',
-  doc: 'The nodes of the cluster. This node may stand in the list too, so that one list can be shared by `include:`; its entry then gives its address and role.',
+  doc: 'The nodes of the first start; later members come and go with `pg-metako member`, and the registry in the store counts. This node may stand in the list too, so that one list can be shared by `include:`; its entry then gives its address and role.',
   fields: memberFields,
   means: 'none: a cluster of one node',
 } satisfies RecordsKey<typeof memberFields>

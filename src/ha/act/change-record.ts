@@ -1,7 +1,7 @@
 import { assert, present } from '../../std/assert.ts'
 import { Fault } from '../../std/fault.ts'
 import type { EpochLink, EpochRecord, ReleaseReason, TakeoverReason } from '../../model/epoch-record.ts'
-import type { Operation } from '../../model/key-value.ts'
+import type { Compare, Operation } from '../../model/key-value.ts'
 import { formatLsn, LSN_NONE } from '../../model/lsn.ts'
 import { extendChain, nextTimeline } from '../decide/history.ts'
 import type { WriteOutcome } from '../record-keeper.ts'
@@ -61,6 +61,7 @@ export function takeEpoch(
     },
     {
       deadlineMs: world.writeDeadlineMs,
+      onlyIf: stillMember(world),
       // A switchover that was asked of the old holder is over: it must not move the new one.
       also: [putLeader(world), { kind: 'delete', key: world.keys.failover }],
     },
@@ -162,6 +163,16 @@ export function releaseEpoch(
       ],
     },
   )
+}
+
+/** Whoever was removed meanwhile takes nothing: its entry has gone, or is another's, whatever it had seen before. */
+function stillMember({ store, keys, self }: World): readonly Compare[] {
+  const own = store.peek(keys.node(self))
+  return [
+    own
+      ? { kind: 'mod', key: own.key, revision: own.modRevision }
+      : { kind: 'mod', key: keys.membership, revision: 0 },
+  ]
 }
 
 function putLeader(world: World): Operation {

@@ -78,7 +78,7 @@ describe('Executor', () => {
     const shared = { clock, store, instance, guard, notebook, keeper, jobs }
     const options = {
       self: 'n1',
-      members: ['n1', 'n2', 'n3'],
+      members: () => ['n1', 'n2', 'n3'],
       initialiser: 'n1',
       policy,
       keys,

@@ -36,7 +36,7 @@ describe('Observer', () => {
     const jobs = new Jobs({ clock, log, onChange: () => undefined })
     observer = new Observer(
       { clock, store, instance, guard: new FakeGuard(), peers: new FakePeers(), notebook, keeper, jobs },
-      { self: 'n1', members: ['n1', 'n2'], initialiser: 'n1', policy, keys, managed: true },
+      { self: 'n1', members: () => ['n1', 'n2'], initialiser: 'n1', policy, keys, managed: true },
     )
   })
 

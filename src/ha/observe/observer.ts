@@ -23,7 +23,8 @@ export type ObserverDeps = {
 
 export type ObserverOptions = {
   readonly self: string
-  readonly members: readonly string[]
+  /** All members now, this node included while it is one. */
+  readonly members: () => readonly string[]
   readonly initialiser: string
   readonly policy: Policy
   readonly keys: Keys
@@ -117,7 +118,7 @@ export class Observer {
     return {
       takenAt: now,
       self,
-      members,
+      members: members(),
       policy,
       initialiser,
       agentUptimeMs: now - this.#startedAt,

@@ -4,11 +4,14 @@ import type { Logger } from '../../platform/log.ts'
 import { connect, type Socket } from '../../platform/net.ts'
 import { after, every } from '../../platform/timers.ts'
 import { KiB, MiB, SECOND } from '../../std/units.ts'
+import type { PollMember } from './peer-poll.ts'
 import { parseTableMessage } from './table-message.ts'
 
 export type AgentLinkDeps = {
   readonly log: Logger
   readonly onTable: (message: RoutingTableMessage) => void
+  /** The other members, whenever they change. */
+  readonly onMembers: (members: readonly PollMember[]) => void
   /** The agent tells the router to end. */
   readonly onStop: () => void
   readonly totals: () => readonly PortTotals[]
@@ -68,6 +71,8 @@ export function openAgentLink(
   function receive(line: string): void {
     const value = parseJson(line)
     if (isStop(value)) return deps.onStop()
+    const members = parseMembers(value)
+    if (members) return deps.onMembers(members)
     const message = parseTableMessage(value)
     if (message) deps.onTable(message)
     else deps.log.warn('The agent sent a line that is no routing table', { bytes: line.length })
@@ -117,6 +122,19 @@ function parseJson(line: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** `{"kind": "members", "members": [{"name": …, "apiUrl": …}]}`; `undefined` for anything else. */
+function parseMembers(value: unknown): readonly PollMember[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { kind, members } = value as { kind?: unknown; members?: unknown }
+  if (kind !== 'members' || !Array.isArray(members)) return undefined
+  return (members as readonly unknown[]).flatMap((member) => {
+    const { name, apiUrl } = (member ?? {}) as { name?: unknown; apiUrl?: unknown }
+    return typeof name === 'string' && typeof apiUrl === 'string' && URL.canParse(apiUrl)
+      ? [{ name, apiUrl }]
+      : []
+  })
 }
 
 function isStop(value: unknown): boolean {

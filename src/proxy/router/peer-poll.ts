@@ -30,6 +30,8 @@ export type PeerPollOptions = {
 export type PeerPoll = {
   /** Drops what is under way: its answer would be counted from a time that proves nothing any more. */
   readonly restart: () => void
+  /** From the next round on these are asked. */
+  readonly setMembers: (members: readonly PollMember[]) => void
   readonly close: () => void
 }
 
@@ -45,11 +47,12 @@ export function openPeerPoll(deps: PeerPollDeps, options: PeerPollOptions): Peer
   const connections = new HttpAgent({ keepAlive: true, maxSockets: 1 })
   let round: AbortController | undefined
   let favourite = 0
+  let { members } = options
 
   async function ask(signal: AbortSignal): Promise<void> {
-    for (let step = 0; step < options.members.length && !signal.aborted; step += 1) {
-      const index = (favourite + step) % options.members.length
-      const member = options.members[index]
+    for (let step = 0; step < members.length && !signal.aborted; step += 1) {
+      const index = (favourite + step) % members.length
+      const member = members[index]
       if (!member) continue
       const table = await askMember(member, signal)
       if (!table || signal.aborted) continue
@@ -75,7 +78,7 @@ export function openPeerPoll(deps: PeerPollDeps, options: PeerPollOptions): Peer
   }
 
   function tick(): void {
-    if (round || options.members.length === 0 || !deps.isNeeded()) return
+    if (round || members.length === 0 || !deps.isNeeded()) return
     const own = new AbortController()
     round = own
     void ask(own.signal).finally(() => {
@@ -90,6 +93,10 @@ export function openPeerPoll(deps: PeerPollDeps, options: PeerPollOptions): Peer
   }
   return {
     restart: drop,
+    setMembers: (others) => {
+      members = others
+      favourite = 0
+    },
     close: () => {
       stop()
       drop()

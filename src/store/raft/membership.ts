@@ -7,11 +7,13 @@ export type Membership = {
   readonly voters: readonly MemberIdentity[]
   /** `matchIndex`: how far a learner has the log; only its leader knows. */
   readonly learners: readonly (MemberIdentity & { readonly matchIndex?: number })[]
+  /** What a learner's `matchIndex` is held against. */
+  readonly commitIndex: number
   /** This member is none any more; it says nothing until it is invited again with a new log. */
   readonly isRemoved: boolean
 }
 
-export function membershipOf({ configuration, peers, removedAt }: RaftState): Membership {
+export function membershipOf({ configuration, peers, removedAt, commit }: RaftState): Membership {
   const identity = (id: string): MemberIdentity => ({ name: nameOf(id), incarnation: incarnationOf(id) })
   return {
     voters: configuration.voters.map(identity),
@@ -19,6 +21,7 @@ export function membershipOf({ configuration, peers, removedAt }: RaftState): Me
       const matchIndex = peers.get(id)?.match
       return matchIndex === undefined ? identity(id) : { ...identity(id), matchIndex }
     }),
+    commitIndex: commit,
     isRemoved: removedAt !== undefined,
   }
 }

@@ -179,7 +179,12 @@ describe('a change of members', () => {
       await group.until(group.store(asked).transact(put(`k${count}`), within))
     }
     group.join('n4', 'x')
-    expect(group.store('n4').membership()).toEqual({ voters: [], learners: [], isRemoved: false })
+    expect(group.store('n4').membership()).toEqual({
+      voters: [],
+      learners: [],
+      commitIndex: 0,
+      isRemoved: false,
+    })
     expect(await change({ kind: 'promote', member: 'n4' })).toMatchObject({ reason: 'UNKNOWN_MEMBER' })
     expect(await change(add('n4', 'x'))).toEqual({ kind: 'done' })
     expect(await change(add('n4', 'x'))).toMatchObject({ kind: 'refused', reason: 'ALREADY_MEMBER' })

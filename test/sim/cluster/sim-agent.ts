@@ -56,11 +56,7 @@ export class SimAgent {
       onFenced: () => this.control.noteFencedByGuard(),
       onState: () => this.control.wake(),
     })
-    this.#link = new SimPeerLink(
-      deps.peers,
-      this.process,
-      config.members.map(({ nodeName }) => nodeName),
-    )
+    this.#link = new SimPeerLink(deps.peers, this.process)
     this.control = new ControlPlane(
       {
         clock,
@@ -80,6 +76,9 @@ export class SimAgent {
       {
         config,
         ownHost: host.address,
+        isOwnHostGuessed: false,
+        secrets: { cluster: 'not a secret' },
+        randomHex: () => deps.newNonce(),
         version: '0.0.0',
         isTls: false,
         life: deps.newNonce(),
@@ -87,6 +86,7 @@ export class SimAgent {
         pid: 1,
         onTable: () => this.#pushSoon(),
         onSettled: () => undefined,
+        onLeft: () => deps.note('was removed from the cluster'),
         onFatal: (what, thrown) => this.#fail(`${what}: ${String(thrown)}`),
       },
     )

@@ -1,4 +1,4 @@
-import type { FrameKind, PeerWire } from '../../../src/agent/host-ports.ts'
+import type { FrameKind, PeerList, PeerWire } from '../../../src/agent/host-ports.ts'
 import type { SimProcess } from './sim-host.ts'
 import { SimChannel, type SimNetwork } from './sim-network.ts'
 
@@ -43,7 +43,10 @@ export class SimPeerLink implements PeerWire {
   readonly process: SimProcess
   readonly #switch: PeerSwitch
   readonly #self: string
-  readonly #peers: readonly string[]
+  readonly #removed: ((at: string) => void)[] = []
+  readonly #dialled = new Set<string>()
+  #list: PeerList = { ownIncarnation: '', peers: [], removed: [] }
+  #isStarted = false
   readonly #outgoing = new Map<string, Outgoing>()
   readonly #incoming = new Map<string, SimPeerLink>()
   readonly #listeners: Record<FrameKind, FrameListener[]> = { raft: [], heartbeat: [] }
@@ -51,16 +54,41 @@ export class SimPeerLink implements PeerWire {
   readonly #lost: ((peer: string) => void)[] = []
   readonly #heardAt = new Map<string, number>()
 
-  constructor(place: PeerSwitch, process: SimProcess, peers: readonly string[]) {
+  constructor(place: PeerSwitch, process: SimProcess) {
     this.#switch = place
     this.process = process
     this.#self = process.host.name
-    this.#peers = peers
     place.place(this.#self, this)
   }
 
   start(): void {
-    for (const peer of this.#peers) this.#dial(peer)
+    this.#isStarted = true
+    this.#dialNew()
+  }
+
+  setPeers(list: PeerList): void {
+    this.#list = list
+    for (const [peer, outgoing] of this.#outgoing) {
+      if (!this.#knows(peer)) this.#drop(peer, outgoing)
+    }
+    this.#dialNew()
+  }
+
+  onRemoved(listener: (at: string) => void): void {
+    this.#removed.push(listener)
+  }
+
+  #knows(peer: string): boolean {
+    return this.#list.peers.some(({ name }) => name === peer)
+  }
+
+  #dialNew(): void {
+    if (!this.#isStarted) return
+    for (const { name } of this.#list.peers) {
+      if (this.#dialled.has(name)) continue
+      this.#dialled.add(name)
+      this.#dial(name)
+    }
   }
 
   send(peer: string, kind: FrameKind, payload: Uint8Array): boolean {
@@ -115,6 +143,7 @@ export class SimPeerLink implements PeerWire {
   }
 
   #dial(peer: string): void {
+    if (!this.#knows(peer)) return void this.#dialled.delete(peer)
     const { network } = this.#switch
     const back = network.delay(peer, this.#self)
     let isDone = false
@@ -132,9 +161,21 @@ export class SimPeerLink implements PeerWire {
       // Nobody listens: its kernel says so, when it has power.
       if (target === undefined) return this.process.run(again)
       target.process.run(() => {
+        const removed = target.#removalOf(this.#self, this.#list.ownIncarnation)
+        if (removed !== undefined) return this.process.run(() => this.#tellRemoved(removed))
+        if (!target.#knows(this.#self)) return this.process.run(again)
         this.process.run(finish(() => this.#connect(peer, target)))
       })
     })
+  }
+
+  /** When a dialler was removed, as this side knows it. */
+  #removalOf(peer: string, incarnation: string): string | undefined {
+    return this.#list.removed.find((one) => one.name === peer && one.incarnation === incarnation)?.at
+  }
+
+  #tellRemoved(at: string): void {
+    for (const listener of this.#removed) listener(at)
   }
 
   #connect(peer: string, target: SimPeerLink): void {

@@ -1,5 +1,6 @@
 import type { Genesis } from '../../../src/agent/genesis.ts'
 import type { NodeState } from '../../../src/agent/host-ports.ts'
+import type { MembershipNotes } from '../../../src/model/membership.ts'
 import { createMemoryDisk, type MemoryDisk } from '../../support/memory-disk.ts'
 import type { RandomStream } from '../random-stream.ts'
 import type { SimProcess } from './sim-host.ts'
@@ -13,6 +14,7 @@ export class SimStateFolder {
   genesis: Genesis | undefined
   isFounded = false
   promotion: Promotion | undefined
+  membership: MembershipNotes | undefined
 
   /** As one life of the agent uses it: a write is there once its fsync is over, and not when the agent dies before. */
   open(process: SimProcess, chance: RandomStream, fsyncMs: number): NodeState {
@@ -36,6 +38,8 @@ export class SimStateFolder {
       noteFounded: () => (this.isFounded ? Promise.resolve() : write(() => (this.isFounded = true))),
       promotedIn: () => this.promotion,
       writePromotion: (promotion) => write(() => (this.promotion = promotion)),
+      readMembership: () => Promise.resolve(this.membership),
+      writeMembership: (notes) => write(() => (this.membership = notes)),
     }
   }
 }

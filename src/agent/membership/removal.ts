@@ -1,0 +1,137 @@
+import type { MemberRefused, RemoveOutcome } from '../../api/ports.ts'
+import type { Keys } from '../../ha/keys.ts'
+import type { Clock, Store } from '../../ha/ports.ts'
+import type { EpochRecord } from '../../model/epoch-record.ts'
+import type { RegisteredNode, Registry } from '../../model/membership.ts'
+import { plus } from '../../model/time.ts'
+import type { Membership } from '../../store/raft/membership.ts'
+import { nearest } from '../../std/nearest.ts'
+import { SECOND } from '../../std/units.ts'
+import { pauseOn } from '../host-ports.ts'
+import { parseInvitation } from './invitations.ts'
+import { isSameIdentity, readRegistry, removeOperations } from './registry.ts'
+
+const WRITE_MS = 3 * SECOND
+/** A renewal of the lease comes in between now and then. */
+const TRIES = 6
+const CONSENSUS_MS = 10 * SECOND
+const LOOK_EVERY_MS = 50
+
+export type RemovalDeps = {
+  readonly clock: Clock
+  readonly store: Store & { membership(): Membership }
+  readonly keys: Keys
+  readonly record: () => { readonly record: EpochRecord; readonly revision: number } | undefined
+  /** A member is primary and its lease is not overdue. */
+  readonly isSettled: () => boolean
+  /** This node, or heard within the silence limit. */
+  readonly isReachable: (name: string) => boolean
+}
+
+/**
+ * Takes a member out of the registry; whoever leads consensus takes it out of there. Refused for the member that holds the right to
+ * be primary, on condition of the very record that was looked at: it cannot become primary in between.
+ */
+export async function removeMember(deps: RemovalDeps, name: string): Promise<RemoveOutcome> {
+  const { clock, store, keys } = deps
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    await store.read(keys.nodes, { deadlineMs: WRITE_MS })
+    const registry = readRegistry(store, keys)
+    const seen = deps.record()
+    const node = registry?.nodes.find((one) => one.name === name)
+    const refusal = refuse(deps, { name, registry, record: seen?.record })
+    if (refusal || !registry || !seen || !node) return refusal ?? refused('NOT_READY', 'Nothing is known yet')
+    const entry = store.peek(keys.node(name))
+    const removed = { ...node, at: new Date(clock.wall()).toISOString() }
+    const invitations = store
+      .peekPrefix(keys.invitations)
+      .filter((one) => parseInvitation(one)?.name === name)
+      .map(({ key }) => ({ kind: 'delete', key }) as const)
+    const { succeeded } = await store.transact(
+      {
+        compares: [
+          { kind: 'mod', key: keys.epoch, revision: seen.revision },
+          { kind: 'mod', key: keys.node(name), revision: entry?.modRevision ?? 0 },
+        ],
+        operations: [...removeOperations(keys, registry, removed), ...invitations],
+      },
+      { deadlineMs: WRITE_MS },
+    )
+    if (!succeeded) continue
+    return {
+      kind: 'done',
+      name,
+      removedAt: removed.at,
+      consensus: await awaitConsensus(deps, node),
+      remaining: registry.nodes.map((one) => one.name).filter((other) => other !== name),
+    }
+  }
+  return refused('BUSY', `The record of the primary changed ${TRIES} times while "${name}" was being removed`)
+}
+
+function refuse(
+  deps: RemovalDeps,
+  about: { name: string; registry: Registry | undefined; record: EpochRecord | undefined },
+): MemberRefused | undefined {
+  const { name, registry, record } = about
+  if (!registry) {
+    return refused('NOT_READY', 'The registry of members was not begun yet: wait until all nodes answer')
+  }
+  const names = registry.nodes.map((node) => node.name)
+  if (!names.includes(name)) {
+    const meant = nearest(name, names)
+    return refused(
+      'UNKNOWN',
+      `There is no member "${name}": the members are ${names.join(', ')}`,
+      meant === undefined ? undefined : `Did you mean ${meant}?`,
+    )
+  }
+  if (names.length === 1) return refused('IS_LAST', `"${name}" is the last member`)
+  if (!record || !deps.isSettled()) {
+    return refused(
+      'TAKE_OVER',
+      'No member is primary and settled now',
+      'Try again when "pg-metako list" shows one',
+    )
+  }
+  if (record.holder === name) {
+    return refused('IS_PRIMARY', `"${name}" is the primary`, 'First: pg-metako switchover')
+  }
+  return refuseNeeded(deps, name, registry.nodes)
+}
+
+/** Consensus would refuse it as well, but then it would be out of the registry already and be waited for. */
+function refuseNeeded(
+  deps: RemovalDeps,
+  name: string,
+  nodes: readonly RegisteredNode[],
+): MemberRefused | undefined {
+  const { voters } = deps.store.membership()
+  const left = voters.filter((voter) => voter.name !== name)
+  const answering = left.filter((voter) => deps.isReachable(voter.name)).length
+  const majority = Math.floor(left.length / 2) + 1
+  if (left.length > 0 && answering >= majority) return undefined
+  const silent = left.filter((voter) => !deps.isReachable(voter.name)).map((voter) => voter.name)
+  return refused(
+    'IS_NEEDED',
+    `Without "${name}" ${answering} of ${left.length} voters would answer, ${majority} must (of ${nodes.length} members ${silent.join(', ') || 'nobody'} is silent)`,
+    silent[0] === undefined ? undefined : `Start ${silent.join(', ')}, or remove the dead one first`,
+  )
+}
+
+async function awaitConsensus(
+  { clock, store }: RemovalDeps,
+  node: RegisteredNode,
+): Promise<'done' | 'pending'> {
+  const until = plus(clock.monotonic(), CONSENSUS_MS)
+  for (;;) {
+    const { voters, learners } = store.membership()
+    if (![...voters, ...learners].some((one) => isSameIdentity(one, node))) return 'done'
+    if (clock.monotonic() >= until) return 'pending'
+    await pauseOn(clock, LOOK_EVERY_MS)
+  }
+}
+
+function refused(reason: MemberRefused['reason'], message: string, remedy?: string): MemberRefused {
+  return { kind: 'refused', reason, message, ...(remedy === undefined ? {} : { remedy }) }
+}

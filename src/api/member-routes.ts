@@ -1,0 +1,99 @@
+import type { InviteResult, JoinAnswer, MembersDocument, RemoveResult } from '#client'
+import type { FastifyInstance } from 'fastify'
+import { monotonicMs } from '../platform/clock.ts'
+import type { Logger } from '../platform/log.ts'
+import { KiB, SECOND } from '../std/units.ts'
+import { readInviteRequest, readJoinRequest, readMemberName } from './member-requests.ts'
+import type { ClusterOperations, JoinOutcome, MemberRefusal, MemberRefused } from './ports.ts'
+import { RequestRefused, sendProblem, type ProblemFields } from './problem.ts'
+
+/** The one change that needs no token of the API: its body proves an invitation. */
+export const JOIN_PATH = '/v1/join'
+
+const JOIN_BODY_BYTES_MAX = 2 * KiB
+/** Nobody can guess a token; this bounds what trying costs the consensus, which each of them asks. */
+const JOINS_MAX = 20
+const JOINS_WINDOW_MS = 10 * SECOND
+
+export type MemberRouteDeps = { readonly operations: ClusterOperations; readonly log: Logger }
+
+/** Who belongs to the cluster, and changes of that. */
+export function addMemberRoutes(app: FastifyInstance, { operations, log }: MemberRouteDeps): void {
+  app.get('/v1/members', (_request, reply) => {
+    const document: MembersDocument = operations.members()
+    return reply.send(document)
+  })
+  app.post('/v1/members', async (request, reply) => {
+    const { name, apiHost, apiPort } = readInviteRequest(request.body)
+    log.info('A member is invited', { name, apiHost, apiPort, requestedBy: request.ip })
+    const outcome = await operations.invite({ name, apiHost, apiPort, requestedBy: request.ip })
+    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
+    const { token, expiresAt, urls } = outcome
+    const result: InviteResult = { name, token, expiresAt, urls }
+    return reply.code(201).header('cache-control', 'no-store').send(result)
+  })
+  app.delete<{ Params: { name: string } }>('/v1/members/:name', async (request, reply) => {
+    const name = readMemberName(request.params.name)
+    log.warn('A member is removed', { name, requestedBy: request.ip })
+    const outcome = await operations.removeMember({ name, requestedBy: request.ip })
+    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
+    const { removedAt, consensus, remaining } = outcome
+    const result: RemoveResult = { name, removedAt, consensus, remaining }
+    return reply.send(result)
+  })
+  addJoin(app, { operations, log })
+}
+
+function addJoin(app: FastifyInstance, { operations, log }: MemberRouteDeps): void {
+  let windowEndsAt = Number.NEGATIVE_INFINITY
+  let joins = 0
+  app.post(JOIN_PATH, { bodyLimit: JOIN_BODY_BYTES_MAX }, async (request, reply) => {
+    if (monotonicMs() > windowEndsAt) {
+      windowEndsAt = monotonicMs() + JOINS_WINDOW_MS
+      joins = 0
+    }
+    joins += 1
+    if (joins > JOINS_MAX) {
+      throw new RequestRefused({
+        status: 429,
+        code: 'API_TOO_MANY_JOINS',
+        detail: `Cannot answer: more than ${JOINS_MAX} requests to join within ${JOINS_WINDOW_MS / SECOND} s`,
+      })
+    }
+    const order = readJoinRequest(request.body)
+    const outcome = await operations.join(order)
+    log.info('Asked to join', { outcome: outcome.kind, invitation: order.invitation, from: request.ip })
+    if (outcome.kind !== 'done') return sendProblem(reply, joinProblem(outcome))
+    const answer: JoinAnswer = { nonce: outcome.nonce, sealed: outcome.sealed }
+    return reply.header('cache-control', 'no-store').send(answer)
+  })
+}
+
+const REFUSALS: Readonly<Record<MemberRefusal, { readonly status: number; readonly code: string }>> = {
+  NO_QUORUM: { status: 503, code: 'MEMBER_NO_QUORUM' },
+  NOT_READY: { status: 409, code: 'MEMBER_NOT_READY' },
+  EXISTS: { status: 409, code: 'MEMBER_EXISTS' },
+  UNKNOWN: { status: 404, code: 'MEMBER_UNKNOWN' },
+  IS_PRIMARY: { status: 409, code: 'MEMBER_IS_PRIMARY' },
+  IS_LAST: { status: 409, code: 'MEMBER_IS_LAST' },
+  IS_NEEDED: { status: 409, code: 'MEMBER_IS_NEEDED' },
+  TAKE_OVER: { status: 409, code: 'MEMBER_TAKE_OVER' },
+  BUSY: { status: 409, code: 'MEMBER_BUSY' },
+}
+
+function memberProblem({ reason, message, remedy }: MemberRefused): ProblemFields {
+  return { ...REFUSALS[reason], detail: message, remedy }
+}
+
+function joinProblem(outcome: Exclude<JoinOutcome, { kind: 'done' }>): ProblemFields {
+  switch (outcome.kind) {
+    case 'refused':
+      return memberProblem(outcome)
+    case 'not-invited':
+      return { status: 403, code: 'JOIN_NOT_INVITED', detail: 'Cannot join: this token is not known here' }
+    case 'expired':
+      return { status: 403, code: 'JOIN_EXPIRED', detail: 'Cannot join: the token has expired' }
+    case 'used':
+      return { status: 403, code: 'JOIN_USED', detail: 'Cannot join: the token was used already' }
+  }
+}
