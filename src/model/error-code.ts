@@ -153,9 +153,8 @@ export const errorCodes = {
     remedy: 'Nothing: the agent uses the one that runs.',
   },
   TIMELINE_REUSED: {
-    meaning:
-      "PostgreSQL gave the promoted standby a timeline number that another branch of the cluster's history has already.",
-    remedy: 'Nothing: it is stopped, promoted again, and takes the next number.',
+    meaning: 'PostgreSQL gave the promoted standby another timeline number than its epoch was given.',
+    remedy: 'Nothing: it is stopped and promoted again, under a number that nobody else ever had.',
   },
   STATE_FOLDER_UNUSABLE: {
     meaning:
