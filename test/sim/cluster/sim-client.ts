@@ -17,6 +17,8 @@ export type SimClientDeps = {
 
 const RECONNECT_MS = 150
 const PATIENCE_MS = 15_000
+/** Share of answers after which a client comes back on a new connection. */
+const RENEWS = 0.03
 
 /** An application: inserts numbered rows one after another, never twice, and comes back when its connection breaks. */
 export class SimClient {
@@ -79,7 +81,9 @@ export class SimClient {
     if (this.#inFlight !== token) return
     this.#inFlight = undefined
     this.#deps.told(token, outcome)
-    this.#insertLater()
+    // Pools close sessions now and then: those that come anew meet those that stayed.
+    if (this.#deps.chance.chance(RENEWS)) this.#broken()
+    else this.#insertLater()
   }
 
   /** What was in flight may have happened: it is never sent again. */
