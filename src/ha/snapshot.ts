@@ -67,6 +67,8 @@ export type LocalFacts = {
   readonly retryAt: MonotonicMs
   /** Where its `primary_conninfo` points to. */
   readonly following?: { readonly host: string; readonly port: number }
+  /** A standby that runs and does not stream: since when, and how often it was started again since it last did. */
+  readonly unstreamed?: { readonly since: MonotonicMs; readonly restarts: number }
   readonly guard: 'armed' | 'idle' | 'absent'
   /** In this life of the agent a renewal has succeeded. */
   readonly provedLease: boolean

@@ -221,6 +221,14 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     ...(following === undefined || following === 'none'
       ? {}
       : { following: { host: following, port: 5432 } }),
+    ...(own['unstreamed'] === undefined
+      ? {}
+      : {
+          unstreamed: {
+            since: (NOW - Number(own['unstreamed'])) as MonotonicMs,
+            restarts: Number(own['restarts'] ?? 0),
+          },
+        }),
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
     provedLease: own['proved'] !== 'no',
     setAside: Number(own['aside'] ?? 0),

@@ -7,6 +7,11 @@ import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
 import { isHolder, isInstanceDown, isRunningAs, verdict, type StanceRule, type Verdict } from './stance.ts'
 
+/** A standby whose primary serves streams within a second or two; three lost connections in a row take no longer than this. */
+const UNSTREAMED_MS = 10_000
+/** Ten minutes, in the end. */
+const UNSTREAMED_DOUBLINGS_MAX = 6
+
 /** So long a taker waits for the others to say where they are, after the lease became free. */
 const POSITIONS_WAIT_MS = 500
 
@@ -210,11 +215,30 @@ function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream |
       actions: [{ kind: 'follow', upstream }],
     })
   }
+  if (upstream && isStuck(seen, record)) {
+    return verdict('standby', 'FOLLOWS_HOLDER', {
+      sentence: `does not stream from ${upstream.name}: starts its PostgreSQL again`,
+      actions: [{ kind: 'stop' }],
+    })
+  }
   const isTidy = seen.local.setAside === 0 || seen.local.instance.streaming !== true
   return verdict('standby', 'FOLLOWS_HOLDER', {
     sentence: `standby of ${record.holder}`,
     actions: isTidy ? [] : [{ kind: 'remove-set-aside' }],
   })
+}
+
+/**
+ * A standby that has once aimed at a timeline which was abandoned later never turns to another one by itself, although it has no
+ * WAL of it: PostgreSQL looks for the newest history only among the children of its goal (`rescanLatestTimeLine` in
+ * xlogrecovery.c). A start looks among all. Each try that does not help is followed by a wait of twice the length, since whoever
+ * reads there is cut.
+ */
+function isStuck(seen: Snapshot, record: EpochRecord): boolean {
+  const { unstreamed } = seen.local
+  if (unstreamed === undefined || !isHolderServing(seen, record)) return false
+  const waitMs = UNSTREAMED_MS * 2 ** Math.min(unstreamed.restarts, UNSTREAMED_DOUBLINGS_MAX)
+  return seen.takenAt - unstreamed.since >= waitMs
 }
 
 function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {

@@ -55,6 +55,8 @@ export class Observer {
   #lastRole: { postmasterPid: number | undefined; role: Role } | undefined
   #trouble: string | undefined
   #setAside = 0
+  #unstreamedSince: MonotonicMs | undefined
+  #streamRestarts = 0
   #crashedAt: MonotonicMs | undefined
   #isFencedByGuard = false
   #instance: InstanceFacts = { state: 'unknown' }
@@ -184,6 +186,7 @@ export class Observer {
     const asked = await this.#within(FACTS_MS, 'ask PostgreSQL', () => instance.facts())
     const facts = this.#withLastRole(asked ?? { state: 'unknown' })
     this.#measuredUnder = seen
+    this.#noteStreaming(facts)
     if (facts.state === 'running') {
       this.#crashedAt = undefined
       this.#isFencedByGuard = false
@@ -210,10 +213,23 @@ export class Observer {
       startFailures: jobs.startFailures,
       retryAt: jobs.retryAt,
       ...(following ? { following } : {}),
+      ...(this.#unstreamedSince === undefined
+        ? {}
+        : { unstreamed: { since: this.#unstreamedSince, restarts: this.#streamRestarts } }),
       guard: guard.state(),
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
     }
+  }
+
+  #noteStreaming({ state, role, streaming }: InstanceFacts): void {
+    if (state === 'running' && role === 'standby' && streaming !== true) {
+      this.#unstreamedSince ??= this.#deps.clock.monotonic()
+      return
+    }
+    if (state === 'running') this.#streamRestarts = 0
+    else if (this.#unstreamedSince !== undefined && state === 'stopped') this.#streamRestarts += 1
+    this.#unstreamedSince = undefined
   }
 
   async #inspect(): Promise<void> {

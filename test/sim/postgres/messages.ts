@@ -59,10 +59,12 @@ export type ReplicationRequest =
   | { readonly kind: 'base-backup'; readonly systemId: string | undefined }
 
 export type ReplicationMessage =
+  /** Asked for before the streaming itself, and kept also when that is refused (WalRcvFetchTimeLineHistoryFiles). */
   | {
-      readonly kind: 'started'
+      readonly kind: 'histories'
       readonly histories: readonly { readonly timeline: number; readonly links: readonly TimelineLink[] }[]
     }
+  | { readonly kind: 'started' }
   | { readonly kind: 'wal'; readonly records: readonly WalRecord[]; readonly endLsn: number }
   /** The requested timeline ends here; its server goes on with another. */
   | { readonly kind: 'end-of-timeline' }

@@ -105,10 +105,12 @@ export class WalReceiver {
   readonly #received = (message: ReplicationMessage): void => {
     if (this.state === 'gone' || this.#server.holds(() => this.#received(message))) return
     switch (message.kind) {
-      case 'started':
+      case 'histories':
         for (const { timeline, links } of message.histories) {
           this.#server.directory.histories.set(timeline, links)
         }
+        return
+      case 'started':
         this.state = 'streaming'
         this.#server.changed()
         this.reply()

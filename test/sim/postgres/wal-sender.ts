@@ -62,32 +62,37 @@ export class WalSender {
   }
 
   #start(request: Request): void {
+    const { directory } = this.#server
+    const own = this.#server.timeline
     const refusal = this.#refusalOf(request)
+    if (refusal !== 'system-id' && refusal !== 'timeline-behind') this.#sendHistories(request)
     if (refusal !== undefined) {
       this.#fail(refusal)
       return
     }
-    const { directory } = this.#server
-    const own = this.#server.timeline
     this.timeline = request.timeline
     const history = directory.historyOf(own) ?? []
     const link = history.find((one) => one.timeline === request.timeline)
     if (request.timeline !== own) this.#switchLsn = link?.endLsn ?? 0
-    const histories = [...directory.histories]
-      .filter(([timeline]) => timeline > request.timeline && timeline <= own && !request.hasHistory(timeline))
-      .map(([timeline, links]) => ({ timeline, links }))
-    const requested = directory.histories.get(request.timeline)
-    if (requested && !request.hasHistory(request.timeline)) {
-      histories.unshift({ timeline: request.timeline, links: requested })
-    }
     this.slotName = request.slotName
     const slot = this.slotName === undefined ? undefined : directory.slots.get(this.slotName)
     if (slot) slot.isActive = true
     this.sentLsn = request.lsn
     this.state = 'streaming'
     this.#server.changed()
-    this.#connection.sendDown({ kind: 'started', histories })
+    this.#connection.sendDown({ kind: 'started' })
     this.wake()
+  }
+
+  /** Of all timelines from the requested one to the own one that the receiver lacks. */
+  #sendHistories(request: Request): void {
+    const own = this.#server.timeline
+    const histories = [...this.#server.directory.histories]
+      .filter(
+        ([timeline]) => timeline >= request.timeline && timeline <= own && !request.hasHistory(timeline),
+      )
+      .map(([timeline, links]) => ({ timeline, links }))
+    if (histories.length > 0) this.#connection.sendDown({ kind: 'histories', histories })
   }
 
   #refusalOf(request: Request): ReplicationRefusal | undefined {
