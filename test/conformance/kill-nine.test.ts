@@ -8,12 +8,15 @@ import { silentLogger } from '../../src/platform/log.ts'
 import { createRaftStore } from '../../src/store/raft/raft-store.ts'
 import { foundRaftGroup } from '../../src/store/raft/storage.ts'
 import { seededRandom } from '../support/seeded-random.ts'
+import { buildStoreHost } from '../support/store-hosts.ts'
 
 const KILLS = 100
 const writer = fileURLToPath(new URL('store-writer.mjs', import.meta.url))
-const dist = fileURLToPath(new URL('../../dist', import.meta.url))
+/** One file for each module: the program itself is a bundle. */
+const modules = fileURLToPath(new URL('../../.build/src', import.meta.url))
 
 it(`a store whose process is killed ${KILLS} times while it writes has everything that it acknowledged, once`, async () => {
+  buildStoreHost()
   const folder = mkdtempSync(join(tmpdir(), 'metako-kill-'))
   const chance = seededRandom(9)
   const acknowledged = new Set<string>()
@@ -42,7 +45,7 @@ async function writeAndDie(
   prefix: string,
   until: { readonly lines: number; readonly acknowledged: Set<string> },
 ): Promise<void> {
-  const child = spawn(process.execPath, [writer, dist, folder, prefix], {
+  const child = spawn(process.execPath, [writer, modules, folder, prefix], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let text = ''

@@ -1,12 +1,12 @@
 /**
  * The process that `kill-nine.test.ts` kills: a group of one on a real disk, several transactions at a time, the key of
- * each on standard output once it is acknowledged. Needs the build.
+ * each on standard output once it is acknowledged. Needs the modules that `tsconfig.tools.json` builds.
  */
 import { writeSync } from 'node:fs'
 
-const [dist = '', folder = '', prefix = ''] = process.argv.slice(2)
-const { silentLogger } = await import(`${dist}/platform/log.js`)
-const { createRaftStore } = await import(`${dist}/store/raft/raft-store.js`)
+const [modules = '', folder = '', prefix = ''] = process.argv.slice(2)
+const { silentLogger } = await import(`${modules}/platform/log.js`)
+const { createRaftStore } = await import(`${modules}/store/raft/raft-store.js`)
 const transport = { send: () => {}, onMessage: () => () => {} }
 const onFatal = () => process.exit(3)
 const store = createRaftStore({ transport, log: silentLogger(), onFatal }, { self: 'n1', folder })
