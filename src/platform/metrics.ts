@@ -23,7 +23,7 @@ export type MetricsOptions = {
   readonly ofProcess: boolean
 }
 
-/** Each look wakes the process: at the usual 10 ms that alone was a tenth of what a quiet agent costs. */
+/** Each look wakes the process, at the usual 10 ms a hundred times a second. */
 const LOOP_LAG_EVERY_MS = 100
 
 export function createMetrics(options: MetricsOptions): Metrics {
