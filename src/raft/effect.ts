@@ -37,6 +37,8 @@ export type Effect =
     }
   /** This member is none any more. It says nothing from now on, and its operator should know. */
   | { readonly kind: 'removed' }
+  /** A member runs a release that would not understand the entries that it lacks: it gets them once it is upgraded. */
+  | { readonly kind: 'entries-withheld'; readonly to: string }
   /** A message that was not looked at. */
   | { readonly kind: 'message-refused'; readonly from: string; readonly reason: MessageRefusal }
 

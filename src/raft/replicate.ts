@@ -24,11 +24,11 @@ export function sendAppends(turn: Turn, peer: string, options: { readonly evenEm
     const progress = turn.node.peers.get(peer)
     if (progress === undefined || !mayReceive(progress)) return
     if (progress.next <= turn.node.log.baseIndex) return sendSnapshot(turn, peer, progress)
-    const hasEntries = progress.next <= lastIndex(turn.node.log)
+    const entries = nextEntries(turn, peer, progress)
     const hasNews = progress.commitSent < turn.node.commit
-    if (!hasEntries && !hasNews && !evenEmpty) return
-    sendOne(turn, peer, progress)
-    if (!hasEntries || turn.node.peers.get(peer)?.next === progress.next) return
+    if (entries.length === 0 && !hasNews && !evenEmpty) return
+    sendOne(turn, peer, { progress, entries })
+    if (entries.length === 0) return
     evenEmpty = false
   }
 }
@@ -44,11 +44,22 @@ function mayReceive(progress: Progress): boolean {
   }
 }
 
-function sendOne(turn: Turn, peer: string, progress: Progress): void {
-  const { log, term, commit } = turn.node
+/** What the member gets next, as far as it would understand it. */
+function nextEntries({ node, effects }: Turn, peer: string, { next }: Progress): readonly Entry[] {
+  if (next > lastIndex(node.log)) return []
   const limit = { count: APPEND_ENTRIES_MAX, length: APPEND_LENGTH_MAX }
-  const found = progress.next <= lastIndex(log) ? entriesFrom(log, progress.next, limit) : []
-  const entries = understoodBy(found, versionOf(turn.node, peer))
+  const entries = understoodBy(entriesFrom(node.log, next, limit), versionOf(node, peer))
+  // Who was not heard yet only has not said what it understands.
+  if (entries.length === 0 && node.versions.has(peer)) effects.push({ kind: 'entries-withheld', to: peer })
+  return entries
+}
+
+function sendOne(
+  turn: Turn,
+  peer: string,
+  { progress, entries }: { readonly progress: Progress; readonly entries: readonly Entry[] },
+): void {
+  const { log, term, commit } = turn.node
   const prevIndex = progress.next - 1
   const prevTerm = present(termAt(log, prevIndex), `term of entry ${prevIndex}`)
   sendNow(turn, peer, { kind: 'append', term, prevIndex, prevTerm, commit, entries })

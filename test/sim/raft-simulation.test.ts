@@ -53,6 +53,11 @@ describe('a run that once found a bug finds it no more:', () => {
       seed: 782,
     },
     {
+      story: 'a member of the release before and its leader asked and answered each other without end',
+      profile: 'any',
+      seed: 41618,
+    },
+    {
       story: 'with a slow disk every term ended before the own vote was durable',
       profile: 'any',
       seed: 2080,

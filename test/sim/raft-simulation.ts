@@ -115,6 +115,7 @@ type Waiting = { readonly operation: Operation; readonly finish: (version: numbe
 type Address = { readonly from: string; readonly to: string; readonly release: number }
 
 const TRACE_MAX = 2000
+const MESSAGES_MAX = 200_000
 const CONVERGES = 'converges-when-healed'
 
 /** How long the group may take to agree again: a campaign, an election, and what waited behind slow disks. */
@@ -408,6 +409,8 @@ export class RaftSimulation {
   /** Every fourth message becomes bytes and is read again: the codec has its own tests, and it is most of the work. */
   #overTheWire({ from, to, release }: Address, message: Message): Message {
     this.#messages += 1
+    // A few thousand are usual: two that answer each other at once would never end.
+    if (this.#messages > MESSAGES_MAX) throw new Violation('There is no end of messages', 'no-message-storm')
     if (this.#messages % 4 !== 0) return message
     const decoded = decodeMessage(encodeMessage({ group: 'sim', from, to, message }, release))
     if (decoded.kind === 'refused') {

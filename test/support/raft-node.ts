@@ -134,6 +134,7 @@ export class RaftNode {
         this.#held.push({ needs, run: () => this.#restore(effect.snapshot) })
         break
       case 'message-refused':
+      case 'entries-withheld':
       case 'proposal-refused':
       case 'read-confirmed':
       case 'read-refused':

@@ -4,6 +4,7 @@ import { incarnationOf, nameOf } from '../../src/raft/member-id.ts'
 import type { ChangeVerdict, MembershipChange } from '../../src/raft/membership-change.ts'
 import type { Entry, Message } from '../../src/raft/message.ts'
 import { decodeMessage, encodeMessage } from '../../src/raft/message-codec.ts'
+import { neededVersion, OLDEST_VERSION } from '../../src/raft/protocol.ts'
 import { wakeAt } from '../../src/raft/on-tick.ts'
 import { RAFT_TIMINGS } from '../../src/raft/timing.ts'
 import { genesis, RaftNode, type DurableState } from './raft-node.ts'
@@ -29,6 +30,7 @@ import type { TranscriptRunner } from './transcript.ts'
  *   change n1 add n4#1                asks n1 for a change of members: add, promote n4, remove n2
  *   propose n1 x / read n1 r1 / transfer n1 n2 / compact n1 keep=0 / peer-lost n2 n1
  *   chunks 3                          members that start from now on send a snapshot in pieces of this length
+ *   old-release n3 / new-release n3   the program of n3 is that of the protocol version before
  *   slow-disk n1 / sync n1            from now on n1's disk waits for `sync`
  *   status                            how members stand
  */
@@ -45,6 +47,7 @@ class World {
   readonly cut = new Set<string>()
   readonly cutLinks = new Set<string>()
   readonly paused = new Set<string>()
+  readonly old = new Set<string>()
   changes = 0
   chunkLength = 1024
   now = 0
@@ -131,7 +134,10 @@ class World {
       if (this.isCut(letter) || !this.nodes.has(to)) continue
       const decoded = decodeMessage(encodeMessage({ group: 'g', from, to, message }))
       if (decoded.kind === 'refused') throw new Error(`Not readable: ${JSON.stringify(message)}`)
-      const { envelope, version } = decoded
+      const { envelope } = decoded
+      const version = this.old.has(from) || this.old.has(to) ? OLDEST_VERSION : decoded.version
+      if (this.old.has(to) && neededVersion(message) > OLDEST_VERSION)
+        throw new Error(`${to} does not know it`)
       const input = { kind: 'message', group: 'g', from, version, message: envelope.message } as const
       this.act(to, (node) => node.input(input, this.now))
     }
@@ -178,6 +184,8 @@ const commands = new Map<string, (world: World, words: readonly string[]) => voi
   ['pause', (world, names) => names.forEach((name) => world.paused.add(name))],
   ['wake', (world, names) => names.forEach((name) => world.paused.delete(name))],
   ['chunks', (world, [length]) => void (world.chunkLength = Number(length))],
+  ['old-release', (world, names) => names.forEach((name) => world.old.add(name))],
+  ['new-release', (world, names) => names.forEach((name) => world.old.delete(name))],
   ['join', join],
   ['change', change],
   ['propose', propose],

@@ -172,6 +172,9 @@ export class RaftDriver {
       case 'message-refused':
         this.#noteRefusal(effect.from, effect.reason)
         break
+      case 'entries-withheld':
+        this.#noteWithheld(nameOf(effect.to))
+        break
       case 'read-confirmed':
       case 'read-refused':
       case 'proposal-refused':
@@ -266,13 +269,26 @@ export class RaftDriver {
     this.submit({ kind: 'message', group, from, version, message })
   }
 
-  /** Logs the first, the tenth, the hundredth … of a kind. */
   #noteRefusal(peer: string, reason: string, fields: LogFields = {}): void {
-    const key = `${peer} ${reason}`
+    const count = this.#countOften(`${peer} ${reason}`)
+    if (count === undefined) return
+    this.#deps.log.warn('A consensus message was refused', { peer, reason, count, ...fields })
+  }
+
+  #noteWithheld(peer: string): void {
+    const count = this.#countOften(`${peer} withheld`)
+    if (count === undefined) return
+    this.#deps.log.warn('A member runs an older release and gets no more of the log until it is upgraded', {
+      peer,
+      count,
+    })
+  }
+
+  /** The count where it is 1, 10, 100 …: what repeats itself must not fill the log. */
+  #countOften(key: string): number | undefined {
     const count = (this.#refusals.get(key) ?? 0) + 1
     this.#refusals.set(key, count)
-    if (!/^10*$/.test(String(count))) return
-    this.#deps.log.warn('A consensus message was refused', { peer, reason, count, ...fields })
+    return /^10*$/.test(String(count)) ? count : undefined
   }
 
   /** Sets the timer for the next moment at which the core must act. Nothing polls. */
