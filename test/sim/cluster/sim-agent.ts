@@ -122,8 +122,11 @@ export class SimAgent {
   }
 
   /** The host slept and is awake again. */
-  woke(): void {
-    this.process.after(this.#deps.chance.between(0, SUSPEND_LOOK_MS), () => this.control.distrustClock())
+  woke(onLooked: () => void): void {
+    this.process.after(this.#deps.chance.between(0, SUSPEND_LOOK_MS), () => {
+      this.control.distrustClock()
+      onLooked()
+    })
   }
 
   async #start(): Promise<void> {

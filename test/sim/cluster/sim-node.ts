@@ -45,6 +45,8 @@ export class SimNode {
   #lives = 0
   #isWanted = true
   #clockDoubtUntil = 0
+  /** The agent that slept with its host and has not compared its clocks since. */
+  #unlooked: SimAgent | undefined
 
   constructor(deps: SimNodeDeps) {
     this.#deps = deps
@@ -74,7 +76,8 @@ export class SimNode {
 
   /** The host sleeps, or its processes have not all compared their clocks since it did: outside of every promise. */
   get isClockInDoubt(): boolean {
-    return this.host.isAsleep || this.host.time.now < this.#clockDoubtUntil
+    const hasLooked = this.#unlooked === undefined || this.#unlooked !== this.agent
+    return this.host.isAsleep || !hasLooked || this.host.time.now < this.#clockDoubtUntil
   }
 
   glimpse(): MemberGlimpse {
@@ -164,7 +167,12 @@ export class SimNode {
     this.#clockDoubtUntil = this.host.time.now + 60
     this.host.wake()
     this.postgres.wake()
-    this.agent?.woke()
+    // An agent that is stopped has not looked: what it holds for proven is nobody's word.
+    const { agent } = this
+    this.#unlooked = agent
+    agent?.woke(() => {
+      if (this.#unlooked === agent) this.#unlooked = undefined
+    })
     this.guard.lookSoon()
     this.router?.resumed()
   }
