@@ -4,6 +4,7 @@ import type { Keys } from '../ha/keys.ts'
 import type { Clock, Store } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
+import { pauseOn } from './host-ports.ts'
 import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
 
 const LOOK_EVERY_MS = 20
@@ -63,7 +64,7 @@ export async function requestSwitchover(
     if (tookMs >= deadlineMs) {
       return { kind: 'unknown', message: `Not finished after ${tookMs} ms; it may still happen` }
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_EVERY_MS, resolve))
+    await pauseOn(clock, LOOK_EVERY_MS)
   }
 }
 
