@@ -46,9 +46,9 @@ export async function killInstance(
   options: { deadlineMs: number; log?: Logger | undefined },
 ): Promise<KillOutcome> {
   const giveUpAt = monotonicMs() + options.deadlineMs
-  const killed = new Set<string>()
+  const killed = new Map<string, ProcessStat>()
   for (;;) {
-    const processes = instanceProcesses(dataDir)
+    const processes = withDying(instanceProcesses(dataDir), killed)
     const running = processes.filter((process) => !(process.state === 'D' && killed.has(nameOf(process))))
     if (running.length === 0) {
       const endedAtMs = monotonicMs()
@@ -58,9 +58,24 @@ export async function killInstance(
     }
     if (monotonicMs() >= giveUpAt) return { kind: 'alive', pids: running.map(({ pid }) => pid) }
     killOnce(processes)
-    for (const process of processes) killed.add(nameOf(process))
+    for (const process of processes) killed.set(nameOf(process), process)
     await pause(ROUND_PAUSE_MS)
   }
+}
+
+/** A process that ends lets go of its folder before it closes its sockets: what was killed is waited for by its name. */
+function withDying(
+  found: readonly ProcessStat[],
+  killed: ReadonlyMap<string, ProcessStat>,
+): readonly ProcessStat[] {
+  const seen = new Set(found.map(nameOf))
+  const dying: ProcessStat[] = []
+  for (const [name, { pid }] of killed) {
+    if (seen.has(name)) continue
+    const now = processStat(pid)
+    if (now && nameOf(now) === name) dying.push(now)
+  }
+  return [...found, ...dying]
 }
 
 /** Order: the postmaster is stopped first, so that it forks nothing while its children die, and killed last. */
