@@ -4,7 +4,7 @@ import type { Place, Problems } from './problem.ts'
 const PREFIX = 'PG_METAKO_'
 /** Read by other parts of the program. */
 const RESERVED = new Set(['PG_METAKO_TOKEN', 'PG_METAKO_PG_BIN', 'PG_METAKO_CACHE_DIR'])
-const RESERVED_PREFIXES = ['PG_METAKO_TEST_', 'PG_METAKO_SIM_']
+const TEST_PREFIX = 'PG_METAKO_TEST_'
 /** Variables that other documents name; what to do instead. */
 const FOREIGN: Readonly<Record<string, string>> = {
   PG_METAKO_CONFIG_PATH: 'name the file with --config',
@@ -35,8 +35,7 @@ export class Environment {
   /** Call last: warns of every variable that nobody read. */
   tellUnknown(problems: Problems, notFromEnvironment: ReadonlySet<string>): void {
     for (const name of this.#variables.keys()) {
-      if (this.#known.has(name) || RESERVED.has(name)) continue
-      if (RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+      if (this.#known.has(name) || RESERVED.has(name) || name.startsWith(TEST_PREFIX)) continue
       problems.warning(variablePlace(name), '', this.#unknown(name, notFromEnvironment))
     }
   }
