@@ -10,6 +10,7 @@ import { createLogger, type Logger } from '../platform/log.ts'
 import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
 import { createAttachedInstance } from './attached-instance.ts'
+import { compareConfigs } from './compare-configs.ts'
 import { createManagedInstance } from './managed-instance.ts'
 import { Node } from './node.ts'
 import { findOwnAddress } from './own-address.ts'
@@ -65,7 +66,18 @@ async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<P
       log.error('The new configuration is refused, the old one stays in force', { problems: message })
       return { kind: 'refused', message }
     }
-    const outcome = applyLive(applied, next, log)
+    const isRegistered = existsSync(join(state.path, MEMBERSHIP_NOTES_FILE))
+    const { live, needsRestart, ignored } = compareConfigs(applied.effective, next.effective, {
+      isRegistered,
+    })
+    if (live.includes('logging.level')) log.setLevel(next.config.logging.level)
+    if (ignored.length > 0) {
+      log.warn(
+        'cluster_members is for the first start alone, the registry of the cluster counts: change it with "pg-metako member"',
+        { ignored },
+      )
+    }
+    const outcome = { changed: live, needsRestart }
     applied = next
     log.info('Configuration read again', outcome)
     return { kind: 'applied', ...outcome }
@@ -164,17 +176,4 @@ function tlsFiles(config: NodeConfig): { cert: string; key: string; ca?: string 
     key: readFileSync(keyFile, 'utf8'),
     ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }),
   }
-}
-
-/** What can change while the node runs is changed; the rest is named. */
-function applyLive(
-  before: Ok,
-  after: Ok,
-  log: Logger,
-): { changed: readonly string[]; needsRestart: readonly string[] } {
-  const old = new Map(before.effective.map(({ key, shown }) => [key, shown]))
-  const different = after.effective.filter(({ key, shown }) => old.get(key) !== shown).map(({ key }) => key)
-  const changed = different.filter((key) => key === 'logging.level')
-  if (changed.length > 0) log.setLevel(after.config.logging.level)
-  return { changed, needsRestart: different.filter((key) => key !== 'logging.level') }
 }
