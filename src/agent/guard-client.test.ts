@@ -8,6 +8,7 @@ import type { GuardOrder } from '../guard/guard-orders.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { silentLogger } from '../platform/log.ts'
+import type { Clock } from '../ha/ports.ts'
 import { realClock } from './clock.ts'
 import { GuardClient } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
@@ -62,9 +63,40 @@ class PlayedGuard {
   }
 }
 
+/** Real time, and as much more as the test lets pass at once. */
+class HurriedClock implements Clock {
+  #passed = 0
+  readonly #timers = new Map<object, { readonly at: number; readonly run: () => void }>()
+
+  readonly monotonic = (): MonotonicMs => (realClock.monotonic() + this.#passed) as MonotonicMs
+  readonly wall = (): number => realClock.wall()
+
+  readonly after = (ms: number, task: () => void): (() => void) => {
+    const timer = {}
+    const run = () => {
+      cancel()
+      task()
+    }
+    const stop = realClock.after(ms, run)
+    const cancel = () => {
+      stop()
+      this.#timers.delete(timer)
+    }
+    this.#timers.set(timer, { at: this.monotonic() + ms, run })
+    return cancel
+  }
+
+  pass(ms: number): void {
+    this.#passed += ms
+    for (const { at, run } of [...this.#timers.values()]) if (at <= this.monotonic()) run()
+  }
+}
+
 describe('GuardClient', () => {
   let folder: string
   let guard: PlayedGuard
+  let clock: HurriedClock
+  let starts = 0
   let client: GuardClient
   let fenced = 0
 
@@ -74,15 +106,18 @@ describe('GuardClient', () => {
     guard = new PlayedGuard(socketPath)
     await guard.live()
     fenced = 0
+    starts = 0
+    clock = new HurriedClock()
     const log = silentLogger()
+    const door = guardDoor(log, {
+      socketPath,
+      dataDir: join(folder, 'data'),
+      logFile: join(folder, 'guard.log'),
+    })
     client = new GuardClient({
-      clock: realClock,
+      clock,
       log,
-      door: guardDoor(log, {
-        socketPath,
-        dataDir: join(folder, 'data'),
-        logFile: join(folder, 'guard.log'),
-      }),
+      door: { ...door, start: () => void (starts += 1) },
       onFenced: () => (fenced += 1),
       onState: () => undefined,
     })
@@ -136,7 +171,9 @@ describe('GuardClient', () => {
   it('refuses after a bounded time when no guard answers', async () => {
     await connected()
     guard.isAnswering = false
-    await expect(client.armAndConfirm(soon())).rejects.toMatchObject({ code: 'GUARD_ABSENT' })
+    const armed = client.armAndConfirm(soon())
+    clock.pass(2000)
+    await expect(armed).rejects.toMatchObject({ code: 'GUARD_ABSENT' })
   })
 
   it('counts a guard that does not answer as absent', async () => {
@@ -144,7 +181,10 @@ describe('GuardClient', () => {
     await client.armAndConfirm(soon())
     guard.isAnswering = false
     client.arm(soon())
-    await eventually('it is missed', () => client.state() === 'absent')
+    clock.pass(1000)
+    expect(client.state()).toBe('armed')
+    clock.pass(1000)
+    expect(client.state()).toBe('absent')
     expect(client.pid).toBeDefined()
   })
 
@@ -153,6 +193,7 @@ describe('GuardClient', () => {
     await client.armAndConfirm(soon())
     guard.die()
     await eventually('it is missed', () => client.state() === 'absent')
+    expect(starts).toBe(1)
     const newest = (monotonicMs() + 90_000) as MonotonicMs
     client.arm(newest)
     await guard.live()

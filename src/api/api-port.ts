@@ -62,7 +62,7 @@ export function openApiPort(options: ApiPortOptions): ApiPort {
     onUpgrade: (protocol, handler) => upgrades.on(protocol, handler),
     stop: async () => {
       upgrades.stop()
-      await closeListener(server)
+      await closeListener(server, options.limits)
     },
   }
 }

@@ -24,7 +24,13 @@ const CONNECTIONS_MAX = 1_000
 /** How long answers under way may still take once the server stops. */
 const STOP_GRACE_MS = 2 * SECOND
 
-export type ListenerLimits = { readonly requestTimeoutMs?: number; readonly headersTimeoutMs?: number }
+export type ListenerLimits = {
+  readonly requestTimeoutMs?: number
+  readonly headersTimeoutMs?: number
+  /** How often slow senders are looked for: they are cut so much later at the most. */
+  readonly checkEveryMs?: number
+  readonly stopGraceMs?: number
+}
 
 /** The HTTP server under the API, with a bound on everything that a client can make us wait for or hold. */
 export function createHttpListener(
@@ -34,7 +40,7 @@ export function createHttpListener(
   const bounds = {
     requestTimeout: options.limits?.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
     headersTimeout: options.limits?.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
-    connectionsCheckingInterval: SECOND,
+    connectionsCheckingInterval: options.limits?.checkEveryMs ?? SECOND,
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: HEADER_BYTES_MAX,
     noDelay: true,
@@ -82,10 +88,10 @@ function listenFault(cause: Error, where: string): Fault {
 }
 
 /** Takes no new connection, lets answers under way end within a grace, then cuts what is left. */
-export function closeListener(server: HttpServer): Promise<void> {
+export function closeListener(server: HttpServer, limits: ListenerLimits = {}): Promise<void> {
   if (!server.listening) return Promise.resolve()
   return new Promise((resolve) => {
-    const cancel = after(STOP_GRACE_MS, () => server.closeAllConnections())
+    const cancel = after(limits.stopGraceMs ?? STOP_GRACE_MS, () => server.closeAllConnections())
     server.close(() => {
       cancel()
       resolve()

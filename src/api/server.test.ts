@@ -26,7 +26,7 @@ beforeEach(async () => {
       port: 0,
       token: TOKEN,
       routingToken: ROUTING_TOKEN,
-      limits: { requestTimeoutMs: 400, headersTimeoutMs: 200 },
+      limits: { requestTimeoutMs: 400, headersTimeoutMs: 200, checkEveryMs: 50 },
     },
   )
   const { port } = await server.listen()

@@ -10,7 +10,9 @@ import { silentLogger } from '../platform/log.ts'
 import { bootId } from '../platform/process.ts'
 import { startFakeBackend, type FakeBackend } from '../../test/support/fake-backend.ts'
 import { eventually, startSession, type RawClient } from '../../test/support/raw-client.ts'
-import { startRouter, type RouterOptions, type RunningRouter } from './router-process.ts'
+import { startRouter, type RouterOptions, type RouterPace, type RunningRouter } from './router-process.ts'
+
+const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: 50, agentSilentMs: 150, pollEveryMs: 30 }
 
 type FakeAgent = {
   readonly lines: Record<string, unknown>[]
@@ -114,7 +116,12 @@ describe('the router process', () => {
     }
   }
   async function start(changes: Partial<RouterOptions> = {}): Promise<RunningRouter> {
-    const deps = { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => void (stops += 1) }
+    const deps = {
+      log: silentLogger(),
+      clock: { monotonicMs, bootMs },
+      onStop: () => void (stops += 1),
+      pace: PACE,
+    }
     const router = await startRouter(optionsWith(changes), deps)
     cleanUp.push(() => router.stop())
     return router
@@ -146,7 +153,7 @@ describe('the router process', () => {
     }
   }
 
-  it('says hello, takes tables and reports its counters every second', async () => {
+  it('says hello, takes tables and reports its counters again and again', async () => {
     const fake = await agent()
     const router = await start()
     await eventually(() => expect(fake.lines[0]).toEqual({ role: 'router', pid: process.pid }))
@@ -206,7 +213,7 @@ describe('the router process', () => {
 
   it('does not trust a deadline of another boot', async () => {
     const fake = await agent()
-    const router = await start({ holdTimeoutMs: 300 })
+    const router = await start({ holdTimeoutMs: 100 })
     await eventually(() => expect(fake.links()).toBe(1))
     fake.send(table({ bootId: 'another' }))
     const client = open(router.ports.primary)
@@ -230,7 +237,7 @@ describe('the router process', () => {
         before = other.asked.length
         since = monotonicMs()
       }
-      expect(monotonicMs() - since).toBeGreaterThan(1000)
+      expect(monotonicMs() - since).toBeGreaterThan(10 * PACE.pollEveryMs)
     })
   })
 
@@ -266,8 +273,8 @@ describe('the router process', () => {
   })
 
   it('counts a member’s validity from before it asked', async () => {
-    const slow = await member(() => table({ bootId: 'another', validForMs: 250 }))
-    slow.delayMs = 300
+    const slow = await member(() => table({ bootId: 'another', validForMs: 60 }))
+    slow.delayMs = 90
     const router = await start({ members: [{ name: 'n2', apiUrl: slow.url }] })
     const client = open(router.ports.primary)
     await eventually(() => expect(slow.asked.length).toBeGreaterThan(1))
@@ -279,7 +286,12 @@ describe('the router process', () => {
   it('names the port when it is busy, and keeps none of the others', async () => {
     const router = await start()
     const again = optionsWith({ ports: { primary: 0, replica: 0, pooled: router.ports.replica } })
-    const deps = { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => {} }
+    const deps = {
+      log: silentLogger(),
+      clock: { monotonicMs, bootMs },
+      onStop: () => {},
+      pace: { ...PACE, portRetryMs: 100 },
+    }
     await expect(startRouter(again, deps)).rejects.toMatchObject({
       code: 'ROUTER_PORT_BUSY',
       message: expect.stringMatching(new RegExp(`127\\.0\\.0\\.1:${router.ports.replica}.*EADDRINUSE`)),

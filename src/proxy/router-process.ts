@@ -44,16 +44,28 @@ export type RouterDeps = {
   readonly clock: RouterClock
   /** The agent said stop. */
   readonly onStop: () => void
+  /** Tests are in a hurry. */
+  readonly pace?: RouterPace
 }
 
-const PORT_RETRY_MS = 2000
+export type RouterPace = {
+  /** How long a predecessor may take to leave a port. */
+  readonly portRetryMs: number
+  /** How often the agent gets the counters. */
+  readonly totalsEveryMs: number
+  /** After this long without a good table from the agent others are asked … */
+  readonly agentSilentMs: number
+  /** … once in this time. */
+  readonly pollEveryMs: number
+}
+
 const CLOCK_CHECK_EVERY_MS = 50
-/** The agent pushes at least every 200 ms; after this long without a good table others are asked. */
-const AGENT_SILENT_MS = 500
+/** The agent pushes at least every 200 ms. */
+const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: SECOND, agentSilentMs: 500, pollEveryMs: 300 }
 
 /** Starts a router inside this process. Throws `ROUTER_PORT_BUSY` or `ROUTER_CANNOT_LISTEN`. */
 export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<RunningRouter> {
-  const { log, clock } = deps
+  const { log, clock, pace = PACE } = deps
   const boot = bootId()
   const counters: PortCounters[] = []
   let agentGoodAt = Number.NEGATIVE_INFINITY
@@ -61,7 +73,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     { log, clock, onClockJump: () => dropUnderWay() },
     { holdTimeoutMs: options.holdTimeoutMs, maxClientConnections: options.maxClientConnections },
   )
-  const listeners = await listenOnAll(options, counters, switchboard)
+  const listeners = await listenOnAll({ ...options, ...pace }, counters, switchboard)
 
   function offer(table: RoutingTable, source: string): 'accepted' | 'stale' {
     return switchboard.holder.offer(table, source)
@@ -77,18 +89,19 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       onStop: deps.onStop,
       totals: () => totalsOf(counters),
     },
-    { socketPath: options.agentSocket, pid },
+    { socketPath: options.agentSocket, pid, totalsEveryMs: pace.totalsEveryMs },
   )
   const poll = openPeerPoll(
     {
       log,
       monotonicMs: clock.monotonicMs,
-      isNeeded: () => clock.monotonicMs() - agentGoodAt > AGENT_SILENT_MS,
+      isNeeded: () => clock.monotonicMs() - agentGoodAt > pace.agentSilentMs,
       onTable: offer,
     },
     {
       members: options.members,
       token: options.routingToken,
+      everyMs: pace.pollEveryMs,
       ...(options.caFile === undefined ? {} : { ca: readFileSync(options.caFile, 'utf8') }),
     },
   )
@@ -152,7 +165,7 @@ export async function runRouter(options: RouterOptions): Promise<{ stop(): Promi
 const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']
 
 async function listenOnAll(
-  options: RouterOptions,
+  options: RouterOptions & RouterPace,
   counters: PortCounters[],
   switchboard: Switchboard,
 ): Promise<PortListener[]> {
@@ -160,7 +173,7 @@ async function listenOnAll(
   try {
     for (const name of PORT_NAMES) {
       const count = newPortCounters(name, options.ports[name])
-      const address = { host: options.listenHost, port: options.ports[name], retryForMs: PORT_RETRY_MS }
+      const address = { host: options.listenHost, port: options.ports[name], retryForMs: options.portRetryMs }
       const listener = await listenOn(address, (socket) => switchboard.accept(socket, count))
       count.listen = listener.port
       counters.push(count)

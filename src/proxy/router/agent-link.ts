@@ -3,7 +3,7 @@ import type { RoutingTableMessage } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
 import { connect, type Socket } from '../../platform/net.ts'
 import { after, every } from '../../platform/timers.ts'
-import { KiB, MiB, SECOND } from '../../std/units.ts'
+import { KiB, MiB } from '../../std/units.ts'
 import type { PollMember } from './peer-poll.ts'
 import { parseTableMessage } from './table-message.ts'
 
@@ -25,7 +25,6 @@ export type AgentLink = {
 
 const RECONNECT_EVERY_MS = 100
 const CONNECT_TIMEOUT_MS = 1000
-const TOTALS_EVERY_MS = SECOND
 const LINE_BYTES_MAX = MiB
 /** An agent that does not read gets no more counters. */
 const UNSENT_BYTES_MAX = 64 * KiB
@@ -37,7 +36,7 @@ const NEWLINE = 0x0a
  */
 export function openAgentLink(
   deps: AgentLinkDeps,
-  options: { readonly socketPath: string; readonly pid: number },
+  options: { readonly socketPath: string; readonly pid: number; readonly totalsEveryMs: number },
 ): AgentLink {
   let socket: Socket | undefined
   let stopReconnect: () => void = () => {}
@@ -78,7 +77,7 @@ export function openAgentLink(
     else deps.log.warn('The agent sent a line that is no routing table', { bytes: line.length })
   }
 
-  const stopTotals = every(TOTALS_EVERY_MS, () => {
+  const stopTotals = every(options.totalsEveryMs, () => {
     if (!socket || socket.connecting || socket.writableLength > UNSENT_BYTES_MAX) return
     socket.write(`${JSON.stringify({ kind: 'totals', totals: deps.totals() })}\n`)
   })

@@ -23,6 +23,7 @@ export type PeerPollDeps = {
 export type PeerPollOptions = {
   readonly members: readonly PollMember[]
   readonly token: string
+  readonly everyMs: number
   /** PEM text of the authorities that sign the members' certificates. */
   readonly ca?: string
 }
@@ -35,7 +36,6 @@ export type PeerPoll = {
   readonly close: () => void
 }
 
-const POLL_EVERY_MS = 300
 const ANSWER_TIMEOUT_MS = 500
 const ANSWER_BYTES_MAX = MiB
 
@@ -86,7 +86,7 @@ export function openPeerPoll(deps: PeerPollDeps, options: PeerPollOptions): Peer
     })
   }
 
-  const stop = every(POLL_EVERY_MS, tick)
+  const stop = every(options.everyMs, tick)
   function drop(): void {
     round?.abort()
     round = undefined
