@@ -2,13 +2,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runWords, serveApi, type Outcome } from '../../test/support/command-line.ts'
 import { FakeOperations } from '../../test/support/fake-operations.ts'
-import { FakeWorld } from '../../test/support/fake-world.ts'
+import type { FakeWorld } from '../../test/support/fake-world.ts'
 import { sampleView } from '../../test/support/sample-view.ts'
-import { createApiServer, type ApiServer } from '../api/server.ts'
-import { silentLogger } from '../platform/log.ts'
-import { createMetrics } from '../platform/metrics.ts'
-import { run } from './run.ts'
+import type { ApiServer } from '../api/server.ts'
 
 const TOKEN = 'cli-test-token'
 
@@ -20,11 +18,7 @@ let folder: string
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pg-metako-cli-'))
   operations = new FakeOperations(sampleView())
-  server = await createApiServer(
-    { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
-    { host: '127.0.0.1', port: 0, token: TOKEN, routingToken: 'r' },
-  )
-  url = `http://127.0.0.1:${(await server.listen()).port}`
+  ;({ server, url } = await serveApi(operations, TOKEN))
 })
 
 afterEach(async () => {
@@ -32,18 +26,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-type Outcome = { code: number; out: string; err: string; world: FakeWorld }
-
-async function cli(
-  words: string,
-  options: ConstructorParameters<typeof FakeWorld>[0] = {},
-): Promise<Outcome> {
-  const world = new FakeWorld({ cwd: folder, ...options })
-  const code = await run(
-    words.split(' ').filter((word) => word !== ''),
-    world,
-  )
-  return { code, out: world.stdout.text, err: world.stderr.text, world }
+function cli(words: string, options: ConstructorParameters<typeof FakeWorld>[0] = {}): Promise<Outcome> {
+  const list = words.split(' ').filter((word) => word !== '')
+  return runWords(list, { cwd: folder, ...options })
 }
 
 /** A port that nobody listens on: the server had it a moment ago. */
@@ -219,16 +204,12 @@ cluster_members: [{ node_name: n2, api_host: 127.0.0.1, api_port: ${port} }, { n
     const cutOff = new FakeOperations(
       sampleView({ scope: 'cut off', consensus: { ...sampleView().consensus, hasQuorum: false } }),
     )
-    const other = await createApiServer(
-      { operations: cutOff, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
-      { host: '127.0.0.1', port: 0, token: TOKEN, routingToken: 'r' },
-    )
-    const otherUrl = `http://127.0.0.1:${(await other.listen()).port}`
+    const other = await serveApi(cutOff, TOKEN)
     try {
-      expect((await cli(`list --url ${otherUrl},${url}`)).out).toContain('Cluster: main')
-      expect((await cli(`list --url ${otherUrl}`)).out).toContain('NO QUORUM')
+      expect((await cli(`list --url ${other.url},${url}`)).out).toContain('Cluster: main')
+      expect((await cli(`list --url ${other.url}`)).out).toContain('NO QUORUM')
     } finally {
-      await other.stop()
+      await other.server.stop()
     }
   })
 })

@@ -14,17 +14,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { JoinDocument } from '#client'
+import { runWords, serveApi } from '../../../test/support/command-line.ts'
 import { FakeOperations } from '../../../test/support/fake-operations.ts'
 import { FakeWorld } from '../../../test/support/fake-world.ts'
 import { sampleView } from '../../../test/support/sample-view.ts'
 import type { JoinOrder, JoinOutcome } from '../../api/ports.ts'
-import { createApiServer, type ApiServer } from '../../api/server.ts'
+import type { ApiServer } from '../../api/server.ts'
 import { joinAnswerContext, joinProofContext } from '../../model/join-token.ts'
 import { hmacSha256, seal } from '../../platform/hash.ts'
-import { silentLogger } from '../../platform/log.ts'
-import { createMetrics } from '../../platform/metrics.ts'
 import { readConfig } from '../read-config.ts'
-import { run } from '../run.ts'
 
 const TOKEN = 'api-token-of-the-test'
 const SECRET = 's'.repeat(43)
@@ -92,11 +90,7 @@ let folder: string
 beforeEach(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'member-')))
   operations = new Inviting(sampleView())
-  server = await createApiServer(
-    { operations, log: silentLogger(), metrics: createMetrics({ ofProcess: false }) },
-    { host: '127.0.0.1', port: 0, token: TOKEN, routingToken: 'r' },
-  )
-  url = `http://127.0.0.1:${(await server.listen()).port}`
+  ;({ server, url } = await serveApi(operations, TOKEN))
 })
 
 afterEach(async () => {
@@ -104,11 +98,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function cli(words: readonly string[], options: ConstructorParameters<typeof FakeWorld>[0] = {}) {
-  const world = new FakeWorld({ cwd: folder, ...options })
-  const code = await run(words, world)
-  return { code, out: world.stdout.text, err: world.stderr.text }
-}
+const cli = (words: readonly string[], options: ConstructorParameters<typeof FakeWorld>[0] = {}) =>
+  runWords(words, { cwd: folder, ...options })
 
 describe('pg-metako member', () => {
   const member = (...words: readonly string[]) => cli(['member', ...words, '--url', url, '--token', TOKEN])

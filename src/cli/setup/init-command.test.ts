@@ -10,11 +10,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { runWords } from '../../../test/support/command-line.ts'
 import { FakeWorld } from '../../../test/support/fake-world.ts'
 import { REPOSITORY_ROOT } from '../../../test/support/repository-root.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
 import { readConfig } from '../read-config.ts'
-import { run } from '../run.ts'
 import { unitText } from './unit-text.ts'
 
 const NODES = 'n1=10.0.0.1,n2=10.0.0.2:8010,n3=10.0.0.3'
@@ -28,11 +28,8 @@ describe('pg-metako init', () => {
 
   afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-  async function init(...words: readonly string[]) {
-    const world = new FakeWorld({ cwd: folder, env: { PG_METAKO_IDENTITY_NODE_NAME: 'not-for-init' } })
-    const code = await run(['init', ...words], world)
-    return { code, out: world.stdout.text, err: world.stderr.text }
-  }
+  const init = (...words: readonly string[]) =>
+    runWords(['init', ...words], { cwd: folder, env: { PG_METAKO_IDENTITY_NODE_NAME: 'not-for-init' } })
 
   async function configOf(name: string, out = 'pg-metako-config'): Promise<NodeConfig> {
     const world = new FakeWorld({ cwd: folder })
