@@ -1,5 +1,6 @@
 import type { ClusterView } from '#client'
 import { CommandFailure, EXIT } from './command-failure.ts'
+import type { Application } from './endpoints.ts'
 import type { Report } from './report.ts'
 
 export const DSN_ROLES = ['primary', 'replica', 'pooled'] as const
@@ -9,24 +10,36 @@ export type DsnRequest = {
   readonly role: DsnRole
   /** This member's PostgreSQL itself, past all routers. */
   readonly member?: string | undefined
+  readonly application?: Application | undefined
 }
 
 type Target = { readonly host: string; readonly port: number }
 
 /**
- * Where to connect to, as libpq and most drivers read it. Every node's router is named: a client that has lost its host
- * goes on with the next. User, password and database are the application's.
+ * Where to connect to, as libpq and most drivers read it: `psql "$(pg-metako dsn)"`. Every node's router is named: a client
+ * that has lost its host goes on with the next. Never with a password: lines like this end in scripts and histories.
  */
 export function dsnReport(view: ClusterView, request: DsnRequest): Report {
   const targets =
     request.member === undefined ? routersOf(view, request.role) : [memberOf(view, request.member)]
-  const dsn = `host=${targets.map(({ host }) => host).join(',')} port=${targets.map(({ port }) => port).join(',')}`
-  const uri = `postgresql://${targets.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')}/`
+  const { user, database } = request.application ?? {}
+  const dsn = [
+    `host=${targets.map(({ host }) => host).join(',')}`,
+    `port=${targets.map(({ port }) => port).join(',')}`,
+    ...(user === undefined ? [] : [`user=${quoted(user)}`]),
+    ...(database === undefined ? [] : [`dbname=${quoted(database)}`]),
+  ].join(' ')
+  const hosts = targets
+    .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
+    .join(',')
+  const uri = `postgresql://${user === undefined ? '' : `${encodeURIComponent(user)}@`}${hosts}/${encodeURIComponent(database ?? '')}`
   return {
     data: {
       role: request.member === undefined ? request.role : undefined,
       member: request.member,
       targets,
+      user,
+      database,
       dsn,
       uri,
     },
@@ -34,6 +47,11 @@ export function dsnReport(view: ClusterView, request: DsnRequest): Report {
     footer: [],
     rows: [['host', 'port'], ...targets.map(({ host, port }) => [host, port])],
   }
+}
+
+/** https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE */
+function quoted(value: string): string {
+  return /^[^\s'\\]+$/.test(value) ? value : `'${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`
 }
 
 function memberOf(view: ClusterView, name: string): Target {

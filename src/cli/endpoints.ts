@@ -2,6 +2,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import { existsSync, join, readFileSync } from '../platform/disk.ts'
 import { codeOf } from '../std/fault.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
+import { DEMO_APPLICATION } from './demo/demo-layout.ts'
 import { readDemoState, supervisorOf } from './demo/demo-state.ts'
 import { readConfig } from './read-config.ts'
 import type { World } from './world.ts'
@@ -15,6 +16,9 @@ export type Endpoint = {
   readonly ca?: string
 }
 
+/** Whom an application logs in as, and where. */
+export type Application = { readonly user: string; readonly database: string }
+
 export type Endpoints = {
   /** Never empty. The own node first, where one is known. */
   readonly list: readonly Endpoint[]
@@ -22,6 +26,8 @@ export type Endpoints = {
   readonly source: string
   /** Why there is no token, where one was looked for. */
   readonly tokenProblem?: string
+  /** The first database that the cluster began with, and its owner; absent where nobody here knows. */
+  readonly application?: Application
 }
 
 export type EndpointOptions = {
@@ -85,6 +91,7 @@ async function fromConfig(
   const { config } = loaded
   const found = about.token === undefined ? tokenOf(config) : { token: about.token, shared: true }
   const ca = certificatesOf(config)
+  const [database] = config.bootstrap.databases
   const endpoint = (host: string, port: number, token: string | undefined): Endpoint => ({
     url: `${config.security.tlsEnabled ? 'https' : 'http'}://${bracketed(host)}:${port}`,
     ...optionalToken(token),
@@ -99,6 +106,7 @@ async function fromConfig(
       ),
     ],
     source: path,
+    ...(database === undefined ? {} : { application: { user: database.owner, database: database.name } }),
     ...(found.problem === undefined ? {} : { tokenProblem: found.problem }),
   }
 }
@@ -144,6 +152,7 @@ function fromDemo(
   return {
     list: state.nodes.map((node) => ({ url: node.api, ...optionalToken(token) })),
     source: `the demo in ${folder}`,
+    application: DEMO_APPLICATION,
     ...(token === undefined ? { tokenProblem: `cannot read ${state.tokenFile}` } : {}),
   }
 }

@@ -110,7 +110,7 @@ function addClusterCommands(program: Command, world: World): void {
   addSwitchover(add('switchover'), world)
   addMember(add('member'), world)
   addSetup(add, world)
-  addDsn(add('dsn'), world, viewOf)
+  addDsn(add('dsn'), world)
   add('version')
     .description('the version of this program and of what runs on every member')
     .action((_options, command: Command) =>
@@ -227,11 +227,7 @@ function addSetup(add: (name: string) => Command, world: World): void {
     })
 }
 
-function addDsn(
-  command: Command,
-  world: World,
-  viewOf: (options: GlobalOptions) => Promise<Parameters<typeof dsnReport>[0]>,
-): void {
+function addDsn(command: Command, world: World): void {
   type Options = GlobalOptions & { readonly role: DsnRole; readonly member?: string }
   command
     .description('where applications connect to: all routers, the nearest first')
@@ -241,7 +237,9 @@ function addDsn(
     .option('-m, --member <member>', "this member's PostgreSQL itself, past the routers")
     .action(async () => {
       const options = command.optsWithGlobals<Options>()
-      const report = dsnReport(await viewOf(options), options)
+      const endpoints = await findEndpoints(options, world)
+      const { view } = await connectCluster(endpoints)
+      const report = dsnReport(view, { ...options, application: endpoints.application })
       // A connection string is pasted or captured: without a frame around it.
       if (options.format === 'pretty')
         world.stdout.write(`${visibleText(report.table.rows[0]?.[0] as string, 2_000)}\n`)

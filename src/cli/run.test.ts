@@ -198,6 +198,7 @@ cluster_members: [{ node_name: n2, api_host: 127.0.0.1, api_port: ${port} }, { n
     )
     expect((await cli('switchover --force')).code).toBe(0)
     expect(operations.changes).toEqual(['switchover n1 *'])
+    expect((await cli('dsn')).out).toMatch(/ user=app dbname=app\n$/)
   })
 
   it('prefers a member that sees a majority', async () => {
@@ -296,6 +297,25 @@ epoch 2: n3 had 3 transactions (696 B) behind 0/3000148; their WAL is kept in /v
     expect((await cli(`dsn --role pooled --format tsv --url ${url}`)).out).toContain('10.0.0.2\t6432\n')
     expect((await cli(`dsn --member n3 --url ${url}`)).out).toBe('host=10.0.0.3 port=5432\n')
     expect((await cli(`dsn --member n9 --url ${url}`)).code).toBe(1)
+  })
+
+  it('dsn says as whom and where an application logs in, as the cluster began, and no password', async () => {
+    const began = `bootstrap:
+  users: [{ name: "o'hara", password: aX9-secret }]
+  databases: [{ name: main shop, owner: "o'hara" }]
+`
+    const config = writeConfig(Number(new URL(url).port), began)
+    const { out } = await cli(`dsn --config ${config}`)
+    expect(out).toBe(
+      "host=10.0.0.1,10.0.0.2,10.0.0.3 port=5433,5433,5433 user='o\\'hara' dbname='main shop'\n",
+    )
+    const { out: json } = await cli(`dsn --format json --config ${config}`)
+    expect(JSON.parse(json)).toMatchObject({
+      user: "o'hara",
+      database: 'main shop',
+      uri: "postgresql://o'hara@10.0.0.1:5433,10.0.0.2:5433,10.0.0.3:5433/main%20shop",
+    })
+    expect(out + json).not.toContain('aX9-secret')
   })
 
   it('topology draws the tree', async () => {

@@ -1,4 +1,4 @@
-import { DEMO_HOST, DEMO_SCOPE, type DemoNode } from './demo-layout.ts'
+import { DEMO_APPLICATION, DEMO_HOST, DEMO_SCOPE, type DemoNode } from './demo-layout.ts'
 
 /** Paths of the files that hold the demo's secrets; the config files name them and hold none. */
 export type DemoSecretFiles = {
@@ -45,11 +45,11 @@ postgresql:
 
 bootstrap:
   users:
-    - name: app
+    - name: ${DEMO_APPLICATION.user}
       password_file: ${quoted(secrets.appPassword)}
   databases:
-    - name: app
-      owner: app
+    - name: ${DEMO_APPLICATION.database}
+      owner: ${DEMO_APPLICATION.user}
 
 ha:
   profile: lan

@@ -27,6 +27,8 @@ export type DemoFolders = { readonly root: string; readonly dataRoot: string; re
 
 export const DEMO_HOST = '127.0.0.1'
 export const DEMO_SCOPE = 'demo'
+/** Made at the first start. */
+export const DEMO_APPLICATION = { user: 'app', database: 'app' } as const
 export const NODE_COUNTS = [1, 3, 5] as const
 export const NODE_COUNT_DEFAULT = 3
 
@@ -77,6 +79,8 @@ export function demoNodes(options: {
 export type DemoConnections = { readonly primary: string; readonly replica: string; readonly pooled: string }
 
 export function connectionsOf(node: DemoNode, password: string): DemoConnections {
-  const to = (port: number) => `postgresql://app:${encodeURIComponent(password)}@${DEMO_HOST}:${port}/app`
+  const { user, database } = DEMO_APPLICATION
+  const to = (port: number) =>
+    `postgresql://${user}:${encodeURIComponent(password)}@${DEMO_HOST}:${port}/${database}`
   return { primary: to(node.ports.primary), replica: to(node.ports.replica), pooled: to(node.ports.pooled) }
 }
