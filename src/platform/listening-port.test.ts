@@ -1,4 +1,6 @@
+import { closeSync, openSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it } from 'vitest'
 import { isRunner } from './launcher.ts'
 import { isPortFree, listenerOn, listeningInodes } from './listening-port.ts'
@@ -18,12 +20,36 @@ function listen(host: string): Promise<number> {
 }
 
 describe('listening port', () => {
+  const isOver = new Int32Array(new SharedArrayBuffer(4))
+
   it('is busy for whoever listens on it, on every address as well, and names the process', async () => {
     for (const host of ['127.0.0.1', '0.0.0.0']) {
       const port = await listen(host)
       expect(await isPortFree('127.0.0.1', port)).toBe(false)
       expect(listenerOn(port)).toMatchObject({ pid: process.pid })
     }
+  })
+
+  it('names a process that opens and closes other files meanwhile', async () => {
+    // Order: what comes and goes has lower numbers than the socket, so that it is looked at before.
+    const lower = Array.from({ length: 50 }, () => openSync('/dev/null', 'r'))
+    const port = await listen('127.0.0.1')
+    for (const file of lower) closeSync(file)
+    const busy = new Worker(
+      `const { closeSync, openSync } = require('node:fs')
+       const { parentPort, workerData } = require('node:worker_threads')
+       parentPort.postMessage('begun')
+       while (Atomics.load(workerData, 0) === 0) {
+         const files = Array.from({ length: 50 }, () => openSync('/dev/null'))
+         for (const file of files) closeSync(file)
+       }`,
+      { eval: true, workerData: isOver },
+    )
+    await new Promise((resolve) => busy.once('message', resolve))
+    const found = Array.from({ length: 10 }, () => listenerOn(port)?.pid)
+    Atomics.store(isOver, 0, 1)
+    await new Promise((resolve) => busy.once('exit', resolve))
+    expect(new Set(found)).toEqual(new Set([process.pid]))
   })
 
   it('is free again at once', async () => {

@@ -59,13 +59,23 @@ function readTable(path: string): string {
 }
 
 function holdsSocket(process: string, inodes: readonly string[]): boolean {
+  const folder = `/proc/${process}/fd`
   try {
-    return readdirSync(`/proc/${process}/fd`).some((descriptor) => {
-      const target = readlinkSync(`/proc/${process}/fd/${descriptor}`)
+    return readdirSync(folder).some((descriptor) => {
+      const target = targetOf(`${folder}/${descriptor}`)
       return inodes.some((inode) => target === `socket:[${inode}]`)
     })
   } catch {
     return false
+  }
+}
+
+/** A descriptor may be closed since it was listed; that says nothing about the others. */
+function targetOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
   }
 }
 
