@@ -65,6 +65,25 @@ describe('extendChain', () => {
     expect(judgeHistory(extended, { timeline: 1, endLsn: '0/5F00' }).kind).toBe('on-history')
   })
 
+  it('forks where the new holder really was, though it aimed at a timeline that it had got no WAL of', () => {
+    const chain = [link(1, 1, '0/0'), link(2, 2, '0/6000'), link(3, 3, '0/7000')]
+    // It had the history file of timeline 3 and ended where timeline 2 begins: PostgreSQL names all of them, in this order.
+    const forks = [
+      { timeline: 1, endLsn: '0/6000' },
+      { timeline: 2, endLsn: '0/7000' },
+      { timeline: 3, endLsn: '0/6000' },
+    ]
+    for (const base of [1, 2, 3]) {
+      const extended = extendChain(chain, { link: opened(4, 4), base, forks }) ?? []
+      expect(extended.at(-1)?.forkLsn, `base ${base}`).toBe('0/6000')
+      expect(judgeHistory(extended, { timeline: 2, endLsn: '0/6100' }), `base ${base}`).toEqual({
+        kind: 'diverged',
+        divergence: { timeline: 2, forkLsn: '0/6000', epoch: 4 },
+      })
+      expect(judgeHistory(extended, { timeline: 1, endLsn: '0/6000' }).kind).toBe('on-history')
+    }
+  })
+
   it('refuses a timeline whose id another branch has already (safety.md M12)', () => {
     const chain = [link(1, 1, '0/0'), link(8, 2, '0/6000')]
     const forks = [{ timeline: 1, endLsn: '0/6000' }]
@@ -86,6 +105,12 @@ describe('judgeHistory', () => {
       kind: 'diverged',
       divergence: { timeline: 2, forkLsn: '0/6000', epoch: 8 },
     })
+  })
+
+  it('reports such a branch from the lowest fork that any later epoch made', () => {
+    const later = [...chain, link(9, 3, '0/5000')]
+    const wal = { timeline: 2, endLsn: '0/6100', promotedInEpoch: 7 }
+    expect(judgeHistory(later, wal)).toMatchObject({ divergence: { forkLsn: '0/5000', epoch: 9 } })
   })
 
   it('waits with such a branch until the epoch that follows it is open', () => {

@@ -1,5 +1,5 @@
 import type { EpochLink, EpochRecord } from '../../model/epoch-record.ts'
-import { formatLsn, LSN_NONE, parseLsn } from '../../model/lsn.ts'
+import { formatLsn, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { Divergence } from '../decision.ts'
 
 export type HistoryVerdict =
@@ -25,24 +25,34 @@ export function judgeHistory(
   }
   if (index < 0) return { kind: 'unknown-timeline' }
   if (abandonedIn !== undefined) return orphanBranch(chain, abandonedIn - 1, wal.timeline)
-  const next = chain.slice(index + 1).find((link) => link.abandonedIn === undefined)
-  if (!next) return { kind: 'on-history' }
+  const left = lowestFork(chain.slice(index + 1))
+  if (!left) return { kind: 'on-history' }
   const end = parseLsn(wal.endLsn) ?? LSN_NONE
-  const fork = parseLsn(next.forkLsn) ?? LSN_NONE
+  const fork = parseLsn(left.forkLsn) ?? LSN_NONE
   if (end <= fork) return { kind: 'on-history' }
   return {
     kind: 'diverged',
-    divergence: { timeline: wal.timeline, forkLsn: next.forkLsn, epoch: next.epoch },
+    divergence: { timeline: wal.timeline, forkLsn: left.forkLsn, epoch: left.epoch },
   }
 }
 
-/** The fork of a branch that was left is that of the epoch which followed it. */
+/** Where the history goes on without what was before: a holder that had missed whole epochs forks below them. */
+function lowestFork(later: readonly EpochLink[]): EpochLink | undefined {
+  let lowest: { readonly link: EpochLink; readonly at: Lsn } | undefined
+  for (const link of later) {
+    const at = parseLsn(link.forkLsn) ?? LSN_NONE
+    if (link.abandonedIn === undefined && (lowest === undefined || at < lowest.at)) lowest = { link, at }
+  }
+  return lowest?.link
+}
+
+/** The fork of a branch that was left is that of the epochs which followed it. */
 function orphanBranch(
   chain: readonly EpochLink[],
   promotedInEpoch: number,
   timeline: number,
 ): HistoryVerdict {
-  const successor = chain.find((link) => link.epoch > promotedInEpoch && link.abandonedIn === undefined)
+  const successor = lowestFork(chain.filter((link) => link.epoch > promotedInEpoch))
   if (!successor) return { kind: 'unknown-timeline' }
   return {
     kind: 'diverged',
@@ -75,11 +85,16 @@ export function extendChain(
   const baseIndex = chain.findIndex(({ timeline }) => timeline === base)
   if (link.timeline === base && baseIndex >= 0) return chain
   if (chain.some(({ timeline }) => timeline === link.timeline)) return undefined
-  const left = forks.find(({ timeline }) => timeline === base) ?? forks.at(-1)
+  const from = forks.findIndex(({ timeline }) => timeline === base)
+  // PostgreSQL names every ancestor of the timeline that a standby aimed at, also those that it had got no WAL of.
+  const ends = (from < 0 ? forks.slice(-1) : forks.slice(from)).map(
+    ({ endLsn }) => parseLsn(endLsn) ?? LSN_NONE,
+  )
+  const fork = ends.reduce((lowest, end) => (end < lowest ? end : lowest), ends[0] ?? LSN_NONE)
   const kept = chain.map((one, index) =>
     baseIndex >= 0 && index > baseIndex && one.abandonedIn === undefined
       ? { ...one, abandonedIn: link.epoch }
       : one,
   )
-  return [...kept, { ...link, forkLsn: left?.endLsn ?? formatLsn(LSN_NONE) }]
+  return [...kept, { ...link, forkLsn: formatLsn(fork) }]
 }
