@@ -78,6 +78,8 @@ export type InstanceFacts = {
   readonly timeline?: number
   readonly flushLsn?: string
   readonly replayLsn?: string
+  /** Where the oldest WAL begins that is still in its directory. */
+  readonly oldestWal?: string
   readonly streaming?: boolean
   readonly upstreamHost?: string
   readonly upstreamPort?: number

@@ -45,6 +45,18 @@ describe('Jobs', () => {
     expect(jobs.startFailures).toBe(0)
   })
 
+  it('remembers that a clone failed until the instance is up again', async () => {
+    const { jobs } = given()
+    jobs.begin('clone', fails)
+    await settle()
+    jobs.begin('stop', () => Promise.resolve())
+    await settle()
+    expect(jobs.cloneFailures).toBe(1)
+    jobs.begin('start', () => Promise.resolve())
+    await settle()
+    expect(jobs.cloneFailures).toBe(0)
+  })
+
   it('waits twice as long after each failure, up to a bound', async () => {
     const { clock, jobs } = given()
     const waits: number[] = []

@@ -18,6 +18,7 @@ export class Jobs {
   #isFencing = false
   #failures = 0
   #startFailures = 0
+  #cloneFailures = 0
   #retryAt = 0 as MonotonicMs
   #trouble: string | undefined
 
@@ -35,6 +36,11 @@ export class Jobs {
 
   get startFailures(): number {
     return this.#startFailures
+  }
+
+  /** Since the instance was last brought up, by a clone or without one. */
+  get cloneFailures(): number {
+    return this.#cloneFailures
   }
 
   /** Why the last job failed; gone after the next one that succeeds. */
@@ -62,11 +68,15 @@ export class Jobs {
       await work()
       this.#failures = 0
       this.#trouble = undefined
-      if (kind === 'start' || kind === 'clone') this.#startFailures = 0
+      if (kind === 'start' || kind === 'clone') {
+        this.#startFailures = 0
+        this.#cloneFailures = 0
+      }
       log.info(`Finished: ${kind}`, { tookMs: Math.round(clock.monotonic() - startedAt) })
     } catch (error) {
       this.#failures += 1
       if (kind === 'start') this.#startFailures += 1
+      if (kind === 'clone') this.#cloneFailures += 1
       const wait = Math.min(RETRY_FIRST_MS * 2 ** (this.#failures - 1), RETRY_MAX_MS)
       this.#retryAt = plus(clock.monotonic(), wait)
       this.#trouble = messageOf(error)

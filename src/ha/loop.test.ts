@@ -45,6 +45,8 @@ const superseded: Snapshot = {
     incarnation: 'disk-n1',
     instance: { state: 'running', role: 'primary' },
     startFailures: 0,
+    cloneFailures: 0,
+    unstreamedStops: 0,
     retryAt: 0 as MonotonicMs,
     guard: 'armed',
     provedLease: true,

@@ -63,12 +63,16 @@ export type LocalFacts = {
   /** The instance died without being asked to, and has not run since. */
   readonly crashedAt?: MonotonicMs
   readonly startFailures: number
+  /** Since the instance was last brought up. */
+  readonly cloneFailures: number
   /** Not before this time may a failed job be tried again. */
   readonly retryAt: MonotonicMs
   /** Where its `primary_conninfo` points to. */
   readonly following?: { readonly host: string; readonly port: number }
-  /** A standby that runs and does not stream: since when, and how often it was started again since it last did. */
-  readonly unstreamed?: { readonly since: MonotonicMs; readonly restarts: number }
+  /** A standby that runs and does not stream: since when. */
+  readonly unstreamedSince?: MonotonicMs
+  /** How often it was stopped because it did not stream, since it last did. */
+  readonly unstreamedStops: number
   readonly guard: 'armed' | 'idle' | 'absent'
   /** In this life of the agent a renewal has succeeded. */
   readonly provedLease: boolean

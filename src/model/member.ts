@@ -22,6 +22,8 @@ export type InstanceFacts = {
   /** Primary: end of flushed WAL. Standby: the furthest WAL that is safely here (received and flushed, or replayed). */
   readonly flushLsn?: string
   readonly replayLsn?: string
+  /** Where the oldest WAL begins that is still in its directory: the start of a segment. */
+  readonly oldestWal?: string
   /** Standby: a walreceiver is streaming now; and from whom. */
   readonly streaming?: boolean
   readonly upstreamHost?: string

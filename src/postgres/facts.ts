@@ -7,7 +7,7 @@ import { inspectDataDirectory } from './data-directory.ts'
 import { endOfWal, type WalEnd } from './end-of-wal.ts'
 import type { SqlSession, Statement } from './sql-session.ts'
 
-const PENDING_RESTART_EVERY_MS = 5 * SECOND
+const SELDOM_MS = 5 * SECOND
 
 /** What one round trip brings. */
 export type LiveFacts = Pick<
@@ -17,6 +17,7 @@ export type LiveFacts = Pick<
   | 'timeline'
   | 'flushLsn'
   | 'replayLsn'
+  | 'oldestWal'
   | 'streaming'
   | 'upstreamHost'
   | 'upstreamPort'
@@ -81,15 +82,25 @@ from (select pg_is_in_recovery() as in_recovery) r
       || lpad(upper(to_hex(n.number % n.per_log)), 8, '0') as segment) p`,
 }
 
-const PENDING_RESTART: Statement = {
-  name: 'metako_pending_restart',
-  text: 'select name from pg_settings where pending_restart order by name',
+/**
+ * The first builds the whole settings view, the second reads a directory. Segments go oldest first, whatever their timeline: WAL before the
+ * oldest is there on none.
+ */
+const SELDOM_FACTS: Statement = {
+  name: 'metako_seldom_facts',
+  text: `
+select (select json_agg(name order by name) from pg_settings where pending_restart) as pending_restart,
+  (select ('0/0'::pg_lsn + ('x' || left(s.number, 8))::bit(32)::bigint::numeric * 4294967296
+      + ('x' || right(s.number, 8))::bit(32)::bigint * pg_size_bytes(current_setting('wal_segment_size')))::text
+    from (select min(right(name, 16)) as number from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$') s) as oldest_wal`,
 }
+
+type SeldomFacts = Pick<InstanceFacts, 'pendingRestart' | 'oldestWal'>
 
 /** Asks a running PostgreSQL; what is dear to ask is asked seldom. */
 export class LiveFactsReader {
   readonly #session: SqlSession
-  #pendingRestart: { readonly names: readonly string[]; readonly atMs: number } | undefined
+  #seldom: { readonly facts: SeldomFacts; readonly atMs: number } | undefined
   /** PostgreSQL forgets what its walreceiver received when that ends: the highest of this server's life counts. */
   #timelineSeen = 0
 
@@ -101,25 +112,26 @@ export class LiveFactsReader {
   async ask(deadlineMs: number): Promise<LiveFacts> {
     const asked = await askFacts(this.#session, deadlineMs)
     this.#timelineSeen = Math.max(this.#timelineSeen, asked.timeline ?? 0)
-    const facts = { ...asked, timeline: this.#timelineSeen }
-    const names = await this.#namesPendingRestart(deadlineMs)
-    return names.length > 0 ? { ...facts, pendingRestart: names } : facts
+    return { ...asked, timeline: this.#timelineSeen, ...(await this.#askSeldom(deadlineMs)) }
   }
 
   /** Another server, or none, is there now. */
   forget(): void {
-    this.#pendingRestart = undefined
+    this.#seldom = undefined
     this.#timelineSeen = 0
   }
 
-  /** Builds the whole settings view, hence not every time. */
-  async #namesPendingRestart(deadlineMs: number): Promise<readonly string[]> {
-    const known = this.#pendingRestart
-    if (known && monotonicMs() - known.atMs < PENDING_RESTART_EVERY_MS) return known.names
-    const rows = await this.#session.query<{ name: string }>(PENDING_RESTART, deadlineMs)
-    const names = rows.map(({ name }) => name)
-    this.#pendingRestart = { names, atMs: monotonicMs() }
-    return names
+  async #askSeldom(deadlineMs: number): Promise<SeldomFacts> {
+    const known = this.#seldom
+    if (known && monotonicMs() - known.atMs < SELDOM_MS) return known.facts
+    type SeldomRow = { pending_restart: readonly string[] | null; oldest_wal: string | null }
+    const [row] = await this.#session.query<SeldomRow>(SELDOM_FACTS, deadlineMs)
+    const facts = {
+      ...(row?.pending_restart ? { pendingRestart: row.pending_restart } : {}),
+      ...(row?.oldest_wal ? { oldestWal: row.oldest_wal } : {}),
+    }
+    this.#seldom = { facts, atMs: monotonicMs() }
+    return facts
   }
 }
 

@@ -98,6 +98,16 @@ describePostgres('one instance', (postgres) => {
     expect((await instance.facts()).pendingRestart).toBeUndefined()
   })
 
+  it('says where the oldest WAL begins that it still has', async () => {
+    const [row] = await instance.query<{ oldest: string }>(
+      `select min(name) as oldest from pg_ls_waldir() where length(name) = 24`,
+      [],
+      5000,
+    )
+    expect(row?.oldest).toBe('000000010000000000000001')
+    expect((await instance.facts()).oldestWal).toBe('0/1000000')
+  })
+
   it('is adopted by another agent, which hears of its end', async () => {
     const second = await workspace.instance('n1', { port })
     const pid = (await instance.facts()).postmasterPid

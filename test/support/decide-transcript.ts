@@ -75,6 +75,7 @@ function setMember(world: World, words: readonly string[]): string {
     timeline: Number(options['timeline'] ?? 1),
     flushLsn: options['flush'] ?? '0/5000',
     replayLsn: options['replay'] ?? options['flush'] ?? '0/5000',
+    ...(options['oldest'] === undefined ? {} : { oldestWal: options['oldest'] }),
     ...(kind === 'standby' ? { streaming: options['streaming'] !== 'no' } : {}),
   }
   world.members.set(name, { name, instance, options })
@@ -217,18 +218,15 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     ...(own['promoted'] === undefined ? {} : { promotedInEpoch: Number(own['promoted']) }),
     ...(own['crashed'] === undefined ? {} : { crashedAt: (NOW - Number(own['crashed'])) as MonotonicMs }),
     startFailures: Number(own['failures'] ?? 0),
+    cloneFailures: Number(own['cloneFailures'] ?? 0),
     retryAt: (own['retry'] === undefined ? 0 : NOW + Number(own['retry'])) as MonotonicMs,
     ...(following === undefined || following === 'none'
       ? {}
       : { following: { host: following, port: 5432 } }),
     ...(own['unstreamed'] === undefined
       ? {}
-      : {
-          unstreamed: {
-            since: (NOW - Number(own['unstreamed'])) as MonotonicMs,
-            restarts: Number(own['restarts'] ?? 0),
-          },
-        }),
+      : { unstreamedSince: (NOW - Number(own['unstreamed'])) as MonotonicMs }),
+    unstreamedStops: Number(own['stops'] ?? 0),
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
     provedLease: own['proved'] !== 'no',
     setAside: Number(own['aside'] ?? 0),

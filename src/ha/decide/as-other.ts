@@ -1,5 +1,5 @@
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
-import { formatLsn } from '../../model/lsn.ts'
+import { formatLsn, parseLsn } from '../../model/lsn.ts'
 import type { Upstream } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
@@ -235,10 +235,24 @@ function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream |
  * reads there is cut.
  */
 function isStuck(seen: Snapshot, record: EpochRecord): boolean {
-  const { unstreamed } = seen.local
-  if (unstreamed === undefined || !isHolderServing(seen, record)) return false
-  const waitMs = UNSTREAMED_MS * 2 ** Math.min(unstreamed.restarts, UNSTREAMED_DOUBLINGS_MAX)
-  return seen.takenAt - unstreamed.since >= waitMs
+  const { unstreamedSince, unstreamedStops } = seen.local
+  if (unstreamedSince === undefined || !isHolderServing(seen, record)) return false
+  const waitMs = UNSTREAMED_MS * 2 ** Math.min(unstreamedStops, UNSTREAMED_DOUBLINGS_MAX)
+  return seen.takenAt - unstreamedSince >= waitMs
+}
+
+/**
+ * Its WAL lies on the history, but what comes next is nowhere any more: removed, or the holder was cloned itself since and never had it.
+ * It has tried to stream. Once a clone has failed it is started again and serves what it has, until the next try.
+ */
+function isLeftBehind(seen: Snapshot, record: EpochRecord, endLsn: string): boolean {
+  const { unstreamedStops, cloneFailures } = seen.local
+  if (unstreamedStops === 0 || cloneFailures > 0 || !isHolderServing(seen, record)) return false
+  const holder = seen.peers.find(({ name }) => name === record.holder)
+  const oldest = parseLsn(holder?.facts.instance.oldestWal ?? '')
+  const end = parseLsn(endLsn)
+  // A walreceiver asks from the start of its segment, and a segment is there as a whole or not at all.
+  return oldest !== undefined && end !== undefined && end < oldest
 }
 
 function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
@@ -269,6 +283,12 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
     })
   }
   if (history.kind === 'on-history') {
+    if (upstream && isLeftBehind(seen, record, wal.endLsn)) {
+      return verdict('standby', 'CLONES', {
+        sentence: `${upstream.name} no longer has the WAL behind ${wal.endLsn}: keeps its data aside and clones it`,
+        actions: [{ kind: 'clone', from: upstream }],
+      })
+    }
     return verdict('standby', 'REJOINS', {
       sentence: `starts as a standby${upstream ? ` of ${upstream.name}` : ''}`,
       // A timeline that is not open yet may never be: whoever streams from it could not go back.

@@ -9,6 +9,7 @@ import {
   settle,
   VirtualClock,
 } from '../../../test/support/ha-fakes.ts'
+import type { InstanceFacts } from '../../model/member.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { Jobs } from '../jobs.ts'
 import { keysOf } from '../keys.ts'
@@ -132,6 +133,24 @@ describe('Observer', () => {
     expect((await observer.observe()).local.promotedInEpoch).toBe(8)
     notebook.promotion = { epoch: 8, incarnation: 'another' }
     expect((await observer.observe()).local.promotedInEpoch).toBeUndefined()
+  })
+
+  it('counts how often a standby was stopped that did not stream, until it streams', async () => {
+    const looks = async (now: InstanceFacts) => {
+      instance.now = now
+      return (await observer.observe()).local
+    }
+    const unstreamed = running('standby', { streaming: false })
+    const since = clock.monotonic()
+    expect(await looks(unstreamed)).toMatchObject({ unstreamedSince: since, unstreamedStops: 0 })
+    await clock.advance(1000)
+    await looks({ state: 'stopping' })
+    expect((await looks({ state: 'stopped' })).unstreamedStops).toBe(1)
+    await looks({ state: 'starting' })
+    expect(await looks(unstreamed)).toMatchObject({ unstreamedSince: since + 1000, unstreamedStops: 1 })
+    const streams = await looks(running('standby', { streaming: true }))
+    expect(streams.unstreamedSince).toBeUndefined()
+    expect(streams.unstreamedStops).toBe(0)
   })
 
   it('knows of a crash until the instance runs again, and not of what the guard did', async () => {

@@ -56,7 +56,7 @@ export class Observer {
   #trouble: string | undefined
   #setAside = 0
   #unstreamedSince: MonotonicMs | undefined
-  #streamRestarts = 0
+  #unstreamedStops = 0
   #crashedAt: MonotonicMs | undefined
   #isFencedByGuard = false
   #instance: InstanceFacts = { state: 'unknown' }
@@ -211,11 +211,11 @@ export class Observer {
       ...(isOwnPromotion ? { promotedInEpoch: promotion.epoch } : {}),
       ...(this.#crashedAt === undefined || this.#isFencedByGuard ? {} : { crashedAt: this.#crashedAt }),
       startFailures: jobs.startFailures,
+      cloneFailures: jobs.cloneFailures,
       retryAt: jobs.retryAt,
       ...(following ? { following } : {}),
-      ...(this.#unstreamedSince === undefined
-        ? {}
-        : { unstreamed: { since: this.#unstreamedSince, restarts: this.#streamRestarts } }),
+      ...(this.#unstreamedSince === undefined ? {} : { unstreamedSince: this.#unstreamedSince }),
+      unstreamedStops: this.#unstreamedStops,
       guard: guard.state(),
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
@@ -225,11 +225,14 @@ export class Observer {
   #noteStreaming({ state, role, streaming }: InstanceFacts): void {
     if (state === 'running' && role === 'standby' && streaming !== true) {
       this.#unstreamedSince ??= this.#deps.clock.monotonic()
-      return
+    } else if (state === 'running') {
+      this.#unstreamedStops = 0
+      this.#unstreamedSince = undefined
+    } else if (state === 'stopped' || state === 'crashed' || state === 'absent') {
+      // What lies between (it is stopping, it does not answer) says nothing about why.
+      if (this.#unstreamedSince !== undefined && state === 'stopped') this.#unstreamedStops += 1
+      this.#unstreamedSince = undefined
     }
-    if (state === 'running') this.#streamRestarts = 0
-    else if (this.#unstreamedSince !== undefined && state === 'stopped') this.#streamRestarts += 1
-    this.#unstreamedSince = undefined
   }
 
   async #inspect(): Promise<void> {
