@@ -1,5 +1,5 @@
 import type { ProfileName } from '../../../src/ha/policy.ts'
-import { MiB } from '../../../src/std/units.ts'
+import { KiB, MiB } from '../../../src/std/units.ts'
 import { RandomStream } from '../random-stream.ts'
 import type { FaultProfile } from './fault-schedule.ts'
 import type { ClockShape } from './sim-host.ts'
@@ -15,6 +15,8 @@ export type ClusterSimulationShape = {
   readonly clients: readonly { readonly thinkMs: number; readonly direct: boolean }[]
   readonly maximumLagBytes: number
   readonly primaryStartTimeoutMs: number
+  /** Small ones make a clone that lacks what others need. */
+  readonly segmentBytes: number
 }
 
 /** How far a clock may be from real time, as docs/guarantees.md assumes. */
@@ -44,5 +46,6 @@ export function drawShape(
     ],
     maximumLagBytes: MiB,
     primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
+    segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
   }
 }

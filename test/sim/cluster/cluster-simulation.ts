@@ -155,6 +155,7 @@ export class ClusterSimulation {
       time: this.#time,
       network: this.#network,
       hosts: this.#hosts,
+      segmentBytes: this.#shape.segmentBytes,
       acknowledged: (ack) => this.#sawBackend(ack),
     })
     for (const host of this.#hosts) this.#nodes.set(host.name, this.#createNode(host))

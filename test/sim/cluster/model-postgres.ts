@@ -20,6 +20,7 @@ export type ModelPostgresParts = {
   readonly time: VirtualTime
   readonly network: SimNetwork
   readonly hosts: readonly SimHost[]
+  readonly segmentBytes: number
   readonly acknowledged: (acknowledgement: Acknowledgement) => void
 }
 
@@ -44,6 +45,7 @@ export class ModelPostgres {
         name,
         address: { host: address, port: PORT },
         chance: new RandomStream(seed, `postgres ${name}`),
+        segmentBytes: parts.segmentBytes,
       })
       this.#hosts.set(name, new SimPostgres(this.#world, host, seed))
     }

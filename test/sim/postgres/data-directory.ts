@@ -166,10 +166,10 @@ export class DataDirectory {
     if (timeline === this.flushedTimeline) this.flushedLsn = Math.max(this.flushedLsn, lsn)
   }
 
-  /** Where the oldest segment of a timeline begins that is still here. */
-  oldestWal(timeline: number): number | undefined {
-    const first = this.wal.of(timeline)[0]
-    return first && segmentStart(first.start, this.wal.segmentBytes)
+  /** Where the oldest segment begins that is still here: they are removed oldest first, whatever their timeline. */
+  get oldestWal(): number | undefined {
+    const starts = this.wal.timelines().flatMap((timeline) => this.wal.of(timeline)[0]?.start ?? [])
+    return starts.length === 0 ? undefined : segmentStart(Math.min(...starts), this.wal.segmentBytes)
   }
 
   /** Ancestors of a timeline, oldest first; `undefined`: its history file is not here. */
@@ -193,7 +193,7 @@ export class DataDirectory {
     for (const [id, links] of this.histories) if (links === RESERVED) this.histories.delete(id)
   }
 
-  /** What a base backup brings: everything but the rows and the WAL before `redo`, slots and the incarnation of the source. */
+  /** What a base backup brings: everything but the rows before `redo`, the segments before its, slots and the incarnation of the source. */
   copyForBackup(backup: {
     redo: number
     checkpointLsn: number
@@ -204,7 +204,8 @@ export class DataDirectory {
     const { segmentBytes } = this.wal
     const copy = new DataDirectory({ systemId, config, bytes, rowBytes, segmentBytes })
     copy.standbySignal = this.standbySignal
-    copy.wal = this.wal.copyFrom(backup.redo)
+    // A base backup brings whole segments.
+    copy.wal = this.wal.copyFrom(segmentStart(backup.redo, segmentBytes))
     for (const timeline of copy.wal.timelines()) {
       if (timeline === backup.timeline) copy.wal.truncate(timeline, backup.endLsn)
     }

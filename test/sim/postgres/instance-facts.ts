@@ -84,6 +84,7 @@ export class InstanceFactsReader {
     const timeline = isStandby ? standbyTimeline(server, flush) : server.timeline
     this.#timelineSeen = Math.max(this.#timelineSeen, timeline)
     const upstream = receiver?.isShown === true ? receiver.upstream : undefined
+    const oldest = server.directory.oldestWal
     const senders = server.senders
       .filter(({ state }) => state !== 'backup' && state !== 'gone')
       .map((sender) => ({
@@ -102,6 +103,7 @@ export class InstanceFactsReader {
       timeline: this.#timelineSeen,
       flushLsn: lsnText(flush),
       replayLsn: lsnText(replay),
+      ...(oldest === undefined ? {} : { oldestWal: lsnText(oldest) }),
       ...(isStandby
         ? {
             streaming: receiver?.state === 'streaming',

@@ -18,10 +18,18 @@ export class RecoveryPath {
     this.#links = directory.historyOf(target) ?? []
   }
 
-  /** The timeline of a position: tliOfPointInHistory. */
+  /**
+   * The timeline of a position: tliOfPointInHistory, from the newest to the oldest. Ends need not grow: who is promoted before it got
+   * the WAL of the timeline that it aims at forks below it.
+   */
   timelineAt(lsn: number): number {
-    for (const link of this.#links) if (lsn < link.endLsn) return link.timeline
-    return this.target
+    const links = this.#links
+    if (lsn >= (links.at(-1)?.endLsn ?? 0)) return this.target
+    for (let place = links.length - 1; place >= 0; place -= 1) {
+      const { timeline, endLsn } = links[place] as TimelineLink
+      if (lsn < endLsn && lsn >= (links[place - 1]?.endLsn ?? 0)) return timeline
+    }
+    return 0
   }
 
   /** The next record to replay; `undefined` when there is none, or one that does not fit. */

@@ -185,7 +185,7 @@ export class PostgresServer {
   #recoverAsPrimary(): void {
     const startup = this.startup as StartupProcess
     const { directory } = this
-    const isClean = directory.isClean
+    const hadShutDown = directory.control.state === 'shut down'
     const count = startup.replayUntil(Number.POSITIVE_INFINITY)
     if (startup.replayLsn < this.#consistentLsn) {
       this.#failStart('WAL ends before consistent recovery point')
@@ -196,11 +196,16 @@ export class PostgresServer {
       directory.backupEndLsn = 0
       const timeline = startup.path.target
       this.#openWriter(timeline)
+      if (hadShutDown) open()
+      // Order: PerformRecoveryXLogAction waits for this checkpoint. Until it is there the control file keeps the timeline of a promotion.
+      else this.checkpointer.checkpoint(open)
+    }
+    const open = (): void => {
+      if (this.isDead || this.phase !== 'starting' || this.holds(open)) return
       directory.control.state = 'in production'
       directory.control.minRecoveryLsn = 0
       directory.control.minRecoveryTimeline = 0
       this.#becomeReady()
-      if (!isClean) this.checkpointer.checkpoint(() => undefined)
     }
     this.clock.at(this.clock.now + count * this.timings.recordMs, go)
   }

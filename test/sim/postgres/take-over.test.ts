@@ -110,6 +110,32 @@ it('a power loss takes what no fsync had reached, and nothing that one had', asy
   expect(await stage.tokens('n1')).toEqual([2])
 })
 
+it('a primary that is killed right after its promotion, and again right after its start, stays on its timeline', async () => {
+  const stage = await threeHosts()
+  const { instance, host } = { instance: stage.instance('n2'), host: stage.host('n2') }
+  await stage.finish(stage.instance('n1').kill())
+  await stage.finish(instance.promote(2))
+  for (let round = 0; round < 3; round += 1) {
+    host.killAll()
+    await stage.finish(instance.start('primary'))
+    expect(await stage.finish(instance.facts())).toMatchObject({ role: 'primary', timeline: 2 })
+  }
+})
+
+it('a clone has no WAL from before it, and says so', async () => {
+  const stage = await threeHosts()
+  const oldest = async (name: string) =>
+    readLsn((await stage.finish(stage.instance(name).facts())).oldestWal ?? '')
+  const first = await oldest('n1')
+  stage.host('n1').server?.writer?.switchSegment()
+  await stage.pass(100)
+  await stage.finish(stage.instance('n3').kill())
+  await stage.join('n3', 'n1')
+  await stage.caughtUp('n3', 'n1')
+  expect(await oldest('n1')).toBe(first)
+  expect(await oldest('n3')).toBeGreaterThan(first)
+})
+
 it('the same seed gives the same run', async () => {
   const runs = []
   for (let run = 0; run < 2; run += 1) {

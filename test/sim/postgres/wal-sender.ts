@@ -110,8 +110,8 @@ export class WalSender {
       const link = directory.historyOf(server.timeline)?.find((one) => one.timeline === request.timeline)
       if (link === undefined || link.endLsn < request.lsn) return 'not-in-history'
     } else if (request.lsn > server.sendLimit()) return 'ahead'
-    const oldest = directory.oldestWal(request.timeline)
-    if (oldest !== undefined && request.lsn < oldest) return 'wal-removed'
+    const { oldestWal } = directory
+    if (oldestWal !== undefined && request.lsn < oldestWal) return 'wal-removed'
     return undefined
   }
 
