@@ -160,6 +160,11 @@ export type LossReport = {
   readonly forkLsn: string
   readonly endLsn: string
   readonly bytes: number
+  /**
+   * Its WAL at the fork is not there any more, since its directory was cloned after that: everything up to its end is lost, and which
+   * transactions that was is not known.
+   */
+  readonly isUnreadable?: boolean
   readonly transactions: number
   /** Transaction ids, oldest first; not all of them when there are very many. */
   readonly xids: readonly number[]

@@ -215,6 +215,7 @@ class ManagedInstance implements LocalInstance {
       forkLsn,
       endLsn: lost.endLsn,
       bytes: lost.bytes,
+      ...(lost.isUnreadable ? { isUnreadable: true } : {}),
       transactions: lost.count,
       xids: lost.xids.slice(0, LOSS_XIDS_MAX),
       keptIn: into,

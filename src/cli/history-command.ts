@@ -57,6 +57,9 @@ function lostBy(link: EpochLink, losses: readonly LossReport[]): number {
 }
 
 function lossLine(loss: LossReport): Cell {
-  const text = `epoch ${loss.epoch}: ${loss.member} had ${loss.transactions} transactions (${bytes(loss.bytes)}) behind ${loss.forkLsn}; their WAL is kept in ${loss.keptIn}`
+  const what = loss.isUnreadable
+    ? `${bytes(loss.bytes)} of WAL behind ${loss.forkLsn} that are not there any more: which transactions is not known; the rest`
+    : `${loss.transactions} transactions (${bytes(loss.bytes)}) behind ${loss.forkLsn}; their WAL`
+  const text = `epoch ${loss.epoch}: ${loss.member} had ${what} is kept in ${loss.keptIn}`
   return { text, tone: 'warning' }
 }

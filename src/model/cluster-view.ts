@@ -58,6 +58,11 @@ export type LossReport = {
   readonly forkLsn: string
   readonly endLsn: string
   readonly bytes: number
+  /**
+   * Its WAL at the fork is not there any more, since its directory was cloned after that: everything up to its end is lost, and which
+   * transactions that was is not known.
+   */
+  readonly isUnreadable?: boolean
   readonly transactions: number
   /** The first of their transaction ids, oldest first, at most `LOSS_XIDS_MAX`. */
   readonly xids: readonly number[]

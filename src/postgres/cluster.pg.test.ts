@@ -194,6 +194,11 @@ describePostgres('a primary and its standby', (postgres) => {
     expect(lost.xids).toEqual(truth)
     expect(lost.count).toBe(truth.length)
 
+    // A fork from before the oldest segment: a directory that was cloned since says that it does not know, not that nothing is lost.
+    const before = await lostTransactions({ dataDir: n1.dataDir, timeline: 1, forkLsn: '0/FF0000' })
+    expect(before).toMatchObject({ isUnreadable: true, count: 0, endLsn: lost.endLsn })
+    expect(before.bytes).toBeGreaterThan(lost.bytes)
+
     const into = join(workspace.folder, 'reports')
     const kept = await keepDivergedWal({ dataDir: n1.dataDir, timeline: 1, forkLsn: promoted.forkLsn, into })
     expect(kept).toEqual(lost)

@@ -3,6 +3,7 @@ import { fs, fsConstants, join, syncFolder, writeFileDurably } from '../platform
 import { Fault } from '../std/fault.ts'
 import { readControlFile } from './control-file.ts'
 import { readMajorVersion } from './data-directory.ts'
+import { endOfWal } from './end-of-wal.ts'
 import { historyFileName, readTimelineHistory, segmentFileName } from './timeline-history.ts'
 import { walRecords, type WalRecord } from './wal-reader.ts'
 
@@ -11,6 +12,8 @@ export type LostTransactions = {
   readonly endLsn: string
   /** WAL between the fork and the end. */
   readonly bytes: number
+  /** There is no WAL at the fork: what committed in these bytes is not known. */
+  readonly isUnreadable: boolean
   readonly count: number
   /** In the order of their commits; all of them. The agent's own probes are left out. */
   readonly xids: readonly number[]
@@ -64,6 +67,11 @@ export async function lostTransactions(options: {
   const from = readFork(options.forkLsn)
   const control = await readControlFile(dataDir)
   const majorVersion = (await readMajorVersion(dataDir)) ?? 0
+  if (await isRemoved(dataDir, segmentFileName(timeline, from, control.walSegmentBytes))) {
+    const { endLsn } = await endOfWal({ dataDir })
+    const bytes = lagBytes(from, readFork(endLsn))
+    return { endLsn, bytes, isUnreadable: bytes > 0, count: 0, xids: [] }
+  }
   const xids: number[] = []
   const probes = new Set<number>()
   let end: Lsn = from
@@ -77,7 +85,13 @@ export async function lostTransactions(options: {
       if (xid !== undefined && !probes.has(xid)) xids.push(xid)
     }
   }
-  return { endLsn: formatLsn(end), bytes: lagBytes(from, end), count: xids.length, xids }
+  return { endLsn: formatLsn(end), bytes: lagBytes(from, end), isUnreadable: false, count: xids.length, xids }
+}
+
+/** Segments go oldest first, whatever their timeline: one below the oldest is there on none. */
+async function isRemoved(dataDir: string, segment: string): Promise<boolean> {
+  const names = (await fs.readdir(join(dataDir, 'pg_wal'))).filter((name) => /^[0-9A-F]{24}$/.test(name))
+  return names.every((name) => name.slice(8) > segment.slice(8))
 }
 
 /**
@@ -108,7 +122,7 @@ export async function keepDivergedWal(options: {
   const report = `Transactions that committed behind ${forkLsn} on the way to the end of timeline ${timeline}.
 end of WAL: ${lost.endLsn}
 bytes: ${lost.bytes}
-transactions: ${lost.count}
+transactions: ${lost.isUnreadable ? 'not known, the WAL at the fork is not there any more' : lost.count}
 ${lost.xids.join('\n')}
 `
   await writeFileDurably(join(into, 'lost-transactions.txt'), report)

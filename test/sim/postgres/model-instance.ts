@@ -444,7 +444,11 @@ export class ModelInstance implements LocalInstance {
     return this.#take(END_OF_WAL_MS, () => {
       const { timeline, forkLsn, epoch } = divergence
       const fork = readLsn(forkLsn)
-      const lost = this.#directory().behind(timeline, fork)
+      const directory = this.#directory()
+      const isUnreadable = (directory.oldestWal ?? 0) > fork && directory.endOfWal().endLsn > fork
+      const lost = isUnreadable
+        ? { endLsn: directory.endOfWal().endLsn, xids: [] }
+        : directory.behind(timeline, fork)
       return {
         epoch,
         member: this.#options.memberName,
@@ -452,6 +456,7 @@ export class ModelInstance implements LocalInstance {
         forkLsn,
         endLsn: lsnText(lost.endLsn),
         bytes: lost.endLsn - fork,
+        ...(isUnreadable ? { isUnreadable } : {}),
         transactions: lost.xids.length,
         xids: lost.xids.slice(0, LOSS_XIDS_MAX),
         keptIn: `epoch-${epoch}-timeline-${timeline}`,

@@ -122,6 +122,25 @@ it('a primary that is killed right after its promotion, and again right after it
   }
 })
 
+it('a clone does not say that nothing is lost behind a fork that lies before all its WAL', async () => {
+  const stage = await threeHosts()
+  const session = await stage.connect('n1')
+  await stage.insert(session, 1)
+  const { endLsn: fork } = await stage.finish(stage.instance('n3').endOfWal())
+  await stage.insert(session, 2)
+  stage.host('n1').server?.writer?.switchSegment()
+  await stage.pass(100)
+  await stage.finish(stage.instance('n2').kill())
+  await stage.join('n2', 'n1')
+  await stage.caughtUp('n2', 'n1')
+  await stage.finish(stage.instance('n2').kill())
+  const report = await stage.finish(
+    stage.instance('n2').keepDiverged({ timeline: 1, forkLsn: fork, epoch: 2 }),
+  )
+  expect(report).toMatchObject({ isUnreadable: true, transactions: 0, xids: [] })
+  expect(report.bytes).toBe(readLsn(report.endLsn) - readLsn(fork))
+})
+
 it('a clone has no WAL from before it, and says so', async () => {
   const stage = await threeHosts()
   const oldest = async (name: string) =>

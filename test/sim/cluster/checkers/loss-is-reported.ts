@@ -29,7 +29,8 @@ export function checkLossIsReported(final: FinalFacts): { readonly missing: numb
   return { missing }
 }
 
-/** A report covers the way of the old primary's WAL from the fork to the end of its last timeline. */
+/** A report covers the way of the old primary's WAL from the fork to the end of its last timeline, or says that it cannot be read. */
 function isIn(ack: BackendAcknowledgement, loss: FinalFacts['losses'][number]): boolean {
-  return ack.timeline <= loss.timeline && ack.lsn > readLsn(loss.forkLsn) && loss.xids.includes(ack.xid)
+  if (ack.timeline > loss.timeline || ack.lsn <= readLsn(loss.forkLsn)) return false
+  return loss.isUnreadable === true ? ack.lsn <= readLsn(loss.endLsn) : loss.xids.includes(ack.xid)
 }
