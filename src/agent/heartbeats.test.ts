@@ -22,16 +22,21 @@ const genesis = { nonce: 'a', list: 'l', isEmpty: true }
 /** Two agents whose messages the test carries, with clocks that have nothing in common. */
 class Wire {
   readonly sent: Heartbeat[] = []
+  last: Buffer = Buffer.alloc(0)
   hear: (payload: Heartbeat) => void = () => undefined
+  /** As it came from the other wire. */
+  carry: (payload: Buffer) => void = () => undefined
 
   constructor(peer: string) {
     this.link = {
       send: (_to: string, _kind: string, payload: Buffer) => {
         this.sent.push(JSON.parse(payload.toString()) as Heartbeat)
+        this.last = payload
         return true
       },
       onFrame: (_kind: string, listener: (from: string, payload: Buffer) => void) => {
-        this.hear = (beat) => listener(peer, Buffer.from(JSON.stringify(beat)))
+        this.carry = (payload) => listener(peer, payload)
+        this.hear = (beat) => this.carry(Buffer.from(JSON.stringify(beat)))
       },
       onConnected: () => undefined,
     } as unknown as PeerWire
@@ -60,14 +65,20 @@ describe('Heartbeats', () => {
     other = make('n2', 'n1', otherClock, otherWire)
   })
 
-  function make(self: string, peer: string, clock: VirtualClock, wire: Wire): Heartbeats {
+  function make(
+    self: string,
+    peer: string,
+    clock: VirtualClock,
+    wire: Wire,
+    facts = () => factsOf(self),
+  ): Heartbeats {
     return new Heartbeats(
       { clock, log: silentLogger(), link: wire.link },
       {
         life: `life ${(lives += 1)} of ${self}`,
         peers: [peer],
         periodMs: 100,
-        describe: () => ({ facts: factsOf(self), genesis, ...(self === 'n1' && lease ? { lease } : {}) }),
+        describe: () => ({ facts: facts(), genesis, ...(self === 'n1' && lease ? { lease } : {}) }),
       },
     )
   }
@@ -139,6 +150,28 @@ describe('Heartbeats', () => {
     expect(other.genesisHellos().has('n1')).toBe(true)
     await otherClock.advance(1100)
     expect(other.genesisHellos().has('n1')).toBe(false)
+  })
+
+  it('takes what is said again for the same, and hears what is new beside it', async () => {
+    let facts = factsOf('n1')
+    holder = make('n1', 'n2', holderClock, holderWire, () => facts)
+    const carryOne = async () => {
+      await says(holder, holderWire)
+      otherWire.carry(holderWire.last)
+      const [peer] = other.facts()
+      return peer
+    }
+    const first = await carryOne()
+    await otherClock.advance(100)
+    const second = await carryOne()
+    expect(second?.facts).toBe(first?.facts)
+    expect(second?.heardAt).toBe((first?.heardAt ?? 0) + 100)
+    // Its clock moves on and it has heard an echo: the head of the message is never the old one.
+    holderWire.hear(await says(other, otherWire))
+    await carryOne()
+    expect(other.lease('n1')?.epoch).toBe(7)
+    facts = { ...facts, guard: 'armed' }
+    expect((await carryOne())?.facts.guard).toBe('armed')
   })
 
   it('wakes for news that a decision may hang on, not for every position', async () => {

@@ -23,11 +23,23 @@ export type Heartbeat = {
   readonly genesis: GenesisHello
 }
 
+type HeartbeatHead = Omit<Heartbeat, 'facts' | 'genesis'>
+
+/** Text inside of a message is quoted and its quotes are escaped, so this can stand nowhere else. */
+const TOLD = ',"facts":'
+
+/** The end of a message, the same for all receivers. */
+function toldOf(told: Pick<Heartbeat, 'facts' | 'genesis'>): string {
+  return `,${JSON.stringify(told).slice(1)}`
+}
+
 /** A lease as another host may rely on it: counted on our clock from before its holder stated it. */
 export type RemoteLease = { readonly epoch: number; readonly validUntil: MonotonicMs }
 
 type PeerState = PeerFacts & {
   readonly genesis: GenesisHello
+  /** The part of the message that says facts and genesis: the next one mostly says them in the same words. */
+  readonly told: string
   readonly lease?: RemoteLease
   readonly theirs: { readonly life: string; readonly sentAt: number }
 }
@@ -105,31 +117,35 @@ export class Heartbeats implements Peers {
     const { clock, link } = this.#deps
     const now = clock.monotonic()
     const { facts, genesis, lease } = this.#options.describe()
+    const told = toldOf({ facts, genesis })
     for (const peer of this.#members) {
       const echo = this.#peers.get(peer)?.theirs
-      const beat: Heartbeat = {
+      const head: HeartbeatHead = {
         sentAt: now,
         life: this.#options.life,
         ...(echo === undefined ? {} : { echo }),
         ...(lease ? { lease } : {}),
-        facts,
-        genesis,
       }
-      link.send(peer, 'heartbeat', Buffer.from(JSON.stringify(beat)))
+      link.send(peer, 'heartbeat', Buffer.from(JSON.stringify(head).slice(0, -1) + told))
     }
   }
 
   #hear(peer: string, payload: Uint8Array): void {
     if (!this.#members.has(peer)) return
+    const before = this.#peers.get(peer)
+    const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8')
+    const toldAt = Math.max(0, text.indexOf(TOLD))
     let beat: Heartbeat
     try {
-      beat = JSON.parse(Buffer.from(payload).toString('utf8')) as Heartbeat
+      if (before !== undefined && text.length === toldAt + before.told.length && text.endsWith(before.told)) {
+        const { facts, genesis } = before
+        beat = { ...(JSON.parse(`${text.slice(0, toldAt)}}`) as HeartbeatHead), facts, genesis }
+      } else beat = JSON.parse(text) as Heartbeat
       if (beat.facts.name !== peer) throw new Error(`it speaks for ${beat.facts.name}`)
     } catch (error) {
       this.#deps.log.warn('Ignored a heartbeat', { peer, error: messageOf(error) })
       return
     }
-    const before = this.#peers.get(peer)
     const { lease, echo } = beat
     // Order: the remaining time counts from the moment that *we* sent what the holder had heard when it stated it.
     // An echo of an earlier life is a time of a clock that may have begun anew since.
@@ -138,13 +154,14 @@ export class Heartbeats implements Peers {
       name: peer,
       facts: beat.facts,
       genesis: beat.genesis,
+      told: beat.facts === before?.facts ? before.told : text.slice(toldAt),
       heardAt: this.#deps.clock.monotonic(),
       theirs: { life: beat.life, sentAt: beat.sentAt },
       ...(isUsable
         ? { lease: { epoch: lease.epoch, validUntil: plus(echo.sentAt as MonotonicMs, lease.remainingMs) } }
         : {}),
     })
-    if (!before || isNews(before.facts, beat.facts)) {
+    if (!before || (before.facts !== beat.facts && isNews(before.facts, beat.facts))) {
       for (const listener of this.#listeners) listener()
     }
   }

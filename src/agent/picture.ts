@@ -1,3 +1,4 @@
+import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
@@ -57,7 +58,8 @@ export class Picture {
       port: config.localDb.port,
       apiUrl: `${isTls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
       ...(enabled ? { routerPorts: { primary: primaryPort, replica: replicaPort, pooled: pooledPort } } : {}),
-      agentUptimeMs: Math.round(this.#parts.clock.monotonic() - this.#startedAt),
+      // In whole seconds: a heartbeat that says what the last one said costs its receiver little.
+      agentUptimeMs: SECOND * Math.floor((this.#parts.clock.monotonic() - this.#startedAt) / SECOND),
       guard: guard.state(),
       instance: brain?.observer.instance ?? { state: 'unknown' },
       stopping: isStopping,

@@ -6,13 +6,10 @@ import type { Logger } from '../platform/log.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { createServer, type Server, type Socket } from '../platform/net.ts'
 import { after, every } from '../platform/timers.ts'
+import { TableNews } from './table-news.ts'
 
-/** How often it is looked whether the router should hear of something … */
+/** How often it is looked whether the router should hear of something that no event announced. */
 const LOOK_MS = 200
-/** … which is that nothing has changed, after this: one that hears nothing for 500 ms asks other members. */
-const REPEAT_MS = 400
-/** Validity that another member proves wavers by as much as the clocks and the network do; less than this is no news. */
-const LONGER_MS = 50
 /** A router that dies again and again is started again and again, but not faster. */
 const SUPERVISE_MS = 2000
 /** A router whose connection broke, but which lives, comes back within this. */
@@ -33,7 +30,7 @@ export class RouterLink {
   readonly #socketPath: string
   readonly #server: Server
   readonly #routers = new Set<Socket>()
-  #sent: { readonly what: string; readonly validUntil: number; readonly at: number } | undefined
+  readonly #news = new TableNews()
   #pid: number | undefined
   #totals: readonly PortTotals[] = []
   #cancels: (() => void)[] = []
@@ -76,27 +73,12 @@ export class RouterLink {
     const members = this.#membersLine()
     const news = members === this.#membersTold ? '' : members
     const table = this.#deps.table()
-    if (news === '' && !this.#isNews(table)) return
+    if (!this.#news.take(table, monotonicMs()) && news === '') return
     const line = `${news}${JSON.stringify(table)}\n`
     // A router that does not read needs none of the tables that wait: the next one says all. Members are said until heard.
     const ready = [...this.#routers].filter((router) => router.writableLength < BACKLOG_MAX_BYTES)
     for (const router of ready) router.write(line)
     if (ready.length === this.#routers.size) this.#membersTold = members
-  }
-
-  /**
-   * Most pushes follow a renewal that changed nothing but the end of the table, or not even that. A table that ends
-   * earlier is none: what was proven stays proven, and a primary that lets go is no longer named.
-   */
-  #isNews(table: RoutingTableMessage): boolean {
-    const { validUntil = 0, validForMs: _left, ...rest } = table
-    const what = JSON.stringify(rest)
-    const at = monotonicMs()
-    const last = this.#sent
-    const isLonger = last === undefined || validUntil > last.validUntil + LONGER_MS
-    if (!isLonger && last.what === what && at - last.at < REPEAT_MS) return false
-    this.#sent = { what, validUntil, at }
-    return true
   }
 
   /** Leaves the router running. */

@@ -89,8 +89,10 @@ export class KeyValueTree {
   /** Changes with a revision in (`after`, now]; `undefined` when some of them are gone. */
   eventsAfter(after: number): readonly WatchEvent[] | undefined {
     if (after < this.#compacted) return undefined
-    const first = this.#history.findIndex((event) => revisionOf(event) > after)
-    return first < 0 ? [] : this.#history.slice(first)
+    // Nearly always the last few of thousands.
+    let first = this.#history.length
+    while (first > 0 && revisionOf(this.#history[first - 1] as WatchEvent) > after) first -= 1
+    return this.#history.slice(first)
   }
 
   image(): TreeImage {
@@ -145,6 +147,7 @@ export class KeyValueTree {
     }
     const createRevision = old?.createRevision ?? this.#revision
     const entry = { key, value: operation.value, createRevision, modRevision: this.#revision }
+    known.set(entry, lengthOf(operation))
     this.#entries.set(key, entry)
     this.#length += lengthOf(entry)
     this.#remember({ kind: 'put', entry })
@@ -180,8 +183,16 @@ function revisionOf(event: WatchEvent): number {
   return event.kind === 'put' ? event.entry.modRevision : event.modRevision
 }
 
+/** Each is asked for several times, and none ever changes. */
+const known = new WeakMap<object, number>()
+
 function lengthOf(entry: { readonly key: string; readonly value: string }): number {
-  return jsonLength(entry.key) + jsonLength(entry.value) + FRAME_LENGTH
+  let length = known.get(entry)
+  if (length === undefined) {
+    length = jsonLength(entry.key) + jsonLength(entry.value) + FRAME_LENGTH
+    known.set(entry, length)
+  }
+  return length
 }
 
 function eventLength(event: WatchEvent): number {

@@ -1,5 +1,6 @@
 import { messageOf } from '../../std/fault.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
+import type { KeyValue } from '../../model/key-value.ts'
 import { SAW_NONE, type InstanceFacts, type Role, type SeenByMember } from '../../model/member.ts'
 import type { MonotonicMs } from '../../model/time.ts'
 import { judgeLapse } from '../decide/lapse.ts'
@@ -37,6 +38,7 @@ const LOOK_MS = 1000
 const WAL_MS = 250
 const UNREADABLE: Readonly<Record<string, unknown>> = {}
 
+type Addresses = StoreFacts['addresses']
 type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
 
 /**
@@ -59,6 +61,10 @@ export class Observer {
   #unstreamedStops = 0
   #crashedAt: MonotonicMs | undefined
   #isFencedByGuard = false
+  #addresses: { readonly entries: readonly KeyValue[]; readonly addresses: Addresses } = {
+    entries: [],
+    addresses: {},
+  }
   #instance: InstanceFacts = { state: 'unknown' }
   #measuredUnder: SeenByMember = SAW_NONE
   #stoppingSince: MonotonicMs | undefined
@@ -161,12 +167,6 @@ export class Observer {
     const { store, keeper } = this.#deps
     const { keys } = this.#options
     const request = store.peek(keys.failover)
-    const addresses: Record<string, { host: string; port: number }> = {}
-    for (const { key, value } of store.peekPrefix(keys.members)) {
-      const member = parsed(value) as { host?: string; port?: number }
-      if (member.host === undefined || member.port === undefined) continue
-      addresses[key.slice(keys.members.length)] = { host: member.host, port: member.port }
-    }
     return {
       hasQuorum: store.status().hasQuorum && keeper.isRead,
       ...(keeper.record ? { record: keeper.record } : {}),
@@ -174,8 +174,24 @@ export class Observer {
       firstSeenAt: keeper.firstSeenAt,
       provenUntil: keeper.provenUntil,
       ...(request ? { request: requestOf(request.value, request.modRevision) } : {}),
-      addresses,
+      addresses: this.#readAddresses(store.peekPrefix(keys.members)),
     }
+  }
+
+  /** They hardly ever change. */
+  #readAddresses(entries: readonly KeyValue[]): Addresses {
+    const known = this.#addresses
+    const isSame =
+      known.entries.length === entries.length && entries.every((entry, at) => entry === known.entries[at])
+    if (isSame) return known.addresses
+    const addresses: Record<string, { host: string; port: number }> = {}
+    for (const { key, value } of entries) {
+      const member = parsed(value) as { host?: string; port?: number }
+      if (member.host === undefined || member.port === undefined) continue
+      addresses[key.slice(this.#options.keys.members.length)] = { host: member.host, port: member.port }
+    }
+    this.#addresses = { entries, addresses }
+    return addresses
   }
 
   async #observeLocal(): Promise<LocalFacts> {
