@@ -85,6 +85,10 @@ const HEAL_LIMIT_MS = 90_000
 const LOOK_WHILE_HEALING_MS = 250
 /** A cluster that was whole for so long without a fault shows nothing new any more. */
 const QUIET_MS = 1500
+/** The same under a fault, which has its own timers: a guard that hangs is replaced, a connection that says nothing is given up. */
+const WHOLE_UNDER_FAULT_MS = 4500
+/** One that is not whole may wait for something that long: cold start, a standby that does not stream, patience of clients. */
+const REST_UNDER_FAULT_MS = 12_000
 /** After the last insert everything must be everywhere. */
 const SETTLE_MS = 3000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
@@ -123,6 +127,8 @@ export class ClusterSimulation {
   /** Quiet stretches that were jumped over: the schedule counts them, the clock does not. */
   #jumpedMs = 0
   #faultsInForce = 0
+  /** Of faults in force, in order; in the time of the schedule. */
+  readonly #endings: { readonly at: number; readonly end: () => void }[] = []
   #isCalm = false
 
   constructor(options: ClusterSimulationOptions) {
@@ -178,10 +184,13 @@ export class ClusterSimulation {
     for (const node of this.#nodes.values()) node.start()
     this.#startClients()
     for (const { at, fault } of this.#schedule) {
+      this.#passEndings(at)
       this.#passQuietly(at)
       this.#apply(fault)
     }
-    this.#passQuietly(this.#options.minutes * 60_000)
+    const end = this.#options.minutes * 60_000
+    this.#passEndings(end)
+    this.#passQuietly(end)
     const simulatedMs = this.#time.now
     const healedInMs = this.#heal()
     for (const client of this.#clients) client.stop()
@@ -205,21 +214,53 @@ export class ClusterSimulation {
     }
   }
 
+  /** Passes to the ends of all faults that end before a moment of the schedule. */
+  #passEndings(at: number): void {
+    for (;;) {
+      const [next] = this.#endings
+      if (next === undefined || next.at > at) return
+      this.#passQuietly(next.at)
+      this.#endings.shift()
+      next.end()
+    }
+  }
+
   /**
-   * Passes to a moment of the schedule. A cluster that is whole, with no fault in force, does the same over and over: once it has
-   * been so for a while, the rest of the quiet stretch is jumped over.
+   * Passes to a moment of the schedule. A cluster that is whole and serves does the same over and over, and so does one that has come
+   * to rest under a fault: once it has been so for a while, the rest of the stretch is jumped over.
    */
   #passQuietly(at: number): void {
-    const acknowledged = this.#acknowledged.length
+    let acknowledged = this.#acknowledged.length
+    let shape = ''
+    let restingMs = 0
     for (;;) {
       const left = at - this.#jumpedMs - this.#time.now
       if (left <= QUIET_MS) return this.#passUntil(Math.max(this.#time.now, at - this.#jumpedMs))
       this.#passUntil(this.#time.now + QUIET_MS)
-      const isServing = this.#acknowledged.length > acknowledged
-      if (isServing && this.#faultsInForce === 0 && this.#whyNotHealed() === undefined) {
-        this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - QUIET_MS)
-      }
+      const now = this.#restingShape(this.#acknowledged.length > acknowledged)
+      acknowledged = this.#acknowledged.length
+      restingMs = now === shape ? restingMs + QUIET_MS : QUIET_MS
+      shape = now
+      if (restingMs < this.#restLimitMs()) continue
+      this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - QUIET_MS)
     }
+  }
+
+  /** How long a cluster must have been as it is before nothing new is expected of it. */
+  #restLimitMs(): number {
+    const isWhole = this.#whyNotHealed() === undefined
+    if (this.#faultsInForce === 0) return isWhole ? QUIET_MS : Number.POSITIVE_INFINITY
+    return isWhole ? WHOLE_UNDER_FAULT_MS : REST_UNDER_FAULT_MS
+  }
+
+  /** What a cluster is, but for what goes on all the time. */
+  #restingShape(isServing: boolean): string {
+    const members = [...this.#nodes.values()].map((node) => {
+      const { record, instance, isAgentAlive } = node.glimpse()
+      const { state, role, timeline, streaming } = instance
+      return [isAgentAlive, record?.epoch, record?.state, state, role, timeline, streaming]
+    })
+    return JSON.stringify([isServing, members])
   }
 
   #passUntil(end: number): void {
@@ -422,10 +463,16 @@ export class ClusterSimulation {
   /** A fault that is over when the calm begins is ended by the healing. */
   #later(ms: number, end: () => void): void {
     this.#faultsInForce += 1
-    this.#time.after(ms, () => {
+    this.#endLater(ms, () => {
       this.#faultsInForce -= 1
-      if (!this.#isCalm) end()
+      end()
     })
+  }
+
+  #endLater(ms: number, end: () => void): void {
+    const at = this.#time.now + this.#jumpedMs + ms
+    const place = this.#endings.findIndex((one) => one.at > at)
+    this.#endings.splice(place < 0 ? this.#endings.length : place, 0, { at, end })
   }
 
   /** What is stopped is that very process: the next one under its name is not. */
@@ -444,7 +491,7 @@ export class ClusterSimulation {
     }
     this.#pauses.add(end)
     this.#faultsInForce += 1
-    this.#time.after(ms, end)
+    this.#endLater(ms, end)
   }
 
   #noteStandstill(host: string): void {

@@ -1,5 +1,6 @@
 import { ControlPlane } from '../../../src/agent/control-plane.ts'
 import { GuardClient } from '../../../src/agent/guard-client.ts'
+import { TableNews } from '../../../src/agent/table-news.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { LocalInstance } from '../../../src/ha/ports.ts'
 import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
@@ -11,7 +12,7 @@ import { SimPeerLink, type PeerSwitch } from './sim-peer-link.ts'
 import type { SimStateFolder } from './sim-state.ts'
 
 /** As `RouterLink` of the real agent. */
-const PUSH_EVERY_MS = 200
+const LOOK_EVERY_MS = 200
 /** As `watchSuspend`. */
 const SUSPEND_LOOK_MS = 50
 const STATE_FSYNC_MS = 1
@@ -25,7 +26,8 @@ export type SimAgentDeps = {
   readonly chance: RandomStream
   /** The instance as one life of the agent sees it. */
   readonly instance: (process: SimProcess) => LocalInstance
-  /** Hands the newest table to the router of this host, if there is one. */
+  readonly hasRouter: () => boolean
+  /** Hands a table to the router of this host, if there is one. */
   readonly pushTable: (message: RoutingTableMessage) => void
   readonly note: (text: string) => void
   /** This agent ended by itself; its supervisor should start the next. */
@@ -40,7 +42,7 @@ export class SimAgent {
   readonly #deps: SimAgentDeps
   readonly #guard: GuardClient
   readonly #link: SimPeerLink
-  #isTablePushed = false
+  readonly #news = new TableNews()
   #isLeaving = false
 
   constructor(deps: SimAgentDeps, label: string) {
@@ -84,7 +86,7 @@ export class SimAgent {
         life: deps.newNonce(),
         bootId: `boot of ${host.name}`,
         pid: 1,
-        onTable: () => this.#pushSoon(),
+        onTable: () => this.#push(),
         onSettled: () => undefined,
         onLeft: () => deps.note('was removed from the cluster'),
         onFatal: (what, thrown) => this.#fail(`${what}: ${String(thrown)}`),
@@ -155,19 +157,20 @@ export class SimAgent {
     this.#deps.onEnd(why)
   }
 
-  #pushAgain(): void {
-    this.#pushSoon()
-    this.process.after(PUSH_EVERY_MS, () => this.#pushAgain())
+  /** A router has come: it hears the newest table at once. */
+  greetRouter(): void {
+    if (this.process.isAlive) this.process.run(() => this.#deps.pushTable(this.control.picture.routing()))
   }
 
-  /** Several causes at one moment make one push: the last one says all. */
-  #pushSoon(): void {
-    if (this.#isTablePushed) return
-    this.#isTablePushed = true
-    this.process.after(0, () => {
-      this.#isTablePushed = false
-      this.#deps.pushTable(this.control.picture.routing())
-    })
+  #pushAgain(): void {
+    this.#push()
+    this.process.after(LOOK_EVERY_MS, () => this.#pushAgain())
+  }
+
+  #push(): void {
+    if (!this.#deps.hasRouter()) return
+    const table = this.control.picture.routing()
+    if (this.#news.take(table, this.process.clock.monotonic())) this.#deps.pushTable(table)
   }
 }
 

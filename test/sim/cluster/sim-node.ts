@@ -222,6 +222,7 @@ export class SimNode {
         guard: this.guard,
         state: this.#state,
         instance: (process) => postgres.instanceFor(process),
+        hasRouter: () => this.router !== undefined,
         pushTable: (message) => this.#push(message),
         onEnd: () => {
           postgres.agentEnded()
@@ -247,6 +248,7 @@ export class SimNode {
     host.time.after(chance.between(ROUTER_START_MS.min, ROUTER_START_MS.max), () => {
       if (this.router !== undefined || !host.isUp) return
       this.#router = new SimRouter(host, 'router', { ...this.#deps.router, bootId: `boot of ${host.name}` })
+      this.agent?.greetRouter()
     })
   }
 

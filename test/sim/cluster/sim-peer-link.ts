@@ -20,6 +20,7 @@ type Outgoing = {
 export class PeerSwitch {
   readonly network: SimNetwork
   readonly #ends = new Map<string, SimPeerLink>()
+  readonly #waiting = new Map<string, (() => void)[]>()
 
   constructor(network: SimNetwork) {
     this.network = network
@@ -35,6 +36,16 @@ export class PeerSwitch {
 
   place(name: string, end: SimPeerLink): void {
     this.#ends.set(name, end)
+    const waiting = this.#waiting.get(name) ?? []
+    this.#waiting.delete(name)
+    for (const task of waiting) task()
+  }
+
+  /** Calls once somebody listens there: what would come between are refusals that change nothing. */
+  whenPlaced(name: string, task: () => void): void {
+    const waiting = this.#waiting.get(name)
+    if (waiting === undefined) this.#waiting.set(name, [task])
+    else waiting.push(task)
   }
 }
 
@@ -147,19 +158,22 @@ export class SimPeerLink implements PeerWire {
     const { network } = this.#switch
     const back = network.delay(peer, this.#self)
     let isDone = false
+    let cancelTimeout = (): void => undefined
     const finish = (task: () => void) => (): void => {
       if (isDone) return
       isDone = true
+      cancelTimeout()
       task()
     }
-    const again = finish(() => this.process.after(REDIAL_MS, () => this.#dial(peer)))
-    this.process.after(DIAL_TIMEOUT_MS, again)
+    const redial = (): void => void this.process.after(REDIAL_MS, () => this.#dial(peer))
+    const again = finish(redial)
+    cancelTimeout = this.process.after(DIAL_TIMEOUT_MS, again)
     network.after(network.delay(this.#self, peer) + back, () => {
       if (!this.process.isAlive) return
       if (!network.isOpen(this.#self, peer) || !network.isOpen(peer, this.#self)) return
       const target = this.#switch.end(peer)
-      // Nobody listens: its kernel says so, when it has power.
-      if (target === undefined) return this.process.run(again)
+      // Nobody listens: its kernel says so, again and again.
+      if (target === undefined) return finish(() => this.#switch.whenPlaced(peer, redial))()
       target.process.run(() => {
         const removed = target.#removalOf(this.#self, this.#list.ownIncarnation)
         if (removed !== undefined) return this.process.run(() => this.#tellRemoved(removed))

@@ -8,7 +8,6 @@ import type { SimHost, SimProcess } from './sim-host.ts'
 const CLOCK_CHECK_EVERY_MS = 50
 const AGENT_SILENT_MS = 500
 const POLL_EVERY_MS = 300
-const RETRY_EVERY_MS = 100
 const HOLD_MS = 10_000
 
 /** A session of a client with a backend, on whichever member. Answers come in the order of the requests. */
@@ -149,13 +148,12 @@ export class RoutedSession {
   #heldAnswers: (() => void)[] = []
   #isHeld = false
   #isEnded = false
-  #retry: () => void = () => undefined
-  readonly #openedAt: number
+  #cancelLimit: () => void = () => undefined
 
   constructor(router: SimRouter, events: ClientEvents) {
     this.#router = router
     this.#events = events
-    this.#openedAt = router.process.host.monotonic()
+    this.#cancelLimit = router.process.after(HOLD_MS, () => this.cut())
   }
 
   get epoch(): number {
@@ -170,12 +168,10 @@ export class RoutedSession {
   attempt(): void {
     if (this.#isEnded || this.#backend !== undefined) return
     const { process } = this.#router
-    if (process.host.monotonic() - this.#openedAt > HOLD_MS) return this.cut()
     const binding = this.#router.choose()
-    if (binding === undefined) {
-      this.#retry = process.after(RETRY_EVERY_MS, () => this.attempt())
-      return
-    }
+    // The next table may have one.
+    if (binding === undefined) return
+    this.#cancelLimit()
     this.#binding = binding
     this.#backend = this.#router.deps.dial(process, binding.target.name, {
       committed: (token) => this.#answer(() => this.#committed(token)),
@@ -217,14 +213,14 @@ export class RoutedSession {
 
   #hold(): void {
     this.#isHeld = true
-    this.#retry = this.#router.process.after(HOLD_MS, () => {
+    this.#cancelLimit = this.#router.process.after(HOLD_MS, () => {
       if (this.#isHeld) this.cut()
     })
   }
 
   #release(): void {
     this.#isHeld = false
-    this.#retry()
+    this.#cancelLimit()
     for (const answer of this.#heldAnswers.splice(0)) answer()
     for (const token of this.#heldRequests.splice(0)) this.insert(token)
   }
@@ -250,7 +246,7 @@ export class RoutedSession {
 
   #end(): void {
     this.#isEnded = true
-    this.#retry()
+    this.#cancelLimit()
     this.#backend?.close()
     this.#router.forget(this)
   }

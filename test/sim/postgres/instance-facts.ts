@@ -99,7 +99,7 @@ export class InstanceFactsReader {
       role: isStandby ? 'standby' : 'primary',
       systemId: server.directory.systemId,
       serverVersion: 180_004,
-      startedAt: startedText(server.startedAt),
+      startedAt: server.startedText,
       timeline: this.#timelineSeen,
       flushLsn: lsnText(flush),
       replayLsn: lsnText(replay),
@@ -161,11 +161,4 @@ function standbyTimeline(server: PostgresServer, lsn: number): number {
   if (receiver?.isShown === true) return Math.max(known, receiver.timeline)
   const byFile = directory.wal.timelines().filter((timeline) => directory.wal.hasSegment(timeline, lsn - 1))
   return Math.max(known, byFile.at(-1) ?? 0)
-}
-
-/** The wall clock of the model begins at this moment. */
-const WALL_START_MS = 1_790_000_000_000
-
-function startedText(now: number): string {
-  return new Date(WALL_START_MS + now).toISOString()
 }

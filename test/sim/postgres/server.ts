@@ -29,6 +29,9 @@ import type { WalRecord } from './wal.ts'
 /** What ends a start. */
 export type StartEnd = { readonly kind: 'ready' } | { readonly kind: 'failed'; readonly message: string }
 
+/** The wall clock of the model begins at this moment. */
+const WALL_START_MS = 1_790_000_000_000
+
 /**
  * One life of a postmaster and its children on one data directory, orphans after its death included. It never starts again: the next
  * start makes another one.
@@ -39,7 +42,7 @@ export class PostgresServer {
   readonly clock: ModelClock
   readonly chance: Chance
   readonly timings: PostgresTimings
-  readonly startedAt: number
+  readonly startedText: string
   readonly pid: number
   phase: 'starting' | 'ready' | 'stopping' = 'starting'
   isPostmasterAlive = true
@@ -78,7 +81,7 @@ export class PostgresServer {
     this.clock = host.world.clock
     this.chance = host.chance
     this.timings = host.timings
-    this.startedAt = this.clock.now
+    this.startedText = new Date(WALL_START_MS + this.clock.now).toISOString()
     this.pid = pid
     this.config = directory.config
     this.checkpointer = new Checkpointer(this)
