@@ -1,9 +1,15 @@
 import type { RaftDisk } from '../../src/store/raft/disk.ts'
 
 /** `room` is what the bytes lie in: it grows by doubling, so that a log of many small records costs no more than its length. */
-type Content = { bytes: Uint8Array; syncedLength: number; room?: Uint8Array }
+type Content = {
+  bytes: Uint8Array
+  syncedLength: number
+  room?: Uint8Array
+  /** What a failed fsync left: readers see it until the power goes, and the next fsync does not write it either. */
+  dropped?: { readonly from: number; readonly to: number }[]
+}
 
-type DiskCall = 'append' | 'sync' | 'replace' | 'truncate' | 'remove' | 'syncFolder'
+type DiskCall = 'append' | 'sync' | 'replace' | 'remove' | 'syncFolder'
 
 /** A disk in memory that forgets what was not synced, and can be told to fail. */
 export type MemoryDisk = RaftDisk & {
@@ -84,15 +90,14 @@ export function createMemoryDisk(): MemoryDisk {
           })
         },
         sync() {
+          const content = contentOf(path)
+          if (failing === 'sync' && content.bytes.length > content.syncedLength) {
+            content.dropped ??= []
+            content.dropped.push({ from: content.syncedLength, to: content.bytes.length })
+          }
           run('sync', () => {
             syncs += 1
-            const content = contentOf(path)
             content.syncedLength = content.bytes.length
-          })
-        },
-        truncate(length) {
-          run('truncate', () => {
-            files.set(path, { bytes: contentOf(path).bytes.slice(0, length), syncedLength: length })
           })
         },
         close() {
@@ -108,6 +113,8 @@ export function createMemoryDisk(): MemoryDisk {
       for (const content of files.values()) {
         content.bytes = content.bytes.slice(0, content.syncedLength + keptBytes)
         content.syncedLength = content.bytes.length
+        for (const { from, to } of content.dropped ?? []) content.bytes.fill(0, from, to)
+        delete content.dropped
       }
     },
     failOn(call) {

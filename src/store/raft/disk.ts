@@ -46,8 +46,6 @@ export type AppendFile = {
   append(content: Uint8Array): void
   /** What was appended is durable when this returns. */
   sync(): void
-  /** Cuts the file and makes that durable. */
-  truncate(length: number): void
   close(): void
 }
 
@@ -95,12 +93,6 @@ export const realDisk: RaftDisk = {
         end += added.length
       },
       sync: () => fdatasyncSync(file),
-      truncate(to) {
-        ftruncateSync(file, to)
-        fsyncSync(file)
-        end = to
-        length = to
-      },
       close() {
         // Not needed, and tidy: what a crash leaves instead is read the same.
         if (end < length) ftruncateSync(file, end)

@@ -178,6 +178,23 @@ describe('the log', () => {
     expect(codeOfOpen(half)).toBe('RAFT_LOG_CORRUPT')
   })
 
+  it('that its process did not live to sync is durable before the next one rests on it', () => {
+    const disk = founded()
+    const { storage } = open(disk)
+    storage.write([hardState(1)])
+    // Killed between the write and its fsync, or the fsync failed: the next process reads what the next loss of power takes.
+    disk.failOn('sync')
+    expect(() => storage.write([hardState(2, 'n2#i'), entries(entry(1, 1))])).toThrow('EIO')
+    disk.failOn(undefined)
+    const next = open(disk)
+    next.storage.write([entries(entry(2, 2))])
+    const read = next.content
+    disk.crash()
+    const last = open(disk).content
+    expect(last.hardState).toEqual(read.hardState)
+    expect(entriesBetween(last.log, 0, 2)).toEqual([...entriesBetween(read.log, 0, 1), entry(2, 2)])
+  })
+
   it('throws what the disk throws, and never tries again: a second fsync may lie', () => {
     for (const call of ['append', 'sync', 'replace'] as const) {
       const disk = founded()
@@ -550,10 +567,9 @@ describe('on a real disk', () => {
       expect(readFileSync(path).at(-1)).toBe(0)
       const next = RaftStorage.open(root, { self: 'n1' })
       expect(next.content).toMatchObject({ tornBytes: 0, log: { entries: [entry(1, 1)] } })
-      const length = readFileSync(path).length
+      // It was written anew, without what was only space.
+      expect(readFileSync(path).at(-1)).not.toBe(0)
       next.storage.write([entries(entry(2, 1))])
-      // Nothing grew, so nothing but the record had to reach the disk.
-      expect(readFileSync(path).length).toBe(length)
       next.storage.close()
       expect(readFileSync(path).at(-1)).not.toBe(0)
       const last = RaftStorage.open(root, { self: 'n1' })

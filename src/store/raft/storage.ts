@@ -19,7 +19,8 @@ import { encodeSnapshot, SNAPSHOT_FILE } from './snapshot-file.ts'
  *
  * Order, and why a crash at any moment loses nothing that was acknowledged:
  *  1. A flush appends one record to the last segment and fsyncs it. Only when that has returned may anything leave that
- *     rests on it. A crash before leaves a torn record, which nobody heard of: it is cut off.
+ *     rests on it. A crash before leaves a torn record, which nobody heard of: it is cut off; or a whole one, which the next
+ *     start would take for durable: so the last segment is written anew, by a rename, before anything rests on it.
  *  2. A segment comes into being by a rename, head included, after the last record of the one before was fsynced (1); from
  *     then on that one never changes. So a broken record that is not the very last one was good once: the log is refused.
  *  3. A snapshot comes into being by a rename, after the records that were handed over before it (1).
@@ -151,8 +152,7 @@ export class RaftStorage {
     this.#maxIndex = last?.maxIndex ?? 0
     this.#bytes = last?.bytes ?? 0
     this.#sequence = last?.records ?? 0
-    if (last === undefined) this.#file = this.#begin('fresh', content.log)
-    else this.#file = this.#disk.open(this.#path(this.#number))
+    this.#file = last === undefined ? this.#begin('fresh', content.log) : this.#reopen(last.bytes)
   }
 
   /**
@@ -271,6 +271,17 @@ export class RaftStorage {
     return this.#disk.open(this.#path(this.#number))
   }
 
+  /**
+   * Order: before anything rests on it, what was read is written anew, up to its last good record. The process before may have died
+   * between a write and its fsync, or because that fsync failed: then it stands in the memory of the kernel alone, and another
+   * fsync need not change that.
+   */
+  #reopen(bytes: number): AppendFile {
+    const path = this.#path(this.#number)
+    this.#disk.replace(path, (this.#disk.read(path) ?? new Uint8Array()).subarray(0, bytes))
+    return this.#disk.open(path)
+  }
+
   #deleteThrough(baseIndex: number): void {
     let gone = 0
     for (const { number, maxIndex } of this.#closed) {
@@ -290,7 +301,6 @@ export class RaftStorage {
       this.#disk.syncFolder(this.#folder)
       return
     }
-    if (content.tornBytes > 0) this.#file.truncate(this.#bytes)
     for (const file of leftovers) this.#disk.remove(join(this.#folder, file))
     if (leftovers.length > 0) this.#disk.syncFolder(this.#folder)
     if (isBehindSnapshot) {
