@@ -158,7 +158,7 @@ function askWorker(worker: Worker, order: object): Promise<SeedReport> {
 async function runOne(options: ClusterSimulationOptions, out: string | undefined): Promise<number> {
   const verdict = await runSeed({ ...options, traceLines: 2000 })
   if (verdict.kind === 'clean') {
-    const { schedule, ...rest } = verdict.result
+    const { schedule, trace: _trace, ...rest } = verdict.result
     process.stdout.write(
       `${schedule.map((one) => JSON.stringify(one)).join('\n')}\n${JSON.stringify(rest)}\nclean\n`,
     )

@@ -26,9 +26,11 @@ export function drawShape(
   seed: number,
   profile: FaultProfile,
   timing: ProfileName | undefined,
+  size: number | undefined,
 ): ClusterSimulationShape {
   const chance = new RandomStream(seed, 'shape')
-  const members = ['n1', 'n2', 'n3', 'n4', 'n5'].slice(0, chance.pick([3, 3, 3, 3, 3, 5, 1]))
+  const drawnSize = chance.pick([3, 3, 3, 3, 3, 5, 1])
+  const members = ['n1', 'n2', 'n3', 'n4', 'n5'].slice(0, size ?? drawnSize)
   return {
     members,
     timing: timing ?? chance.pick(['lan', 'lan', 'noisy', 'wan']),

@@ -20,12 +20,14 @@ import { drawShape, type ClusterSimulationShape } from './cluster-shape.ts'
 import { EventTrace } from './event-trace.ts'
 import { drawFaults, type FaultProfile, type ScheduledFault, type SimFault } from './fault-schedule.ts'
 import { runMicrotasks } from './microtasks.ts'
+import { RareFaultInjection } from './rare-fault-injection.ts'
 import { ModelPostgres } from './model-postgres.ts'
 import { addressOf, simNodeConfig } from './node-config.ts'
 import { SimClient, type ClientConnection } from './sim-client.ts'
 import { SimHost, type SimProcess } from './sim-host.ts'
 import { SimNetwork } from './sim-network.ts'
 import { SimNode } from './sim-node.ts'
+import { SimOperator } from './sim-operator.ts'
 import { PeerSwitch } from './sim-peer-link.ts'
 import type { ClientEvents, RoutedSession } from './sim-router.ts'
 
@@ -34,6 +36,8 @@ export type ClusterSimulationOptions = {
   readonly minutes: number
   readonly profile?: FaultProfile
   readonly timing?: ProfileName
+  /** How many of them there are, instead of what the seed would draw. */
+  readonly members?: number
   readonly faultsFromMs?: number
   readonly paceMs?: number
   /** Mean one-way delay of the network, instead of the one that the seed would draw. */
@@ -56,6 +60,7 @@ export type ClusterSimulationResult = {
   readonly epochs: number
   readonly healedInMs: number
   readonly schedule: readonly ScheduledFault[]
+  readonly trace: readonly string[]
 }
 
 /** Stopped by a checker. */
@@ -83,6 +88,8 @@ export class ClusterSimulationFailure extends Error {
 /** Longest that a healed cluster may take: a lease, a cold start, a clone, retries of what failed. */
 const HEAL_LIMIT_MS = 90_000
 const LOOK_WHILE_HEALING_MS = 250
+/** … and an operator, whose commands wait for a cluster that answers. */
+const OPERATOR_LIMIT_MS = 180_000
 /** A cluster that was whole for so long without a fault shows nothing new any more. */
 const QUIET_MS = 1500
 /** The same under a fault, which has its own timers: a guard that hangs is replaced, a connection that says nothing is given up. */
@@ -108,7 +115,10 @@ export class ClusterSimulation {
   readonly #peers: PeerSwitch
   readonly #world: ModelPostgres
   readonly #nodes = new Map<string, SimNode>()
-  readonly #hosts: readonly SimHost[]
+  readonly #operator: SimOperator
+  readonly #rare: RareFaultInjection
+  /** Since when nobody waits any more for what a host had: its disk was taken, or it was removed. */
+  readonly #taken = new Map<string, number>()
   readonly #trace: EventTrace
   readonly #schedule: readonly ScheduledFault[]
   readonly #work: RandomStream
@@ -130,11 +140,12 @@ export class ClusterSimulation {
   /** Of faults in force, in order; in the time of the schedule. */
   readonly #endings: { readonly at: number; readonly end: () => void }[] = []
   #isCalm = false
+  #brokenCommand: string | undefined
 
   constructor(options: ClusterSimulationOptions) {
     this.#options = options
     const { seed, minutes } = options
-    const shape = drawShape(seed, options.profile ?? 'any', options.timing)
+    const shape = drawShape(seed, options.profile ?? 'any', options.timing, options.members)
     const { delayMs = shape.network.delayMs } = options
     this.#shape = { ...shape, network: { ...shape.network, delayMs } }
     this.#trace = new EventTrace(options.traceLines ?? 0)
@@ -142,10 +153,7 @@ export class ClusterSimulation {
     this.#network = new SimNetwork(this.#time, new RandomStream(seed, 'network'), this.#shape.network)
     this.#peers = new PeerSwitch(this.#network)
     const { members, clocks } = this.#shape
-    this.#hosts = members.map(
-      (name, index) =>
-        new SimHost(this.#time, { name, address: addressOf(name) }, clocks[index] ?? { rate: 1, offset: 0 }),
-    )
+    const hosts = members.map((name, index) => this.#createHost(name, clocks[index]))
     this.#schedule =
       options.schedule ??
       drawFaults({
@@ -160,11 +168,21 @@ export class ClusterSimulation {
       seed,
       time: this.#time,
       network: this.#network,
-      hosts: this.#hosts,
+      hosts,
       segmentBytes: this.#shape.segmentBytes,
       acknowledged: (ack) => this.#sawBackend(ack),
     })
-    for (const host of this.#hosts) this.#nodes.set(host.name, this.#createNode(host))
+    for (const host of hosts) this.#nodes.set(host.name, this.#createNode(host, members))
+    this.#operator = this.#createOperator()
+    this.#rare = new RareFaultInjection({
+      seed,
+      node: (name) => this.#node(name),
+      isWhole: () => this.#whyNotHealed() === undefined,
+      later: (ms, end) => this.#later(ms, end),
+      operator: this.#operator,
+      note: (text) => this.#note('fault', text),
+      tookData: (host) => this.#taken.set(host, this.#time.now),
+    })
   }
 
   /** Runs to the end, from a plain task (see microtasks.ts). Throws a `ClusterSimulationFailure`. */
@@ -211,6 +229,7 @@ export class ClusterSimulation {
       epochs: Math.max(...final.members.map(({ record }) => record?.epoch ?? 0)),
       healedInMs,
       schedule: this.#schedule,
+      trace: this.#trace.lines,
     }
   }
 
@@ -241,7 +260,7 @@ export class ClusterSimulation {
       acknowledged = this.#acknowledged.length
       restingMs = now === shape ? restingMs + QUIET_MS : QUIET_MS
       shape = now
-      if (restingMs < this.#restLimitMs()) continue
+      if (this.#operator.isBusy || restingMs < this.#restLimitMs()) continue
       this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - QUIET_MS)
     }
   }
@@ -279,6 +298,8 @@ export class ClusterSimulation {
     for (const node of this.#nodes.values()) {
       const brain = node.agent?.control.brain
       if (brain === undefined) continue
+      const broken = this.#rare.whyTakesPart(node)
+      if (broken !== undefined) throw new Violation(broken, 'broken-log-is-refused')
       const { record, provenUntil } = brain.keeper
       if (record !== undefined) this.#records.see(node.name, record)
       if (provenUntil > node.host.monotonic()) glimpses.push(node.glimpse())
@@ -311,10 +332,41 @@ export class ClusterSimulation {
 
   // The world.
 
-  #createNode(host: SimHost): SimNode {
+  #createHost(name: string, clock = { rate: 1, offset: 0 }): SimHost {
+    return new SimHost(this.#time, { name, address: addressOf(name) }, clock)
+  }
+
+  #createOperator(): SimOperator {
+    const { seed } = this.#options
+    return new SimOperator(
+      {
+        machine: new SimHost(this.#time, { name: 'operator', address: '10.0.2.1' }, { rate: 1, offset: 0 }),
+        chance: new RandomStream(seed, 'operator'),
+        nodes: () => [...this.#nodes.values()],
+        newNode: (name, members) => {
+          const host = this.#createHost(name)
+          this.#world.add(host)
+          const node = this.#createNode(host, [...members, name])
+          this.#nodes.set(name, node)
+          return node
+        },
+        note: (text) => this.#note('operator', text),
+        failed: (why) => {
+          this.#brokenCommand = why
+        },
+        newIncarnation: () => {
+          this.#nonces += 1
+          return this.#nonces.toString(16).padStart(32, '0')
+        },
+        tookData: (host) => this.#taken.set(host, this.#time.now),
+      },
+      this.#shape.members,
+    )
+  }
+
+  #createNode(host: SimHost, members: readonly string[]): SimNode {
     const { name } = host
-    const { members, timing, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
-    const others = members.filter((member) => member !== name)
+    const { timing, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
     return new SimNode({
       host,
       config: simNodeConfig(name, { members, profile: timing, maximumLagBytes, primaryStartTimeoutMs }),
@@ -324,7 +376,7 @@ export class ClusterSimulation {
       router: {
         dial: (from, target, events) => this.#world.of(target).dial(from, events),
         ask: (from, member, answer) => this.#askAgent(from, member, answer),
-        members: others,
+        members: () => [...this.#operator.members].filter((member) => member !== name),
         passed: (session, token) => this.#sawPassed(name, session, token),
       },
       note: (text) => this.#note(name, text),
@@ -457,6 +509,8 @@ export class ClusterSimulation {
       case 'stop-node':
         this.#node(fault.host)?.stop()
         return this.#later(fault.ms, () => this.#node(fault.host)?.start())
+      default:
+        return this.#rare.apply(fault)
     }
   }
 
@@ -522,6 +576,7 @@ export class ClusterSimulation {
     this.#network.setShape({ ...this.#shape.network, loss: 0 })
     this.#network.mendAll()
     for (const end of [...this.#pauses]) end()
+    this.#rare.end(this.#nodes.values())
     for (const node of this.#nodes.values()) {
       this.#noteStandstill(node.name)
       node.wake()
@@ -531,23 +586,34 @@ export class ClusterSimulation {
     }
     const passed = this.#acknowledged.length
     let why: string | undefined = 'has not begun'
-    while (this.#time.now - begun < HEAL_LIMIT_MS) {
+    let until = begun + HEAL_LIMIT_MS
+    while (this.#time.now < until) {
       this.#passUntil(this.#time.now + LOOK_WHILE_HEALING_MS)
+      // What the operator began is part of it.
+      if (this.#operator.isBusy && this.#time.now < begun + OPERATOR_LIMIT_MS) {
+        until = this.#time.now + HEAL_LIMIT_MS
+      }
       why = this.#whyNotHealed()
       if (why === undefined && this.#acknowledged.length > passed) return this.#time.now - begun
     }
     throw new Violation(
-      `${why ?? 'no client could write'}, ${HEAL_LIMIT_MS} ms after all faults ended`,
+      `${why ?? 'no client could write'}, ${Math.round(this.#time.now - begun)} ms after all faults ended`,
       'converges-when-healed',
     )
   }
 
   #whyNotHealed(): string | undefined {
-    return whyNotHealed([...this.#nodes.values()].map((node) => node.glimpse()))
+    if (this.#brokenCommand !== undefined) return `a command failed: ${this.#brokenCommand}`
+    if (this.#operator.isBusy) return `the operator waits: ${this.#operator.trouble}`
+    return whyNotHealed(this.#members.map((node) => node.glimpse()))
+  }
+
+  get #members(): readonly SimNode[] {
+    return [...this.#operator.members].flatMap((name) => this.#node(name) ?? [])
   }
 
   #finalFacts(): FinalFacts {
-    const nodes = [...this.#nodes.values()]
+    const nodes = this.#members
     const keys = keysOf('/service/', 'sim')
     const store = nodes[0]?.agent?.control.brain?.store
     return {
@@ -556,6 +622,7 @@ export class ClusterSimulation {
       losses: (store?.peekPrefix(keys.losses) ?? []).map(({ value }) => JSON.parse(value) as LossReport),
       acknowledged: this.#acknowledged,
       acks: this.#acks,
+      isBeyondReport: ({ host, at }) => at <= (this.#taken.get(host) ?? Number.NEGATIVE_INFINITY),
     }
   }
 

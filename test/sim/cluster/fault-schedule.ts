@@ -1,4 +1,5 @@
 import { RandomStream } from '../random-stream.ts'
+import { drawRareFault, drawRareFaults, RARE_KINDS, type RareFault, type RareKind } from './rare-faults.ts'
 
 /** What happens to a cluster from outside, as data: a schedule can be printed, cut down and run again. Times in true milliseconds. */
 export type SimFault =
@@ -29,12 +30,13 @@ export type SimFault =
   | { readonly kind: 'switchover'; readonly via: string; readonly to?: string }
   | { readonly kind: 'restart-agent'; readonly host: string }
   | { readonly kind: 'stop-node'; readonly host: string; readonly ms: number }
+  | RareFault
 
 export type ScheduledFault = { readonly at: number; readonly fault: SimFault }
 
 export type FaultKind = SimFault['kind']
 
-const KINDS: readonly FaultKind[] = [
+const KINDS: readonly Exclude<FaultKind, RareKind>[] = [
   'kill',
   'kill-node',
   'power',
@@ -49,6 +51,9 @@ const KINDS: readonly FaultKind[] = [
   'restart-agent',
   'stop-node',
 ]
+
+/** A cluster that is not born yet has no disk that could be replaced. */
+const RARE_FROM_MS = 12_000
 
 /** `calm`: nothing happens. `any`: each run has some of the kinds, at a pace of its own. Else the kinds, with commas between. */
 export type FaultProfile = string
@@ -76,7 +81,7 @@ export function drawFaults(options: {
   let at = options.fromMs ?? drawnFromMs
   for (;;) {
     at += chance.exponential(paceMs)
-    if (at >= untilMs) return faults.sort((one, other) => one.at - other.at)
+    if (at >= untilMs) break
     faults.push({ at: Math.round(at), fault: drawFault(chance, chance.pick(enabled), hosts) })
     // Trouble seldom comes alone.
     if (chance.chance(0.35)) {
@@ -85,12 +90,15 @@ export function drawFaults(options: {
         faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })
     }
   }
+  if (profile === 'any') faults.push(...drawRareFaults({ seed, hosts, untilMs, fromMs: RARE_FROM_MS }))
+  return faults.sort((one, other) => one.at - other.at)
 }
 
 function kindsOf(profile: FaultProfile): readonly FaultKind[] {
   return profile.split(',').map((word) => {
-    const kind = KINDS.find((one) => one === word)
-    if (kind === undefined) throw new Error(`There is no fault "${word}": calm, any, or ${KINDS.join(', ')}`)
+    const all: readonly FaultKind[] = [...KINDS, ...RARE_KINDS]
+    const kind = all.find((one) => one === word)
+    if (kind === undefined) throw new Error(`There is no fault "${word}": calm, any, or ${all.join(', ')}`)
     return kind
   })
 }
@@ -101,6 +109,7 @@ function drawKinds(chance: RandomStream): readonly FaultKind[] {
 }
 
 function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string[]): SimFault {
+  if (isRare(kind)) return drawRareFault(chance, kind, hosts)
   const host = chance.pick(hosts)
   switch (kind) {
     case 'kill':
@@ -138,6 +147,10 @@ function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string
     case 'switchover':
       return chance.chance(0.5) ? { kind, via: host } : { kind, via: host, to: chance.pick(hosts) }
   }
+}
+
+function isRare(kind: FaultKind): kind is RareKind {
+  return RARE_KINDS.some((one) => one === kind)
 }
 
 function duration(chance: RandomStream, means: readonly number[]): number {

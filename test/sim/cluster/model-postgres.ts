@@ -27,6 +27,8 @@ export type ModelPostgresParts = {
 /** The PostgreSQL of every host, as the cluster around it deals with it: a thin layer over the model in test/sim/postgres. */
 export class ModelPostgres {
   readonly #world: PostgresWorld
+  readonly #seed: number
+  readonly #segmentBytes: number
   readonly #hosts = new Map<string, SimPostgres>()
 
   constructor(parts: ModelPostgresParts) {
@@ -40,15 +42,19 @@ export class ModelPostgres {
     })
     this.#world.onAcknowledgement(parts.acknowledged)
     network.onChange(() => this.#world.pathsChanged())
-    for (const { name, address } of hosts) {
-      const host = this.#world.addHost({
-        name,
-        address: { host: address, port: PORT },
-        chance: new RandomStream(seed, `postgres ${name}`),
-        segmentBytes: parts.segmentBytes,
-      })
-      this.#hosts.set(name, new SimPostgres(this.#world, host, seed))
-    }
+    this.#seed = seed
+    this.#segmentBytes = parts.segmentBytes
+    for (const host of hosts) this.add(host)
+  }
+
+  add({ name, address }: Pick<SimHost, 'name' | 'address'>): void {
+    const host = this.#world.addHost({
+      name,
+      address: { host: address, port: PORT },
+      chance: new RandomStream(this.#seed, `postgres ${name}`),
+      segmentBytes: this.#segmentBytes,
+    })
+    this.#hosts.set(name, new SimPostgres(this.#world, host, this.#seed))
   }
 
   of(host: string): SimPostgres {
@@ -173,6 +179,17 @@ export class SimPostgres {
 
   powerOn(): void {
     this.#host.powerOn()
+  }
+
+  /** The data directory is moved away by hand, and what was set aside with it. Nothing runs on it. */
+  moveAside(): void {
+    this.#host.killAll()
+    this.#host.wipeDisk()
+  }
+
+  /** Another, empty volume; only while the host is off. */
+  wipe(): void {
+    this.#host.wipeDisk()
   }
 
   /** Tokens of the rows that a new session would see; undefined while it takes none. */

@@ -35,6 +35,8 @@ export function simNodeConfig(self: string, shape: ClusterShape): NodeConfig {
   return loaded.config
 }
 
+export const API_PORT = 8008
+
 /** Hosts have one address each and the usual ports. */
 export function addressOf(member: string): string {
   return `10.0.0.${member.charCodeAt(member.length - 1) - '0'.charCodeAt(0)}`
@@ -46,12 +48,12 @@ function yamlOf(self: string, shape: ClusterShape): string {
     'identity:',
     `  node_name: ${self}`,
     `  advertise_host: ${addressOf(self)}`,
-    '  api_port: 8008',
+    `  api_port: ${API_PORT}`,
     'cluster: { scope: sim }',
     'local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: secret }',
     'cluster_members:',
     ...(peers.length === 0 ? ['  []'] : []),
-    ...peers.map((name) => `  - { node_name: ${name}, api_host: ${addressOf(name)}, api_port: 8008 }`),
+    ...peers.map((name) => `  - { node_name: ${name}, api_host: ${addressOf(name)}, api_port: ${API_PORT} }`),
     'security: { cluster_secret: "not a secret: nothing leaves this process" }',
     'postgresql: { data_dir: /var/lib/pg-metako/data }',
     `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes} }`,

@@ -32,6 +32,8 @@ export type SimAgentDeps = {
   readonly note: (text: string) => void
   /** This agent ended by itself; its supervisor should start the next. */
   readonly onEnd: (why: string) => void
+  /** It was removed from the cluster: neither router nor guard have anything to do any more. */
+  readonly onLeft: () => void
   readonly newNonce: () => string
 }
 
@@ -69,8 +71,8 @@ export class SimAgent {
         instance: deps.instance(this.process),
         state: deps.state.open(this.process, chance, STATE_FSYNC_MS),
         consensus: {
-          disk: deps.state.raftDisk,
-          soon: (task) => void this.process.after(0, task),
+          disk: deps.state.disk.openFor(),
+          soon: (task) => void this.process.after(0, () => deps.state.disk.blocking(this.process, task)),
           seed: chance.below(2 ** 31),
           newNonce: deps.newNonce,
         },
@@ -80,7 +82,7 @@ export class SimAgent {
         ownHost: host.address,
         isOwnHostGuessed: false,
         secrets: { cluster: 'not a secret' },
-        randomHex: () => deps.newNonce(),
+        randomHex: (bytes) => hexOf(deps.newNonce(), bytes),
         version: '0.0.0',
         isTls: false,
         life: deps.newNonce(),
@@ -88,7 +90,7 @@ export class SimAgent {
         pid: 1,
         onTable: () => this.#push(),
         onSettled: () => undefined,
-        onLeft: () => deps.note('was removed from the cluster'),
+        onLeft: () => void this.#stayOut(),
         onFatal: (what, thrown) => this.#fail(`${what}: ${String(thrown)}`),
       },
     )
@@ -133,10 +135,20 @@ export class SimAgent {
 
   async #start(): Promise<void> {
     await this.control.prepare()
-    this.#guard.start()
-    this.#link.start()
+    if (this.control.left === undefined) {
+      this.#guard.start()
+      this.#link.start()
+    }
     this.control.start()
     this.#pushAgain()
+  }
+
+  /** As `Node` does it. */
+  async #stayOut(): Promise<void> {
+    this.#deps.onLeft()
+    if (this.#guard.state() === 'absent') return
+    await this.#guard.disarmAndConfirm().catch(() => undefined)
+    await this.#guard.stop()
   }
 
   async #stop(): Promise<void> {
@@ -147,6 +159,7 @@ export class SimAgent {
   }
 
   #fail(why: string): void {
+    if (!this.process.isAlive) return
     this.#deps.note(`ends: ${why}`)
     this.#end(why)
   }
@@ -172,6 +185,14 @@ export class SimAgent {
     const table = this.control.picture.routing()
     if (this.#news.take(table, this.process.clock.monotonic())) this.#deps.pushTable(table)
   }
+}
+
+/** Unique where the nonce is. */
+function hexOf(nonce: string, bytes: number): string {
+  return Buffer.from(nonce)
+    .toString('hex')
+    .padStart(2 * bytes, '0')
+    .slice(-2 * bytes)
 }
 
 function noteLogger(note: (text: string) => void): Logger {

@@ -125,7 +125,7 @@ export class SimNode {
     this.guard.kill()
     this.#router?.end()
     this.postgres.losePower()
-    this.#state.raftDisk.crash(this.#deps.chance.below(40))
+    this.#state.disk.losePower(this.#deps.chance.below(40))
   }
 
   powerOn(): void {
@@ -224,6 +224,7 @@ export class SimNode {
         instance: (process) => postgres.instanceFor(process),
         hasRouter: () => this.router !== undefined,
         pushTable: (message) => this.#push(message),
+        onLeft: () => this.#router?.end(),
         onEnd: () => {
           postgres.agentEnded()
           this.#restart()
@@ -244,6 +245,7 @@ export class SimNode {
 
   #startRouter(): void {
     if (this.router !== undefined || this.agent === undefined) return
+    if (this.agent.control.left !== undefined) return
     const { chance, host } = this.#deps
     host.time.after(chance.between(ROUTER_START_MS.min, ROUTER_START_MS.max), () => {
       if (this.router !== undefined || !host.isUp) return

@@ -82,6 +82,11 @@ export class SimPeerLink implements PeerWire {
     for (const [peer, outgoing] of this.#outgoing) {
       if (!this.#knows(peer)) this.#drop(peer, outgoing)
     }
+    for (const [peer, dialler] of this.#incoming) {
+      if (this.#isPeer(peer, dialler.#list.ownIncarnation)) continue
+      this.#incoming.delete(peer)
+      this.#tell(peer, () => dialler.#broken(this.#self, this))
+    }
     this.#dialNew()
   }
 
@@ -91,6 +96,12 @@ export class SimPeerLink implements PeerWire {
 
   #knows(peer: string): boolean {
     return this.#list.peers.some(({ name }) => name === peer)
+  }
+
+  /** Of those that ever had its name, only the one that this side knows. */
+  #isPeer(name: string, incarnation: string): boolean {
+    const peer = this.#list.peers.find((one) => one.name === name)
+    return peer !== undefined && (peer.incarnation ?? incarnation) === incarnation
   }
 
   #dialNew(): void {
@@ -175,9 +186,12 @@ export class SimPeerLink implements PeerWire {
       // Nobody listens: its kernel says so, again and again.
       if (target === undefined) return finish(() => this.#switch.whenPlaced(peer, redial))()
       target.process.run(() => {
-        const removed = target.#removalOf(this.#self, this.#list.ownIncarnation)
-        if (removed !== undefined) return this.process.run(() => this.#tellRemoved(removed))
-        if (!target.#knows(this.#self)) return this.process.run(again)
+        const { ownIncarnation } = this.#list
+        if (!target.#isPeer(this.#self, ownIncarnation)) {
+          const removed = target.#removalOf(this.#self, ownIncarnation)
+          if (removed !== undefined) this.process.run(() => this.#tellRemoved(removed))
+          return this.process.run(again)
+        }
         this.process.run(finish(() => this.#connect(peer, target)))
       })
     })

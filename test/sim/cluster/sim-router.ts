@@ -27,7 +27,8 @@ export type RouterDeps = {
   readonly dial: (from: SimProcess, target: string, events: BackendEvents) => BackendSession
   /** Asks a member's agent for its table over the network. */
   readonly ask: (from: SimProcess, member: string, answer: (table: RoutingTableMessage) => void) => void
-  readonly members: readonly string[]
+  /** Whom it may ask for a table: the other members now. */
+  readonly members: () => readonly string[]
   readonly bootId: string
   /** An acknowledgement passed this router: the moment that G1 and G7 speak of. */
   readonly passed: (session: RoutedSession, token: number) => void
@@ -120,7 +121,8 @@ export class SimRouter {
   #poll(): void {
     const silentMs = this.process.host.monotonic() - this.#agentGoodAt
     if (silentMs <= AGENT_SILENT_MS) return this.#pollLater(AGENT_SILENT_MS - silentMs + POLL_EVERY_MS)
-    const { members, ask } = this.#deps
+    const { ask } = this.#deps
+    const members = this.#deps.members()
     const member = members[this.#favourite % members.length]
     // Order: the time is taken before the question leaves.
     const askedAt = this.process.host.monotonic()

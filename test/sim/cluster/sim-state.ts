@@ -1,29 +1,58 @@
+import type { JoinDocument } from '#client'
 import type { Genesis } from '../../../src/agent/genesis.ts'
 import type { NodeState } from '../../../src/agent/host-ports.ts'
 import type { MembershipNotes } from '../../../src/model/membership.ts'
-import { createMemoryDisk, type MemoryDisk } from '../../support/memory-disk.ts'
 import type { RandomStream } from '../random-stream.ts'
+import { AgentDisk } from './agent-disk.ts'
 import type { SimProcess } from './sim-host.ts'
 
 type Promotion = { readonly epoch: number; readonly incarnation: string }
 
 /** What a node keeps beside its data directory; outlives its agents. */
 export class SimStateFolder {
-  readonly raftDisk: MemoryDisk = createMemoryDisk()
+  disk = new AgentDisk()
   nonce: string | undefined
   genesis: Genesis | undefined
   isFounded = false
   promotion: Promotion | undefined
   membership: MembershipNotes | undefined
 
+  /** An empty volume is in its place. */
+  wipe(): void {
+    this.disk.setFault(undefined)
+    this.disk = new AgentDisk()
+    this.nonce = undefined
+    this.genesis = undefined
+    this.isFounded = false
+    this.promotion = undefined
+    this.membership = undefined
+  }
+
+  get hasLog(): boolean {
+    return this.disk.hasLog
+  }
+
+  /** As `writeJoined` of the command line: the next agent begins an empty log as this incarnation. */
+  join({ registry, groupId }: JoinDocument, incarnation: string): void {
+    this.disk.moveLogAside()
+    this.nonce = undefined
+    this.genesis = undefined
+    this.isFounded = false
+    this.membership = { ...registry, removed: [], joined: { groupId, incarnation } }
+  }
+
   /** As one life of the agent uses it: a write is there once its fsync is over, and not when the agent dies before. */
   open(process: SimProcess, chance: RandomStream, fsyncMs: number): NodeState {
     const write = (change: () => void): Promise<void> =>
-      new Promise((resolve) => {
-        process.after(chance.exponential(fsyncMs), () => {
+      new Promise((resolve, reject) => {
+        const end = (failure: Error | undefined): void => {
+          if (failure) return reject(failure)
           change()
           resolve()
-        })
+        }
+        process.after(chance.exponential(fsyncMs), () =>
+          this.disk.writeSmall((failure) => process.run(() => end(failure))),
+        )
       })
     return {
       raftFolder: '/raft',

@@ -44,4 +44,6 @@ export type FinalFacts = {
   /** Tokens that some client was told are committed, through a router. */
   readonly acknowledged: readonly PassedAcknowledgement[]
   readonly acks: readonly BackendAcknowledgement[]
+  /** What this backend had was taken away afterwards, disk and all: nobody can say any more what was on it. */
+  readonly isBeyondReport: (ack: BackendAcknowledgement) => boolean
 }

@@ -1,0 +1,95 @@
+import { RandomStream } from '../random-stream.ts'
+import type { RareFault } from './rare-faults.ts'
+import type { SimNode } from './sim-node.ts'
+import type { SimOperator } from './sim-operator.ts'
+
+export type RareFaultDeps = {
+  readonly seed: number
+  readonly node: (name: string) => SimNode | undefined
+  /** Everybody streams, so whatever one disk holds is somewhere else too: only then may a disk be lost (G6 promises nothing else). */
+  readonly isWhole: () => boolean
+  /** Ends a fault after so long, unless the healing has. */
+  readonly later: (ms: number, end: () => void) => void
+  readonly operator: SimOperator
+  readonly note: (text: string) => void
+  readonly tookData: (host: string) => void
+}
+
+/** Does to the hosts what `rare-faults.ts` says. */
+export class RareFaultInjection {
+  readonly #deps: RareFaultDeps
+  readonly #chance: RandomStream
+  readonly #broken = new Set<string>()
+
+  constructor(deps: RareFaultDeps) {
+    this.#deps = deps
+    this.#chance = new RandomStream(deps.seed, 'rot')
+  }
+
+  apply(fault: RareFault): void {
+    const { later, operator } = this.#deps
+    const node = this.#deps.node(fault.host)
+    if (node === undefined) return
+    switch (fault.kind) {
+      case 'agent-disk': {
+        const { disk } = node.state
+        disk.setFault(fault.what)
+        return later(fault.ms, () => disk.setFault(undefined))
+      }
+      case 'cut-write':
+        return node.state.disk.cutNextWrite(() => this.#cut(node, fault))
+      case 'rot':
+        if (!this.#mayLose(node) || !node.state.disk.rot(this.#chance)) return
+        this.#broken.add(node.name)
+        node.kill('agent')
+        return operator.remedy(node.name)
+      case 'new-disk':
+        if (!this.#mayLose(node)) return
+        node.losePower()
+        if (fault.what !== 'state') {
+          node.postgres.wipe()
+          this.#deps.tookData(node.name)
+        }
+        if (fault.what !== 'data') {
+          node.state.wipe()
+          operator.remedy(node.name)
+        }
+        return later(fault.ms, () => node.powerOn())
+    }
+  }
+
+  /** Whose consensus log is broken takes part in nothing: neither under its old identity nor under another that it gave itself. */
+  whyTakesPart(node: SimNode): string | undefined {
+    if (!this.#broken.has(node.name)) return undefined
+    if (node.state.membership?.joined !== undefined && node.state.membership.left === undefined) {
+      // It was told to come back as another.
+      this.#broken.delete(node.name)
+      return undefined
+    }
+    return node.agent?.control.brain === undefined
+      ? undefined
+      : `${node.name} takes part in consensus with a log that rotted`
+  }
+
+  end(nodes: Iterable<SimNode>): void {
+    for (const { state } of nodes) {
+      state.disk.setFault(undefined)
+      state.disk.cutNextWrite(undefined)
+    }
+  }
+
+  #cut(node: SimNode, fault: Extract<RareFault, { kind: 'cut-write' }>): void {
+    this.#deps.note(`${node.name} is cut off between a write and its fsync`)
+    if (fault.how === 'kill') return node.kill('agent')
+    node.losePower()
+    this.#deps.later(fault.ms, () => node.powerOn())
+  }
+
+  #mayLose(node: SimNode): boolean {
+    const { operator, isWhole, note } = this.#deps
+    const isSpare = operator.members.has(node.name) && operator.members.size > 1
+    if (isSpare && node.host.isUp && !operator.isBusy && isWhole()) return true
+    note(`nothing is done to ${node.name}: it may hold what nobody else has`)
+    return false
+  }
+}
