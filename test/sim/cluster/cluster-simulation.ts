@@ -368,6 +368,9 @@ export class ClusterSimulation {
     const { name } = host
     const { timing, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
     return new SimNode({
+      release: this.#schedule.some(({ fault }) => fault.kind === 'upgrade' && fault.from === 'before')
+        ? 'before'
+        : 'this',
       host,
       config: simNodeConfig(name, { members, profile: timing, maximumLagBytes, primaryStartTimeoutMs }),
       peers: this.#peers,
@@ -445,7 +448,7 @@ export class ClusterSimulation {
 
   /** Applications live beside the nodes and reach every router. */
   #connectClient(events: ClientEvents): ClientConnection | undefined {
-    const node = this.#nodes.get(this.#work.pick(this.#shape.members))
+    const node = this.#nodes.get(this.#work.pick([...this.#operator.members]))
     const router = node?.router
     if (router === undefined || router.process.isPaused) return undefined
     return router.accept(events)
@@ -453,7 +456,7 @@ export class ClusterSimulation {
 
   /** Past the routers: a member that does not take writes is found out by the first answer. */
   #connectDirectly(process: SimProcess, events: ClientEvents): ClientConnection {
-    const target = this.#work.pick(this.#shape.members)
+    const target = this.#work.pick([...this.#operator.members])
     const session = this.#world.of(target).dial(process, {
       committed: events.committed,
       failed: (token, reason) => {
@@ -605,7 +608,30 @@ export class ClusterSimulation {
   #whyNotHealed(): string | undefined {
     if (this.#brokenCommand !== undefined) return `a command failed: ${this.#brokenCommand}`
     if (this.#operator.isBusy) return `the operator waits: ${this.#operator.trouble}`
-    return whyNotHealed(this.#members.map((node) => node.glimpse()))
+    return this.#whyNotAsAsked() ?? whyNotHealed(this.#members.map((node) => node.glimpse()))
+  }
+
+  /** Registry and consensus have the members that the operator asked for, and who was removed serves nobody. */
+  #whyNotAsAsked(): string | undefined {
+    if (!this.#operator.hasChanged) return undefined
+    const holder = this.#members.find(
+      ({ name, agent }) => agent?.control.brain?.keeper.record?.holder === name,
+    )
+    const { control } = holder?.agent ?? {}
+    if (control?.brain === undefined) return 'the holder of the record does not answer'
+    const wrong = this.#operator.whyNotAsAsked(control.members.names)
+    if (wrong !== undefined) return wrong
+    const { voters, learners } = control.brain.store.membership()
+    if (learners.length > 0) return `${learners.map(({ name }) => name).join()} does not vote yet`
+    const voting = voters
+      .map(({ name }) => name)
+      .toSorted()
+      .join()
+    if (voting !== control.members.names.join()) return `${voting} vote`
+    const serving = [...this.#nodes.values()].find(
+      ({ name, postgres }) => !this.#operator.members.has(name) && postgres.rows() !== undefined,
+    )
+    return serving && `${serving.name} was removed and serves`
   }
 
   get #members(): readonly SimNode[] {

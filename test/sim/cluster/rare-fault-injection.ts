@@ -15,6 +15,8 @@ export type RareFaultDeps = {
   readonly tookData: (host: string) => void
 }
 
+type DiskFault = Extract<RareFault, { kind: 'agent-disk' | 'cut-write' | 'rot' | 'new-disk' }>
+
 /** Does to the hosts what `rare-faults.ts` says. */
 export class RareFaultInjection {
   readonly #deps: RareFaultDeps
@@ -27,9 +29,25 @@ export class RareFaultInjection {
   }
 
   apply(fault: RareFault): void {
+    const { operator } = this.#deps
+    switch (fault.kind) {
+      case 'member-add':
+        return operator.add(fault.host)
+      case 'member-remove':
+        return operator.remove(fault.victim)
+      case 'member-replace':
+        return operator.replace(fault.host)
+      case 'upgrade':
+        return operator.upgrade()
+      default: {
+        const node = this.#deps.node(fault.host)
+        if (node !== undefined) this.#strike(node, fault)
+      }
+    }
+  }
+
+  #strike(node: SimNode, fault: DiskFault): void {
     const { later, operator } = this.#deps
-    const node = this.#deps.node(fault.host)
-    if (node === undefined) return
     switch (fault.kind) {
       case 'agent-disk': {
         const { disk } = node.state

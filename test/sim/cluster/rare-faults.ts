@@ -1,5 +1,6 @@
 import { RandomStream } from '../random-stream.ts'
 import type { AgentDiskFault } from './agent-disk.ts'
+import type { Victim } from './sim-operator.ts'
 
 /*
  * What happens to a cluster a few times a year: disks that fail, and an operator who changes what the cluster is made of. A run of
@@ -25,10 +26,30 @@ export type RareFault =
       readonly what: 'state' | 'data' | 'both'
       readonly ms: number
     }
+  // What an operator does.
+  /** A host joins: a fresh one, or one that was removed before. */
+  | { readonly kind: 'member-add'; readonly host: string }
+  | { readonly kind: 'member-remove'; readonly victim: Victim }
+  /** A host is gone for good, and its name comes back on an empty one. */
+  | { readonly kind: 'member-replace'; readonly host: string }
+  /** One agent after the other is started again as the next release, from that before this one or from this one on. */
+  | { readonly kind: 'upgrade'; readonly from: 'before' | 'this' }
 
 export type RareKind = RareFault['kind']
 
-export const RARE_KINDS: readonly RareKind[] = ['agent-disk', 'cut-write', 'rot', 'new-disk']
+export const RARE_KINDS: readonly RareKind[] = [
+  'agent-disk',
+  'cut-write',
+  'rot',
+  'new-disk',
+  'member-add',
+  'member-remove',
+  'member-replace',
+  'upgrade',
+]
+
+/** Hosts that no cluster begins with. */
+const SPARES = ['n6', 'n7', 'n8']
 
 /** How many runs of the profile `any` have rare faults, and how many of them. */
 const RUNS_WITH_THEM = 0.25
@@ -72,5 +93,13 @@ export function drawRareFault(chance: RandomStream, kind: RareKind, hosts: reado
       return { kind, host }
     case 'new-disk':
       return { kind, host, what: chance.pick(['state', 'data', 'both'] as const), ms }
+    case 'member-add':
+      return { kind, host: chance.chance(0.7) ? chance.pick(SPARES) : host }
+    case 'member-remove':
+      return { kind, victim: chance.pick(['any', 'primary', 'leader', 'dead'] as const) }
+    case 'member-replace':
+      return { kind, host }
+    case 'upgrade':
+      return { kind, from: chance.pick(['before', 'this'] as const) }
   }
 }

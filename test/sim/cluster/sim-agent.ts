@@ -7,6 +7,7 @@ import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
 import type { LogFields, Logger } from '../../../src/platform/log.ts'
 import type { RandomStream } from '../random-stream.ts'
 import type { SimGuard } from './sim-guard.ts'
+import type { Release } from './release.ts'
 import type { SimHost, SimProcess } from './sim-host.ts'
 import { SimPeerLink, type PeerSwitch } from './sim-peer-link.ts'
 import type { SimStateFolder } from './sim-state.ts'
@@ -21,6 +22,7 @@ export type SimAgentDeps = {
   readonly host: SimHost
   readonly config: NodeConfig
   readonly peers: PeerSwitch
+  readonly release: Release
   readonly guard: SimGuard
   readonly state: SimStateFolder
   readonly chance: RandomStream
@@ -60,7 +62,7 @@ export class SimAgent {
       onFenced: () => this.control.noteFencedByGuard(),
       onState: () => this.control.wake(),
     })
-    this.#link = new SimPeerLink(deps.peers, this.process)
+    this.#link = new SimPeerLink(deps.peers, this.process, deps.release)
     this.control = new ControlPlane(
       {
         clock,

@@ -5,6 +5,7 @@ import type { RandomStream } from '../random-stream.ts'
 import type { MemberGlimpse } from './checkers/cluster-facts.ts'
 import { SimAgent } from './sim-agent.ts'
 import { SimGuard } from './sim-guard.ts'
+import type { Release } from './release.ts'
 import type { SimHost } from './sim-host.ts'
 import type { PeerSwitch } from './sim-peer-link.ts'
 import type { SimPostgres } from './model-postgres.ts'
@@ -22,6 +23,7 @@ const KILL_ALL_AFTER_POWER_MS = { min: 3000, max: 9000 }
 
 export type SimNodeDeps = {
   readonly host: SimHost
+  readonly release: Release
   readonly config: NodeConfig
   readonly peers: PeerSwitch
   readonly postgres: SimPostgres
@@ -42,6 +44,8 @@ export class SimNode {
   readonly #state = new SimStateFolder()
   #agent: SimAgent | undefined
   #router: SimRouter | undefined
+  /** Of the program that the next life of the agent runs. */
+  release: Release
   #lives = 0
   #isWanted = true
   #clockDoubtUntil = 0
@@ -50,6 +54,7 @@ export class SimNode {
 
   constructor(deps: SimNodeDeps) {
     this.#deps = deps
+    this.release = deps.release
     this.host = deps.host
     this.postgres = deps.postgres
     this.guard = new SimGuard(deps.host, deps.chance, {
@@ -219,6 +224,7 @@ export class SimNode {
         chance,
         note,
         newNonce,
+        release: this.release,
         guard: this.guard,
         state: this.#state,
         instance: (process) => postgres.instanceFor(process),

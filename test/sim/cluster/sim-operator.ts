@@ -7,12 +7,14 @@ import { present } from '../../../src/std/assert.ts'
 import { messageOf } from '../../../src/std/fault.ts'
 import type { RandomStream } from '../random-stream.ts'
 import { addressOf, API_PORT } from './node-config.ts'
+import { nextRelease } from './release.ts'
 import type { SimHost, SimProcess } from './sim-host.ts'
 import type { SimNode } from './sim-node.ts'
 
 const ANSWER_MS = 20_000
 const SWITCHOVER_MS = 15_000
 const AGAIN_MS = 1000
+const TOLD_MS = 20_000
 const NOTICED_MS = { min: 2000, max: 15_000 }
 /** A command that was refused for so long is given up, unless the cluster would not be whole without it. */
 const PATIENCE_MS = 60_000
@@ -44,6 +46,8 @@ export class SimOperator {
   readonly #process: SimProcess
   readonly #members: Set<string>
   #queue: Promise<void> = Promise.resolve()
+  /** Whose removal was given up: it may have happened. */
+  readonly #unsure = new Set<string>()
   #pending = 0
   #done = 0
   #why = ''
@@ -58,6 +62,19 @@ export class SimOperator {
     return this.#members
   }
 
+  /** As `member list` has them: settles what became of a command that got no answer, and says what is not as it was asked for. */
+  whyNotAsAsked(listed: readonly string[]): string | undefined {
+    for (const name of this.#unsure) {
+      this.#unsure.delete(name)
+      if (listed.includes(name)) continue
+      this.#members.delete(name)
+      this.#deps.tookData(name)
+    }
+    const wanted = [...this.#members].toSorted().join()
+    const found = listed.toSorted().join()
+    return found === wanted ? undefined : `the members are ${found}, asked for was ${wanted}`
+  }
+
   get isBusy(): boolean {
     return this.#pending > 0
   }
@@ -67,9 +84,9 @@ export class SimOperator {
     return this.#why
   }
 
-  /** Commands that were done. */
-  get done(): number {
-    return this.#done
+  /** Some command was done: what the cluster consists of may be another than at its founding. */
+  get hasChanged(): boolean {
+    return this.#done > 0
   }
 
   /** A host joins: a new one, or one that was removed before. */
@@ -82,9 +99,11 @@ export class SimOperator {
 
   remove(victim: Victim): void {
     this.#enqueue(`member remove, ${victim}`, async () => {
-      const name = this.#named(victim)
-      if (name === undefined || this.#members.size < 2) return
-      await this.#remove(name, this.#now + PATIENCE_MS)
+      const name = this.#members.size < 2 ? undefined : this.#named(victim)
+      if (name === undefined) return
+      if (await this.#remove(name, this.#now + PATIENCE_MS)) return
+      this.#unsure.add(name)
+      this.#node(name).powerOn()
     })
   }
 
@@ -98,7 +117,10 @@ export class SimOperator {
         this.#wipeData(name)
         this.#node(name).powerOn()
         await this.#join(name)
-      } else this.#node(name).powerOn()
+        return
+      }
+      this.#unsure.add(name)
+      this.#node(name).powerOn()
     })
   }
 
@@ -113,6 +135,20 @@ export class SimOperator {
       if (this.#members.has(name)) await this.#remove(name, Number.POSITIVE_INFINITY)
       node.state.disk.moveLogAside()
       await this.#join(name)
+    })
+  }
+
+  /** A rolling upgrade: one agent after the other, each when the one before is heard again. */
+  upgrade(): void {
+    this.#enqueue('rolling upgrade', async () => {
+      for (const name of this.#members) {
+        const node = this.#node(name)
+        node.release = nextRelease(node.release)
+        node.restartAgent()
+        await this.#pause()
+        const until = this.#now + PATIENCE_MS
+        while (node.agent?.control.brain === undefined && this.#now < until) await this.#pause()
+      }
     })
   }
 
@@ -137,6 +173,7 @@ export class SimOperator {
       const outcome = await this.#ask(name, (control) => control.members.remove(name))
       if (outcome?.kind === 'done' || outcome?.reason === 'UNKNOWN') {
         this.#members.delete(name)
+        this.#deps.tookData(name)
         return true
       }
       if (outcome?.reason === 'IS_LAST') return false
@@ -153,21 +190,33 @@ export class SimOperator {
   async #join(name: string): Promise<void> {
     const node =
       this.#deps.nodes().find((one) => one.name === name) ?? this.#deps.newNode(name, [...this.#members])
-    node.stop()
-    // `join` refuses a host that does not know yet that it was removed.
-    while (node.state.hasLog && node.state.membership?.left === undefined) {
-      this.#why = `${name} does not know that it was removed`
-      node.start()
-      await this.#pause()
-    }
-    node.stop()
-    while (node.agent !== undefined) await this.#pause()
+    await this.#untilTold(node)
+    await this.#stop(node)
+    // Everybody whom it knows may be gone as well (ADR 0015): then its state folder is moved away like one that was lost.
+    if (isMemberStill(node)) node.state.wipe()
     if (node.state.membership === undefined && !node.state.isFounded) this.#wipeData(name)
     const incarnation = this.#deps.newIncarnation()
     const document = await this.#invited(name, incarnation)
+    // Its supervisor may have started it meanwhile.
+    await this.#stop(node)
     node.state.join(document, incarnation)
     this.#members.add(name)
     node.start()
+  }
+
+  /** `join` refuses a host that does not know yet that it was removed. */
+  async #untilTold(node: SimNode): Promise<void> {
+    const until = this.#now + TOLD_MS
+    while (isMemberStill(node) && (this.#now < until || !node.host.isUp)) {
+      this.#why = `${node.name} does not know that it was removed`
+      node.start()
+      await this.#pause()
+    }
+  }
+
+  async #stop(node: SimNode): Promise<void> {
+    node.stop()
+    while (node.agent !== undefined) await this.#pause()
   }
 
   async #invited(name: string, incarnation: string): Promise<JoinDocument> {
@@ -278,4 +327,8 @@ export class SimOperator {
   #pause(ms = AGAIN_MS): Promise<void> {
     return pauseOn(this.#process.clock, ms)
   }
+}
+
+function isMemberStill({ state }: SimNode): boolean {
+  return state.hasLog && state.membership?.left === undefined
 }

@@ -1,4 +1,5 @@
 import type { FrameKind, PeerList, PeerWire } from '../../../src/agent/host-ports.ts'
+import { understoodBy, wordsOf, type Release } from './release.ts'
 import type { SimProcess } from './sim-host.ts'
 import { SimChannel, type SimNetwork } from './sim-network.ts'
 
@@ -54,6 +55,7 @@ export class SimPeerLink implements PeerWire {
   readonly process: SimProcess
   readonly #switch: PeerSwitch
   readonly #self: string
+  readonly #release: Release
   readonly #removed: ((at: string) => void)[] = []
   readonly #dialled = new Set<string>()
   #list: PeerList = { ownIncarnation: '', peers: [], removed: [] }
@@ -65,7 +67,8 @@ export class SimPeerLink implements PeerWire {
   readonly #lost: ((peer: string) => void)[] = []
   readonly #heardAt = new Map<string, number>()
 
-  constructor(place: PeerSwitch, process: SimProcess) {
+  constructor(place: PeerSwitch, process: SimProcess, release: Release) {
+    this.#release = release
     this.#switch = place
     this.process = process
     this.#self = process.host.name
@@ -121,7 +124,8 @@ export class SimPeerLink implements PeerWire {
       this.#drop(peer, outgoing)
       return false
     }
-    outgoing.channel.send({ kind, payload }, this.process.host.time.now)
+    const said = kind === 'raft' ? wordsOf(this.#release, payload) : payload
+    outgoing.channel.send({ kind, payload: said }, this.process.host.time.now)
     return true
   }
 
@@ -224,7 +228,9 @@ export class SimPeerLink implements PeerWire {
 
   #hear(from: string, { kind, payload }: Frame): void {
     this.#heardAt.set(from, this.process.host.monotonic())
-    for (const listener of this.#listeners[kind]) listener(from, payload)
+    const heard = kind === 'raft' ? understoodBy(this.#release, payload) : payload
+    if (heard === undefined) return
+    for (const listener of this.#listeners[kind]) listener(from, heard)
   }
 
   /** The other side of an outgoing connection is gone. */
