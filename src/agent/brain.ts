@@ -87,8 +87,9 @@ export class Brain {
           decidedAt: this.loop.decidedAt,
         }),
         position: () => {
-          const { role, flushLsn } = this.observer.instance
-          return role === 'primary' ? flushLsn : undefined
+          const { role, state, flushLsn } = this.observer.instance
+          // Of one that is down: the end of its WAL, which the holder is going to open again (G3).
+          return role === 'primary' || state === 'stopped' || state === 'crashed' ? flushLsn : undefined
         },
       },
     )
