@@ -46,8 +46,8 @@ export function drawShape(
       })),
       { thinkMs: chance.pick([30, 100, 300, 1000]), direct: true },
     ],
-    maximumLagBytes: MiB,
     primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
     segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
+    maximumLagBytes: chance.pick([MiB, MiB, 64 * KiB]),
   }
 }

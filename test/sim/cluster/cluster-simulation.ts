@@ -1,5 +1,6 @@
 import { keysOf } from '../../../src/ha/keys.ts'
-import type { ProfileName } from '../../../src/ha/policy.ts'
+import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
+import type { EpochRecord } from '../../../src/model/epoch-record.ts'
 import type { LossReport } from '../../../src/model/cluster-view.ts'
 import { Violation } from '../checkers/violation.ts'
 import { RandomStream } from '../random-stream.ts'
@@ -14,10 +15,17 @@ import type {
 } from './checkers/cluster-facts.ts'
 import { whyNotEqual, whyNotHealed } from './checkers/converges-when-healed.ts'
 import { checkLeaseIsExclusive } from './checkers/lease-is-exclusive.ts'
+import { LossIsBounded } from './checkers/loss-is-bounded.ts'
 import { checkLossIsReported } from './checkers/loss-is-reported.ts'
+import { NoNeedlessFailover } from './checkers/no-needless-failover.ts'
+import {
+  NothingIrreplaceableIsDestroyed,
+  type DataVolume,
+} from './checkers/nothing-irreplaceable-is-destroyed.ts'
 import { RecordGoesForward } from './checkers/record-goes-forward.ts'
 import { drawShape, type ClusterSimulationShape } from './cluster-shape.ts'
 import { EventTrace } from './event-trace.ts'
+import { disturbanceOf } from './disturbance.ts'
 import { drawFaults, type FaultProfile, type ScheduledFault, type SimFault } from './fault-schedule.ts'
 import { runMicrotasks } from './microtasks.ts'
 import { RareFaultInjection } from './rare-fault-injection.ts'
@@ -40,6 +48,7 @@ export type ClusterSimulationOptions = {
   readonly members?: number
   readonly faultsFromMs?: number
   readonly paceMs?: number
+  readonly maximumLagBytes?: number
   /** Mean one-way delay of the network, instead of the one that the seed would draw. */
   readonly delayMs?: number
   /** Instead of the faults that the seed would draw. */
@@ -88,6 +97,8 @@ export class ClusterSimulationFailure extends Error {
 /** Longest that a healed cluster may take: a lease, a cold start, a clone, retries of what failed. */
 const HEAL_LIMIT_MS = 90_000
 const LOOK_WHILE_HEALING_MS = 250
+/** After the end of all faults, or of a change of members, so long nothing is held against the cluster. */
+const CALMED_MS = 30_000
 /** … and an operator, whose commands wait for a cluster that answers. */
 const OPERATOR_LIMIT_MS = 180_000
 /** A cluster that was whole for so long without a fault shows nothing new any more. */
@@ -124,6 +135,9 @@ export class ClusterSimulation {
   readonly #work: RandomStream
   readonly #ordered = new AcksOrderedByEpoch()
   readonly #records = new RecordGoesForward()
+  readonly #bounded: LossIsBounded
+  readonly #needless: NoNeedlessFailover
+  readonly #volumes = new NothingIrreplaceableIsDestroyed()
   readonly #acks: BackendAcknowledgement[] = []
   readonly #acknowledged: PassedAcknowledgement[] = []
   readonly #stillUntil = new Map<string, number>()
@@ -146,8 +160,11 @@ export class ClusterSimulation {
     this.#options = options
     const { seed, minutes } = options
     const shape = drawShape(seed, options.profile ?? 'any', options.timing, options.members)
-    const { delayMs = shape.network.delayMs } = options
-    this.#shape = { ...shape, network: { ...shape.network, delayMs } }
+    const { delayMs = shape.network.delayMs, maximumLagBytes = shape.maximumLagBytes } = options
+    this.#shape = { ...shape, maximumLagBytes, network: { ...shape.network, delayMs } }
+    const { leaseTtlMs } = policyOf(shape.timing)
+    this.#bounded = new LossIsBounded({ maximumLagBytes, leaseTtlMs })
+    this.#needless = new NoNeedlessFailover(leaseTtlMs)
     this.#trace = new EventTrace(options.traceLines ?? 0)
     this.#work = new RandomStream(seed, 'work')
     this.#network = new SimNetwork(this.#time, new RandomStream(seed, 'network'), this.#shape.network)
@@ -181,7 +198,7 @@ export class ClusterSimulation {
       later: (ms, end) => this.#later(ms, end),
       operator: this.#operator,
       note: (text) => this.#note('fault', text),
-      tookData: (host) => this.#taken.set(host, this.#time.now),
+      tookData: (host) => this.#tookData(host),
     })
   }
 
@@ -296,15 +313,35 @@ export class ClusterSimulation {
   #check(): void {
     const glimpses: MemberGlimpse[] = []
     for (const node of this.#nodes.values()) {
+      this.#volumes.see(node.name, node.postgres.volume, () => this.#allVolumes())
       const brain = node.agent?.control.brain
       if (brain === undefined) continue
       const broken = this.#rare.whyTakesPart(node)
       if (broken !== undefined) throw new Violation(broken, 'broken-log-is-refused')
       const { record, provenUntil } = brain.keeper
-      if (record !== undefined) this.#records.see(node.name, record)
+      if (record !== undefined && this.#records.see(node.name, record)) this.#sawRecord(record)
       if (provenUntil > node.host.monotonic()) glimpses.push(node.glimpse())
     }
     if (glimpses.length > 1) checkLeaseIsExclusive(glimpses)
+  }
+
+  #sawRecord(record: EpochRecord): void {
+    this.#bounded.see(record, this.#time.now)
+    if (this.#operator.isBusy) this.#disturbEverybody()
+    this.#needless.see(record, this.#time.now, [...this.#operator.members])
+  }
+
+  #allVolumes(): readonly DataVolume[] {
+    return [...this.#nodes.values()].map(({ postgres }) => postgres.volume)
+  }
+
+  #disturbEverybody(): void {
+    for (const name of this.#nodes.keys()) this.#needless.disturb(name, this.#time.now + CALMED_MS)
+  }
+
+  #tookData(host: string): void {
+    this.#taken.set(host, this.#time.now)
+    this.#volumes.forget(host)
   }
 
   #sawBackend(ack: Acknowledgement): void {
@@ -322,6 +359,7 @@ export class ClusterSimulation {
     }
     this.#acks.push(seen)
     this.#ordered.seeBackend(seen)
+    this.#bounded.seeBackend(seen)
   }
 
   /** The epoch that an instance writes in: that of its promotion as its agent wrote it down, else the first. */
@@ -350,7 +388,10 @@ export class ClusterSimulation {
           this.#nodes.set(name, node)
           return node
         },
-        note: (text) => this.#note('operator', text),
+        note: (text) => {
+          this.#disturbEverybody()
+          this.#note('operator', text)
+        },
         failed: (why) => {
           this.#brokenCommand = why
         },
@@ -358,7 +399,7 @@ export class ClusterSimulation {
           this.#nonces += 1
           return this.#nonces.toString(16).padStart(32, '0')
         },
-        tookData: (host) => this.#taken.set(host, this.#time.now),
+        tookData: (host) => this.#tookData(host),
       },
       this.#shape.members,
     )
@@ -474,6 +515,8 @@ export class ClusterSimulation {
 
   #apply(fault: SimFault): void {
     this.#note('fault', describeFault(fault))
+    const { hosts, ms } = disturbanceOf(fault, [...this.#nodes.keys()])
+    for (const host of hosts) this.#needless.disturb(host, this.#time.now + ms)
     switch (fault.kind) {
       case 'kill':
         return this.#node(fault.host)?.kill(fault.process)
@@ -576,6 +619,7 @@ export class ClusterSimulation {
     this.#isCalm = true
     const begun = this.#time.now
     this.#note('calm', 'all faults end')
+    this.#disturbEverybody()
     this.#network.setShape({ ...this.#shape.network, loss: 0 })
     this.#network.mendAll()
     for (const end of [...this.#pauses]) end()

@@ -6,6 +6,7 @@ import type { Acknowledgement } from '../postgres/ports.ts'
 import { PostgresWorld } from '../postgres/world.ts'
 import { RandomStream } from '../random-stream.ts'
 import type { VirtualTime } from '../virtual-time.ts'
+import type { DataVolume } from './checkers/nothing-irreplaceable-is-destroyed.ts'
 import type { SimHost, SimProcess } from './sim-host.ts'
 import type { SimNetwork } from './sim-network.ts'
 import type { BackendEvents, BackendSession } from './sim-router.ts'
@@ -136,6 +137,11 @@ export class SimPostgres {
         session?.close()
       },
     }
+  }
+
+  /** What lies on its volume. */
+  get volume(): DataVolume {
+    return this.#host.disk
   }
 
   /** SIGKILL of the postmaster alone: its backends go on for a moment. */

@@ -70,23 +70,23 @@ export class RareFaultInjection {
         }
         if (fault.what !== 'data') {
           node.state.wipe()
+          this.#broken.add(node.name)
           operator.remedy(node.name)
         }
         return later(fault.ms, () => node.powerOn())
     }
   }
 
-  /** Whose consensus log is broken takes part in nothing: neither under its old identity nor under another that it gave itself. */
+  /** Whose consensus log is broken or gone takes part in nothing until it was told to come back as another. */
   whyTakesPart(node: SimNode): string | undefined {
     if (!this.#broken.has(node.name)) return undefined
     if (node.state.membership?.joined !== undefined && node.state.membership.left === undefined) {
-      // It was told to come back as another.
       this.#broken.delete(node.name)
       return undefined
     }
     return node.agent?.control.brain === undefined
       ? undefined
-      : `${node.name} takes part in consensus with a log that rotted`
+      : `${node.name} takes part in consensus without the log that it had`
   }
 
   end(nodes: Iterable<SimNode>): void {

@@ -267,6 +267,11 @@ export class DataDirectory {
     return lost
   }
 
+  /** Rows that are in the tables only: the WAL of their commits is not there any more. */
+  tokensAfter(lsn: number): readonly number[] {
+    return this.rows.tokens.filter((_token, index) => (this.rows.ends[index] as number) > lsn)
+  }
+
   #addBehind(
     timeline: number,
     lost: { endLsn: number; readonly xids: number[]; readonly tokens: number[] },

@@ -26,6 +26,8 @@ export class Disk {
   /** A build beside it that did not end: the next one removes it. */
   hasHalfBuild = false
   readonly setAside: DataDirectory[] = []
+  /** Rows whose WAL was kept beside it when their history was left. */
+  readonly kept = new Set<number>()
   fault: DiskFault | undefined
   #stalled: (() => void)[] = []
   /** A loss of power ends every request that was under way. */

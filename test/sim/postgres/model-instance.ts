@@ -447,8 +447,9 @@ export class ModelInstance implements LocalInstance {
       const directory = this.#directory()
       const isUnreadable = (directory.oldestWal ?? 0) > fork && directory.endOfWal().endLsn > fork
       const lost = isUnreadable
-        ? { endLsn: directory.endOfWal().endLsn, xids: [] }
+        ? { endLsn: directory.endOfWal().endLsn, xids: [], tokens: directory.tokensAfter(fork) }
         : directory.behind(timeline, fork)
+      for (const token of lost.tokens) this.#host.disk.kept.add(token)
       return {
         epoch,
         member: this.#options.memberName,

@@ -11,9 +11,10 @@ export class RecordGoesForward {
     this.#last.delete(member)
   }
 
-  see(member: string, record: EpochRecord): void {
+  /** True for a record that this member did not know. */
+  see(member: string, record: EpochRecord): boolean {
     const last = this.#last.get(member)
-    if (last === record) return
+    if (last === record) return false
     this.#last.set(member, record)
     if (last !== undefined) checkGrowth(member, last, record)
     const holder = this.#holders.get(record.epoch)
@@ -25,6 +26,7 @@ export class RecordGoesForward {
     }
     this.#holders.set(record.epoch, record.holder)
     checkTimelines(record)
+    return true
   }
 }
 

@@ -1,0 +1,38 @@
+import type { EpochRecord } from '../../../../src/model/epoch-record.ts'
+import { Violation } from '../../checkers/violation.ts'
+
+/**
+ * G5: whoever takes over from a primary that neither released nor handed over finds that something had happened to it, or to so many
+ * others that no majority was left for it to renew its lease with. Disturbances of a minority without the primary, stepped wall clocks,
+ * lagging replay and restarts of routers are no reason.
+ */
+export class NoNeedlessFailover {
+  readonly #windowMs: number
+  readonly #disturbedUntil = new Map<string, number>()
+  #holder: { readonly epoch: number; readonly name: string } | undefined
+
+  constructor(leaseTtlMs: number) {
+    // A lease is judged after ttl × 1.02 + 100 ms, from a renewal that may be ttl / 10 older; clocks drift by 1 % each.
+    this.#windowMs = leaseTtlMs * 1.2 + 500
+  }
+
+  /** Something is the matter with this host until then. */
+  disturb(host: string, until: number): void {
+    this.#disturbedUntil.set(host, Math.max(until, this.#disturbedUntil.get(host) ?? 0))
+  }
+
+  see(record: EpochRecord, now: number, members: readonly string[]): void {
+    const before = this.#holder
+    if (before !== undefined && record.epoch <= before.epoch) return
+    this.#holder = { epoch: record.epoch, name: record.holder }
+    if (before === undefined) return
+    if (record.reason !== 'LEASE_EXPIRED' && record.reason !== 'PRIMARY_CRASHED') return
+    const begun = now - this.#windowMs
+    const calm = members.filter((name) => (this.#disturbedUntil.get(name) ?? 0) < begun)
+    if (!calm.includes(before.name) || 2 * calm.length <= members.length) return
+    throw new Violation(
+      `${record.holder} took epoch ${record.epoch} (${record.reason}), and nothing had happened to ${before.name} nor to ${calm.filter((name) => name !== before.name).join(', ')}`,
+      'no-needless-failover',
+    )
+  }
+}
