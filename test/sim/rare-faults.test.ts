@@ -54,3 +54,43 @@ describe('a disk of the agent that fails', () => {
     expect(data).not.toContain('is out of consensus')
   })
 })
+
+describe('an operator', () => {
+  it('adds a host, which is a learner, then votes, and is cloned and streams', async () => {
+    const trace = await traceOf({ kind: 'member-add', host: 'n6' })
+    expect(trace).toMatch(/n6 learns the consensus log[^]*n6 votes in consensus/)
+    expect(trace).toMatch(/n6 +clones n1[^]*n6 +standby of n1/)
+  })
+
+  it.each(['primary', 'leader', 'dead'] as const)('removes the %s, and the others go on', async (victim) => {
+    const trace = await traceOf({ kind: 'member-remove', victim })
+    expect(trace).toMatch(/operator +ends: member remove/)
+    expect(trace).toMatch(/n\d +This node was removed from the cluster on/)
+    if (victim === 'primary') expect(trace).toMatch(/n1 +hands over to n2/)
+  })
+
+  it('takes a member back that was removed, with its data', async () => {
+    const remove: SimFault = { kind: 'member-remove', victim: 'primary' }
+    const add = { at: AT + 6000, fault: { kind: 'member-add', host: 'n1' } as const }
+    const trace = await traceOf(remove, add)
+    expect(trace).toMatch(/n1 +Joined the consensus group as a learner[^]*n1 +starts as a standby/)
+    expect(trace).not.toMatch(/n1 +clones/)
+  })
+
+  it('replaces a host that is gone by an empty one of the same name', async () => {
+    const trace = await traceOf({ kind: 'member-replace', host: 'n3' })
+    expect(trace).toMatch(/n3 is out of consensus[^]*n3 votes in consensus/)
+    expect(trace).toMatch(/n3 is out of consensus[^]*n3 +clones n1/)
+  })
+
+  it('upgrades one agent after the other, and the releases understand each other meanwhile', async () => {
+    const next = await traceOf({ kind: 'upgrade', from: 'this' })
+    expect(next).toMatch(/operator +ends: rolling upgrade/)
+    expect(next).not.toMatch(/A consensus message was refused|takes epoch/)
+    // Until all are of this release none of them may change the members, since the one before would not understand.
+    const add: SimFault = { kind: 'member-add', host: 'n6' }
+    const upgrade = { at: AT + 3000, fault: { kind: 'upgrade', from: 'before' } as const }
+    const before = await traceOf(add, upgrade)
+    expect(before).toMatch(/Not changed yet in consensus[^]*rolling upgrade[^]*n6 votes in consensus/)
+  })
+})

@@ -10,6 +10,11 @@ export function nextRelease(release: Release): Release {
   return release === 'before' ? 'this' : 'next'
 }
 
+export function newestRelease(releases: readonly Release[]): Release {
+  if (releases.includes('next')) return 'next'
+  return releases.includes('this') ? 'this' : 'before'
+}
+
 const PREFIX_BYTES = 5
 
 type Header = Record<string, unknown> & { v?: number; n?: number; m?: object }

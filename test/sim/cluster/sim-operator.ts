@@ -7,7 +7,7 @@ import { present } from '../../../src/std/assert.ts'
 import { messageOf } from '../../../src/std/fault.ts'
 import type { RandomStream } from '../random-stream.ts'
 import { addressOf, API_PORT } from './node-config.ts'
-import { nextRelease } from './release.ts'
+import { newestRelease, nextRelease } from './release.ts'
 import type { SimHost, SimProcess } from './sim-host.ts'
 import type { SimNode } from './sim-node.ts'
 
@@ -200,6 +200,8 @@ export class SimOperator {
     // Its supervisor may have started it meanwhile.
     await this.#stop(node)
     node.state.join(document, incarnation)
+    // Nobody installs an older program than the cluster runs.
+    node.release = newestRelease(this.#deps.nodes().map(({ release }) => release))
     this.#members.add(name)
     node.start()
   }
