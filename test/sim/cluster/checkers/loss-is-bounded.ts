@@ -15,8 +15,8 @@ const MEASURED_WITHIN_MS = 3000
 
 /**
  * G3, the bound. Whoever takes over goes on from no less than `maximum_lag_on_failover` before what the old primary published last,
- * from its very end after planned work; and what is published is no older than the lease that is renewed with it. So a failover
- * loses at most the limit plus what was written after that.
+ * from its very end after planned work; and what is published is not old. So a failover loses at most the limit plus what was written
+ * after that.
  */
 export class LossIsBounded {
   readonly #bounds: LossBounds
