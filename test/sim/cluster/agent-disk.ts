@@ -23,10 +23,6 @@ export class AgentDisk {
   #cut: (() => void) | undefined
   #stalled: (() => void)[] = []
 
-  get fault(): AgentDiskFault | undefined {
-    return this.#fault
-  }
-
   setFault(fault: AgentDiskFault | undefined): void {
     this.#fault = fault
     if (fault === 'stalled') return
@@ -39,8 +35,8 @@ export class AgentDisk {
     this.#cut = strike
   }
 
-  /** The files as one process works on them. */
-  openFor(): RaftDisk {
+  /** Its files, as the consensus log works on them. */
+  open(): RaftDisk {
     const memory = this.#memory
     return {
       makeFolder: (path) => memory.makeFolder(path),

@@ -73,7 +73,7 @@ export class SimAgent {
         instance: deps.instance(this.process),
         state: deps.state.open(this.process, chance, STATE_FSYNC_MS),
         consensus: {
-          disk: deps.state.disk.openFor(),
+          disk: deps.state.disk.open(),
           soon: (task) => void this.process.after(0, () => deps.state.disk.blocking(this.process, task)),
           seed: chance.below(2 ** 31),
           newNonce: deps.newNonce,
