@@ -12,8 +12,13 @@ const names = ['n1', 'n2', 'n3']
 
 class FakeGroup extends MeddledStore {
   voters = names
+  /** Voters under a name that is a member with another log by now. */
+  oldLogs: readonly string[] = []
   readonly membership = (): Membership => ({
-    voters: this.voters.map((name) => ({ name, incarnation: `log-${name}` })),
+    voters: this.voters.map((name) => ({
+      name,
+      incarnation: this.oldLogs.includes(name) ? `old-log-${name}` : `log-${name}`,
+    })),
     learners: [],
     commitIndex: 0,
     isRemoved: false,
@@ -93,6 +98,13 @@ describe('removeMember', () => {
 
   it('refuses one whose vote the others need: with one dead, the second must not go', async () => {
     silent = ['n3']
+    expect(await removeMember(deps, 'n2')).toMatchObject({ kind: 'refused', reason: 'IS_NEEDED' })
+    expect(members()).toEqual(names)
+  })
+
+  it('counts a vote as gone whose name came back with another log: consensus still waits for the old one', async () => {
+    group.voters = ['n1', 'n2', 'n3']
+    group.oldLogs = ['n3']
     expect(await removeMember(deps, 'n2')).toMatchObject({ kind: 'refused', reason: 'IS_NEEDED' })
     expect(members()).toEqual(names)
   })

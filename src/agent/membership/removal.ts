@@ -9,7 +9,7 @@ import { nearest } from '../../std/nearest.ts'
 import { SECOND } from '../../std/units.ts'
 import { pauseOn } from '../host-ports.ts'
 import { parseInvitation } from './invitations.ts'
-import { isSameIdentity, readRegistry, removeOperations } from './registry.ts'
+import { isSameIdentity, readRegistry, removeOperations, type Identity } from './registry.ts'
 
 const WRITE_MS = 3 * SECOND
 /** A renewal of the lease comes in between now and then. */
@@ -107,11 +107,14 @@ function refuseNeeded(
   nodes: readonly RegisteredNode[],
 ): MemberRefused | undefined {
   const { voters } = deps.store.membership()
+  // Who was removed and came back with another log is heard under the name of a vote that nobody can give any more.
+  const isAnswering = (voter: Identity): boolean =>
+    nodes.some((node) => isSameIdentity(node, voter)) && deps.isReachable(voter.name)
   const left = voters.filter((voter) => voter.name !== name)
-  const answering = left.filter((voter) => deps.isReachable(voter.name)).length
+  const answering = left.filter((voter) => isAnswering(voter)).length
   const majority = Math.floor(left.length / 2) + 1
   if (left.length > 0 && answering >= majority) return undefined
-  const silent = left.filter((voter) => !deps.isReachable(voter.name)).map((voter) => voter.name)
+  const silent = left.filter((voter) => !isAnswering(voter)).map((voter) => voter.name)
   return refused(
     'IS_NEEDED',
     `Without "${name}" ${answering} of ${left.length} voters would answer, ${majority} must (of ${nodes.length} members ${silent.join(', ') || 'nobody'} is silent)`,
