@@ -57,12 +57,12 @@ export class RareFaultInjection {
       case 'cut-write':
         return node.state.disk.cutNextWrite(() => this.#cut(node, fault))
       case 'rot':
-        if (!this.#mayLose(node) || !node.state.disk.rot(this.#chance)) return
+        if (!this.#mayLose(node, 'log') || !node.state.disk.rot(this.#chance)) return
         this.#broken.add(node.name)
         node.kill('agent')
         return operator.remedy(node.name)
       case 'new-disk':
-        if (!this.#mayLose(node)) return
+        if (!this.#mayLose(node, fault.what === 'data' ? 'data' : 'log')) return
         node.losePower()
         if (fault.what !== 'state') {
           node.postgres.wipe()
@@ -103,9 +103,10 @@ export class RareFaultInjection {
     this.#deps.later(fault.ms, () => node.powerOn())
   }
 
-  #mayLose(node: SimNode): boolean {
+  /** A copy of the data is enough where there is another one; without a consensus log a majority must be left. */
+  #mayLose(node: SimNode, what: 'log' | 'data'): boolean {
     const { operator, isWhole, note } = this.#deps
-    const isSpare = operator.members.has(node.name) && operator.members.size > 1
+    const isSpare = operator.members.has(node.name) && operator.members.size > (what === 'log' ? 2 : 1)
     if (isSpare && node.host.isUp && !operator.isBusy && isWhole()) return true
     note(`nothing is done to ${node.name}: it may hold what nobody else has`)
     return false
