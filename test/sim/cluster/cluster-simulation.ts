@@ -153,7 +153,6 @@ export class ClusterSimulation {
   #faultsInForce = 0
   /** Of faults in force, in order; in the time of the schedule. */
   readonly #endings: { readonly at: number; readonly end: () => void }[] = []
-  #isCalm = false
   #brokenCommand: string | undefined
 
   constructor(options: ClusterSimulationOptions) {
@@ -616,7 +615,6 @@ export class ClusterSimulation {
 
   /** Ends all faults and waits until the cluster is whole and takes writes. */
   #heal(): number {
-    this.#isCalm = true
     const begun = this.#time.now
     this.#note('calm', 'all faults end')
     this.#disturbEverybody()
