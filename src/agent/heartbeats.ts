@@ -161,7 +161,7 @@ export class Heartbeats implements Peers {
         ? { lease: { epoch: lease.epoch, validUntil: plus(echo.sentAt as MonotonicMs, lease.remainingMs) } }
         : {}),
     })
-    if (!before || (before.facts !== beat.facts && isNews(before.facts, beat.facts))) {
+    if (!before || isNews(before.facts, beat.facts)) {
       for (const listener of this.#listeners) listener()
     }
   }
