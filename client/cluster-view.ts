@@ -113,7 +113,7 @@ export type EpochRecord = {
   readonly incarnation: string
   readonly seq: number
   readonly ttlMs: number
-  readonly state: 'authorised' | 'open' | 'released'
+  readonly state: 'pledging' | 'authorised' | 'open' | 'released'
   readonly reason: TakeoverReason
   readonly systemId: string
   readonly timeline: number
@@ -126,6 +126,7 @@ export type EpochRecord = {
 export type TakeoverReason =
   | 'BOOTSTRAP'
   | 'LEASE_EXPIRED'
+  | 'PRIMARY_SILENT'
   | 'PRIMARY_CRASHED'
   | 'SWITCHOVER'
   | 'PRIMARY_STOPPED'

@@ -7,7 +7,7 @@ import { LeaseKeeper } from '../ha/lease-keeper.ts'
 import { HaLoop } from '../ha/loop.ts'
 import { Observer } from '../ha/observe/observer.ts'
 import type { Policy } from '../ha/policy.ts'
-import type { Clock, Guard, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
+import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
@@ -23,6 +23,7 @@ export type BrainDeps = {
   readonly guard: Guard
   readonly peers: Peers
   readonly notebook: Notebook
+  readonly knocker: Knocker
 }
 
 export type BrainOptions = {
@@ -51,7 +52,7 @@ export class Brain {
   readonly #cancels: (() => void)[] = []
 
   constructor(deps: BrainDeps, options: BrainOptions) {
-    const { clock, log, store, instance, guard, peers, notebook } = deps
+    const { clock, log, store, instance, guard, peers, notebook, knocker } = deps
     const { self, policy, keys, members, initialiser, managed } = options
     this.#clock = clock
     this.store = store
@@ -60,7 +61,10 @@ export class Brain {
     this.jobs = new Jobs({ clock, log, onChange: () => this.loop.wake() })
     const { keeper, jobs } = this
     const shared = { clock, store, instance, guard, notebook, keeper, jobs }
-    this.observer = new Observer({ ...shared, peers }, { self, members, initialiser, policy, keys, managed })
+    this.observer = new Observer(
+      { ...shared, peers, knocker },
+      { self, members, initialiser, policy, keys, managed },
+    )
     this.executor = new Executor({
       ...shared,
       log,

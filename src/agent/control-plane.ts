@@ -6,7 +6,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
 import { policyOf, type Policy } from '../ha/policy.ts'
-import type { Clock, Guard, LocalInstance } from '../ha/ports.ts'
+import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { SeenByMember } from '../model/member.ts'
 import { plus } from '../model/time.ts'
@@ -38,6 +38,7 @@ export type ControlPlanePorts = {
   readonly router: ReturnType<PictureParts['now']>['router']
   readonly instance: LocalInstance
   readonly state: NodeState
+  readonly knocker: Knocker
   readonly consensus: ConsensusHost
 }
 
@@ -98,6 +99,7 @@ export class ControlPlane {
       ...(config.ha.leaseTtlMs === undefined ? {} : { leaseTtlMs: config.ha.leaseTtlMs }),
       maximumLagBytes: config.replication.maximumLagOnFailoverBytes,
       primaryStartTimeoutMs: config.ha.primaryStartTimeoutMs,
+      ...(config.replication.acks ? { acks: config.replication.acks } : {}),
     })
     this.keys = keysOf(config.namespace, config.scope)
     this.picture = this.#createPicture()
@@ -209,7 +211,7 @@ export class ControlPlane {
   }
 
   async #startBrain(): Promise<void> {
-    const { clock, log, instance, state, guard, link } = this.#ports
+    const { clock, log, instance, state, guard, link, knocker } = this.#ports
     // Order: this node votes meanwhile; but nothing is decided about an instance whose remains may still acknowledge.
     const store = await this.#founding?.open(this.heartbeats, link, {
       signal: this.#abort.signal,
@@ -219,7 +221,7 @@ export class ControlPlane {
     if (!store) return
     if (this.#abort.signal.aborted) return store.stop()
     const brain = new Brain(
-      { clock, log, store, instance, guard, peers: this.heartbeats, notebook: state },
+      { clock, log, store, instance, guard, peers: this.heartbeats, notebook: state, knocker },
       {
         self: this.#self,
         members: () => this.members.names,
@@ -318,7 +320,7 @@ export class ControlPlane {
     this.#seen = seen
     this.#options.onTable()
     this.#moveConsensusAway(brain, decision)
-    const news = newsOf(seen, brain.observer.measuredUnder)
+    const news = newsOf(seen, decision, brain.observer.measuredUnder)
     if (news !== this.#lastTold) this.heartbeats.push()
     this.#lastTold = news
   }
@@ -388,7 +390,12 @@ export class ControlPlane {
 }
 
 /** What others should hear at once when it changes, as one comparable text. */
-function newsOf(seen: Snapshot, under: SeenByMember): string {
+function newsOf(seen: Snapshot, decision: Decision, under: SeenByMember): string {
   const { state, role, timeline, streaming } = seen.local.instance
-  return JSON.stringify([state, role, timeline, streaming, under.epoch, under.state, under.expired])
+  const { told } = decision
+  return JSON.stringify([
+    [state, role, timeline, streaming],
+    [under.epoch, under.state, under.expired],
+    [seen.local.pledge?.epoch, told.suspects?.epoch, told.leavesAckRule],
+  ])
 }

@@ -156,8 +156,21 @@ class ManagedInstance implements LocalInstance {
     return { timeline, forks }
   }
 
-  async probeWrite(): Promise<void> {
-    const outcome = await this.#instance.probeWrite(SQL_MS)
+  setSynchronousNames(names: string): Promise<void> {
+    return this.#instance.settings.setSynchronousNames(names, SQL_MS)
+  }
+
+  async restartWalSenders(pids: readonly number[]): Promise<void> {
+    await this.#instance.restartWalSenders(pids, SQL_MS)
+  }
+
+  async stopReceiving(): Promise<{ timeline: number; flushLsn: string }> {
+    this.#following = undefined
+    return this.#instance.settings.stopReceiving(SQL_MS)
+  }
+
+  async probeWrite(until: 'flushed' | 'acknowledged'): Promise<void> {
+    const outcome = await this.#instance.probeWrite(until, SQL_MS)
     if (outcome.kind === 'failed') {
       throw new Fault('PG_PROBE_FAILED', `Cannot write to PostgreSQL: ${outcome.message}`, {
         retryable: true,
@@ -166,7 +179,7 @@ class ManagedInstance implements LocalInstance {
   }
 
   async follow(upstream: Upstream): Promise<void> {
-    await this.#instance.follow({ host: upstream.host, port: upstream.port })
+    await this.#instance.settings.follow({ host: upstream.host, port: upstream.port })
     this.#following = { host: upstream.host, port: upstream.port }
   }
 

@@ -5,6 +5,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import type { LocalInstance } from '../ha/ports.ts'
 import { join } from '../platform/disk.ts'
 import type { Logger } from '../platform/log.ts'
+import { knock } from '../platform/net.ts'
 import { bootId, pid } from '../platform/process.ts'
 import { randomHex } from '../platform/random.ts'
 import { every, pause } from '../platform/timers.ts'
@@ -91,6 +92,7 @@ export class Node {
         router: this.#router,
         instance,
         state,
+        knocker: { knock },
         consensus: {},
       },
       {

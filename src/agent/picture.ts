@@ -50,6 +50,7 @@ export class Picture {
     const { config, ownHost, version, isTls, guard } = this.#parts
     const { brain, isStopping } = this.#parts.now()
     const incarnation = brain?.observer.incarnation
+    const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
     return {
       name: config.identity.nodeName,
@@ -64,6 +65,8 @@ export class Picture {
       instance: brain?.observer.instance ?? { state: 'unknown' },
       stopping: isStopping,
       seen: brain?.observer.measuredUnder ?? SAW_NONE,
+      ...(pledge ? { pledge } : {}),
+      ...brain?.loop.decision?.told,
       version,
     }
   }

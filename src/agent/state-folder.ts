@@ -1,4 +1,5 @@
 import { Fault, messageOf } from '../std/fault.ts'
+import type { Pledge } from '../model/ack-rule.ts'
 import { MEMBERSHIP_NOTES_FILE, type MembershipNotes } from '../model/membership.ts'
 import { fs, join, mkdirSync, readTextIfPresent, rmSync, writeFileDurably } from '../platform/disk.ts'
 import { randomHex, randomSecret } from '../platform/random.ts'
@@ -8,15 +9,16 @@ import type { NodeState } from './host-ports.ts'
 const FOUNDED = 'founded'
 
 type Promotion = { readonly epoch: number; readonly incarnation: string }
+type Noted = { promotion: Promotion | undefined; pledge: Pledge | undefined }
 
 /** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
 export class StateFolder implements NodeState {
   readonly path: string
-  readonly #promotion: { current: Promotion | undefined }
+  readonly #noted: Noted
 
-  private constructor(path: string, promotion: Promotion | undefined) {
+  private constructor(path: string, noted: Noted) {
     this.path = path
-    this.#promotion = { current: promotion }
+    this.#noted = noted
   }
 
   static async open(path: string): Promise<StateFolder> {
@@ -31,7 +33,10 @@ export class StateFolder implements NodeState {
         },
       )
     }
-    return new StateFolder(path, await readJson<Promotion>(join(path, 'promotion.json')))
+    return new StateFolder(path, {
+      promotion: await readJson<Promotion>(join(path, 'promotion.json')),
+      pledge: await readJson<Pledge>(join(path, 'pledge.json')),
+    })
   }
 
   get raftFolder(): string {
@@ -51,14 +56,23 @@ export class StateFolder implements NodeState {
   }
 
   promotedIn(): Promotion | undefined {
-    return this.#promotion.current
+    return this.#noted.promotion
+  }
+
+  pledge(): Pledge | undefined {
+    return this.#noted.pledge
+  }
+
+  async writePledge(pledge: Pledge): Promise<void> {
+    await writeFileDurably(join(this.path, 'pledge.json'), JSON.stringify(pledge))
+    this.#noted.pledge = pledge
   }
 
   async writePromotion(promotion: Promotion | undefined): Promise<void> {
     const path = join(this.path, 'promotion.json')
     if (promotion) await writeFileDurably(path, JSON.stringify(promotion))
     else rmSync(path, { force: true })
-    this.#promotion.current = promotion
+    this.#noted.promotion = promotion
   }
 
   /** The random id of this node in the founding of the cluster; made once. */

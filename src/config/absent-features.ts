@@ -118,8 +118,8 @@ const KEYS: Readonly<Record<string, AbsentFeature>> = {
   'postgresql.version': absent('the version follows from the programs', 'set postgresql.bin_dir'),
   'postgresql.port': absent('the port stands with the database', 'write it as local_db.port'),
   'replication.synchronous_mode': absent(
-    'synchronous replication is not there yet',
-    'remove the key; replication.mode async is what there is today',
+    'the mode has a key of its own',
+    'write replication.mode: quorum (or sync) instead',
   ),
   'coordination.pair_mode.allow_data_loss': absent(
     'failover of a pair without a witness is not there yet',

@@ -65,7 +65,6 @@ describe('the smallest useful config', () => {
         stopTimeoutMs: 60_000,
       },
       replication: {
-        mode: 'async',
         username: 'replicator',
         maximumLagOnFailoverBytes: 1_048_576,
         useSlots: true,

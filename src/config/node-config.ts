@@ -76,7 +76,12 @@ export type NodeConfig = {
     readonly stopTimeoutMs: number
   }
   readonly replication: {
-    readonly mode: 'async'
+    /** How commits wait for standbys; absent: they do not. */
+    readonly acks?: {
+      readonly method: 'ANY' | 'FIRST'
+      readonly isStrict: boolean
+      readonly wantedK?: number
+    }
     readonly username: string
     /** Absent: derived from the cluster secret. */
     readonly password?: string

@@ -191,12 +191,12 @@ const mistakes: readonly Mistake[] = [
     remedy: /passes authentication through/,
   },
   {
-    title: 'synchronous replication',
-    text: 'replication:\n  mode: sync\n',
-    at: '13:9',
-    key: 'replication.mode',
-    says: /"sync" is not there yet: it comes with synchronous replication/,
-    remedy: /use async for now/,
+    title: 'synchronous replication in the words of another version',
+    text: 'replication:\n  synchronous_mode: on\n',
+    at: '13:3',
+    key: 'replication.synchronous_mode',
+    says: /the mode has a key of its own/,
+    remedy: /replication.mode: quorum/,
   },
   {
     title: 'a text log format',

@@ -108,7 +108,7 @@ function postgresPart(settings: Settings): Pick<NodeConfig, 'postgresql' | 'repl
       stopTimeoutMs: settings.need(postgres.stopTimeout),
     },
     replication: {
-      mode: settings.need(postgres.replicationMode),
+      ...acksOf(settings),
       username: settings.need(postgres.replicationUsername),
       ...whereGiven('password', settings.get(postgres.replicationPassword)),
       maximumLagOnFailoverBytes: settings.need(postgres.maximumLag),
@@ -168,4 +168,16 @@ function whereGiven<Name extends string, T>(
   value: T | undefined,
 ): { readonly [key in Name]?: T } {
   return (value === undefined ? {} : { [name]: value }) as { readonly [key in Name]?: T }
+}
+
+function acksOf(settings: Settings): Pick<NodeConfig['replication'], 'acks'> {
+  const mode = settings.need(postgres.replicationMode)
+  if (mode === 'async') return {}
+  return {
+    acks: {
+      method: mode === 'sync' ? 'FIRST' : 'ANY',
+      isStrict: settings.need(postgres.synchronousStrict),
+      ...whereGiven('wantedK', settings.get(postgres.synchronousNodeCount)),
+    },
+  }
 }

@@ -1,3 +1,4 @@
+import type { AckRule } from '../model/ack-rule.ts'
 import type { Finding } from '../model/cluster-view.ts'
 import type { ReleaseReason, TakeoverReason } from '../model/epoch-record.ts'
 
@@ -6,6 +7,15 @@ export type Decision = {
   readonly stance: Stance
   readonly actions: readonly Action[]
   readonly findings: readonly Finding[]
+  /** What the other members have to hear of it. */
+  readonly told: Told
+}
+
+export type Told = {
+  /** The holder of this epoch seems to be gone, seen from here. */
+  readonly suspects?: { readonly epoch: number }
+  /** The data here has to be rewritten: nobody may count on it. */
+  readonly leavesAckRule?: boolean
 }
 
 export type Stance = {
@@ -45,6 +55,10 @@ export type StanceReason =
   | 'AWAITS_PEERS'
   | 'COLD_START_WAIT'
   | 'RESERVED'
+  | 'SUSPECTS'
+  | 'PLEDGES'
+  | 'AWAITS_PLEDGES'
+  | 'LEAVES_ACK_RULE'
   | 'SWITCHOVER'
   | 'STOPPING'
   | 'BUSY'
@@ -58,7 +72,24 @@ export type Action =
       readonly epoch: number
       readonly revision: number
       readonly reason: TakeoverReason
+      /** Who has to have a commit before it is acknowledged in that epoch; absent where commits wait for nobody. */
+      readonly rule?: AckRule
     }
+  /** Begins an epoch that is nobody's yet: what the one before acknowledges by is frozen. */
+  | {
+      readonly kind: 'open-epoch'
+      readonly epoch: number
+      readonly revision: number
+      readonly reason: TakeoverReason
+    }
+  | { readonly kind: 'pledge'; readonly epoch: number }
+  /** The primary of the epoch before goes on in this one. */
+  | { readonly kind: 'resume-epoch'; readonly epoch: number; readonly revision: number }
+  | { readonly kind: 'change-acks'; readonly to: AckRule }
+  /** Commits of this standby would wait, whenever it is opened: nothing has to be switched on in that moment. */
+  | { readonly kind: 'hold-commits' }
+  /** Commits wait for nobody any more, and the record says so. */
+  | { readonly kind: 'retire-acks' }
   | { readonly kind: 'promote'; readonly epoch: number }
   | { readonly kind: 'mark-open'; readonly epoch: number }
   | { readonly kind: 'follow'; readonly upstream: Upstream }

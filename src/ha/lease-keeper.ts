@@ -1,4 +1,4 @@
-import type { EpochRecord } from '../model/epoch-record.ts'
+import { isHeld, type EpochRecord } from '../model/epoch-record.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { Policy } from './policy.ts'
 import type { Clock } from './ports.ts'
@@ -85,6 +85,6 @@ function renewed(
   record: EpochRecord | undefined,
   own: { self: string; ttlMs: number; position: string | undefined },
 ): EpochRecord | undefined {
-  if (!record || record.holder !== own.self || record.state === 'released') return undefined
+  if (!record || record.holder !== own.self || !isHeld(record)) return undefined
   return { ...record, seq: record.seq + 1, ttlMs: own.ttlMs, position: own.position ?? record.position }
 }

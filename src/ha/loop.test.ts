@@ -15,6 +15,7 @@ const superseded: Snapshot = {
   self: 'n1',
   members: ['n1', 'n2'],
   policy: policyOf('lan'),
+  attentiveSince: 0 as MonotonicMs,
   agentUptimeMs: 60_000,
   initialiser: 'n1',
   stopping: false,
@@ -51,6 +52,7 @@ const superseded: Snapshot = {
     guard: 'armed',
     provedLease: true,
     setAside: 0,
+    streamedAt: {},
   },
   peers: [],
 }

@@ -14,6 +14,9 @@ const PERIOD_MS = 500
 /** A tick that begins right after another would see the same facts: one breath between them. */
 const BREATH_MS = 2
 
+/** What they change is in the record when they return: the next decision is another one. */
+const EPOCH_ACTIONS: readonly string[] = ['take-over', 'open-epoch', 'resume-epoch']
+
 /*
  * observe → decide → act, over and over. Events wake it; it never polls for what could have been announced, and it
  * never waits for a job.
@@ -97,7 +100,7 @@ export class HaLoop {
         log.error(`Cannot carry out: ${action.kind}`, { error: messageOf(error) })
       }
     }
-    if (decision.actions.some(({ kind }) => kind === 'take-over')) this.wake()
+    if (decision.actions.some(({ kind }) => EPOCH_ACTIONS.includes(kind))) this.wake()
     return sleepMs(seen)
   }
 
@@ -121,8 +124,22 @@ export class HaLoop {
 /** Until the next moment at which time alone changes the decision. */
 function sleepMs(seen: Snapshot): number {
   const record = seen.store.record
-  if (!record || record.holder === seen.self) return PERIOD_MS
+  if (!record) return PERIOD_MS
+  if (record.state === 'pledging') return PERIOD_MS / 10
+  if (record.holder === seen.self) return PERIOD_MS
   const lapse = judgeLapse(seen, record)
   if (lapse.kind !== 'held' && lapse.kind !== 'reserved') return PERIOD_MS / 10
-  return Math.max(BREATH_MS, Math.min(PERIOD_MS, lapse.until - seen.takenAt))
+  const until = Math.min(
+    lapse.until - seen.takenAt,
+    record.acks ? untilSuspectMs(seen, record.holder) : PERIOD_MS,
+  )
+  return Math.max(BREATH_MS, Math.min(PERIOD_MS, until))
+}
+
+/** A holder that was not heard for half the limit is asked about, and judged when the rest is over. */
+function untilSuspectMs({ peers, takenAt, policy }: Snapshot, holder: string): number {
+  const heardAt = peers.find(({ name }) => name === holder)?.heardAt ?? 0
+  const silentMs = takenAt - heardAt
+  if (silentMs > policy.silenceLimitMs / 2) return PERIOD_MS / 10
+  return policy.silenceLimitMs / 2 - silentMs + BREATH_MS
 }

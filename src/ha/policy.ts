@@ -1,3 +1,4 @@
+import type { AckMode } from '../model/ack-rule.ts'
 import { MiB, SECOND } from '../std/units.ts'
 
 /**
@@ -22,6 +23,11 @@ export type Policy = {
   readonly maximumLagBytes: number
   /** How long a crashed primary is restarted in place before another member takes over. */
   readonly primaryStartTimeoutMs: number
+  /** How commits wait for standbys; absent: they do not. */
+  readonly acks?: AckMode & {
+    /** How many standbys shall have each commit; absent: half of those that can. */
+    readonly wantedK?: number
+  }
 }
 
 export type ProfileName = 'lan' | 'noisy' | 'wan'
@@ -52,7 +58,7 @@ const profiles: Readonly<Record<ProfileName, Timing>> = {
 /** The policy of a profile, with what the operator set instead. */
 export function policyOf(
   profile: ProfileName,
-  chosen: Partial<Pick<Policy, 'leaseTtlMs' | 'maximumLagBytes' | 'primaryStartTimeoutMs'>> = {},
+  chosen: Partial<Pick<Policy, 'leaseTtlMs' | 'maximumLagBytes' | 'primaryStartTimeoutMs' | 'acks'>> = {},
 ): Policy {
   return {
     profile,

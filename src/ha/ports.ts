@@ -1,8 +1,9 @@
+import type { Pledge } from '../model/ack-rule.ts'
 import type { LossReport } from '../model/cluster-view.ts'
 import type { KeyValue, Transaction, TransactionResult, WatchEvent } from '../model/key-value.ts'
 import type { InstanceFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
-import type { DirectoryState, PeerFacts } from './snapshot.ts'
+import type { DirectoryState, KnockAnswer, PeerFacts } from './snapshot.ts'
 
 /*
  * What the brain needs from the world. The consumer owns these shapes; `agent/` fits the real parts to them, and a
@@ -66,8 +67,17 @@ export interface LocalInstance {
     timeline: number
     forks: readonly { readonly timeline: number; readonly endLsn: string }[]
   }>
-  /** Commits one transaction of its own. */
-  probeWrite(): Promise<void>
+  /** Commits one transaction of its own: flushed here, or `acknowledged` by whoever `synchronous_standby_names` asks for. */
+  probeWrite(until: 'flushed' | 'acknowledged'): Promise<void>
+  /** What a pledge promises: no WAL reaches this instance any more, also after a restart. Resolves with the end of its WAL then. */
+  stopReceiving(): Promise<{ timeline: number; flushLsn: string }>
+  /**
+   * Sets `synchronous_standby_names`, durably. Resolves once every process of a running server has been told, and commits wait
+   * where the value is not empty (safety.md 5, M7).
+   */
+  setSynchronousNames(names: string): Promise<void>
+  /** Ends the processes that serve these standbys: they come back with the newest settings. */
+  restartWalSenders(pids: readonly number[]): Promise<void>
   follow(upstream: { host: string; port: number }): Promise<void>
   following(): { host: string; port: number } | undefined
   checkpoint(): Promise<void>
@@ -101,6 +111,12 @@ export interface Guard {
   disarmAndConfirm(): Promise<void>
 }
 
+/** Another host's kernel as a witness. */
+export interface Knocker {
+  /** Whether anybody listens at this address; within 300 ms. */
+  knock(at: { host: string; port: number }): Promise<KnockAnswer>
+}
+
 export interface Peers {
   facts(): readonly PeerFacts[]
   onChange(listener: () => void): () => void
@@ -110,4 +126,6 @@ export interface Peers {
 export interface Notebook {
   promotedIn(): { epoch: number; incarnation: string } | undefined
   writePromotion(promotion: { epoch: number; incarnation: string } | undefined): Promise<void>
+  pledge(): Pledge | undefined
+  writePledge(pledge: Pledge): Promise<void>
 }

@@ -1,5 +1,5 @@
 import { codeOf, messageOf } from '../std/fault.ts'
-import type { EpochRecord } from '../model/epoch-record.ts'
+import { isHeld, type EpochRecord } from '../model/epoch-record.ts'
 import type { Compare, KeyValue, Operation } from '../model/key-value.ts'
 import { plus, type MonotonicMs } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
@@ -149,7 +149,7 @@ export class RecordKeeper {
     const key = this.#keys.epoch
     // Order: before it is sent. If its outcome stays unknown it may be applied at any later time, until a renewal on the
     // same revision shuts it out; a lease that counted as proven meanwhile would let the instance start again beside its heir.
-    if (next.holder !== this.#self || next.state === 'released') this.#provenUntil = NEVER
+    if (next.holder !== this.#self || !isHeld(next)) this.#provenUntil = NEVER
     try {
       const result = await this.#store.transact(
         {
@@ -164,7 +164,7 @@ export class RecordKeeper {
       }
       this.#adopt(next, result.revision)
       const isNewest = this.#revision === result.revision && distrusts === this.#distrusts
-      if (isNewest && next.holder === this.#self && next.state !== 'released') this.#prove(sentAt, next.ttlMs)
+      if (isNewest && next.holder === this.#self && isHeld(next)) this.#prove(sentAt, next.ttlMs)
       this.#announce()
       return { kind: 'committed' }
     } catch (error) {
@@ -199,7 +199,7 @@ export class RecordKeeper {
     this.#record = record
     this.#revision = revision
     if (isNews) this.#firstSeenAt = this.#clock.monotonic()
-    if (record.holder !== this.#self || record.state === 'released') this.#provenUntil = NEVER
+    if (record.holder !== this.#self || !isHeld(record)) this.#provenUntil = NEVER
   }
 
   #announce(): void {

@@ -1,3 +1,4 @@
+import type { Pledge } from '../model/ack-rule.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
@@ -14,6 +15,10 @@ export type Snapshot = {
   readonly members: readonly string[]
   readonly policy: Policy
   readonly agentUptimeMs: number
+  /** Since when this agent has been looking without a long break: what happened in a break of its own proves nothing about others. */
+  readonly attentiveSince: MonotonicMs
+  /** What the kernel of the holder's host said when it was knocked at, at its PostgreSQL's port; absent while there is no reason to ask. */
+  readonly holderAnswers?: { readonly answer: KnockAnswer; readonly at: MonotonicMs }
   /** The member that may create the cluster, when there is none. */
   readonly initialiser: string
   /** The node is being shut down on purpose. */
@@ -74,6 +79,12 @@ export type LocalFacts = {
   /** How often it was stopped because it did not stream, since it last did. */
   readonly unstreamedStops: number
   readonly guard: 'armed' | 'idle' | 'absent'
+  /** The newest promise of this node, made with whichever data directory. */
+  readonly pledge?: Pledge
+  /** When a standby last streamed from here, by the name that it calls itself. */
+  readonly streamedAt: Readonly<Record<string, MonotonicMs>>
+  /** Since when this agent sees its PostgreSQL as a primary; absent while it is none. */
+  readonly primarySince?: MonotonicMs
   /** In this life of the agent a renewal has succeeded. */
   readonly provedLease: boolean
   /** Old data directories that lie aside. */
@@ -93,6 +104,11 @@ export type JobKind =
   | 'release'
   | 'stop'
   | 'fence'
+  | 'pledge'
+  | 'change-acks'
+
+/** `accepts`: somebody listens there. `refuses`: the host lives, nobody listens. */
+export type KnockAnswer = 'accepts' | 'refuses' | 'silent'
 
 export type PeerFacts = {
   readonly name: string

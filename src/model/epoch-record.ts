@@ -1,3 +1,5 @@
+import type { AckLink } from './ack-rule.ts'
+
 /**
  * The record at `metako/epoch`: who has the right to be primary. One record is the whole truth about the lease
  * (safety.md 15, 16): taken and renewed by committed compare-and-swap only, judged by each reader's own monotonic clock.
@@ -13,10 +15,10 @@ export type EpochRecord = {
   readonly seq: number
   readonly ttlMs: number
   /**
-   * `authorised`: may promote, has not committed yet. `open`: has committed under this epoch.
-   * `released`: given up, and no process of the holder's instance is left.
+   * `pledging`: the epoch is begun and nobody's yet; `holder` is the one before. `authorised`: may promote, has not committed
+   * yet. `open`: has committed under this epoch. `released`: given up, and no process of the holder's instance is left.
    */
-  readonly state: 'authorised' | 'open' | 'released'
+  readonly state: 'pledging' | 'authorised' | 'open' | 'released'
   readonly reason: TakeoverReason
   readonly systemId: string
   /** Timeline that the holder writes; while `authorised` still the one that it comes from. */
@@ -32,6 +34,16 @@ export type EpochRecord = {
   readonly release?: { readonly endLsn: string; readonly to?: string; readonly reason: ReleaseReason }
   /** Authorised history, oldest first: one link for each epoch that began a timeline. */
   readonly chain: readonly EpochLink[]
+  /**
+   * Every epoch that may have acknowledged a commit which the newest established one does not cover: from that one to the newest,
+   * oldest first, each with who has to have a commit before it is acknowledged (safety.md 4). Absent: commits wait for nobody.
+   */
+  readonly acks?: readonly AckLink[]
+}
+
+/** Somebody has the right to be primary. */
+export function isHeld({ state }: EpochRecord): boolean {
+  return state === 'authorised' || state === 'open'
 }
 
 export type EpochLink = {
@@ -53,6 +65,7 @@ export type EpochLink = {
 export type TakeoverReason =
   | 'BOOTSTRAP'
   | 'LEASE_EXPIRED'
+  | 'PRIMARY_SILENT'
   | 'PRIMARY_CRASHED'
   | 'SWITCHOVER'
   | 'PRIMARY_STOPPED'

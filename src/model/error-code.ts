@@ -156,6 +156,16 @@ export const errorCodes = {
     meaning: 'PostgreSQL gave the promoted standby another timeline number than its epoch was given.',
     remedy: 'Nothing: it is stopped and promoted again, under a number that nobody else ever had.',
   },
+  PG_SETTING_UNPROVEN: {
+    meaning: 'PostgreSQL was not seen to work by a setting that it was given.',
+    remedy: 'Nothing: it is tried again. If it stays, look at its log and at its disk.',
+  },
+  ACK_RULE_UNPROVEN: {
+    meaning:
+      'Which standbys have to have a commit could not be changed: not every process was seen to work by the new setting.',
+    remedy:
+      'Nothing: it is tried again; until then the old and the new rule both count. If it stays, look at the standbys.',
+  },
   STATE_FOLDER_UNUSABLE: {
     meaning:
       'The folder for the consensus log, token and reports cannot be created or written, or a file in it does not check.',

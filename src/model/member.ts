@@ -1,3 +1,6 @@
+import type { Pledge } from './ack-rule.ts'
+import type { EpochRecord } from './epoch-record.ts'
+
 /** What PostgreSQL says it is. Other words for these two exist only at the borders. */
 export type Role = 'primary' | 'standby'
 
@@ -44,11 +47,17 @@ export type InstanceFacts = {
   }
   /** Primary: who streams from here. */
   readonly walSenders?: readonly {
+    /** As it calls itself: see `walNameOf`. */
     readonly name: string
+    readonly pid: number
     readonly state: string
     readonly flushLsn?: string
     readonly replayLsn?: string
+    /** It works by a setting that names it; 0 when it does not. */
+    readonly syncPriority: number
   }[]
+  /** `synchronous_standby_names` as a new session sees it. */
+  readonly synchronousNames?: string
   /** Why the last start, clone or promotion failed: one line for people. */
   readonly trouble?: string
 }
@@ -69,6 +78,12 @@ export type MemberFacts = {
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean
   readonly seen: SeenByMember
+  /** The newest promise of this member not to help an older epoch to acknowledge. */
+  readonly pledge?: Pledge
+  /** This agent would say that the holder of this epoch is gone. */
+  readonly suspects?: { readonly epoch: number }
+  /** Its data is going to be rewritten: it must not be counted on any more (safety.md 8). */
+  readonly leavesAckRule?: boolean
   readonly version: string
 }
 
@@ -76,7 +91,7 @@ export type MemberFacts = {
 export type SeenByMember = {
   readonly epoch: number
   readonly seq: number
-  readonly state: 'none' | 'authorised' | 'open' | 'released'
+  readonly state: 'none' | EpochRecord['state']
   /** By this agent's own clock the lease has run out. */
   readonly expired: boolean
   /** This agent, in its present life, saw the holder renew: the cluster was alive while the holder was. */

@@ -134,6 +134,15 @@ export function readWorkingFolder(target: number): string | undefined {
   }
 }
 
+/** What a process calls itself; `undefined` when it is gone. */
+export function processTitle(target: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${target}/cmdline`, 'latin1').split('\0')[0]
+  } catch {
+    return undefined
+  }
+}
+
 /** A number of this boot: pids and monotonic times of another boot mean nothing here. */
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()

@@ -150,9 +150,9 @@ describePostgres('a primary and its standby', (postgres) => {
 
   it('detaches from its primary and follows it again without a restart', async () => {
     const { postmasterPid } = await n2.facts()
-    await n2.follow(undefined)
+    await n2.settings.follow(undefined)
     await eventually('it let go', async () => !(await n2.facts()).streaming)
-    await n2.follow(source('n1'))
+    await n2.settings.follow(source('n1'))
     expect(await streams(n2)).toMatchObject({ postmasterPid })
   })
 
@@ -181,7 +181,7 @@ describePostgres('a primary and its standby', (postgres) => {
     truth.push(await commit(client, `insert into rows values (-5, 'between')`))
     await client.query(`commit prepared 'later'`)
     truth.push(Number(prepared.rows[0]?.xid))
-    await n1.probeWrite(5000)
+    await n1.probeWrite('flushed', 5000)
     truth.push(await commit(client, `insert into rows values (-6, 'last')`))
     await n1.kill()
 
@@ -209,7 +209,7 @@ describePostgres('a primary and its standby', (postgres) => {
   })
 
   it('a new primary takes writes, has its signal file back and points at nobody', async () => {
-    expect(await n2.probeWrite(5000)).toMatchObject({ kind: 'written' })
+    expect(await n2.probeWrite('flushed', 5000)).toMatchObject({ kind: 'written' })
     expect(await n2.facts()).toMatchObject({ state: 'running', role: 'primary', timeline: 2 })
     expect(existsSync(join(n2.dataDir, 'standby.signal'))).toBe(true)
     expect(readFileSync(join(n2.dataDir, 'pg-metako.conf'), 'utf8')).toContain(`primary_conninfo = ''`)
@@ -252,7 +252,7 @@ describePostgres('a primary and its standby', (postgres) => {
     const promoted = await n1.promote({ deadlineMs: 10_000 })
     expect(promoted).toMatchObject({ kind: 'promoted', timeline: 3, previousTimeline: 2 })
     expect(promoted.kind === 'promoted' && promoted.tookMs).toBeLessThan(2000)
-    const probe = await n1.probeWrite(5000)
+    const probe = await n1.probeWrite('flushed', 5000)
     expect(probe).toMatchObject({ kind: 'written' })
     const fork = promoted.kind === 'promoted' ? promoted.forkLsn : ''
     const lost = await lostTransactions({ dataDir: n2.dataDir, timeline: 2, forkLsn: fork })
@@ -309,7 +309,7 @@ describePostgres('a primary and its standby', (postgres) => {
     const promoted = await n2.promote({ timeline: 9, deadlineMs: 10_000 })
     expect(promoted).toMatchObject({ kind: 'promoted', timeline: 9, previousTimeline: 5 })
     await n2.ensureSlots(['n1'], 5000)
-    await n1.follow(source('n2'))
+    await n1.settings.follow(source('n2'))
     await commit(await connect('n2'), 'insert into fast_rows values (4)')
     await caughtUp(n1, n2)
     expect(await n1.facts()).toMatchObject({ timeline: 9, streaming: true })

@@ -78,7 +78,7 @@ export async function inspectDataDirectory(dataDir: string): Promise<DataDirecto
     controlState: control.state,
     timeline: control.timeline,
     checkpointLsn: formatLsn(control.checkpointLsn),
-    incarnation: (await readTextIfPresent(join(dataDir, INCARNATION_FILE)))?.trim() || undefined,
+    incarnation: await readIncarnation(dataDir),
     checksums: control.checksumVersion > 0,
   }
 }
@@ -90,6 +90,11 @@ export async function readMajorVersion(dataDir: string): Promise<number | undefi
 }
 
 /** Gives the directory a new random id: what was known about the copy that lay here before no longer counts. */
+/** The random id of this copy of the data; `undefined` while it has none. */
+export async function readIncarnation(dataDir: string): Promise<string | undefined> {
+  return (await readTextIfPresent(join(dataDir, INCARNATION_FILE)))?.trim() || undefined
+}
+
 export async function writeIncarnation(dataDir: string, owner: FileOwner | undefined): Promise<string> {
   const incarnation = randomHex(16)
   await writeFileDurably(join(dataDir, INCARNATION_FILE), `${incarnation}\n`, { owner })

@@ -26,6 +26,7 @@ export type LiveFacts = Pick<
   | 'pendingRestart'
   | 'walReplayPaused'
   | 'walSenders'
+  | 'synchronousNames'
 >
 
 type Row = {
@@ -40,7 +41,17 @@ type Row = {
   sender_host: string | null
   sender_port: number | null
   replay_paused: boolean
-  senders: readonly { name: string; state: string; flush: string | null; replay: string | null }[] | null
+  synchronous_names: string
+  senders:
+    | readonly {
+        name: string
+        pid: number
+        priority: number
+        state: string
+        flush: string | null
+        replay: string | null
+      }[]
+    | null
 }
 
 /**
@@ -65,7 +76,8 @@ select r.in_recovery, s.system_identifier::text as system_id,
     else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end as timeline,
   w.status as receiver_status, w.sender_host, w.sender_port,
   case when r.in_recovery then pg_is_wal_replay_paused() else false end as replay_paused,
-  (select json_agg(json_build_object('name', application_name, 'state', state,
+  current_setting('synchronous_standby_names') as synchronous_names,
+  (select json_agg(json_build_object('name', application_name, 'pid', pid, 'priority', sync_priority, 'state', state,
       'flush', flush_lsn, 'replay', replay_lsn) order by application_name, pid)
     from pg_stat_replication where state <> 'backup') as senders
 from (select pg_is_in_recovery() as in_recovery) r
@@ -198,6 +210,7 @@ async function askFacts(session: SqlSession, deadlineMs: number): Promise<LiveFa
     serverVersion: row.server_version,
     startedAt: row.started_at,
     timeline: row.timeline ?? 0,
+    synchronousNames: row.synchronous_names,
     ...(row.flush_lsn === null ? {} : { flushLsn: row.flush_lsn }),
     ...(row.replay_lsn === null ? {} : { replayLsn: row.replay_lsn }),
     ...(row.in_recovery ? { streaming, walReplayPaused: row.replay_paused } : {}),
@@ -210,6 +223,8 @@ async function askFacts(session: SqlSession, deadlineMs: number): Promise<LiveFa
 function walSender(sender: NonNullable<Row['senders']>[number]) {
   return {
     name: sender.name,
+    pid: sender.pid,
+    syncPriority: sender.priority,
     state: sender.state,
     ...(sender.flush === null ? {} : { flushLsn: sender.flush }),
     ...(sender.replay === null ? {} : { replayLsn: sender.replay }),

@@ -1,11 +1,12 @@
+import { walNameOf } from '../model/ack-rule.ts'
 import type { Role } from '../model/member.ts'
 import { fs, join, readTextIfPresent, writeFileDurably, type FileOwner } from '../platform/disk.ts'
 import { readControlFile } from './control-file.ts'
-import { cleanAutoConf, includeSettings, SETTINGS_FILE } from './data-directory.ts'
+import { cleanAutoConf, includeSettings, readIncarnation, SETTINGS_FILE } from './data-directory.ts'
 import { renderHba, renderSettings, type ReplicationSource, type SettingsInput } from './parameters.ts'
 
 /** The files that the agent writes into a data directory, and what it learns from them. */
-export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast'> & {
+export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast' | 'walName' | 'synchronousNames'> & {
   readonly superuser: string
   readonly pgHba: readonly string[]
   readonly owner: FileOwner | undefined
@@ -15,14 +16,20 @@ export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast'> & {
 export async function writeInstanceFiles(
   folder: string,
   input: FilesInput,
-  options: { follow: ReplicationSource | undefined; as: Role },
+  options: { follow: ReplicationSource | undefined; as: Role; synchronousNames: string },
 ): Promise<boolean> {
   const { owner } = input
   // A standby whose limits are lower than its primary's does not start; pg_control remembers the primary's.
   const atLeast = options.as === 'standby' ? (await readControlFile(folder)).primarySettings : {}
   const settings = await writeIfChanged(
     join(folder, SETTINGS_FILE),
-    renderSettings({ ...input, follow: options.follow, atLeast }),
+    renderSettings({
+      ...input,
+      follow: options.follow,
+      atLeast,
+      walName: walNameOf({ name: input.memberName, incarnation: (await readIncarnation(folder)) ?? '' }),
+      synchronousNames: options.synchronousNames,
+    }),
     owner,
   )
   const access = await writeIfChanged(
@@ -45,6 +52,13 @@ export async function readFollowed(folder: string): Promise<ReplicationSource | 
   const line = /^primary_conninfo = '(.*)'$/m.exec(text ?? '')?.[1]
   const match = /host(?:addr)?=''([^']+)'' port=''(\d+)''/.exec(line ?? '')
   return match ? { host: match[1] as string, port: Number(match[2]) } : undefined
+}
+
+/** Who the directory's settings let commits wait for. */
+export async function readSynchronousNames(folder: string): Promise<string> {
+  const text = await readTextIfPresent(join(folder, SETTINGS_FILE))
+  const value = /^synchronous_standby_names = '(.*)'$/m.exec(text ?? '')?.[1] ?? ''
+  return value.replaceAll("''", "'").replaceAll('\\\\', '\\')
 }
 
 async function writeIfChanged(path: string, content: string, owner: FileOwner | undefined): Promise<boolean> {

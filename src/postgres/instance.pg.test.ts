@@ -86,7 +86,7 @@ describePostgres('one instance', (postgres) => {
 
   it('proves that it can write, and shows a parameter that waits for a restart', async () => {
     const before = (await instance.facts()).flushLsn ?? ''
-    expect(await instance.probeWrite(5000)).toMatchObject({ kind: 'written' })
+    expect(await instance.probeWrite('flushed', 5000)).toMatchObject({ kind: 'written' })
     const after = (await instance.facts()).flushLsn ?? ''
     const [row] = await instance.query<{ grown: string }>(
       'select ($1::pg_lsn - $2::pg_lsn)::text as grown',

@@ -24,15 +24,8 @@ import {
 } from './data-directory.ts'
 import { LiveFactsReader, RestingFactsReader } from './facts.ts'
 import { initialiseInstance, type BootstrapContent } from './initialise.ts'
-import {
-  logFileOf,
-  logTail,
-  readFollowed,
-  rotateLog,
-  trimLog,
-  writeInstanceFiles,
-  type FilesInput,
-} from './instance-files.ts'
+import { InstanceSettings } from './instance-settings.ts'
+import { logFileOf, logTail, rotateLog, trimLog, type FilesInput } from './instance-files.ts'
 import type {
   InstanceEvent,
   InstanceOptions,
@@ -78,7 +71,8 @@ export function createInstance(deps: { log: Logger }, options: InstanceOptions):
 export class Instance {
   readonly #log: Logger
   readonly #options: InstanceOptions
-  readonly #files: FilesInput
+  /** What its files say: whom it follows, and whom its commits wait for. */
+  readonly settings: InstanceSettings
   readonly #socketDir: string | undefined
   readonly #watchSession: SqlSession
   readonly #workSession: SqlSession
@@ -94,20 +88,6 @@ export class Instance {
     this.#log = deps.log
     this.#options = options
     this.#socketDir = usableSocketDir(options.runDir, options.port)
-    this.#files = {
-      port: options.port,
-      listenAddresses: options.listenAddresses,
-      socketDir: this.#socketDir,
-      memberName: options.memberName,
-      clusterName: options.clusterName,
-      replication: options.replication,
-      useSlots: options.useSlots,
-      parameters: options.parameters,
-      majorVersion: options.binaries.majorVersion,
-      superuser: options.superuser.name,
-      pgHba: options.pgHba,
-      owner: options.osUser,
-    }
     const target = () => this.#sqlTarget()
     this.#watchSession = new SqlSession({ target, name: 'pg-metako watch' })
     this.#workSession = new SqlSession({ target, name: 'pg-metako' })
@@ -115,6 +95,10 @@ export class Instance {
     this.#resting = new RestingFactsReader({ log: deps.log }, options.dataDir)
     const onChange = () => this.#closeSessions()
     this.#keeper = new PostmasterKeeper(deps, { dataDir: options.dataDir, onChange })
+    this.settings = new InstanceSettings(
+      { adopt: () => this.adopt(), target, live: this.#live },
+      { dataDir: options.dataDir, files: filesOf(options, this.#socketDir) },
+    )
     this.#stopTrimming = every(MINUTE, () => {
       trimLog(logFileOf(options.dataDir), LOG_RUNNING_MAX_BYTES).catch(() => undefined)
     })
@@ -154,7 +138,7 @@ export class Instance {
         replication,
         content,
         configure: async (folder) => {
-          await writeInstanceFiles(folder, this.#files, { as: 'primary', follow: undefined })
+          await this.settings.write(folder, 'primary', undefined)
         },
       })
       this.#log.info('Initialised a new cluster', { dataDir, systemId: result.systemId })
@@ -190,7 +174,7 @@ export class Instance {
           options.onProgress?.(progress)
         },
         finish: async (folder) => {
-          await writeInstanceFiles(folder, this.#files, { as: 'standby', follow: options.source })
+          await this.settings.write(folder, 'standby', options.source)
         },
       })
       this.#log.info('Cloned', { ...result, from: `${options.source.host}:${options.source.port}` })
@@ -264,7 +248,7 @@ export class Instance {
       return { kind: 'failed', reason: 'NOT_RUNNING', message: 'Cannot promote: PostgreSQL does not run' }
     }
     // Not awaited first: the promotion itself ends the walreceiver, the emptied settings only help it along and stay behind.
-    const detaching = this.#configure('primary', undefined)
+    const detaching = this.settings.configure('primary', undefined)
     detaching.catch(() => undefined)
     // The first commit of the new primary must not wait for a log-in.
     this.query('select', [], FACTS_DEADLINE_MS).catch(() => undefined)
@@ -282,23 +266,6 @@ export class Instance {
       this.#log.info('Promoted', outcome)
     } else this.#trouble = outcome.message
     return outcome
-  }
-
-  /** Points the standby at `source`, or at nobody; durable, and loaded without a restart. */
-  async follow(source: ReplicationSource | undefined): Promise<void> {
-    await this.#configure('standby', source)
-  }
-
-  /** Makes a running server read its files again. */
-  reload(): void {
-    const postmaster = this.adopt()
-    if (postmaster) signalProcess(postmaster.pid, 'SIGHUP')
-  }
-
-  /** Writes the files anew from the configuration, without changing whom the instance follows; a running server loads them. */
-  async reconfigure(): Promise<void> {
-    const source = await readFollowed(this.#options.dataDir)
-    await this.#configure(source ? 'standby' : 'primary', source)
   }
 
   /** What this PostgreSQL is now. Never throws and never waits longer than the deadline. */
@@ -336,11 +303,24 @@ export class Instance {
     await this.#workSession.query({ text: 'checkpoint' }, deadlineMs)
   }
 
-  /** One commit of our own that is flushed here: the first of a new epoch, or the proof that writing works. Waits for no standby. */
-  async probeWrite(deadlineMs: number): Promise<ProbeOutcome> {
+  /** Ends the processes that serve standbys; those connect again and find the newest settings. */
+  async restartWalSenders(pids: readonly number[], deadlineMs: number): Promise<void> {
+    await this.#workSession.query(
+      { text: 'select pg_terminate_backend(unnest($1::int[]))', values: [pids] },
+      deadlineMs,
+    )
+  }
+
+  /**
+   * One commit of our own: the first of a new epoch, or the proof that writing works. It is flushed here, or acknowledged by whoever
+   * has to have it.
+   */
+  async probeWrite(until: 'flushed' | 'acknowledged', deadlineMs: number): Promise<ProbeOutcome> {
     const startedAt = monotonicMs()
     // A bare transaction id would not be flushed: only a commit that wrote something is.
-    const text = `select pg_logical_emit_message(true, '${PROBE_PREFIX}', 'probe')::text as lsn`
+    const emit = `pg_logical_emit_message(true, '${PROBE_PREFIX}', 'probe')::text as lsn`
+    const text =
+      until === 'flushed' ? `select ${emit}` : `select ${emit}, set_config('synchronous_commit', 'on', true)`
     try {
       const [row] = await this.#workSession.query<{ lsn: string }>({ text }, deadlineMs)
       return { kind: 'written', lsn: row?.lsn ?? '0/0', tookMs: monotonicMs() - startedAt }
@@ -363,10 +343,6 @@ export class Instance {
     this.#keeper.release()
     this.#stopTrimming()
     this.#closeSessions()
-  }
-
-  async #configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
-    if (await writeInstanceFiles(this.#options.dataDir, this.#files, { as, follow })) this.reload()
   }
 
   async #obstacle(): Promise<StartOutcome | undefined> {
@@ -403,7 +379,7 @@ export class Instance {
     await putStandbySignal(dataDir, osUser)
     if (options.as === 'standby') await forgetReservedTimelines(dataDir)
     const follow = options.as === 'standby' ? options.follow : undefined
-    await writeInstanceFiles(dataDir, this.#files, { as: options.as, follow })
+    await this.settings.write(dataDir, options.as, follow)
     await clearStaleLocks(dataDir, this.#socketDir && join(this.#socketDir, `.s.PGSQL.${port}.lock`))
     const logFile = logFileOf(dataDir)
     await rotateLog(logFile, LOG_AT_START_MAX_BYTES)
@@ -479,6 +455,23 @@ export class Instance {
     this.#watchSession.close()
     this.#workSession.close()
     this.#live.forget()
+  }
+}
+
+function filesOf(options: InstanceOptions, socketDir: string | undefined): FilesInput {
+  return {
+    port: options.port,
+    listenAddresses: options.listenAddresses,
+    socketDir,
+    memberName: options.memberName,
+    clusterName: options.clusterName,
+    replication: options.replication,
+    useSlots: options.useSlots,
+    parameters: options.parameters,
+    majorVersion: options.binaries.majorVersion,
+    superuser: options.superuser.name,
+    pgHba: options.pgHba,
+    owner: options.osUser,
   }
 }
 

@@ -14,6 +14,8 @@ const input: SettingsInput = {
   listenAddresses: ['127.0.0.1', '::1'],
   socketDir: '/run/x',
   memberName: "n'1",
+  walName: "n'1_ab12",
+  synchronousNames: 'ANY 1 ("n2_cd34")',
   clusterName: 'demo',
   replication: { name: 'replicator', password: "p'w\\d" },
   useSlots: true,

@@ -10,6 +10,10 @@ export type SettingsInput = {
   /** Absent: no Unix socket, the path would be too long for the kernel. */
   readonly socketDir: string | undefined
   readonly memberName: string
+  /** How this member is called at its primary, where commits may wait for it by this name. */
+  readonly walName: string
+  /** Who has to have a commit before it is acknowledged. */
+  readonly synchronousNames: string
   readonly clusterName: string
   readonly replication: { readonly name: string; readonly password: string }
   readonly useSlots: boolean
@@ -144,6 +148,7 @@ function ownedSettings(input: SettingsInput): Readonly<Record<string, string>> {
     wal_retrieve_retry_interval: '20ms',
     recovery_target_timeline: 'latest',
     primary_conninfo: input.follow ? conninfo(input.follow, input) : '',
+    synchronous_standby_names: input.synchronousNames,
     primary_slot_name: input.follow && input.useSlots ? slotNameFor(input.memberName) : '',
     cluster_name: asciiName(`${input.clusterName}/${input.memberName}`),
     logging_collector: 'off',
@@ -158,7 +163,7 @@ function conninfo(source: ReplicationSource, input: SettingsInput): string {
     ['port', String(source.port)],
     ['user', input.replication.name],
     ['password', input.replication.password],
-    ['application_name', input.memberName],
+    ['application_name', input.walName],
     ['connect_timeout', String(CONNECT_TIMEOUT_S)],
     ['keepalives_idle', '5'],
     ['keepalives_interval', '2'],

@@ -28,6 +28,7 @@ type Asked = {
   readonly seeds: number
   readonly minutes: number
   readonly profile: FaultProfile
+  readonly mode: NonNullable<ClusterSimulationOptions['mode']>
   readonly workers: number
   readonly ledger: string | undefined
 }
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
       from: { type: 'string' },
       minutes: { type: 'string' },
       profile: { type: 'string' },
+      mode: { type: 'string' },
       workers: { type: 'string' },
       replay: { type: 'string' },
       ledger: { type: 'string' },
@@ -53,15 +55,17 @@ async function main(): Promise<number> {
   }
   const minutes = number(values.minutes, 5)
   const profile = values.profile ?? 'any'
+  const mode = (values.mode ?? 'any') as Asked['mode']
   if (values.replay !== undefined) return replay(values.replay)
   if (values.seed !== undefined && values.seeds === undefined) {
-    return runOne({ seed: number(values.seed, 1), minutes, profile }, values.out)
+    return runOne({ seed: number(values.seed, 1), minutes, profile, mode }, values.out)
   }
   return runMany({
     from: number(values.from ?? values.seed, 1),
     seeds: number(values.seeds, 200),
     minutes,
     profile,
+    mode,
     workers: number(values.workers, availableParallelism()),
     ledger: values.ledger,
   })
@@ -103,7 +107,12 @@ async function runMany(asked: Asked): Promise<number> {
       while (next < end && failures.length < FAILURES_MAX) {
         const seed = next
         next += 1
-        const options: ClusterSimulationOptions = { seed, minutes: asked.minutes, profile: asked.profile }
+        const options: ClusterSimulationOptions = {
+          seed,
+          minutes: asked.minutes,
+          profile: asked.profile,
+          mode: asked.mode,
+        }
         take(await askWorker(worker, { options, twice: seed % TWICE_EVERY === 0 }))
       }
     } finally {

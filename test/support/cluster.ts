@@ -226,6 +226,11 @@ export class Cluster {
     return (await this.view()).losses
   }
 
+  /** How the right to be primary was taken, oldest first. */
+  async takeovers(): Promise<readonly string[]> {
+    return (await this.view()).history.map(({ takeover }) => takeover)
+  }
+
   /** A planned switchover, asked of any agent. */
   async switchover(to: TestNode): Promise<void> {
     const asked = this.nodes.find((node) => node !== to) ?? to

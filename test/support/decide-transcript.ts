@@ -174,6 +174,7 @@ function snapshotOf(world: World, self: string): Snapshot {
     },
     initialiser: names[0] ?? '',
     agentUptimeMs: Number(own['uptime'] ?? MEMBERS_START),
+    attentiveSince: (NOW - MEMBERS_START) as MonotonicMs,
     stopping: own['stopping'] !== undefined,
     stoppingForMs: Number(own['stopping'] ?? 0),
     store: {
@@ -230,6 +231,7 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
     provedLease: own['proved'] !== 'no',
     setAside: Number(own['aside'] ?? 0),
+    streamedAt: {},
   }
 }
 

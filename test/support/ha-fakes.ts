@@ -1,5 +1,6 @@
-import type { Clock, Guard, LocalInstance, Notebook, Peers, Store } from '../../src/ha/ports.ts'
+import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } from '../../src/ha/ports.ts'
 import type { PeerFacts } from '../../src/ha/snapshot.ts'
+import type { Pledge } from '../../src/model/ack-rule.ts'
 import type { KeyValue, Transaction, TransactionResult } from '../../src/model/key-value.ts'
 import type { InstanceFacts } from '../../src/model/member.ts'
 import type { MonotonicMs } from '../../src/model/time.ts'
@@ -99,6 +100,7 @@ export class FakeInstance implements LocalInstance {
   origin: Awaited<ReturnType<LocalInstance['timelineOrigin']>> = { timeline: 1, forks: [] }
   upstream: { host: string; port: number } | undefined
   how: 'clean' | 'unclean' = 'clean'
+  names = ''
   setAside = 0
   /** Called before each deed is done: a test throws, waits, or changes the world here. */
   before: (deed: string) => void | Promise<void> = () => undefined
@@ -145,8 +147,27 @@ export class FakeInstance implements LocalInstance {
     return Promise.resolve(this.origin)
   }
 
-  probeWrite(): Promise<void> {
-    return this.#do('probe')
+  probeWrite(until: 'flushed' | 'acknowledged'): Promise<void> {
+    return this.#do(until === 'flushed' ? 'probe' : 'probe acknowledged')
+  }
+
+  async stopReceiving(): Promise<{ timeline: number; flushLsn: string }> {
+    await this.#do('stop receiving', () => {
+      this.upstream = undefined
+    })
+    return { timeline: this.now.timeline ?? 1, flushLsn: this.now.flushLsn ?? this.wal.endLsn }
+  }
+
+  setSynchronousNames(names: string): Promise<void> {
+    // What changes nothing is nothing that was done.
+    if (names === this.names) return Promise.resolve()
+    return this.#do(`commits wait for ${names === '' ? 'nobody' : names}`, () => {
+      this.names = names
+    })
+  }
+
+  restartWalSenders(pids: readonly number[]): Promise<void> {
+    return this.#do(`restart senders ${pids.join(',')}`)
   }
 
   follow(upstream: { host: string; port: number }): Promise<void> {
@@ -268,6 +289,8 @@ export class FakeGuard implements Guard {
   }
 }
 
+export const silentKnocker: Knocker = { knock: () => Promise.resolve('silent') }
+
 export class FakePeers implements Peers {
   list: readonly PeerFacts[] = []
   readonly facts = (): readonly PeerFacts[] => this.list
@@ -284,6 +307,18 @@ export class FakeNotebook implements Notebook {
 
   promotedIn(): { epoch: number; incarnation: string } | undefined {
     return this.promotion
+  }
+
+  pledged: Pledge | undefined
+
+  pledge(): Pledge | undefined {
+    return this.pledged
+  }
+
+  writePledge(pledge: Pledge): Promise<void> {
+    this.pledged = pledge
+    this.log.push(`pledge to epoch ${pledge.epoch} noted`)
+    return Promise.resolve()
   }
 
   writePromotion(promotion: { epoch: number; incarnation: string } | undefined): Promise<void> {

@@ -7,7 +7,9 @@ import { patroniTimestamp, patroniVersionNumber } from './words.ts'
 
 describe('GET /patroni', () => {
   it('of a primary has its position, who streams from it, and what waits for a restart', () => {
-    const walSenders = [{ name: 'n2', state: 'streaming', flushLsn: '0/5000000' }]
+    const walSenders = [
+      { name: 'n2_ab12', pid: 7, syncPriority: 0, state: 'streaming', flushLsn: '0/5000000' },
+    ]
     const own = sampleMember('n1', {
       instance: { role: 'primary', walSenders, pendingRestart: ['max_connections'] },
     })

@@ -1,4 +1,5 @@
 import type { PatroniStatus } from '#client'
+import { memberOfWalName } from '../../model/ack-rule.ts'
 import type { ClusterView } from '../../model/cluster-view.ts'
 import { parseLsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
@@ -22,7 +23,10 @@ export function statusDocument(view: ClusterView): PatroniStatus {
     ...(instance.walSenders === undefined || instance.walSenders.length === 0
       ? {}
       : {
-          replication: instance.walSenders.map(({ name, state }) => ({ application_name: name, state })),
+          replication: instance.walSenders.map(({ name, state }) => ({
+            application_name: memberOfWalName(name),
+            state,
+          })),
         }),
     ...(leaseHolder(view) === undefined ? { cluster_unlocked: true as const } : {}),
     ...(view.consensus.hasQuorum ? { dcs_last_seen: Math.floor(Date.parse(view.takenAt) / 1000) } : {}),

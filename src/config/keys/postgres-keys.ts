@@ -1,6 +1,16 @@
 import { HOUR, MiB, MINUTE, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, MapKey, RecordsKey } from '../key.ts'
-import { duration, oneOf, path, secretText, size, sqlName, text, yesOrNo } from '../value-kinds.ts'
+import {
+  duration,
+  oneOf,
+  path,
+  secretText,
+  size,
+  sqlName,
+  text,
+  wholeNumber,
+  yesOrNo,
+} from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const
@@ -41,15 +51,21 @@ export const postgresKeys = {
   }),
   replicationMode: key({
     name: 'replication.mode',
-    type: oneOf(['async'], {
-      later: {
-        sync: 'synchronous replication',
-        quorum: 'quorum replication',
-        synchronous: 'synchronous replication',
-      },
-    }),
+    type: oneOf(['async', 'sync', 'quorum']),
     fallback: value('async'),
-    doc: 'How commits wait for standbys. Today only `async`: they do not wait.',
+    doc: 'How commits wait for standbys: `async` not at all; `quorum` for any `synchronous_node_count` of them, `sync` for the first of them. With the last two no acknowledged commit is lost by a failover.',
+  }),
+  synchronousNodeCount: key({
+    name: 'replication.synchronous_node_count',
+    type: wholeNumber(1, 16),
+    fallback: open('half of the standbys that can, at least one'),
+    doc: 'How many standbys have each commit before it is acknowledged (`sync` and `quorum`). With more, more disks may be lost at once, and more standbys have to be there for a failover.',
+  }),
+  synchronousStrict: key({
+    name: 'replication.synchronous_mode_strict',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Let commits wait when no standby is there (`sync` and `quorum`). Without it they then wait for nobody, and only the primary itself may go on if it fails.',
   }),
   replicationUsername: key({
     name: 'replication.username',

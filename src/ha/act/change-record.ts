@@ -1,9 +1,17 @@
 import { assert, present } from '../../std/assert.ts'
 import { Fault } from '../../std/fault.ts'
-import type { EpochLink, EpochRecord, ReleaseReason, TakeoverReason } from '../../model/epoch-record.ts'
+import { NO_ACKS, type AckLink, type AckMember } from '../../model/ack-rule.ts'
+import {
+  isHeld,
+  type EpochLink,
+  type EpochRecord,
+  type ReleaseReason,
+  type TakeoverReason,
+} from '../../model/epoch-record.ts'
 import type { Compare, Operation } from '../../model/key-value.ts'
 import { formatLsn, LSN_NONE } from '../../model/lsn.ts'
-import { extendChain, nextTimeline } from '../decide/history.ts'
+import { confirmLink, extendChain, nextTimeline } from '../decide/history.ts'
+import type { Action } from '../decision.ts'
 import type { WriteOutcome } from '../record-keeper.ts'
 import type { World } from './world.ts'
 
@@ -34,30 +42,18 @@ export function claimFirstEpoch(world: World): Promise<WriteOutcome> {
   )
 }
 
-/** Takes the next epoch, on condition that the record is still the one that the decision was made on. */
-export function takeEpoch(
-  world: World,
-  next: { epoch: number; revision: number; reason: TakeoverReason },
-): Promise<WriteOutcome> {
-  const { incarnation, instance } = world.observer
+export type TakeOver = Extract<Action, { kind: 'take-over' }>
+
+/**
+ * Takes an epoch, on condition that the record is still the one that the decision was made on: the next one, or the one that was
+ * begun and is nobody's yet. With a rule: authorises this node together with who has to have its commits (safety.md 4).
+ */
+export function takeEpoch(world: World, next: TakeOver): Promise<WriteOutcome> {
   return world.keeper.write(
     (record) => {
-      if (!record || world.keeper.revision !== next.revision || record.epoch + 1 !== next.epoch)
-        return undefined
-      const { release: _given, ...rest } = record
-      return {
-        ...rest,
-        epoch: next.epoch,
-        holder: world.self,
-        incarnation: record.systemId === '' ? '' : present(incarnation, 'incarnation of a candidate'),
-        seq: 0,
-        ttlMs: world.policy.leaseTtlMs,
-        state: 'authorised',
-        reason: next.reason,
-        timeline: instance.timeline ?? record.timeline,
-        givenTimeline: record.systemId === '' ? 1 : nextTimeline(record, instance.timeline),
-        position: instance.flushLsn ?? record.position,
-      }
+      const isFree = record && record.epoch + (record.state === 'pledging' ? 0 : 1) === next.epoch
+      if (!isFree || world.keeper.revision !== next.revision) return undefined
+      return { ...taken(world, record, next), ...authorisedBy(world, record, next) }
     },
     {
       deadlineMs: world.writeDeadlineMs,
@@ -65,6 +61,130 @@ export function takeEpoch(
       // A switchover that was asked of the old holder is over: it must not move the new one.
       also: [putLeader(world), { kind: 'delete', key: world.keys.failover }],
     },
+  )
+}
+
+function taken(world: World, record: EpochRecord, next: TakeOver): EpochRecord {
+  const { incarnation, instance } = world.observer
+  const { release: _given, ...rest } = record
+  return {
+    ...rest,
+    epoch: next.epoch,
+    holder: world.self,
+    incarnation: record.systemId === '' ? '' : present(incarnation, 'incarnation of a candidate'),
+    seq: record.epoch === next.epoch ? record.seq + 1 : 0,
+    ttlMs: world.policy.leaseTtlMs,
+    state: 'authorised',
+    reason: next.reason,
+    timeline: instance.timeline ?? record.timeline,
+    givenTimeline: record.systemId === '' ? 1 : nextTimeline(record, instance.timeline),
+    position: instance.flushLsn ?? record.position,
+  }
+}
+
+/**
+ * Where commits wait for others, the new branch is history from now on: its first commits are acknowledged before it is open, so
+ * whoever takes over next has to know it. What forks from it is known already, since nothing reaches this WAL any more.
+ */
+function authorisedBy(
+  world: World,
+  record: EpochRecord,
+  next: TakeOver,
+): Pick<EpochRecord, 'acks'> & { chain: EpochRecord['chain'] } {
+  if (!record.acks || next.rule === undefined) return { chain: record.chain }
+  const pledge = world.notebook.pledge()
+  const { instance } = world.observer
+  const endLsn = pledge?.epoch === next.epoch ? pledge.flushLsn : (instance.flushLsn ?? record.position)
+  const holder = ownName(world)
+  return {
+    acks: [...record.acks, { epoch: next.epoch, holder, rule: next.rule }],
+    chain: branched(world, { ...taken(world, record, next), chain: record.chain }, endLsn),
+  }
+}
+
+/** The history with a branch of this node's own, which leaves at `endLsn` the timeline that it comes from. */
+function branched(world: World, record: EpochRecord, endLsn: string): EpochRecord['chain'] {
+  const chain = extendChain(record.chain, {
+    link: {
+      epoch: record.epoch,
+      holder: world.self,
+      timeline: record.givenTimeline ?? record.timeline,
+      openedAt: new Date(world.clock.wall()).toISOString(),
+      reason: record.reason,
+      takeover: 'revocation',
+    },
+    base: record.timeline,
+    forks: [{ timeline: record.timeline, endLsn }],
+  })
+  return (chain ?? record.chain).slice(-CHAIN_MAX)
+}
+
+function ownName({ self, observer }: World): AckMember {
+  return { name: self, incarnation: present(observer.incarnation, 'incarnation of a member') }
+}
+
+/** Begins an epoch that is nobody's: what the one before acknowledges by is frozen by the same write (safety.md 1). */
+export function openEpoch(
+  world: World,
+  next: { epoch: number; revision: number; reason: TakeoverReason },
+): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) => {
+      if (!record?.acks || world.keeper.revision !== next.revision || record.epoch + 1 !== next.epoch)
+        return undefined
+      const { release: _given, ...rest } = record
+      return { ...rest, epoch: next.epoch, seq: 0, state: 'pledging', reason: next.reason }
+    },
+    { deadlineMs: world.writeDeadlineMs, onlyIf: stillMember(world) },
+  )
+}
+
+/** Goes on as primary in the epoch that others began: nobody was authorised, and whoever pledged follows this node again. */
+export function resumeEpoch(world: World, next: { epoch: number; revision: number }): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) => {
+      const [link, ...more] = record?.acks ?? []
+      if (
+        record?.state !== 'pledging' ||
+        record.epoch !== next.epoch ||
+        world.keeper.revision !== next.revision
+      )
+        return undefined
+      if (record.holder !== world.self || !link || more.length > 0) return undefined
+      return { ...record, seq: record.seq + 1, state: 'open', acks: [{ ...link, epoch: next.epoch }] }
+    },
+    { deadlineMs: world.writeDeadlineMs, onlyIf: stillMember(world) },
+  )
+}
+
+/** Changes what this node's own epoch acknowledges by; `undefined` when it does not apply to what is there now. */
+export function changeOwnLink(
+  world: World,
+  change: (link: AckLink | undefined) => AckLink | undefined,
+): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) => {
+      if (!record || record.holder !== world.self || !isHeld(record)) return undefined
+      const { acks = [] } = record
+      const link = change(acks.at(-1))
+      return link && { ...record, seq: record.seq + 1, acks: [...acks.slice(0, -1), link] }
+    },
+    { deadlineMs: world.writeDeadlineMs },
+  )
+}
+
+/** Commits wait for nobody any more: take-overs go by the lease from here on. */
+export function retireAcks(world: World): Promise<WriteOutcome> {
+  return world.keeper.write(
+    (record) => {
+      const [link, ...more] = record?.acks ?? []
+      if (record?.holder !== world.self || record.state !== 'open' || !link || more.length > 0)
+        return undefined
+      if (link.next || link.rule.k > 0) return undefined
+      const { acks: _acks, ...rest } = record
+      return { ...rest, seq: record.seq + 1 }
+    },
+    { deadlineMs: world.writeDeadlineMs },
   )
 }
 
@@ -76,7 +196,15 @@ export async function giveAnotherTimeline(world: World, epoch: number): Promise<
     (record) => {
       if (record?.epoch !== epoch || record.holder !== world.self || record.state !== 'authorised')
         return undefined
-      return { ...record, seq: record.seq + 1, givenTimeline: nextTimeline(record, undefined) }
+      const { instance } = world.observer
+      const timeline = instance.timeline ?? record.timeline
+      const given = { ...record, seq: record.seq + 1, givenTimeline: nextTimeline(record, undefined) }
+      if (!record.acks) return given
+      return {
+        ...given,
+        timeline,
+        chain: branched(world, { ...given, timeline }, instance.flushLsn ?? record.position),
+      }
     },
     { deadlineMs: world.writeDeadlineMs },
   )
@@ -88,7 +216,9 @@ export async function giveAnotherTimeline(world: World, epoch: number): Promise<
  */
 export async function markOpen(world: World, epoch: number): Promise<WriteOutcome> {
   const { instance, observer, clock } = world
-  await instance.probeWrite()
+  // Established by a commit under its own rule. Where that lets commits wait for ever, one that is only here has to do.
+  const { k = 0 } = world.keeper.record?.acks?.at(-1)?.rule ?? {}
+  await instance.probeWrite(k > 0 ? 'acknowledged' : 'flushed')
   const directory = await instance.inspect()
   const origin = await instance.timelineOrigin()
   const facts = await instance.facts()
@@ -110,9 +240,11 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
       timeline: origin.timeline,
       openedAt: new Date(clock.wall()).toISOString(),
       reason: record.reason,
-      takeover: record.reason === 'BOOTSTRAP' ? 'bootstrap' : 'lease',
+      takeover: record.reason === 'BOOTSTRAP' ? 'bootstrap' : record.acks ? 'revocation' : 'lease',
     }
-    const chain = extendChain(record.chain, { link, base: record.timeline, forks: origin.forks })
+    const chain = record.acks
+      ? confirmLink(record.chain, { link, forks: origin.forks })
+      : extendChain(record.chain, { link, base: record.timeline, forks: origin.forks })
     isReused = chain === undefined
     if (!chain) return undefined
     return {
@@ -124,6 +256,8 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
       timeline: origin.timeline,
       position: facts.flushLsn ?? record.position,
       chain: chain.slice(-CHAIN_MAX),
+      // Established: what it has committed under its own rule holds all that the epochs before may have acknowledged.
+      ...acksOnceOpen(world, record, incarnation),
     }
   }
   const outcome = await world.keeper.write(change, {
@@ -137,6 +271,13 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
     )
   }
   return outcome
+}
+
+/** A new cluster whose commits are to wait begins with the rule that only its primary has anything: nobody takes that over. */
+function acksOnceOpen(world: World, record: EpochRecord, incarnation: string): Pick<EpochRecord, 'acks'> {
+  if (record.acks) return { acks: record.acks.slice(-1) }
+  if (record.reason !== 'BOOTSTRAP' || !world.policy.acks) return {}
+  return { acks: [{ epoch: record.epoch, holder: { name: world.self, incarnation }, rule: NO_ACKS }] }
 }
 
 /** Gives the right up. Order: only after no process of the instance is left; `endLsn` is the end of its WAL. */

@@ -8,6 +8,7 @@ import {
   MeddledStore,
   running,
   settle,
+  silentKnocker,
   VirtualClock,
 } from '../../../test/support/ha-fakes.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
@@ -75,7 +76,7 @@ describe('Executor', () => {
     keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
     keeper.start()
     jobs = new Jobs({ clock, log, onChange: () => undefined })
-    const shared = { clock, store, instance, guard, notebook, keeper, jobs }
+    const shared = { clock, store, instance, guard, notebook, keeper, jobs, knocker: silentKnocker }
     const options = {
       self: 'n1',
       members: () => ['n1', 'n2', 'n3'],

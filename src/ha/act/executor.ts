@@ -1,7 +1,20 @@
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 import { present, unreachable } from '../../std/assert.ts'
+import { isHeld } from '../../model/epoch-record.ts'
 import type { Action } from '../decision.ts'
-import { claimFirstEpoch, giveAnotherTimeline, markOpen, releaseEpoch, takeEpoch } from './change-record.ts'
+import { NO_ACKS, NOBODY, synchronousNamesOf } from '../../model/ack-rule.ts'
+import { changeAcks } from './change-acks.ts'
+import {
+  claimFirstEpoch,
+  giveAnotherTimeline,
+  markOpen,
+  openEpoch,
+  releaseEpoch,
+  resumeEpoch,
+  retireAcks,
+  takeEpoch,
+} from './change-record.ts'
+import type { JobKind } from '../snapshot.ts'
 import type { World } from './world.ts'
 
 /** Slots are compared with the members again after so long, even when nothing changed. */
@@ -9,6 +22,26 @@ const SLOTS_PERIOD_MS = 10_000
 /** A shutdown for a hand-over that takes longer is ended by force, and becomes a crash. */
 const HAND_OVER_STOP_MS = 5_000
 const STOP_MS = 6_000
+
+type JobAction = Extract<Action, { kind: JobKind }>
+
+const JOBS: Readonly<Record<JobKind, true>> = {
+  initialise: true,
+  start: true,
+  promote: true,
+  'mark-open': true,
+  clone: true,
+  'hand-over': true,
+  release: true,
+  stop: true,
+  fence: true,
+  pledge: true,
+  'change-acks': true,
+}
+
+function isJob(action: Action): action is JobAction {
+  return Object.hasOwn(JOBS, action.kind)
+}
 
 /**
  * Carries actions out. Each re-checks its own condition at the last moment; long ones run as jobs, so that the loop
@@ -30,21 +63,65 @@ export class Executor {
   }
 
   async run(action: Action): Promise<void> {
-    const { jobs, store, keys } = this.#world
+    if (isJob(action)) this.#world.jobs.begin(action.kind, this.#workOf(action))
+    else await this.#runNow(action)
+  }
+
+  /** What takes long and works on the instance. */
+  #workOf(action: JobAction): () => Promise<void> {
+    const { instance } = this.#world
+    switch (action.kind) {
+      case 'mark-open':
+        return () => this.#markOpen(action.epoch)
+      case 'promote':
+        return () => this.#promote(action.epoch)
+      case 'pledge':
+        return () => this.#pledge(action.epoch)
+      case 'change-acks':
+        return () => changeAcks(this.#world, action.to)
+      case 'release':
+        return () => this.#changingDirectory(() => this.#release(action))
+      case 'initialise':
+        return () => this.#changingDirectory(() => this.#initialise())
+      case 'start':
+        return () => this.#changingDirectory(() => this.#start(action))
+      case 'clone':
+        return () => this.#changingDirectory(() => this.#clone(action))
+      case 'fence':
+        return () => this.#changingDirectory(() => instance.kill())
+      case 'stop':
+        return () => this.#changingDirectory(() => this.#stop())
+      case 'hand-over':
+        return () => this.#changingDirectory(() => this.#handOver(action))
+      default:
+        return unreachable(action)
+    }
+  }
+
+  async #runNow(action: Exclude<Action, JobAction>): Promise<void> {
+    const world = this.#world
+    const { instance, keys, store, keeper, guard, observer } = world
     switch (action.kind) {
       case 'bootstrap':
-        await claimFirstEpoch(this.#world)
+        await claimFirstEpoch(world)
         return
       case 'take-over':
         return this.#takeOver(action)
-      case 'mark-open':
-        jobs.begin('mark-open', () => this.#markOpen(action.epoch))
+      case 'open-epoch': {
+        const outcome = await openEpoch(world, action)
+        world.log.info('Epoch begun', { epoch: action.epoch, reason: action.reason, outcome: outcome.kind })
         return
-      case 'release':
-        jobs.begin('release', () => this.#changingDirectory(() => this.#release(action)))
+      }
+      case 'resume-epoch':
+        await resumeEpoch(world, action)
+        return
+      case 'hold-commits':
+        return instance.setSynchronousNames(NOBODY)
+      case 'retire-acks':
+        await retireAcks(world)
         return
       case 'arm-guard':
-        if (this.#isRightProven()) await this.#world.guard.armAndConfirm(this.#world.keeper.provenUntil)
+        if (this.#isRightProven()) await guard.armAndConfirm(keeper.provenUntil)
         return
       case 'clear-request':
         await store.transact(
@@ -52,38 +129,16 @@ export class Executor {
             compares: [{ kind: 'mod', key: keys.failover, revision: action.revision }],
             operations: [{ kind: 'delete', key: keys.failover }],
           },
-          { deadlineMs: this.#world.writeDeadlineMs },
+          { deadlineMs: world.writeDeadlineMs },
         )
         return
       case 'sync-slots':
         return this.#syncSlots(action.members)
-      case 'initialise':
-        jobs.begin('initialise', () => this.#changingDirectory(() => this.#initialise()))
-        return
-      case 'start':
-        jobs.begin('start', () => this.#changingDirectory(() => this.#start(action)))
-        return
-      case 'promote':
-        jobs.begin('promote', () => this.#promote(action.epoch))
-        return
       case 'follow':
-        await this.#world.instance.follow(action.upstream)
-        return
-      case 'clone':
-        jobs.begin('clone', () => this.#changingDirectory(() => this.#clone(action)))
-        return
-      case 'fence':
-        jobs.begin('fence', () => this.#changingDirectory(() => this.#world.instance.kill()))
-        return
-      case 'stop':
-        jobs.begin('stop', () => this.#changingDirectory(() => this.#stop()))
-        return
-      case 'hand-over':
-        jobs.begin('hand-over', () => this.#changingDirectory(() => this.#handOver(action)))
-        return
+        return instance.follow(action.upstream)
       case 'remove-set-aside':
-        await this.#world.instance.removeSetAside()
-        this.#world.observer.forgetDirectory()
+        await instance.removeSetAside()
+        observer.forgetDirectory()
         return
       default:
         unreachable(action)
@@ -120,6 +175,7 @@ export class Executor {
     if (action.as === 'standby') {
       // The guard may still hold the deadline of a primary that is dead: it would kill this standby.
       await guard.disarmAndConfirm()
+      await instance.setSynchronousNames(keeper.record?.acks ? NOBODY : '')
       await instance.start('standby', action.follow)
       return
     }
@@ -127,15 +183,36 @@ export class Executor {
     if (!this.#isRightProven())
       throw new Fault('LEASE_LOST', 'Cannot start as primary: the lease is not proven')
     await guard.armAndConfirm(keeper.provenUntil)
+    await instance.setSynchronousNames(this.#ownNames())
     await instance.start('primary')
     await this.#killUnlessProven('start')
+  }
+
+  /** Who has to have the commits of this node's epoch. */
+  #ownNames(): string {
+    const { keeper, policy } = this.#world
+    const { rule = NO_ACKS } = keeper.record?.acks?.at(-1) ?? {}
+    return synchronousNamesOf(rule, policy.acks ?? { method: 'ANY', isStrict: false })
+  }
+
+  /**
+   * Promises that nothing reaches this node's WAL from an older epoch any more. Order: that is made true first, then the promise is
+   * durable, and only a later heartbeat tells it (safety.md 2).
+   */
+  async #pledge(epoch: number): Promise<void> {
+    const { instance, notebook, observer, self } = this.#world
+    const incarnation = present(observer.incarnation, 'incarnation of a member')
+    const before = notebook.pledge()
+    if (before && before.epoch > epoch) return
+    const { timeline, flushLsn } = await instance.stopReceiving()
+    await notebook.writePledge({ epoch, name: self, incarnation, timeline, flushLsn })
   }
 
   /** This node holds the record, has not given it up, and a renewal of its own proves the lease now. */
   #isRightProven(): boolean {
     const { keeper, clock, self } = this.#world
     const { record } = keeper
-    return record?.holder === self && record.state !== 'released' && keeper.provenUntil > clock.monotonic()
+    return record?.holder === self && isHeld(record) && keeper.provenUntil > clock.monotonic()
   }
 
   /** A start or a promotion can take longer than the lease: what came up too late must not stay up. */
@@ -172,6 +249,8 @@ export class Executor {
       throw new Fault('LEASE_LOST', `Cannot promote: epoch ${epoch} has no timeline to begin`)
     }
     await Promise.all([
+      // Order: it must not be open for a moment without those that its commits wait for (safety.md 5).
+      instance.setSynchronousNames(this.#ownNames()),
       guard.armAndConfirm(keeper.provenUntil),
       // Order: written before the timeline can exist, so that a branch which never opened is known for what it is.
       notebook.writePromotion({ epoch, incarnation }),
@@ -183,6 +262,8 @@ export class Executor {
       throw error
     }
     await this.#killUnlessProven('the promotion')
+    const { rule } = record.acks?.at(-1) ?? {}
+    if (rule) await instance.ensureSlots(rule.members.map(({ name }) => name))
   }
 
   async #clone(action: Extract<Action, { kind: 'clone' }>): Promise<void> {
@@ -197,6 +278,7 @@ export class Executor {
       )
     }
     const { systemId } = present(keeper.record, 'record of a cluster')
+    await instance.setSynchronousNames(keeper.record?.acks ? NOBODY : '')
     await instance.clone({ ...action.from, systemId }, () => undefined)
     await notebook.writePromotion(undefined)
   }

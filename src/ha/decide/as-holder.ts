@@ -1,7 +1,11 @@
 import { present } from '../../std/assert.ts'
+import { NO_ACKS } from '../../model/ack-rule.ts'
+import { isHeld } from '../../model/epoch-record.ts'
 import type { Action } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
+import { canAcknowledge, changeOfAcks } from './acks.ts'
 import { eligibleCandidates, judgeCandidates } from './candidates.ts'
+import { leaveToOthers, ruleAfterRelease } from './revocation.ts'
 import { isHolder, isInstanceDown, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
 
 /** Peers need a moment to be heard after this agent's start, before "nobody else can" is believed. */
@@ -40,10 +44,23 @@ export const servePrimary: StanceRule = (seen) => {
   const actions: Action[] = []
   // Order: the guard first; whoever writes without a deadline outlives its right.
   if (seen.local.guard === 'idle') actions.push({ kind: 'arm-guard' })
+  const slots: Action = { kind: 'sync-slots', members: seen.members.filter((name) => name !== seen.self) }
+  // Order: a standby without its slot does not stream, and where commits wait none is acknowledged before one does.
+  if (record.acks) actions.push(slots)
+  const change = changeOfAcks(seen, record)
+  if (change) actions.push(change)
   if (record.state === 'authorised') {
+    const { rule = NO_ACKS } = record.acks?.at(-1) ?? {}
+    if (!canAcknowledge(seen, rule)) {
+      return verdict('primary', 'AWAITS_OPEN', {
+        sentence: `waits for ${rule.members.map(({ name }) => name).join(', ')} to stream before epoch ${record.epoch} is open`,
+        keepLease: true,
+        actions,
+      })
+    }
     actions.push({ kind: 'mark-open', epoch: record.epoch })
   } else if (seen.store.request) return answerRequest(seen)
-  actions.push({ kind: 'sync-slots', members: seen.members.filter((name) => name !== seen.self) })
+  if (!record.acks) actions.push(slots)
   return verdict('primary', 'HOLDS_LEASE', {
     sentence: `primary of epoch ${record.epoch}, timeline ${seen.local.instance.timeline ?? '?'}`,
     keepLease: true,
@@ -88,8 +105,7 @@ function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
  */
 export const becomePrimary: StanceRule = (seen) => {
   const record = seen.store.record
-  if (!record || !isHolder(seen) || !isRunningAs(seen, 'standby') || record.state === 'released')
-    return undefined
+  if (!record || !isHolder(seen) || !isRunningAs(seen, 'standby') || !isHeld(record)) return undefined
   const say = { sentence: `becomes primary of epoch ${record.epoch}`, keepLease: true }
   if (!isLeaseProven(seen)) return verdict('becoming-primary', 'AUTHORISED', say)
   const isBegun = hasBegunTimeline(seen, seen.local.instance.timeline)
@@ -104,8 +120,12 @@ export const becomePrimary: StanceRule = (seen) => {
  */
 export const reviveOrRelease: StanceRule = (seen) => {
   const record = seen.store.record
-  if (!record || !isHolder(seen) || record.state === 'released' || !isInstanceDown(seen)) return undefined
+  if (!record || !isHolder(seen) || !isHeld(record) || !isInstanceDown(seen)) return undefined
   if (seen.local.directory !== 'instance') return undefined
+  if (record.acks && mayLeave(seen)) {
+    const left = leaveToOthers(seen, record)
+    if (left) return left
+  }
   const unheard = seen.members.some(
     (name) => name !== seen.self && !seen.peers.some((peer) => peer.name === name),
   )
@@ -120,14 +140,14 @@ export const reviveOrRelease: StanceRule = (seen) => {
   }
   // Held against the real end of its WAL, which it knows, not against the position published last.
   const known = { ...record, position: seen.local.stoppedWal.endLsn }
-  const heir = eligibleCandidates(seen, known)[0]
+  const heir = record.acks ? undefined : eligibleCandidates(seen, known)[0]
   if (heir && shouldRelease(seen, heir.witnessed)) {
     return verdict('waiting', 'CRASHED', {
       sentence: `its PostgreSQL crashed: leaves epoch ${record.epoch} to ${heir.name}`,
       actions: [{ kind: 'release', reason: 'PRIMARY_CRASHED' }],
     })
   }
-  if (!heir && mayYetHaveHeir(seen)) {
+  if (!heir && !record.acks && mayYetHaveHeir(seen)) {
     return verdict('waiting', 'AWAITS_PEERS', {
       sentence: 'its PostgreSQL crashed: waits for the others to say where they are',
       keepLease: true,
@@ -162,7 +182,7 @@ function hasBegunTimeline(seen: Snapshot, timeline: number | undefined): boolean
  */
 export const keepWhileStarting: StanceRule = (seen) => {
   const record = seen.store.record
-  if (!record || !isHolder(seen) || record.state === 'released') return undefined
+  if (!record || !isHolder(seen) || !isHeld(record)) return undefined
   const { instance, job } = seen.local
   const isComingUp =
     instance.state === 'starting' || job === 'start' || job === 'promote' || job === 'initialise'
@@ -194,13 +214,19 @@ function mayYetHaveHeir(seen: Snapshot): boolean {
 }
 
 function shouldRelease(seen: Snapshot, heirWitnessed: boolean): boolean {
-  if (seen.local.startFailures >= START_FAILURES_MAX) return true
+  if (mayLeave(seen)) return true
   const { crashedAt, provedLease } = seen.local
-  if (crashedAt !== undefined && provedLease) {
-    return seen.takenAt - crashedAt >= seen.policy.primaryStartTimeoutMs
-  }
+  if (crashedAt !== undefined && provedLease) return false
   // A new life of this agent: only the others know whether the cluster went on without it.
   return !provedLease && heirWitnessed && seen.policy.primaryStartTimeoutMs === 0
+}
+
+/** It does not start, or it crashed while this agent held the lease and has had its time to come up again in place. */
+function mayLeave(seen: Snapshot): boolean {
+  if (seen.local.startFailures >= START_FAILURES_MAX) return true
+  const { crashedAt, provedLease } = seen.local
+  if (crashedAt === undefined || !provedLease) return false
+  return seen.takenAt - crashedAt >= seen.policy.primaryStartTimeoutMs
 }
 
 /** It gave its right up and nobody came: with the most WAL of all it takes it back rather than leave the cluster closed. */
@@ -221,6 +247,7 @@ export const takeBackOwnRelease: StanceRule = (seen) => {
         epoch: record.epoch + 1,
         revision: seen.store.recordRevision,
         reason: record.release?.reason ?? 'PRIMARY_STOPPED',
+        ...(record.acks ? { rule: ruleAfterRelease(seen) } : {}),
       },
     ],
   })

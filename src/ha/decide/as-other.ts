@@ -5,6 +5,7 @@ import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
+import { isCountedOn, ruleAfterRelease } from './revocation.ts'
 import { isHolder, isInstanceDown, isRunningAs, verdict, type StanceRule, type Verdict } from './stance.ts'
 
 /** A standby whose primary serves streams within a second or two; three lost connections in a row take no longer than this. */
@@ -49,6 +50,8 @@ export const takeOver: StanceRule = (seen) => {
   }
   if (record.systemId === '') return takeOverEmptyCluster(seen, record)
   if (isInstanceDown(seen)) return undefined
+  // Where commits wait for others, an epoch that was not given up whole is taken by revocation alone.
+  if (record.acks && (lapse.kind !== 'released' || record.acks.length > 1)) return undefined
   return considerTakeOver(seen, record, lapse)
 }
 
@@ -99,6 +102,7 @@ function takesOver(seen: Snapshot, record: EpochRecord): Verdict {
         epoch: record.epoch + 1,
         revision: seen.store.recordRevision,
         reason: takeoverReason(record),
+        ...(record.acks ? { rule: ruleAfterRelease(seen) } : {}),
       },
     ],
   })
@@ -190,20 +194,25 @@ export const joinAsStandby: StanceRule = (seen) => {
 }
 
 function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
-  if (record.state !== 'open') {
+  const { timeline, flushLsn } = seen.local.instance
+  const history =
+    timeline === undefined || flushLsn === undefined
+      ? undefined
+      : judgeHistory(record.chain, walOf(seen, timeline, flushLsn))
+  // Where the next timeline forks is known before it is open only after a revocation: then the first commit needs its standbys.
+  const mayFollow =
+    record.state === 'authorised' && record.acks !== undefined && history?.kind === 'on-history'
+  const isBehindPledge = (seen.local.pledge?.epoch ?? 0) > record.epoch
+  if ((record.state !== 'open' && !mayFollow) || isBehindPledge) {
     return verdict('standby', 'AWAITS_OPEN', {
       sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
     })
   }
-  const { timeline, flushLsn } = seen.local.instance
-  if (timeline !== undefined && flushLsn !== undefined) {
-    const history = judgeHistory(record.chain, walOf(seen, timeline, flushLsn))
-    if (history.kind === 'diverged') {
-      return verdict('standby', 'DIVERGED', {
-        sentence: `its WAL passes the fork of epoch ${history.divergence.epoch}: stops to be cloned again`,
-        actions: [{ kind: 'stop' }],
-      })
-    }
+  if (history?.kind === 'diverged') {
+    return verdict('standby', 'DIVERGED', {
+      sentence: `its WAL passes the fork of epoch ${history.divergence.epoch}: stops to be cloned again`,
+      actions: [{ kind: 'stop' }],
+    })
   }
   const isFollowing =
     upstream !== undefined &&
@@ -219,6 +228,12 @@ function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream |
     return verdict('standby', 'FOLLOWS_HOLDER', {
       sentence: `does not stream from ${upstream.name}: starts its PostgreSQL again`,
       actions: [{ kind: 'stop' }],
+    })
+  }
+  if (record.acks && seen.local.instance.synchronousNames === '') {
+    return verdict('standby', 'FOLLOWS_HOLDER', {
+      sentence: `standby of ${record.holder}`,
+      actions: [{ kind: 'hold-commits' }],
     })
   }
   const isTidy = seen.local.setAside === 0 || seen.local.instance.streaming !== true
@@ -255,21 +270,42 @@ function isLeftBehind(seen: Snapshot, record: EpochRecord, endLsn: string): bool
   return oldest !== undefined && end !== undefined && end < oldest
 }
 
+/**
+ * The data here is given up only when nothing hangs on it. Order: out of the rule first, since what is here may be the only copy of a
+ * commit (safety.md 8); and not before the epoch is open, since only then is it certain which way the history goes.
+ */
+function rewriting(seen: Snapshot, record: EpochRecord, how: Verdict): Verdict {
+  if (isCountedOn(seen, record)) {
+    return verdict('waiting', 'LEAVES_ACK_RULE', {
+      sentence: `has to be cloned again: waits until ${record.holder} counts on it no more`,
+      told: { leavesAckRule: true },
+    })
+  }
+  if (!record.acks || record.state === 'open') return how
+  return verdict('waiting', 'AWAITS_OPEN', {
+    sentence: `has to be cloned again: waits for ${record.holder} to open epoch ${record.epoch}`,
+  })
+}
+
 function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
   if (record.state !== 'open' || !upstream || !isHolderServing(seen, record)) {
     return verdict('waiting', 'AWAITS_HOLDER', {
       sentence: `waits for ${record.holder} to be cloned from it`,
     })
   }
-  return verdict('standby', 'CLONES', {
-    sentence: `clones ${record.holder}`,
-    actions: [{ kind: 'clone', from: upstream }],
-  })
+  return rewriting(
+    seen,
+    record,
+    verdict('standby', 'CLONES', {
+      sentence: `clones ${record.holder}`,
+      actions: [{ kind: 'clone', from: upstream }],
+    }),
+  )
 }
 
 function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
   // Where the next timeline forks is known once it is open; unless the lease lapses, that is worth waiting for.
-  if (record.state === 'authorised' && judgeLapse(seen, record).kind === 'held') {
+  if (record.state === 'authorised' && !record.acks && judgeLapse(seen, record).kind === 'held') {
     return verdict('waiting', 'AWAITS_OPEN', {
       sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
     })
@@ -284,10 +320,9 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
   }
   if (history.kind === 'on-history') {
     if (upstream && isLeftBehind(seen, record, wal.endLsn)) {
-      return verdict('standby', 'CLONES', {
-        sentence: `${upstream.name} no longer has the WAL behind ${wal.endLsn}: keeps its data aside and clones it`,
-        actions: [{ kind: 'clone', from: upstream }],
-      })
+      const sentence = `${upstream.name} no longer has the WAL behind ${wal.endLsn}: keeps its data aside and clones it`
+      const actions = [{ kind: 'clone', from: upstream } as const]
+      return rewriting(seen, record, verdict('standby', 'CLONES', { sentence, actions }))
     }
     return verdict('standby', 'REJOINS', {
       sentence: `starts as a standby${upstream ? ` of ${upstream.name}` : ''}`,
@@ -296,7 +331,7 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
         {
           kind: 'start',
           as: 'standby',
-          ...(upstream && record.state !== 'authorised' ? { follow: upstream } : {}),
+          ...(upstream && (record.state !== 'authorised' || record.acks) ? { follow: upstream } : {}),
         },
       ],
     })
@@ -306,10 +341,9 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
       sentence: `diverged: waits for ${record.holder} to be cloned from it`,
     })
   }
-  return verdict('standby', 'DIVERGED', {
-    sentence: `its WAL left the history at ${history.divergence.forkLsn}: keeps it aside and clones ${record.holder}`,
-    actions: [{ kind: 'clone', from: upstream, diverged: history.divergence }],
-  })
+  const sentence = `its WAL left the history at ${history.divergence.forkLsn}: keeps it aside and clones ${record.holder}`
+  const actions = [{ kind: 'clone', from: upstream, diverged: history.divergence } as const]
+  return rewriting(seen, record, verdict('standby', 'DIVERGED', { sentence, actions }))
 }
 
 function walOf(

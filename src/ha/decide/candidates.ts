@@ -112,7 +112,8 @@ function reference(record: EpochRecord): Lsn {
  */
 function lagLimit(seen: Snapshot, record: EpochRecord, ask: 'take-over' | 'hand-over'): number {
   if (ask === 'hand-over') return HAND_OVER_LAG_MAX_BYTES
-  return isPlanned(record) ? 0 : seen.policy.maximumLagBytes
+  // Where a commit was acknowledged because somebody has it, everybody who takes over has to have all.
+  return isPlanned(record) || record.acks ? 0 : seen.policy.maximumLagBytes
 }
 
 /** In planned work nobody takes over who lacks a byte. */

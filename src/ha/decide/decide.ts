@@ -10,6 +10,7 @@ import {
 } from './as-holder.ts'
 import { createCluster, joinAsStandby, leaveForeignDataAlone, takeOver } from './as-other.ts'
 import { findAll } from './findings.ts'
+import { convictHolder, pledgeAndTake, resumeOwnEpoch } from './revocation.ts'
 import {
   awaitDirectory,
   fenceUnguarded,
@@ -30,6 +31,7 @@ import { stopOnPurpose } from './stopping.ts'
 const stanceRules: readonly StanceRule[] = [
   onlyWatchAttached,
   fenceWhenSuperseded,
+  resumeOwnEpoch,
   fenceWithoutLease,
   fenceUnguarded,
   stopOnPurpose,
@@ -37,20 +39,22 @@ const stanceRules: readonly StanceRule[] = [
   awaitDirectory,
   createCluster,
   leaveForeignDataAlone,
+  pledgeAndTake,
   finishBootstrap,
   keepWhileStarting,
   servePrimary,
   becomePrimary,
   reviveOrRelease,
   takeBackOwnRelease,
+  convictHolder,
   takeOver,
   joinAsStandby,
 ]
 
 /** What this node should do now. Same snapshot, same decision. */
 export function decide(seen: Snapshot): Decision {
-  const { stance, actions } = firstMatch(seen)
-  return { stance, actions: withoutBusy(seen, actions), findings: findAll(seen) }
+  const { stance, actions, told = {} } = firstMatch(seen)
+  return { stance, actions: withoutBusy(seen, actions), findings: findAll(seen), told }
 }
 
 function firstMatch(seen: Snapshot): Verdict {
@@ -64,7 +68,17 @@ function firstMatch(seen: Snapshot): Verdict {
 /** What failed is not tried again at once: a loop of failures would fill disks with logs. To end PostgreSQL is never too soon. */
 function isTooSoon(seen: Snapshot, kind: Action['kind']): boolean {
   if (seen.takenAt >= seen.local.retryAt) return false
-  return ['initialise', 'start', 'promote', 'mark-open', 'clone', 'hand-over', 'release'].includes(kind)
+  return [
+    'initialise',
+    'start',
+    'promote',
+    'mark-open',
+    'clone',
+    'hand-over',
+    'release',
+    'change-acks',
+    'pledge',
+  ].includes(kind)
 }
 
 /** One job at a time works on the instance. Fencing waits for none; what only touches the store runs beside it. */
@@ -73,6 +87,6 @@ function withoutBusy(seen: Snapshot, actions: readonly Action[]): readonly Actio
   if (job === undefined) return actions.filter(({ kind }) => !isTooSoon(seen, kind))
   return actions.filter(({ kind }) => {
     if (kind === 'fence') return job !== 'fence'
-    return kind === 'clear-request' || kind === 'arm-guard'
+    return ['clear-request', 'arm-guard', 'open-epoch', 'resume-epoch'].includes(kind)
   })
 }

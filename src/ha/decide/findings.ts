@@ -1,6 +1,7 @@
 import type { Finding } from '../../model/cluster-view.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { isHolder } from './stance.ts'
+import { wantedK } from './acks.ts'
+import { isHolder, isRunningAs } from './stance.ts'
 
 /** Independent checks for people and alerts. None of them stops an action. */
 export function findAll(seen: Snapshot): readonly Finding[] {
@@ -47,9 +48,46 @@ const noStandbyStreams: Check = (seen) => {
   }
 }
 
+/** Commits that wait for nobody, or for ever: what an operator of a synchronous mode has to know first. */
+const noAcknowledgers: Check = (seen) => {
+  const link = seen.store.record?.acks?.at(-1)
+  if (!link || !isHolder(seen) || !isRunningAs(seen, 'primary') || link.rule.k > 0) return undefined
+  return seen.policy.acks?.isStrict
+    ? {
+        code: 'COMMITS_WAIT',
+        severity: 'critical',
+        message:
+          'Commits wait: no standby streams, and replication.synchronous_mode_strict lets them wait until one does',
+      }
+    : {
+        code: 'COMMITS_UNPROTECTED',
+        severity: 'critical',
+        message: `No standby has what is committed now: until one streams, only ${seen.self} itself can go on after a failure`,
+      }
+}
+
+/** Fewer standbys than were asked for have each commit. */
+const fewAcknowledgers: Check = (seen) => {
+  const link = seen.store.record?.acks?.at(-1)
+  if (!link || !isHolder(seen) || link.rule.k === 0 || link.rule.k >= wantedK(seen)) return undefined
+  return {
+    code: 'FEW_ACKNOWLEDGERS',
+    severity: 'warning',
+    message: `Each commit is on ${link.rule.k} standby, ${wantedK(seen)} are wanted`,
+  }
+}
+
 const trouble: Check = (seen) =>
   seen.local.instance.trouble === undefined
     ? undefined
     : { code: 'INSTANCE_TROUBLE', severity: 'warning', message: seen.local.instance.trouble }
 
-const checks: readonly Check[] = [noQuorum, guardAbsent, silentMembers, noStandbyStreams, trouble]
+const checks: readonly Check[] = [
+  noQuorum,
+  guardAbsent,
+  silentMembers,
+  noStandbyStreams,
+  noAcknowledgers,
+  fewAcknowledgers,
+  trouble,
+]

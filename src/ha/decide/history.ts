@@ -98,3 +98,24 @@ export function extendChain(
   )
   return [...kept, { ...link, forkLsn: formatLsn(fork) }]
 }
+
+/**
+ * The chain once a branch that was authorised before it existed is open: now PostgreSQL has said where it forked, which may be a
+ * record earlier than what was flushed. `undefined`: it is none that was authorised.
+ */
+export function confirmLink(
+  chain: readonly EpochLink[],
+  opened: {
+    readonly link: Omit<EpochLink, 'forkLsn'>
+    readonly forks: readonly { readonly timeline: number; readonly endLsn: string }[]
+  },
+): readonly EpochLink[] | undefined {
+  const { link, forks } = opened
+  const known = chain.find(({ timeline }) => timeline === link.timeline)
+  // The first timeline of all, or the primary went on with its own: nothing forked.
+  if (!known) return chain.length === 0 ? [{ ...link, forkLsn: formatLsn(LSN_NONE) }] : undefined
+  if (known.epoch !== link.epoch) return chain
+  return chain.map((one) =>
+    one === known ? { ...one, ...link, forkLsn: forks.at(-1)?.endLsn ?? one.forkLsn } : one,
+  )
+}

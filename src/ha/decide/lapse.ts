@@ -20,6 +20,8 @@ export function judgeLapse(
   record: EpochRecord,
 ): Lapse {
   const { firstSeenAt } = seen.store
+  // Whoever may have it is found by pledges, not by waiting.
+  if (record.state === 'pledging') return { kind: 'held', until: Number.POSITIVE_INFINITY as MonotonicMs }
   if (record.state === 'released') {
     const reservedUntil = plus(firstSeenAt, seen.policy.handoverTtlMs)
     const to = record.release?.to

@@ -1,18 +1,23 @@
-import type { Action, Stance, StanceKind, StanceReason } from '../decision.ts'
-import type { Snapshot } from '../snapshot.ts'
+import type { Action, Stance, StanceKind, StanceReason, Told } from '../decision.ts'
+import type { PeerFacts, Snapshot } from '../snapshot.ts'
 
 /** What one rule says: a stance and what follows from it at once. `undefined`: the rule does not apply. */
-export type Verdict = { readonly stance: Stance; readonly actions: readonly Action[] }
+export type Verdict = {
+  readonly stance: Stance
+  readonly actions: readonly Action[]
+  readonly told?: Told
+}
 export type StanceRule = (seen: Snapshot) => Verdict | undefined
 
 export function verdict(
   kind: StanceKind,
   reason: StanceReason,
-  say: { sentence: string; keepLease?: boolean; actions?: readonly Action[] },
+  say: { sentence: string; keepLease?: boolean; actions?: readonly Action[]; told?: Told },
 ): Verdict {
   return {
     stance: { kind, reason, sentence: say.sentence, keepLease: say.keepLease ?? false },
     actions: say.actions ?? [],
+    ...(say.told ? { told: say.told } : {}),
   }
 }
 
@@ -38,4 +43,15 @@ export function isRunningAs(seen: Snapshot, role: 'primary' | 'standby'): boolea
 export function isInstanceDown(seen: Snapshot): boolean {
   const { state } = seen.local.instance
   return state === 'stopped' || state === 'crashed' || state === 'absent'
+}
+
+/** This member was not heard within the silence limit; breaks of this agent's own are not counted (safety.md 22). */
+export function isSilent(seen: Snapshot, member: string): boolean {
+  const heardAt = seen.peers.find(({ name }) => name === member)?.heardAt ?? 0
+  return seen.takenAt - Math.max(heardAt, seen.attentiveSince) > seen.policy.silenceLimitMs
+}
+
+/** Heard within the silence limit, whatever this agent did meanwhile. */
+export function isHeard(seen: Snapshot, { heardAt }: PeerFacts): boolean {
+  return seen.takenAt - heardAt <= seen.policy.silenceLimitMs
 }

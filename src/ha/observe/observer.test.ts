@@ -4,6 +4,7 @@ import {
   FakeInstance,
   FakeNotebook,
   FakePeers,
+  silentKnocker,
   MeddledStore,
   running,
   settle,
@@ -36,7 +37,17 @@ describe('Observer', () => {
     const keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
     const jobs = new Jobs({ clock, log, onChange: () => undefined })
     observer = new Observer(
-      { clock, store, instance, guard: new FakeGuard(), peers: new FakePeers(), notebook, keeper, jobs },
+      {
+        clock,
+        store,
+        instance,
+        guard: new FakeGuard(),
+        peers: new FakePeers(),
+        notebook,
+        keeper,
+        jobs,
+        knocker: silentKnocker,
+      },
       { self: 'n1', members: () => ['n1', 'n2'], initialiser: 'n1', policy, keys, managed: true },
     )
   })
@@ -140,6 +151,7 @@ describe('Observer', () => {
       instance.now = now
       return (await observer.observe()).local
     }
+    instance.upstream = { host: 'n2', port: 5432 }
     const unstreamed = running('standby', { streaming: false })
     const since = clock.monotonic()
     expect(await looks(unstreamed)).toMatchObject({ unstreamedSince: since, unstreamedStops: 0 })

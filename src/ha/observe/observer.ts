@@ -1,4 +1,5 @@
 import { messageOf } from '../../std/fault.ts'
+import type { Pledge } from '../../model/ack-rule.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
 import type { KeyValue } from '../../model/key-value.ts'
 import { SAW_NONE, type InstanceFacts, type Role, type SeenByMember } from '../../model/member.ts'
@@ -7,7 +8,7 @@ import { judgeLapse } from '../decide/lapse.ts'
 import type { Jobs } from '../jobs.ts'
 import type { Keys } from '../keys.ts'
 import type { Policy } from '../policy.ts'
-import type { Clock, Guard, LocalInstance, Notebook, Peers, Store } from '../ports.ts'
+import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } from '../ports.ts'
 import type { RecordKeeper } from '../record-keeper.ts'
 import type { LocalFacts, Snapshot, StoreFacts, SwitchoverRequest } from '../snapshot.ts'
 
@@ -20,6 +21,7 @@ export type ObserverDeps = {
   readonly notebook: Notebook
   readonly keeper: RecordKeeper
   readonly jobs: Jobs
+  readonly knocker: Knocker
 }
 
 export type ObserverOptions = {
@@ -36,6 +38,9 @@ export type ObserverOptions = {
 const FACTS_MS = 3000
 const LOOK_MS = 1000
 const WAL_MS = 250
+/** The loop looks at least every 500 ms: who has not looked for so long was stopped, starved or asleep itself. */
+const ATTENTION_MS = 800
+const KNOCK_EVERY_MS = 100
 const UNREADABLE: Readonly<Record<string, unknown>> = {}
 
 type Addresses = StoreFacts['addresses']
@@ -68,11 +73,19 @@ export class Observer {
   #instance: InstanceFacts = { state: 'unknown' }
   #measuredUnder: SeenByMember = SAW_NONE
   #stoppingSince: MonotonicMs | undefined
+  #attentiveSince: MonotonicMs
+  #lookedAt: MonotonicMs
+  #primarySince: MonotonicMs | undefined
+  readonly #streamedAt = new Map<string, MonotonicMs>()
+  #holderAnswers: Snapshot['holderAnswers']
+  #isKnocking = false
 
   constructor(deps: ObserverDeps, options: ObserverOptions) {
     this.#deps = deps
     this.#options = options
     this.#startedAt = deps.clock.monotonic()
+    this.#attentiveSince = this.#startedAt
+    this.#lookedAt = this.#startedAt
     deps.instance.onCrash(() => {
       this.#crashedAt = deps.clock.monotonic()
       this.forgetDirectory()
@@ -86,6 +99,10 @@ export class Observer {
 
   get incarnation(): string | undefined {
     return this.#directory?.incarnation
+  }
+
+  get pledge(): Pledge | undefined {
+    return this.#deps.notebook.pledge()
   }
 
   get uptimeMs(): number {
@@ -119,6 +136,8 @@ export class Observer {
   }
 
   async observe(): Promise<Snapshot> {
+    this.#noteAttention()
+    this.#knock()
     const local = await this.#observeLocal()
     const { clock } = this.#deps
     const now = clock.monotonic()
@@ -130,12 +149,55 @@ export class Observer {
       policy,
       initialiser,
       agentUptimeMs: now - this.#startedAt,
+      attentiveSince: this.#attentiveSince,
+      ...(this.#holderAnswers ? { holderAnswers: this.#holderAnswers } : {}),
       stopping: this.#stoppingSince !== undefined,
       stoppingForMs: this.#stoppingSince === undefined ? 0 : now - this.#stoppingSince,
       store: this.#observeStore(),
       local,
       peers: this.#deps.peers.facts(),
     }
+  }
+
+  #noteAttention(): void {
+    const now = this.#deps.clock.monotonic()
+    if (now - this.#lookedAt > ATTENTION_MS) this.#attentiveSince = now
+    this.#lookedAt = now
+  }
+
+  /** While the holder is silent, its host's kernel is asked, over and over; the answer is a fact of a later snapshot. */
+  #knock(): void {
+    const { clock, keeper, peers, knocker } = this.#deps
+    const { self, policy } = this.#options
+    const { record } = keeper
+    if (!record?.acks || record.holder === self) return
+    const now = clock.monotonic()
+    const holder = peers.facts().find(({ name }) => name === record.holder)
+    const isQuiet = now - (holder?.heardAt ?? 0) > policy.silenceLimitMs / 2
+    if (!isQuiet) this.#holderAnswers = undefined
+    const knockedAt = this.#holderAnswers?.at ?? 0
+    const at = holder?.facts ?? this.#observeStore().addresses[record.holder]
+    if (!isQuiet || !at || this.#isKnocking || now - knockedAt < KNOCK_EVERY_MS) return
+    this.#isKnocking = true
+    void knocker
+      .knock({ host: at.host, port: at.port })
+      .then((answer) => {
+        this.#holderAnswers = { answer, at: clock.monotonic() }
+      })
+      .finally(() => {
+        this.#isKnocking = false
+      })
+  }
+
+  #noteStandbys({ state, role, walSenders = [] }: InstanceFacts): void {
+    const now = this.#deps.clock.monotonic()
+    if (state !== 'running' || role !== 'primary') {
+      this.#primarySince = undefined
+      this.#streamedAt.clear()
+      return
+    }
+    this.#primarySince ??= now
+    for (const sender of walSenders) if (sender.state === 'streaming') this.#streamedAt.set(sender.name, now)
   }
 
   /** The record as it was known when `instance` was measured: what this node tells others beside its position. */
@@ -203,6 +265,7 @@ export class Observer {
     const facts = this.#withLastRole(asked ?? { state: 'unknown' })
     this.#measuredUnder = seen
     this.#noteStreaming(facts)
+    this.#noteStandbys(facts)
     if (facts.state === 'running') {
       this.#crashedAt = undefined
       this.#isFencedByGuard = false
@@ -214,6 +277,7 @@ export class Observer {
     else if (directory === 'instance' && jobs.running === undefined) await this.#measureStoppedWal()
     this.#instance = this.#withJob(facts)
     const promotion = notebook.promotedIn()
+    const pledge = notebook.pledge()
     const incarnation = this.#directory?.incarnation
     const following = instance.following()
     const isOwnPromotion = promotion !== undefined && promotion.incarnation === incarnation
@@ -232,6 +296,9 @@ export class Observer {
       ...(following ? { following } : {}),
       ...(this.#unstreamedSince === undefined ? {} : { unstreamedSince: this.#unstreamedSince }),
       unstreamedStops: this.#unstreamedStops,
+      ...(pledge ? { pledge } : {}),
+      streamedAt: Object.fromEntries(this.#streamedAt),
+      ...(this.#primarySince === undefined ? {} : { primarySince: this.#primarySince }),
       guard: guard.state(),
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
@@ -240,7 +307,9 @@ export class Observer {
 
   #noteStreaming({ state, role, streaming }: InstanceFacts): void {
     if (state === 'running' && role === 'standby' && streaming !== true) {
-      this.#unstreamedSince ??= this.#deps.clock.monotonic()
+      // Whoever is pointed at nobody waits for somebody: that is no trouble of its own.
+      if (this.#deps.instance.following()) this.#unstreamedSince ??= this.#deps.clock.monotonic()
+      else this.#unstreamedSince = undefined
     } else if (state === 'running') {
       this.#unstreamedStops = 0
       this.#unstreamedSince = undefined

@@ -5,10 +5,13 @@ import type { FaultProfile } from './fault-schedule.ts'
 import type { ClockShape } from './sim-host.ts'
 import type { NetworkShape } from './sim-network.ts'
 
+export type AckShape = 'async' | 'sync' | 'quorum' | 'quorum strict'
+
 /** What one run is made of. */
 export type ClusterSimulationShape = {
   readonly members: readonly string[]
   readonly timing: ProfileName
+  readonly mode: AckShape
   readonly clocks: readonly ClockShape[]
   readonly network: NetworkShape
   /** `direct`: past all routers, at whichever member takes writes. */
@@ -22,17 +25,22 @@ export type ClusterSimulationShape = {
 /** How far a clock may be from real time, as docs/guarantees.md assumes. */
 const DRIFT_MAX = 0.01
 
+const MODES: readonly AckShape[] = ['async', 'async', 'quorum', 'quorum', 'quorum strict', 'sync']
+
 export function drawShape(
   seed: number,
   profile: FaultProfile,
   timing: ProfileName | undefined,
   size: number | undefined,
+  mode: AckShape | 'any',
 ): ClusterSimulationShape {
   const chance = new RandomStream(seed, 'shape')
   const drawnSize = chance.pick([3, 3, 3, 3, 3, 5, 1])
   const members = ['n1', 'n2', 'n3', 'n4', 'n5'].slice(0, size ?? drawnSize)
   return {
     members,
+    // A single node has nobody to wait for.
+    mode: members.length === 1 ? 'async' : mode === 'any' ? new RandomStream(seed, 'mode').pick(MODES) : mode,
     timing: timing ?? chance.pick(['lan', 'lan', 'noisy', 'wan']),
     clocks: members.map(() => ({
       rate: 1 + chance.pick([-DRIFT_MAX, DRIFT_MAX, 0, chance.between(-DRIFT_MAX, DRIFT_MAX)]),

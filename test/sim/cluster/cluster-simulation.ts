@@ -1,5 +1,6 @@
 import { keysOf } from '../../../src/ha/keys.ts'
 import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
+import type { AckMode } from '../../../src/model/ack-rule.ts'
 import type { EpochRecord } from '../../../src/model/epoch-record.ts'
 import type { LossReport } from '../../../src/model/cluster-view.ts'
 import { Violation } from '../checkers/violation.ts'
@@ -22,8 +23,10 @@ import {
   NothingIrreplaceableIsDestroyed,
   type DataVolume,
 } from './checkers/nothing-irreplaceable-is-destroyed.ts'
+import { checkNothingIsLost } from './checkers/no-acknowledged-loss.ts'
 import { RecordGoesForward } from './checkers/record-goes-forward.ts'
-import { drawShape, type ClusterSimulationShape } from './cluster-shape.ts'
+import { checkSettings } from './checkers/settings-within-published-rules.ts'
+import { drawShape, type AckShape, type ClusterSimulationShape } from './cluster-shape.ts'
 import { EventTrace } from './event-trace.ts'
 import { disturbanceOf } from './disturbance.ts'
 import { drawFaults, type FaultProfile, type ScheduledFault, type SimFault } from './fault-schedule.ts'
@@ -46,6 +49,8 @@ export type ClusterSimulationOptions = {
   readonly timing?: ProfileName
   /** How many of them there are, instead of what the seed would draw. */
   readonly members?: number
+  /** How commits wait for standbys; `any`: as the seed draws it. */
+  readonly mode?: AckShape | 'any'
   readonly faultsFromMs?: number
   readonly paceMs?: number
   readonly maximumLagBytes?: number
@@ -112,6 +117,12 @@ const SETTLE_MS = 3000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
 const STANDSTILL_GRACE_MS = 120
 const SWITCHOVER_LIMIT_MS = 15_000
+const MODE: Readonly<Record<AckShape, AckMode>> = {
+  async: { method: 'ANY', isStrict: false },
+  sync: { method: 'FIRST', isStrict: false },
+  quorum: { method: 'ANY', isStrict: false },
+  'quorum strict': { method: 'ANY', isStrict: true },
+}
 
 /**
  * A whole cluster in one thread on one virtual clock: real control planes, guards' rule and routers' tables on virtual hosts
@@ -158,7 +169,13 @@ export class ClusterSimulation {
   constructor(options: ClusterSimulationOptions) {
     this.#options = options
     const { seed, minutes } = options
-    const shape = drawShape(seed, options.profile ?? 'any', options.timing, options.members)
+    const shape = drawShape(
+      seed,
+      options.profile ?? 'any',
+      options.timing,
+      options.members,
+      options.mode ?? 'async',
+    )
     const { delayMs = shape.network.delayMs, maximumLagBytes = shape.maximumLagBytes } = options
     this.#shape = { ...shape, maximumLagBytes, network: { ...shape.network, delayMs } }
     const { leaseTtlMs } = policyOf(shape.timing)
@@ -232,6 +249,7 @@ export class ClusterSimulation {
     const final = this.#finalFacts()
     const unequal = whyNotEqual(final)
     if (unequal !== undefined) throw new Violation(`${unequal}`, 'converges-when-healed')
+    checkNothingIsLost(final)
     const { missing } = checkLossIsReported(final)
     this.#checkCalm(final)
     return {
@@ -318,14 +336,19 @@ export class ClusterSimulation {
       const broken = this.#rare.whyTakesPart(node)
       if (broken !== undefined) throw new Violation(broken, 'broken-log-is-refused')
       const { record, provenUntil } = brain.keeper
-      if (record !== undefined && this.#records.see(node.name, record)) this.#sawRecord(record)
+      if (record !== undefined) {
+        if (this.#records.see(node.name, record)) this.#sawRecord(record)
+        if (record.acks)
+          checkSettings({ name: node.name, record, ...node.postgres.commitsWaitFor }, MODE[this.#shape.mode])
+      }
       if (provenUntil > node.host.monotonic()) glimpses.push(node.glimpse())
     }
     if (glimpses.length > 1) checkLeaseIsExclusive(glimpses)
   }
 
   #sawRecord(record: EpochRecord): void {
-    this.#bounded.see(record, this.#time.now)
+    const holder = this.#node(record.holder)
+    this.#bounded.see(record, this.#time.now, (holder?.glimpse().provenForMs ?? 0) > 0)
     if (this.#operator.isBusy) this.#disturbEverybody()
     this.#needless.see(record, this.#time.now, [...this.#operator.members])
   }
@@ -354,11 +377,21 @@ export class ClusterSimulation {
       lsn: ack.lsn,
       xid: ack.xid,
       token: ack.token,
-      isUnguarded: this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.isGuarded !== true,
+      isKept: this.#isKept(ack.token),
+      isAwaited: this.#shape.mode !== 'async' && !ack.warned,
+      isUnguarded:
+        this.#shape.mode === 'async' &&
+        (this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.isGuarded !== true),
     }
     this.#acks.push(seen)
     this.#ordered.seeBackend(seen)
     this.#bounded.seeBackend(seen)
+  }
+
+  #isKept(token: number): boolean {
+    const newest = this.#ordered.newest?.host
+    if (this.#shape.mode === 'async' || newest === undefined) return false
+    return this.#world.of(newest).rows()?.includes(token) === true
   }
 
   /** The epoch that an instance writes in: that of its promotion as its agent wrote it down, else the first. */
@@ -406,13 +439,13 @@ export class ClusterSimulation {
 
   #createNode(host: SimHost, members: readonly string[]): SimNode {
     const { name } = host
-    const { timing, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
+    const { timing, mode, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
     return new SimNode({
       release: this.#schedule.some(({ fault }) => fault.kind === 'upgrade' && fault.from === 'before')
         ? 'before'
         : 'this',
       host,
-      config: simNodeConfig(name, { members, profile: timing, maximumLagBytes, primaryStartTimeoutMs }),
+      config: simNodeConfig(name, { members, profile: timing, mode, maximumLagBytes, primaryStartTimeoutMs }),
       peers: this.#peers,
       postgres: this.#world.of(name),
       chance: new RandomStream(this.#options.seed, `node ${name}`),
@@ -423,6 +456,7 @@ export class ClusterSimulation {
         passed: (session, token) => this.#sawPassed(name, session, token),
       },
       note: (text) => this.#note(name, text),
+      knock: (from, at) => this.#world.knock(from, at),
       newNonce: () => {
         this.#nonces += 1
         return `nonce${this.#nonces}`
@@ -432,7 +466,13 @@ export class ClusterSimulation {
   }
 
   #sawPassed(router: string, session: RoutedSession, token: number): void {
-    const ack: PassedAcknowledgement = { at: this.#time.now, router, epoch: session.epoch, token }
+    const ack: PassedAcknowledgement = {
+      at: this.#time.now,
+      router,
+      epoch: session.epoch,
+      token,
+      isKept: this.#isKept(token),
+    }
     this.#acknowledged.push(ack)
     const wasStill = this.#time.now < (this.#routerStillUntil.get(router) ?? 0)
     if (!wasStill && this.#node(router)?.isClockInDoubt !== true) this.#ordered.seePassed(ack)

@@ -1,4 +1,5 @@
 import type { LocalInstance } from '../../../src/ha/ports.ts'
+import type { KnockAnswer } from '../../../src/ha/snapshot.ts'
 import { connectClient, type ClientSession } from '../postgres/client-session.ts'
 import type { PostgresHost } from '../postgres/host.ts'
 import { createModelInstance, type ModelInstance } from '../postgres/model-instance.ts'
@@ -15,6 +16,8 @@ const PORT = 5432
 /** What the guard needs to find and to kill every process of an instance. */
 const KILL_MS = { min: 2, max: 10 }
 const SIMULATED_PROCESSES = 6
+/** Three tries of 100 ms. */
+const KNOCK_MS = 300
 
 export type ModelPostgresParts = {
   readonly seed: number
@@ -31,8 +34,10 @@ export class ModelPostgres {
   readonly #seed: number
   readonly #segmentBytes: number
   readonly #hosts = new Map<string, SimPostgres>()
+  readonly #parts: ModelPostgresParts
 
   constructor(parts: ModelPostgresParts) {
+    this.#parts = parts
     const { seed, time, network, hosts } = parts
     this.#world = new PostgresWorld({
       clock: time,
@@ -58,6 +63,28 @@ export class ModelPostgres {
     this.#hosts.set(name, new SimPostgres(this.#world, host, this.#seed))
   }
 
+  /** A host's kernel answers for PostgreSQL, whether that is stopped or not; a host without power or asleep is silent. */
+  knock(from: SimProcess, at: { host: string }): Promise<KnockAnswer> {
+    const { network, hosts } = this.#parts
+    const target = hosts.find(({ address }) => address === at.host)
+    return new Promise((resolve) => {
+      const isThere = (): boolean =>
+        target !== undefined &&
+        target.isUp &&
+        !target.isAsleep &&
+        network.isOpen(from.host.name, target.name) &&
+        network.isOpen(target.name, from.host.name)
+      const round = target ? 2 * network.delay(from.host.name, target.name) : KNOCK_MS
+      if (round >= KNOCK_MS || !isThere()) from.after(KNOCK_MS, () => resolve('silent'))
+      else {
+        from.after(round, () => {
+          const isOpen = target !== undefined && this.of(target.name).isListening
+          resolve(!isThere() ? 'silent' : isOpen ? 'accepts' : 'refuses')
+        })
+      }
+    })
+  }
+
   of(host: string): SimPostgres {
     const found = this.#hosts.get(host)
     if (found === undefined) throw new Error(`"${host}" has no PostgreSQL`)
@@ -76,6 +103,20 @@ export class SimPostgres {
     this.#world = world
     this.#host = host
     this.#chance = new RandomStream(seed, `agent's hands ${host.name}`)
+  }
+
+  /** `synchronous_standby_names` in its files, and whether it takes writes. */
+  get commitsWaitFor(): { readonly names: string; readonly isPrimary: boolean } {
+    const { directory } = this.#host.disk
+    const { server } = this.#host
+    return {
+      names: directory?.config.synchronousNames ?? '',
+      isPrimary: server !== undefined && !server.isInRecovery,
+    }
+  }
+
+  get isListening(): boolean {
+    return this.#host.server?.isPostmasterAlive === true
   }
 
   /** As one life of the agent drives it: what it began ends with it. */

@@ -2,10 +2,12 @@ import { formatProblems } from '../../../src/config/format-problems.ts'
 import { loadConfig } from '../../../src/config/load-config.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { ProfileName } from '../../../src/ha/policy.ts'
+import type { AckShape } from './cluster-shape.ts'
 
 export type ClusterShape = {
   readonly members: readonly string[]
   readonly profile: ProfileName
+  readonly mode: AckShape
   readonly maximumLagBytes: number
   readonly primaryStartTimeoutMs: number
 }
@@ -43,6 +45,7 @@ export function addressOf(member: string): string {
 }
 
 function yamlOf(self: string, shape: ClusterShape): string {
+  const [mode, strict] = shape.mode.split(' ')
   const peers = shape.members.filter((name) => name !== self)
   return [
     'identity:',
@@ -56,7 +59,7 @@ function yamlOf(self: string, shape: ClusterShape): string {
     ...peers.map((name) => `  - { node_name: ${name}, api_host: ${addressOf(name)}, api_port: ${API_PORT} }`),
     'security: { cluster_secret: "not a secret: nothing leaves this process" }',
     'postgresql: { data_dir: /var/lib/pg-metako/data }',
-    `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes} }`,
+    `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes}, mode: ${mode}, synchronous_mode_strict: ${strict === 'strict' ? 'yes' : 'no'} }`,
     `ha: { profile: ${shape.profile}, primary_start_timeout: ${shape.primaryStartTimeoutMs}ms }`,
     '',
   ].join('\n')

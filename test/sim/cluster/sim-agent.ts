@@ -3,6 +3,7 @@ import { GuardClient } from '../../../src/agent/guard-client.ts'
 import { TableNews } from '../../../src/agent/table-news.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { LocalInstance } from '../../../src/ha/ports.ts'
+import type { KnockAnswer } from '../../../src/ha/snapshot.ts'
 import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
 import type { LogFields, Logger } from '../../../src/platform/log.ts'
 import type { RandomStream } from '../random-stream.ts'
@@ -29,6 +30,7 @@ export type SimAgentDeps = {
   /** The instance as one life of the agent sees it. */
   readonly instance: (process: SimProcess) => LocalInstance
   readonly hasRouter: () => boolean
+  readonly knock: (from: SimProcess, at: { host: string; port: number }) => Promise<KnockAnswer>
   /** Hands a table to the router of this host, if there is one. */
   readonly pushTable: (message: RoutingTableMessage) => void
   readonly note: (text: string) => void
@@ -72,6 +74,7 @@ export class SimAgent {
         router: { totals: [], pid: undefined },
         instance: deps.instance(this.process),
         state: deps.state.open(this.process, chance, STATE_FSYNC_MS),
+        knocker: { knock: (at) => deps.knock(this.process, at) },
         consensus: {
           disk: deps.state.disk.open(),
           soon: (task) => void this.process.after(0, () => deps.state.disk.blocking(this.process, task)),

@@ -3,7 +3,7 @@ import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
 import { NEVER } from '../../../src/agent/host-ports.ts'
 import type { RandomStream } from '../random-stream.ts'
 import type { MemberGlimpse } from './checkers/cluster-facts.ts'
-import { SimAgent } from './sim-agent.ts'
+import { SimAgent, type SimAgentDeps } from './sim-agent.ts'
 import { SimGuard } from './sim-guard.ts'
 import type { Release } from './release.ts'
 import type { SimHost } from './sim-host.ts'
@@ -29,6 +29,7 @@ export type SimNodeDeps = {
   readonly postgres: SimPostgres
   readonly chance: RandomStream
   readonly router: Omit<RouterDeps, 'bootId'>
+  readonly knock: SimAgentDeps['knock']
   readonly note: (text: string) => void
   readonly newNonce: () => string
   /** A new life of the agent begins: what its predecessor knew is forgotten. */
@@ -229,6 +230,7 @@ export class SimNode {
         state: this.#state,
         instance: (process) => postgres.instanceFor(process),
         hasRouter: () => this.router !== undefined,
+        knock: this.#deps.knock,
         pushTable: (message) => this.#push(message),
         onLeft: () => this.#router?.end(),
         onEnd: () => {

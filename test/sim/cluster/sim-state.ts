@@ -1,6 +1,7 @@
 import type { JoinDocument } from '#client'
 import type { Genesis } from '../../../src/agent/genesis.ts'
 import type { NodeState } from '../../../src/agent/host-ports.ts'
+import type { Pledge } from '../../../src/model/ack-rule.ts'
 import type { MembershipNotes } from '../../../src/model/membership.ts'
 import type { RandomStream } from '../random-stream.ts'
 import { AgentDisk } from './agent-disk.ts'
@@ -15,6 +16,7 @@ export class SimStateFolder {
   genesis: Genesis | undefined
   isFounded = false
   promotion: Promotion | undefined
+  pledge: Pledge | undefined
   membership: MembershipNotes | undefined
 
   /** An empty volume is in its place. */
@@ -67,6 +69,8 @@ export class SimStateFolder {
       noteFounded: () => (this.isFounded ? Promise.resolve() : write(() => (this.isFounded = true))),
       promotedIn: () => this.promotion,
       writePromotion: (promotion) => write(() => (this.promotion = promotion)),
+      pledge: () => this.pledge,
+      writePledge: (pledge) => write(() => (this.pledge = pledge)),
       readMembership: () => Promise.resolve(this.membership),
       writeMembership: (notes) => write(() => (this.membership = notes)),
     }

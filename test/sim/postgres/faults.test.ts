@@ -59,7 +59,7 @@ it('a disk that stands still acknowledges nothing, and goes on when it moves aga
   })
   await stage.pass(10_000)
   expect(isComplete).toBe(false)
-  await expect(stage.finish(stage.instance('n1').probeWrite())).rejects.toMatchObject({
+  await expect(stage.finish(stage.instance('n1').probeWrite('flushed'))).rejects.toMatchObject({
     code: 'PG_PROBE_FAILED',
   })
   stage.host('n1').setDiskFault(undefined)

@@ -89,6 +89,8 @@ export class InstanceFactsReader {
       .filter(({ state }) => state !== 'backup' && state !== 'gone')
       .map((sender) => ({
         name: sender.applicationName,
+        pid: sender.pid,
+        syncPriority: sender.priority,
         state: sender.state === 'stopping' ? 'streaming' : sender.state,
         ...(sender.flushLsn === 0 ? {} : { flushLsn: lsnText(sender.flushLsn) }),
         ...(sender.applyLsn === 0 ? {} : { replayLsn: lsnText(sender.applyLsn) }),
@@ -104,6 +106,7 @@ export class InstanceFactsReader {
       flushLsn: lsnText(flush),
       replayLsn: lsnText(replay),
       ...(oldest === undefined ? {} : { oldestWal: lsnText(oldest) }),
+      synchronousNames: server.config.synchronousNames,
       ...(isStandby
         ? {
             streaming: receiver?.state === 'streaming',

@@ -1,4 +1,5 @@
 import type { LocalInstance } from '../../../src/ha/ports.ts'
+import { NOBODY, walNameOf } from '../../../src/model/ack-rule.ts'
 import { LOSS_XIDS_MAX, type LossReport } from '../../../src/model/cluster-view.ts'
 import type { InstanceFacts } from '../../../src/model/member.ts'
 import { slotNameFor } from '../../../src/postgres/parameters.ts'
@@ -10,6 +11,7 @@ import { lsnText, readLsn } from './lsn.ts'
 import type { ReplicationMessage, ReplicationRequest } from './messages.ts'
 import { between, type Address, type Chance, type Range } from './ports.ts'
 import type { PostgresServer, StartEnd } from './server.ts'
+import { parseSynchronousNames } from './synchronous-names.ts'
 
 export type ModelInstanceOptions = {
   readonly memberName: string
@@ -42,6 +44,7 @@ const KILL_MS: Range = [3, 9]
 const EXIT_HEARD_MS: Range = [0.5, 4]
 const END_OF_WAL_MS: Range = [4, 20]
 const MOVE_MS: Range = [20, 120]
+const LOOK_MS = 3
 
 type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
 
@@ -57,6 +60,8 @@ export class ModelInstance implements LocalInstance {
   #trouble: string | undefined
   #progress: NonNullable<InstanceFacts['clone']> | undefined
   #following: Address | undefined
+  #names: string
+  #provenNames: string | undefined
   #expectedExit: PostgresServer | undefined
   #clearing: Promise<void> = Promise.resolve()
   #isClosed = false
@@ -66,6 +71,7 @@ export class ModelInstance implements LocalInstance {
     this.#options = options
     this.#chance = options.chance
     this.#following = host.disk.directory?.config.upstream
+    this.#names = host.disk.directory?.config.synchronousNames ?? ''
     this.#facts = new InstanceFactsReader(host)
     this.#stopListening = host.onPostmasterExit((server) => this.#postmasterExited(server))
   }
@@ -118,6 +124,11 @@ export class ModelInstance implements LocalInstance {
     return this.#during('initialising', (resolve) => {
       disk.hasHalfBuild = true
       this.#host.initialise(() => {
+        // initdb works beside the place where the agent would move it: without an agent it stays there.
+        if (this.#isClosed) {
+          disk.directory = undefined
+          return
+        }
         disk.hasHalfBuild = false
         const directory = disk.directory as DataDirectory
         directory.incarnation = this.#host.nextIncarnation()
@@ -247,7 +258,7 @@ export class ModelInstance implements LocalInstance {
     })
   }
 
-  probeWrite(): Promise<void> {
+  probeWrite(until: 'flushed' | 'acknowledged'): Promise<void> {
     return this.#sql(SQL_MS, 'PG_PROBE_FAILED', (server, done, failed) => {
       const { writer } = server
       if (writer === undefined || server.isInRecovery) {
@@ -259,7 +270,85 @@ export class ModelInstance implements LocalInstance {
         return
       }
       const { end } = writer.append('probe')
-      writer.waitFor({ commitLsn: end, flushed: done })
+      const flushed = until === 'flushed' ? done : () => this.#whenAcknowledged(server, end, done)
+      writer.waitFor({ commitLsn: end, flushed })
+    })
+  }
+
+  /** Looks as a backend that waits would be woken: by the standbys that count, when enough have it. */
+  #whenAcknowledged(server: PostgresServer, lsn: number, done: () => void): void {
+    const names = parseSynchronousNames(server.config.synchronousNames)
+    const have = server.senders.filter(
+      ({ priority, flushLsn, state }) => priority > 0 && state === 'streaming' && flushLsn >= lsn,
+    )
+    if (names === undefined || have.length >= names.count) done()
+    else if (!server.isDead) this.#after(LOOK_MS, () => this.#whenAcknowledged(server, lsn, done))
+  }
+
+  async setSynchronousNames(names: string): Promise<void> {
+    const before = this.#provenNames ?? ''
+    if (before === names && before !== '') return
+    if (before === '' && names !== '' && names !== NOBODY) await this.setSynchronousNames(NOBODY)
+    this.#names = names
+    this.#provenNames = undefined
+    await this.#take(FILES_MS, () => {
+      const { directory } = this.#host.disk
+      if (directory && this.#writeConfig(directory, directory.config.upstream)) this.#host.reload()
+    })
+    await this.#until('PG_SETTING_UNPROVEN', () => {
+      const { server } = this.#host
+      if (server?.isPostmasterAlive !== true) return true
+      if (server.config.synchronousNames !== names) return false
+      return before !== '' || names === '' || server.isInRecovery || server.syncRep.isDefined
+    })
+    this.#provenNames = names
+  }
+
+  restartWalSenders(pids: readonly number[]): Promise<void> {
+    return this.#sql(SQL_MS, 'PG_QUERY_TIMEOUT', (server, done) => {
+      for (const sender of server.senders.filter(({ pid }) => pids.includes(pid))) sender.exit()
+      done()
+    })
+  }
+
+  async stopReceiving(): Promise<{ timeline: number; flushLsn: string }> {
+    this.#following = undefined
+    await this.#take(FILES_MS, () => {
+      if (this.#writeConfig(this.#directory(), undefined)) this.#host.reload()
+    })
+    if (this.#host.server?.isPostmasterAlive !== true) return this.#end()
+    let looks = 0
+    await this.#until('PG_SETTING_UNPROVEN', () => {
+      const { server } = this.#host
+      if (server?.isPostmasterAlive !== true) return true
+      if (server.phase !== 'ready' || server.config.upstream !== undefined) return false
+      this.#host.terminateWalReceiver()
+      looks = this.#host.hasWalReceiver ? 0 : looks + 1
+      return looks > 1
+    })
+    const { server } = this.#host
+    if (server?.receivedUpto === undefined) return this.#end()
+    const { timeline, flushLsn } = await this.facts()
+    if (timeline === undefined || flushLsn === undefined)
+      throw new Fault('PG_UNREACHABLE', 'Cannot ask PostgreSQL')
+    return { timeline, flushLsn }
+  }
+
+  async #end(): Promise<{ timeline: number; flushLsn: string }> {
+    const { timeline, endLsn } = await this.endOfWal()
+    return { timeline, flushLsn: endLsn }
+  }
+
+  /** Looks until it is true, for as long as the adapter does. */
+  #until(code: 'PG_SETTING_UNPROVEN', isTrue: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let left = SQL_MS / LOOK_MS
+      const look = (): void => {
+        if (!this.#host.isPaused && isTrue()) resolve()
+        else if ((left -= 1) <= 0) reject(new Fault(code, 'Cannot prove it', { retryable: true }))
+        else this.#after(LOOK_MS, look)
+      }
+      this.#after(between(this.#chance, SQL_ROUND_MS), look)
     })
   }
 
@@ -513,17 +602,20 @@ export class ModelInstance implements LocalInstance {
     const { config } = directory
     const { memberName, useSlots } = this.#options
     const slotName = upstream && useSlots ? slotNameFor(memberName) : undefined
+    const applicationName = walNameOf({ name: memberName, incarnation: directory.incarnation ?? '' })
     const isSame =
       config.upstream?.host === upstream?.host &&
       config.upstream?.port === upstream?.port &&
       config.slotName === slotName &&
-      config.applicationName === memberName
+      config.synchronousNames === this.#names &&
+      config.applicationName === applicationName
     if (isSame) return false
     directory.config = {
       ...config,
       upstream: upstream && { host: upstream.host, port: upstream.port },
       slotName,
-      applicationName: memberName,
+      synchronousNames: this.#names,
+      applicationName,
     }
     return true
   }

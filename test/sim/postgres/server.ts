@@ -72,6 +72,7 @@ export class PostgresServer {
   #isPostmasterFrozen = false
   #deferredByPostmaster: (() => void)[] = []
   #isEnding = false
+  #children = 0
   #isDraining = false
   #isPromotionWanted = false
 
@@ -90,6 +91,12 @@ export class PostgresServer {
     const recovery = directory.isClean ? 0 : between(this.chance, this.timings.crashRecoveryMs)
     if (!directory.isClean) control.state = 'in crash recovery'
     this.clock.at(this.clock.now + between(this.chance, this.timings.startMs) + recovery, this.#recover)
+  }
+
+  /** A number for a new process; pids of two servers never meet, since nobody asks. */
+  nextChild(): number {
+    this.#children += 1
+    return this.#children
   }
 
   get timeline(): number {

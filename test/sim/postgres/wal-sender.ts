@@ -15,6 +15,7 @@ export class WalSender {
   readonly #server: PostgresServer
   readonly #connection: Connection<ReplicationRequest, ReplicationMessage>
   readonly applicationName: string
+  readonly pid: number
   state: 'startup' | 'backup' | 'streaming' | 'stopping' | 'gone' = 'startup'
   /** The names in `synchronous_standby_names` as this process has read them, and its own place among them. */
   names: SynchronousNames | undefined
@@ -38,6 +39,7 @@ export class WalSender {
     this.#server = server
     this.#connection = connection
     this.applicationName = applicationName
+    this.pid = server.nextChild()
     this.#readNames()
     connection.attachServer({
       received: this.#received,

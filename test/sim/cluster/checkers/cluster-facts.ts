@@ -21,6 +21,7 @@ export type PassedAcknowledgement = {
   readonly router: string
   readonly epoch: number
   readonly token: number
+  readonly isKept: boolean
 }
 
 /** One acknowledgement as it left a backend. */
@@ -32,6 +33,10 @@ export type BackendAcknowledgement = {
   readonly lsn: number
   readonly xid: number
   readonly token: number
+  /** Commits wait for others in this cluster, and this one was not given up waiting for. */
+  readonly isAwaited: boolean
+  /** Where commits wait for others: whoever acknowledged in the newest epoch has it too. */
+  readonly isKept: boolean
   /** The guard of this host stands still, is gone, or did until just now: nobody here could have fenced. */
   readonly isUnguarded: boolean
 }

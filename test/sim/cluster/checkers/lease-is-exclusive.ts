@@ -5,6 +5,8 @@ import type { MemberGlimpse } from './cluster-facts.ts'
 export function checkLeaseIsExclusive(members: readonly MemberGlimpse[]): void {
   let holder: MemberGlimpse | undefined
   for (const member of members) {
+    // A take-over by revocation waits for no lease: what is exclusive there is the right to acknowledge.
+    if (member.record?.acks !== undefined) continue
     if (!member.isAgentAlive || member.isClockInDoubt || member.provenForMs <= 0) continue
     if (holder !== undefined) {
       throw new Violation(

@@ -42,13 +42,15 @@ export class LossIsBounded {
     this.#young.push({ at, lsn })
   }
 
-  see(record: EpochRecord, now: number): void {
+  /** `isProven`: the holder's lease is proven now. Else this is a renewal that was sent long ago, and says nothing about now. */
+  see(record: EpochRecord, now: number, isProven: boolean): void {
     const known = this.#last.get(record.epoch)
     if (known !== undefined && known.seq >= record.seq) return
     this.#last.set(record.epoch, record)
-    if (record.state !== 'open') return
+    // Where commits wait for others none is lost at all: see no-acknowledged-loss.
+    if (record.state !== 'open' || record.acks) return
     this.#checkFork(record)
-    if (known?.state === 'open') this.#checkAge(record, now)
+    if (known?.state === 'open' && isProven) this.#checkAge(record, now)
   }
 
   #checkFork({ epoch, chain, holder }: EpochRecord): void {

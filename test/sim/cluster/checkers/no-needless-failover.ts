@@ -1,5 +1,7 @@
-import type { EpochRecord } from '../../../../src/model/epoch-record.ts'
+import type { EpochRecord, TakeoverReason } from '../../../../src/model/epoch-record.ts'
 import { Violation } from '../../checkers/violation.ts'
+
+const SUSPICIONS: readonly TakeoverReason[] = ['LEASE_EXPIRED', 'PRIMARY_SILENT', 'PRIMARY_CRASHED']
 
 /**
  * G5: whoever takes over from a primary that neither released nor handed over finds that something had happened to it, or to so many
@@ -23,10 +25,11 @@ export class NoNeedlessFailover {
 
   see(record: EpochRecord, now: number, members: readonly string[]): void {
     const before = this.#holder
+    // Begun and nobody's: the old primary may still go on in it.
+    if (record.state === 'pledging') return
     if (before !== undefined && record.epoch <= before.epoch) return
     this.#holder = { epoch: record.epoch, name: record.holder }
-    if (before === undefined) return
-    if (record.reason !== 'LEASE_EXPIRED' && record.reason !== 'PRIMARY_CRASHED') return
+    if (before === undefined || before.name === record.holder || !SUSPICIONS.includes(record.reason)) return
     const begun = now - this.#windowMs
     const calm = members.filter((name) => (this.#disturbedUntil.get(name) ?? 0) < begun)
     if (!calm.includes(before.name) || 2 * calm.length <= members.length) return

@@ -1,5 +1,5 @@
 import { Violation } from '../../checkers/violation.ts'
-import type { DataDirectory } from '../../postgres/data-directory.ts'
+import { rowsUpTo, type DataDirectory } from '../../postgres/data-directory.ts'
 
 /** The data volume of one host, as it lies there now. */
 export type DataVolume = {
@@ -52,9 +52,9 @@ function checkReplaceable(
   )
 }
 
-/** What is in the tables, and what is in the WAL and will be. */
-function tokensOf({ rows, wal }: DataDirectory): ReadonlySet<number> {
-  const tokens = new Set(rows.tokens)
+/** What a start would find: in the tables as of the last checkpoint, and in the WAL after it. */
+function tokensOf({ rows, wal, control }: DataDirectory): ReadonlySet<number> {
+  const tokens = new Set(rowsUpTo(rows, control.redo).tokens)
   for (const timeline of wal.timelines()) {
     for (const { token } of wal.of(timeline)) if (token >= 0) tokens.add(token)
   }

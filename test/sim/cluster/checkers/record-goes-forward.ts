@@ -17,6 +17,8 @@ export class RecordGoesForward {
     if (last === record) return false
     this.#last.set(member, record)
     if (last !== undefined) checkGrowth(member, last, record)
+    // Begun and nobody's: it names the holder of the epoch before.
+    if (record.state === 'pledging') return true
     const holder = this.#holders.get(record.epoch)
     if (holder !== undefined && holder !== record.holder) {
       throw new Violation(

@@ -1,0 +1,129 @@
+import { Fault } from '../../std/fault.ts'
+import { SECOND } from '../../std/units.ts'
+import {
+  isIn,
+  isSameRule,
+  NO_ACKS,
+  rulesOf,
+  synchronousNamesOf,
+  walNameOf,
+  type AckRule,
+} from '../../model/ack-rule.ts'
+import { parseLsn } from '../../model/lsn.ts'
+import type { InstanceFacts } from '../../model/member.ts'
+import { changeOwnLink } from './change-record.ts'
+import type { World } from './world.ts'
+
+const PROOF_MS = 3 * SECOND
+const LOOK_MS = 10
+
+/**
+ * Makes `to` the rule that commits are acknowledged by. Order (safety.md 1): published as `next` first, so that whoever takes over
+ * reckons with both; then set, and proven at every process that decides who counts; then everything that the old rule may have
+ * acknowledged is on enough members of the new one; only then is it the rule alone. May be begun again after a crash anywhere.
+ */
+export async function changeAcks(world: World, to: AckRule): Promise<void> {
+  const { instance, policy, keeper } = world
+  const link = keeper.record?.acks?.at(-1)
+  const before = link ? rulesOf(link) : [NO_ACKS]
+  const published = await publish(world, to)
+  await instance.setSynchronousNames(
+    synchronousNamesOf(to, policy.acks ?? { method: 'ANY', isStrict: false }),
+  )
+  await restartUnproven(world, before, to)
+  await proveSenders(world, to)
+  if (!published) return
+  await reach(world, to)
+  await settle(world, to)
+}
+
+/** False when `to` is the rule already and nothing else is on its way: then it is only set. */
+async function publish(world: World, to: AckRule): Promise<boolean> {
+  const { keeper, self, observer } = world
+  const link = keeper.record?.acks?.at(-1)
+  if (link && isSameRule(link.rule, to)) return link.next !== undefined
+  if (link?.next && isSameRule(link.next, to)) return true
+  const epoch = keeper.record?.epoch ?? 0
+  const own = { name: self, incarnation: observer.incarnation ?? '' }
+  const outcome = await changeOwnLink(world, (one) => {
+    if (one?.next) return undefined
+    return { ...(one ?? { epoch, holder: own, rule: NO_ACKS }), next: to }
+  })
+  if (outcome.kind !== 'committed') throw notChanged(outcome.kind)
+  return true
+}
+
+/** A process that stays listed shows no trace of another k: it begins anew (safety.md 12). */
+async function restartUnproven({ instance }: World, before: readonly AckRule[], to: AckRule): Promise<void> {
+  const others = before.filter(({ k }) => k !== to.k).flatMap(({ members }) => members)
+  const kept = to.members.filter(isIn(others)).map(walNameOf)
+  if (kept.length === 0) return
+  const { walSenders = [] } = await instance.facts()
+  await instance.restartWalSenders(walSenders.filter(({ name }) => kept.includes(name)).map(({ pid }) => pid))
+}
+
+async function proveSenders(world: World, to: AckRule): Promise<void> {
+  const listed = new Set(to.k === 0 ? [] : to.members.map(walNameOf))
+  await until(world, 'every WAL sender works by the new names', ({ walSenders = [] }) =>
+    walSenders.every(
+      ({ name, syncPriority, state }) => state !== 'streaming' || syncPriority > 0 === listed.has(name),
+    ),
+  )
+}
+
+/** What was acknowledged until now lies before this moment's end of WAL: it has to be where the new rule looks for it. */
+async function reach(world: World, to: AckRule): Promise<void> {
+  if (to.k === 0) return
+  const names = new Set(to.members.map(walNameOf))
+  const { flushLsn = '' } = await world.instance.facts()
+  const goal = parseLsn(flushLsn)
+  if (goal === undefined)
+    throw new Fault('PG_UNREACHABLE', 'Cannot change who acknowledges: the end of WAL is unknown', {
+      retryable: true,
+    })
+  await until(world, `${to.k} of the new members have all WAL`, ({ walSenders = [] }) => {
+    const there = walSenders.filter(({ name, flushLsn: flush }) => {
+      const at = names.has(name) ? parseLsn(flush ?? '') : undefined
+      return at !== undefined && at >= goal
+    })
+    return new Set(there.map(({ name }) => name)).size >= to.k
+  })
+}
+
+async function settle(world: World, to: AckRule): Promise<void> {
+  const outcome = await changeOwnLink(world, (one) => {
+    if (!one?.next || !(isSameRule(one.next, to) || isSameRule(one.rule, to))) return undefined
+    const { next: _next, ...rest } = one
+    return { ...rest, rule: to }
+  })
+  if (outcome.kind !== 'committed') throw notChanged(outcome.kind)
+  world.log.info('Commits wait for others', { k: to.k, members: to.members.map(({ name }) => name) })
+}
+
+async function until(world: World, what: string, isTrue: (facts: InstanceFacts) => boolean): Promise<void> {
+  const giveUpAt = world.clock.monotonic() + PROOF_MS
+  for (;;) {
+    const facts = await world.instance.facts()
+    if (facts.state === 'running' && facts.role === 'primary' && isTrue(facts)) return
+    if (world.clock.monotonic() >= giveUpAt) {
+      throw new Fault(
+        'ACK_RULE_UNPROVEN',
+        `Cannot change who acknowledges: not within ${PROOF_MS} ms that ${what}`,
+        {
+          retryable: true,
+        },
+      )
+    }
+    await new Promise<void>((resolve) => world.clock.after(LOOK_MS, resolve))
+  }
+}
+
+function notChanged(kind: string): Fault {
+  return new Fault(
+    'ACK_RULE_UNPROVEN',
+    `Cannot change who acknowledges: the record was changed meanwhile (${kind})`,
+    {
+      retryable: true,
+    },
+  )
+}

@@ -1,0 +1,358 @@
+import {
+  isBroken,
+  isIn,
+  isSameMember,
+  missingOf,
+  ruleOf,
+  rulesOf,
+  type AckLink,
+  type AckMember,
+  type AckRule,
+  type Pledge,
+} from '../../model/ack-rule.ts'
+import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
+import { lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
+import type { InstanceFacts } from '../../model/member.ts'
+import type { Action } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { wantedK } from './acks.ts'
+import { judgeHistory } from './history.ts'
+import { judgeLapse } from './lapse.ts'
+import {
+  isHeard,
+  isHolder,
+  isInstanceDown,
+  isRunningAs,
+  isSilent,
+  verdict,
+  type StanceRule,
+  type Verdict,
+} from './stance.ts'
+
+/*
+ * Take-over by revocation (design.md §5, safety.md 1–13): an epoch is begun, which freezes what the one before acknowledges by;
+ * enough members promise never to help it again; the one of them that has most is authorised. No lease is waited for, because what
+ * the old primary still does can no longer be acknowledged.
+ */
+
+/** So long the others may take to pledge and to authorise one of them, before the old primary goes on instead. */
+const RESUME_AFTER_MS = 1000
+/** Who is as good and ranks before this member is waited for so long. */
+const YIELD_MS = 500
+/** Enough members have pledged, and others are here: one of them may have more, and the new primary will need them. */
+const ALL_PLEDGES_MS = 200
+/** An answer of the holder's kernel that is older says nothing about now. */
+const ANSWER_AGE_MAX_MS = 600
+
+/** The primary of the epoch before is well, and nobody was authorised: it goes on, in the new epoch. */
+export const resumeOwnEpoch: StanceRule = (seen) => {
+  const { record } = seen.store
+  if (record?.state !== 'pledging' || !isHolder(seen) || !seen.store.hasQuorum || seen.stopping)
+    return undefined
+  const isEstablished = record.acks?.length === 1
+  const resume: Action = { kind: 'resume-epoch', epoch: record.epoch, revision: seen.store.recordRevision }
+  if (isRunningAs(seen, 'primary')) {
+    if (isEstablished) {
+      return verdict('primary', 'RESUMES_OWN_EPOCH', {
+        sentence: `is well: goes on as primary in epoch ${record.epoch}`,
+        actions: [resume],
+      })
+    }
+    // What it wrote may or may not be everything: as a standby it is compared with the others.
+    return verdict('fencing', 'SUPERSEDED', {
+      sentence: `stops: epoch ${record.epoch} was begun before its own was established`,
+      actions: [{ kind: 'fence', reason: 'SUPERSEDED' }],
+    })
+  }
+  const waited = seen.takenAt - seen.store.firstSeenAt
+  if (!isEstablished || !isInstanceDown(seen) || seen.local.directory !== 'instance') return undefined
+  return verdict('waiting', 'AWAITS_PLEDGES', {
+    sentence: `its PostgreSQL is down: waits for another member to take epoch ${record.epoch}`,
+    actions: waited < RESUME_AFTER_MS ? [] : [resume],
+  })
+}
+
+/** The epoch is nobody's yet: promise, and take it if this member has most. */
+export const pledgeAndTake: StanceRule = (seen) => {
+  const { record } = seen.store
+  if (record?.state !== 'pledging' || !seen.store.hasQuorum) return undefined
+  if (seen.local.directory !== 'instance') {
+    return verdict('waiting', 'AWAITS_PLEDGES', { sentence: `waits for the holder of epoch ${record.epoch}` })
+  }
+  const { pledge, incarnation } = seen.local
+  if (
+    pledge?.epoch !== record.epoch ||
+    pledge.incarnation !== incarnation ||
+    isReceiving(seen.local.instance)
+  ) {
+    return verdict('standby', 'PLEDGES', {
+      sentence: `promises not to help epoch ${record.epoch - 1} any more`,
+      actions:
+        isRunningAs(seen, 'standby') || isInstanceDown(seen) ? [{ kind: 'pledge', epoch: record.epoch }] : [],
+    })
+  }
+  if (isInstanceDown(seen)) {
+    return verdict('standby', 'PLEDGES', {
+      sentence: 'starts as a standby of nobody, to be a candidate',
+      actions: seen.takenAt < seen.local.retryAt ? [] : [{ kind: 'start', as: 'standby' }],
+    })
+  }
+  return takeIfBest(seen, record)
+}
+
+function takeIfBest(seen: Snapshot, record: EpochRecord): Verdict {
+  const pledges = pledgesFor(seen, record.epoch)
+  const missing = whoIsMissing(record, pledges)
+  if (missing !== undefined) {
+    return verdict('standby', 'AWAITS_PLEDGES', { sentence: `epoch ${record.epoch} waits: ${missing}` })
+  }
+  const waitedMs = seen.takenAt - seen.store.firstSeenAt
+  const unpledged = reachable(seen, record).find((member) => !isIn(pledges)(member))
+  if (unpledged && waitedMs < ALL_PLEDGES_MS) {
+    return verdict('standby', 'AWAITS_PLEDGES', {
+      sentence: `epoch ${record.epoch} listens for ${unpledged.name}`,
+    })
+  }
+  const ranked = pledges
+    .flatMap((pledge) => rank(record, pledge) ?? [])
+    .sort(
+      (one, other) =>
+        other.link - one.link || Number(other.flush - one.flush) || (one.name < other.name ? -1 : 1),
+    )
+  const best = ranked[0]
+  const own = ranked.find(({ name }) => name === seen.self)
+  if (!best || !own || own.link !== best.link || own.flush !== best.flush) {
+    return verdict('standby', 'NOT_BEST', {
+      sentence: `does not take epoch ${record.epoch}: ${best?.name ?? 'nobody that is on the history'} has more`,
+    })
+  }
+  const obstacle = ownObstacle(seen)
+  if (obstacle !== undefined) {
+    return verdict('standby', 'NOT_ELIGIBLE', {
+      sentence: `does not take epoch ${record.epoch}: ${obstacle}`,
+    })
+  }
+  const rival = ranked
+    .filter(({ name, link, flush }) => link === own.link && flush === own.flush && name !== seen.self)
+    .find(({ name }) => goesBefore(seen, name))
+  if (rival && waitedMs < YIELD_MS) {
+    return verdict('standby', 'NOT_BEST', { sentence: `leaves epoch ${record.epoch} to ${rival.name}` })
+  }
+  return verdict('becoming-primary', 'TAKES_OVER', {
+    sentence: `takes epoch ${record.epoch} over from ${record.holder}: ${pledges.map(({ name }) => name).join(', ')} pledged`,
+    actions: [
+      {
+        kind: 'take-over',
+        epoch: record.epoch,
+        revision: seen.store.recordRevision,
+        reason: record.reason,
+        rule: firstRule(seen, record, { pledges, own }),
+      },
+    ],
+  })
+}
+
+/** The first rule of a new epoch: the members that are here, pledged, and able to follow its holder. */
+function firstRule(
+  seen: Snapshot,
+  record: EpochRecord,
+  { pledges, own }: { pledges: readonly Pledge[]; own: Ranked },
+): AckRule {
+  const here = pledges.filter((pledge) => {
+    const ranked = rank(record, pledge)
+    if (pledge.name === seen.self || !ranked || !canFollow(record, { ...ranked, pledge }, own)) return false
+    return seen.peers.some((peer) => peer.name === pledge.name && isHeard(seen, peer))
+  })
+  return ruleOf(here.map(plain), wantedK(seen))
+}
+
+/** The same for a holder that gave its epoch up: nobody had to pledge. */
+export function ruleAfterRelease(seen: Snapshot): AckRule {
+  const here = seen.peers.filter(
+    (peer) =>
+      peer.name !== seen.store.record?.holder &&
+      isHeard(seen, peer) &&
+      !peer.facts.stopping &&
+      peer.facts.incarnation !== undefined &&
+      peer.facts.instance.state === 'running' &&
+      peer.facts.instance.role === 'standby',
+  )
+  const members = here.map(({ name, facts }) => ({ name, incarnation: facts.incarnation ?? '' }))
+  return ruleOf(members, wantedK(seen))
+}
+
+/**
+ * The holder seems to be gone. Begun only when enough members are here to bring it to an end, since a pledge stops replication; and on
+ * the word of a majority of those that hold its acknowledgements (safety.md 22, 25).
+ */
+export const convictHolder: StanceRule = (seen) => {
+  const { record } = seen.store
+  if (!record?.acks || isHolder(seen) || seen.local.directory !== 'instance' || isInstanceDown(seen))
+    return undefined
+  if (record.state === 'pledging' || record.systemId === '') return undefined
+  const lapse = judgeLapse(seen, record)
+  // Given up by an established holder, after its end: that is a take-over with nothing to revoke.
+  if (lapse.kind === 'reserved' || (lapse.kind === 'released' && record.acks.length === 1)) return undefined
+  const isFree = lapse.kind !== 'held'
+  if (!isFree && !isSuspect(seen, record)) return undefined
+  const missing = whoIsMissing(record, reachable(seen, record))
+  if (missing !== undefined) {
+    return isFree
+      ? verdict('standby', 'AWAITS_PLEDGES', {
+          sentence: `cannot take over from ${record.holder}: ${missing}`,
+        })
+      : undefined
+  }
+  const told = { suspects: { epoch: record.epoch } }
+  if (!isFree && !isMajorityOf(seen, record)) {
+    return verdict('standby', 'SUSPECTS', {
+      sentence: `${record.holder} seems to be gone: asks the others`,
+      told,
+    })
+  }
+  return verdict('standby', 'SUSPECTS', {
+    sentence: `${record.holder} is gone: begins epoch ${record.epoch + 1}`,
+    told,
+    actions: [
+      openEpoch(seen, record, isFree ? (record.release?.reason ?? 'LEASE_EXPIRED') : 'PRIMARY_SILENT'),
+    ],
+  })
+}
+
+/** The holder itself, whose PostgreSQL is down, leaves its epoch to the others: enough of them are here. */
+export function leaveToOthers(seen: Snapshot, record: EpochRecord): Verdict | undefined {
+  if (record.acks?.length !== 1) return undefined
+  if (whoIsMissing(record, reachable(seen, record)) !== undefined) return undefined
+  return verdict('waiting', 'CRASHED', {
+    sentence: `its PostgreSQL crashed: begins epoch ${record.epoch + 1} for the others`,
+    actions: [openEpoch(seen, record, 'PRIMARY_CRASHED')],
+  })
+}
+
+function openEpoch(seen: Snapshot, record: EpochRecord, reason: TakeoverReason): Action {
+  return { kind: 'open-epoch', epoch: record.epoch + 1, revision: seen.store.recordRevision, reason }
+}
+
+/** Neither a heartbeat nor a renewal, and no sign of life from its host's kernel at its PostgreSQL's port. */
+function isSuspect(seen: Snapshot, record: EpochRecord): boolean {
+  if (!isSilent(seen, record.holder)) return false
+  const renewedAt = Math.max(seen.store.firstSeenAt, seen.attentiveSince)
+  if (seen.takenAt - renewedAt <= seen.policy.silenceLimitMs) return false
+  const answer = seen.holderAnswers
+  return answer !== undefined && seen.takenAt - answer.at <= ANSWER_AGE_MAX_MS && answer.answer !== 'accepts'
+}
+
+function isMajorityOf(seen: Snapshot, record: EpochRecord): boolean {
+  const members = record.acks?.at(-1)?.rule.members ?? []
+  const agree = members.filter(
+    ({ name }) =>
+      name === seen.self ||
+      seen.peers.some(
+        (peer) => peer.name === name && isHeard(seen, peer) && peer.facts.suspects?.epoch === record.epoch,
+      ),
+  )
+  return agree.length * 2 > members.length
+}
+
+/** All but the holder that could pledge now. */
+function reachable(seen: Snapshot, record: EpochRecord): readonly AckMember[] {
+  const own = { name: seen.self, incarnation: seen.local.incarnation ?? '' }
+  const others = seen.peers
+    .filter((peer) => isHeard(seen, peer) && !peer.facts.stopping)
+    .map(({ name, facts }) => ({ name, incarnation: facts.incarnation ?? '' }))
+  return [own, ...others].filter(({ name }) => name !== record.holder)
+}
+
+function pledgesFor(seen: Snapshot, epoch: number): readonly Pledge[] {
+  const own = seen.local.pledge
+  const others = seen.peers.flatMap(({ facts }) => {
+    const { pledge, incarnation, instance } = facts
+    return pledge && pledge.incarnation === incarnation && !isReceiving(instance) ? [pledge] : []
+  })
+  return [...(own ? [own] : []), ...others].filter((pledge) => pledge.epoch === epoch)
+}
+
+/** Why the chain of epochs is not broken by these; `undefined`: it is, and nobody can acknowledge in any of them. */
+function whoIsMissing(record: EpochRecord, stopped: readonly AckMember[]): string | undefined {
+  const link = (record.acks ?? []).find((one) => !isBroken(one, stopped))
+  return link && describeMissing(link, stopped)
+}
+
+function describeMissing(link: AckLink, stopped: readonly AckMember[]): string {
+  const open = rulesOf(link).find((rule) => rule.k === 0 || missingOf(rule, stopped) > 0)
+  if (!open || open.k === 0) {
+    return `only ${link.holder.name} is known to have every commit of epoch ${link.epoch}`
+  }
+  const count = missingOf(open, stopped)
+  const names = open.members.filter((member) => !isIn(stopped)(member)).map(({ name }) => name)
+  return `${count} more of ${names.join(', ')}, or ${link.holder.name} itself, may have commits of epoch ${link.epoch} that nobody here has`
+}
+
+type Ranked = { readonly name: string; readonly link: number; readonly flush: Lsn }
+
+/**
+ * Newest epoch of which it has WAL, then how much of it (safety.md 4). Only an established epoch makes history: against one that was
+ * authorised and may have died before its first commit nobody has diverged, so whoever has more of an older one still counts, unless
+ * somebody here has WAL of the newer. `undefined`: it left the history.
+ */
+function rank(record: EpochRecord, { name, timeline, flushLsn }: Pledge): Ranked | undefined {
+  const flush = parseLsn(flushLsn)
+  const claimed = record.chain.findIndex((link) => link.timeline === timeline)
+  if (flush === undefined || claimed < 0) return undefined
+  // A standby aims at a timeline before it has got any WAL of it: what counts is where its WAL ends.
+  const link = record.chain.findLastIndex(
+    ({ forkLsn, abandonedIn }, index) =>
+      index <= claimed &&
+      abandonedIn === undefined &&
+      (index === 0 || (parseLsn(forkLsn) ?? LSN_NONE) < flush),
+  )
+  const established = record.acks?.[0]?.epoch ?? record.epoch
+  const history = record.chain.filter(({ epoch }, index) => epoch <= established || index <= link)
+  if (judgeHistory(history, { timeline, endLsn: flushLsn }).kind !== 'on-history') return undefined
+  return { name, link, flush }
+}
+
+/** Whether a member can stream from this node once that is primary: all that it has is here too. */
+function canFollow(record: EpochRecord, member: Ranked & { readonly pledge: Pledge }, own: Ranked): boolean {
+  if (member.link === own.link) return member.flush <= own.flush
+  const history = record.chain.slice(0, own.link + 1)
+  const { timeline, flushLsn } = member.pledge
+  return member.link < own.link && judgeHistory(history, { timeline, endLsn: flushLsn }).kind === 'on-history'
+}
+
+function ownObstacle(seen: Snapshot): string | undefined {
+  if (!isRunningAs(seen, 'standby')) return `its PostgreSQL is ${seen.local.instance.state}`
+  if (seen.stopping) return 'it is being shut down'
+  if (seen.local.guard === 'absent') return 'its guard process is not running'
+  return undefined
+}
+
+/** As good as this member, fit, and before it: less to replay, or the name. */
+function goesBefore(seen: Snapshot, name: string): boolean {
+  const peer = seen.peers.find((one) => one.name === name)
+  if (!peer || !isHeard(seen, peer) || peer.facts.stopping || peer.facts.guard === 'absent') return false
+  const { instance } = peer.facts
+  if (instance.state !== 'running' || instance.role !== 'standby') return false
+  const [theirs, own] = [unreplayed(instance), unreplayed(seen.local.instance)]
+  return theirs === own ? name < seen.self : theirs < own
+}
+
+function unreplayed({ replayLsn, flushLsn }: InstanceFacts): number {
+  return lagBytes(parseLsn(replayLsn ?? '') ?? LSN_NONE, parseLsn(flushLsn ?? '') ?? LSN_NONE)
+}
+
+function isReceiving({ state, streaming }: InstanceFacts): boolean {
+  return state === 'running' && streaming === true
+}
+
+function plain({ name, incarnation }: AckMember): AckMember {
+  return { name, incarnation }
+}
+
+/** The data here is counted on by some rule of the chain: it must not be rewritten before it is not (safety.md 8). */
+export function isCountedOn(seen: Snapshot, record: EpochRecord): boolean {
+  const own = { name: seen.self, incarnation: seen.local.incarnation ?? '' }
+  return (record.acks ?? []).some((link) =>
+    rulesOf(link).some(({ members }) => members.some((member) => isSameMember(member, own))),
+  )
+}

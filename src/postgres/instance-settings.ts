@@ -1,0 +1,120 @@
+import { NOBODY } from '../model/ack-rule.ts'
+import type { Role } from '../model/member.ts'
+import { signalProcess } from '../platform/process.ts'
+import { inspectDataDirectory } from './data-directory.ts'
+import { endOfWal } from './end-of-wal.ts'
+import type { LiveFactsReader } from './facts.ts'
+import { readFollowed, readSynchronousNames, writeInstanceFiles, type FilesInput } from './instance-files.ts'
+import type { ReplicationSource } from './parameters.ts'
+import type { Postmaster } from './postmaster.ts'
+import { SqlSession, type SqlTarget } from './sql-session.ts'
+import { stopReceiving } from './stop-receiving.ts'
+import { commitsWait, isInRecovery, seesSetting } from './synchronous-commit.ts'
+
+type Deps = {
+  readonly adopt: () => Postmaster | undefined
+  readonly target: () => SqlTarget
+  readonly live: LiveFactsReader
+}
+
+/**
+ * The settings that the agent owns, durable in the data directory: whom the instance follows, and whom its commits wait for. A
+ * running server loads what changes; where safety hangs on it, it is proven that it did.
+ */
+export class InstanceSettings {
+  readonly #deps: Deps
+  readonly #dataDir: string
+  readonly #files: FilesInput
+  #synchronousNames: string | undefined
+  /** The names that the server of now was seen to work by. */
+  #provenNames: string | undefined
+
+  constructor(deps: Deps, options: { dataDir: string; files: FilesInput }) {
+    this.#deps = deps
+    this.#dataDir = options.dataDir
+    this.#files = options.files
+  }
+
+  /** Writes the files into a folder that no server runs on; true when something changed. */
+  async write(folder: string, as: Role, follow: ReplicationSource | undefined): Promise<boolean> {
+    const synchronousNames = await this.#currentNames()
+    return writeInstanceFiles(folder, this.#files, { as, follow, synchronousNames })
+  }
+
+  async configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
+    if (await this.write(this.#dataDir, as, follow)) this.reload()
+  }
+
+  /** Points the standby at `source`, or at nobody; durable, and loaded without a restart. */
+  async follow(source: ReplicationSource | undefined): Promise<void> {
+    await this.configure('standby', source)
+  }
+
+  /** Makes a running server read its files again. */
+  reload(): void {
+    const postmaster = this.#deps.adopt()
+    if (postmaster) signalProcess(postmaster.pid, 'SIGHUP')
+  }
+
+  /** Writes the files anew from the configuration, without changing whom the instance follows; a running server loads them. */
+  async reconfigure(): Promise<void> {
+    const source = await readFollowed(this.#dataDir)
+    await this.configure(source ? 'standby' : 'primary', source)
+  }
+
+  /**
+   * Sets `synchronous_standby_names`. Returns once every process of a running server has been told and, where it was empty before,
+   * commits are seen to wait (safety.md 5): throws when that cannot be proven.
+   */
+  async setSynchronousNames(names: string, deadlineMs: number): Promise<void> {
+    const before = this.#provenNames ?? ''
+    if (before === names && before !== '') return
+    // Order: only while the names match nobody can a commit be seen to wait.
+    if (before === '' && names !== '' && names !== NOBODY) await this.setSynchronousNames(NOBODY, deadlineMs)
+    this.#synchronousNames = names
+    this.#provenNames = undefined
+    // Where nothing lies yet, the clone that comes writes them.
+    if ((await inspectDataDirectory(this.#dataDir)).kind !== 'instance') return
+    await this.reconfigure()
+    if (this.#deps.adopt()) {
+      await this.#withFreshSession(async (session) => {
+        await seesSetting(session, { name: 'synchronous_standby_names', value: names, deadlineMs })
+        if (before !== '' || names === '' || (await isInRecovery(session, deadlineMs))) return
+        await this.#withFreshSession((probe) => commitsWait(probe, session, deadlineMs))
+      })
+    }
+    this.#provenNames = names
+  }
+
+  /**
+   * Lets no WAL in any more and says where it ends (safety.md 2, 3). Throws when one of the two cannot be proven. A running standby
+   * stays up and is readable.
+   */
+  async stopReceiving(deadlineMs: number): Promise<{ timeline: number; flushLsn: string }> {
+    const { adopt, live } = this.#deps
+    await this.configure('standby', undefined)
+    const postmaster = adopt()
+    if (!postmaster) {
+      const { timeline, endLsn } = await endOfWal({ dataDir: this.#dataDir })
+      return { timeline, flushLsn: endLsn }
+    }
+    return this.#withFreshSession((session) =>
+      stopReceiving({ dataDir: this.#dataDir, postmaster, session, live, deadlineMs }),
+    )
+  }
+
+  async #currentNames(): Promise<string> {
+    this.#synchronousNames ??= await readSynchronousNames(this.#dataDir)
+    return this.#synchronousNames
+  }
+
+  /** A new connection is a new process of the postmaster: it shows what the postmaster has read. */
+  async #withFreshSession<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
+    const session = new SqlSession({ target: this.#deps.target, name: 'pg-metako proof' })
+    try {
+      return await work(session)
+    } finally {
+      session.close()
+    }
+  }
+}
