@@ -83,10 +83,11 @@ describePostgres('what a take-over by revocation leans on', (postgres) => {
   it('a WAL sender that is ended comes back and counts again', async () => {
     const [before] = (await n1.facts()).walSenders ?? []
     await n1.restartWalSenders([before?.pid ?? 0], SQL_MS)
-    await eventually('another one streams', async () => {
+    const after = await eventually('another one streams', async () => {
       const [now] = (await n1.facts()).walSenders ?? []
-      return now?.state === 'streaming' && now.pid !== before?.pid && now.syncPriority === 1
+      return now?.state === 'streaming' && now.syncPriority === 1 && now.pid !== before?.pid ? now : undefined
     })
+    expect(after.name).toBe(before?.name)
   })
 
   it('a standby that stopped receiving acknowledges nothing more, though its replay is paused and would have kept its receiver', async () => {

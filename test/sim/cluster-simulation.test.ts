@@ -6,6 +6,7 @@ import { runSeed } from './cluster/seed-runner.ts'
 
 const SEEDS = 60
 const MINUTES = 2
+const WAITING_SEEDS = 30
 const FOUND = fileURLToPath(new URL('./found', import.meta.url))
 
 describe('the whole cluster under kills, losses of power, pauses, partitions and an operator', () => {
@@ -23,6 +24,18 @@ describe('the whole cluster under kills, losses of power, pauses, partitions and
     expect(sum.acknowledged).toBeGreaterThan(100 * SEEDS)
     expect(sum.epochs).toBeGreaterThan(1.5 * SEEDS)
     expect(sum.events).toBeGreaterThan(5000 * SEEDS)
+  })
+
+  it('loses nothing that was acknowledged where commits wait for standbys, in any mode of waiting', async () => {
+    for (let seed = 1; seed <= WAITING_SEEDS; seed += 1) {
+      const verdict = await runSeed(
+        { seed, minutes: MINUTES, mode: seed % 4 === 0 ? 'any' : 'quorum' },
+        { twice: true },
+      )
+      expect(verdict, `npm run sim -- --seed ${seed} --minutes ${MINUTES} --mode quorum`).toMatchObject({
+        kind: 'clean',
+      })
+    }
   })
 
   it('changes nothing where nothing happens', async () => {
