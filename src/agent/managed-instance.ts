@@ -116,15 +116,12 @@ class ManagedInstance implements LocalInstance {
     return this.#instance.facts()
   }
 
-  async initialise(): Promise<void> {
+  async initialise(before: (incarnation: string) => Promise<void>): Promise<void> {
     const { users, databases, initdb } = this.#config.bootstrap
     const { database, username } = this.#config.localDb
     const isKnown = database === OWN_DATABASE || databases.some(({ name }) => name === database)
-    await this.#instance.initialise({
-      users,
-      databases: isKnown ? databases : [...databases, { name: database, owner: username }],
-      initdbArgs: initdb,
-    })
+    const all = isKnown ? databases : [...databases, { name: database, owner: username }]
+    await this.#instance.initialise({ users, databases: all, initdbArgs: initdb }, before)
   }
 
   async start(as: 'primary' | 'standby', follow?: Upstream): Promise<void> {

@@ -55,7 +55,8 @@ export interface LocalInstance {
   }>
   /** Never throws: what cannot be learnt is absent. */
   facts(): Promise<InstanceFacts>
-  initialise(): Promise<void>
+  /** `before` is called with the new directory's id when all is made, and done before it lies in its place. */
+  initialise(before: (incarnation: string) => Promise<void>): Promise<void>
   start(as: 'primary' | 'standby', follow?: { host: string; port: number }): Promise<void>
   /**
    * Returns when the instance takes writes on the timeline with this id, which nobody else ever has. Throws `TIMELINE_REUSED`

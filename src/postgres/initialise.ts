@@ -45,6 +45,8 @@ export async function initialiseInstance(options: {
   content: BootstrapContent
   /** Writes our own files into the folder. */
   configure: (folder: string) => Promise<void>
+  /** The last thing before the folder is moved to where it belongs. */
+  before?: ((incarnation: string) => Promise<void>) | undefined
 }): Promise<{
   readonly systemId: string
   readonly incarnation: string
@@ -97,6 +99,7 @@ export async function initialiseInstance(options: {
     await putStandbySignal(folder, osUser)
     await markIncomplete(folder, 'an initialisation was interrupted', osUser)
     await syncTree(folder)
+    await options.before?.(incarnation)
     const setAside = await moveIntoPlace(folder, dataDir)
     return { systemId, incarnation, setAside }
   } finally {

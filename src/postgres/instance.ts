@@ -122,8 +122,11 @@ export class Instance {
     return this.#keeper.onEvent(listener)
   }
 
-  /** Founds a new cluster here. Throws faults; see `initialiseInstance`. */
-  async initialise(content: BootstrapContent): Promise<{ systemId: string; incarnation: string }> {
+  /** Founds a new cluster here; `before` is done with its id before it lies there. Throws faults; see `initialiseInstance`. */
+  async initialise(
+    content: BootstrapContent,
+    before?: (incarnation: string) => Promise<void>,
+  ): Promise<{ systemId: string; incarnation: string }> {
     const { dataDir, binaries, osUser, superuser, replication } = this.#options
     return this.#during('initialising', async () => {
       const found = await this.inspect()
@@ -137,6 +140,7 @@ export class Instance {
         superuser,
         replication,
         content,
+        before,
         configure: async (folder) => {
           await this.settings.write(folder, 'primary', undefined)
         },

@@ -124,8 +124,9 @@ export class FakeInstance implements LocalInstance {
     return Promise.resolve(this.now)
   }
 
-  initialise(): Promise<void> {
-    return this.#do('initialise', () => {
+  async initialise(before: (incarnation: string) => Promise<void>): Promise<void> {
+    await before('disk-n1')
+    await this.#do('initialise', () => {
       this.directory = { directory: 'instance', incarnation: 'disk-n1', systemId: '42', timeline: 1 }
     })
   }

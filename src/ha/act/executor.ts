@@ -158,11 +158,11 @@ export class Executor {
     const { guard, keeper, instance, notebook } = this.#world
     const epoch = keeper.record?.epoch
     await guard.disarmAndConfirm()
-    await instance.initialise()
-    const { incarnation } = await instance.inspect()
     // If another member creates the cluster meanwhile, this directory is known for what it is: never opened, nobody's data.
-    if (epoch !== undefined && incarnation !== undefined)
-      await notebook.writePromotion({ epoch, incarnation })
+    // Order: known before it is there, since this agent can end in between.
+    await instance.initialise(async (incarnation) => {
+      if (epoch !== undefined) await notebook.writePromotion({ epoch, incarnation })
+    })
   }
 
   async #takeOver(action: Extract<Action, { kind: 'take-over' }>): Promise<void> {

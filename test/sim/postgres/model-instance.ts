@@ -116,24 +116,30 @@ export class ModelInstance implements LocalInstance {
     })
   }
 
-  initialise(): Promise<void> {
+  initialise(before: (incarnation: string) => Promise<void>): Promise<void> {
     const { disk } = this.#host
     if (disk.directory !== undefined || disk.isForeign) {
       return Promise.reject(new Fault('PG_DATA_DIR_FOREIGN', 'Cannot initialise: it is not empty'))
     }
-    return this.#during('initialising', (resolve) => {
+    return this.#during('initialising', (resolve, reject) => {
       disk.hasHalfBuild = true
       this.#host.initialise(() => {
-        // initdb works beside the place where the agent would move it: without an agent it stays there.
-        if (this.#isClosed) {
-          disk.directory = undefined
-          return
-        }
-        disk.hasHalfBuild = false
+        // initdb works beside the place where the agent moves it: until then nothing lies there.
         const directory = disk.directory as DataDirectory
-        directory.incarnation = this.#host.nextIncarnation()
+        disk.directory = undefined
+        const incarnation = this.#host.nextIncarnation()
+        directory.incarnation = incarnation
         directory.config = { ...directory.config, upstream: undefined, slotName: undefined }
-        this.#after(between(this.#chance, MOVE_MS), resolve)
+        const moveIn = (): void => {
+          disk.hasHalfBuild = false
+          disk.directory = directory
+          resolve()
+        }
+        this.#after(between(this.#chance, MOVE_MS), () => {
+          before(incarnation).then(moveIn, (error: unknown) =>
+            reject(new Fault('PG_DATA_DIR_FOREIGN', `Cannot initialise: ${String(error)}`)),
+          )
+        })
       })
     })
   }

@@ -167,7 +167,7 @@ export class Stage {
   /** A primary and standbys that stream from it. */
   async cluster(names: readonly string[]): Promise<void> {
     const [primary, ...standbys] = names as [string, ...string[]]
-    await this.finish(this.instance(primary).initialise())
+    await this.finish(this.instance(primary).initialise(() => Promise.resolve()))
     await this.finish(this.instance(primary).start('primary'))
     await this.finish(this.instance(primary).ensureSlots(standbys))
     for (const name of standbys) await this.join(name, primary)
