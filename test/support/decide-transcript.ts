@@ -1,10 +1,19 @@
+import {
+  synchronousNamesOf,
+  walNameOf,
+  type AckLink,
+  type AckMember,
+  type AckMode,
+  type AckRule,
+  type Pledge,
+} from '../../src/model/ack-rule.ts'
 import type { EpochLink, EpochRecord } from '../../src/model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts } from '../../src/model/member.ts'
 import type { MonotonicMs } from '../../src/model/time.ts'
 import { decide } from '../../src/ha/decide/decide.ts'
 import type { Action } from '../../src/ha/decision.ts'
 import { policyOf } from '../../src/ha/policy.ts'
-import type { LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
+import type { KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
 
 /*
  * Runs the transcripts of `ha/decide`: text that a PostgreSQL engineer reads without knowing the code.
@@ -12,7 +21,11 @@ import type { LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
  *   member n1 primary flush=0/5000 …     what each member's PostgreSQL says
  *   record holder=n1 epoch=7 open …      the epoch record, and how long ago it last changed (age=ms)
  *   set n2 guard=absent …                facts that only the node itself knows
+ *   record … pledging acks=7:n1:1/n2,n3  who has to have the commits of epoch 7 of n1: one of n2, n3; `;` between epochs
+ *   member n2 … pledge=8@1/0/6000        its promise: epoch 8, on timeline 1 with WAL up to 0/6000
+ *   member n1 … senders=n2,n3            who streams from it
  *   policy primaryStartTimeoutMs=5000    changes what is judged by
+ *   policy acks=quorum                   commits wait for standbys; or `strict`
  *   decide n2                            prints stance, reason, actions
  */
 
@@ -77,6 +90,8 @@ function setMember(world: World, words: readonly string[]): string {
     replayLsn: options['replay'] ?? options['flush'] ?? '0/5000',
     ...(options['oldest'] === undefined ? {} : { oldestWal: options['oldest'] }),
     ...(kind === 'standby' ? { streaming: options['streaming'] !== 'no' } : {}),
+    ...(options['senders'] === undefined ? {} : { walSenders: sendersOf(options['senders']) }),
+    ...(options['waits'] === undefined ? {} : { synchronousNames: namesOf(options['waits']) }),
   }
   world.members.set(name, { name, instance, options })
   return 'ok'
@@ -95,7 +110,7 @@ function setRecord(world: World, words: readonly string[]): string {
     return 'ok'
   }
   const options = pairsOf(words)
-  const state = words.find((word) => ['open', 'authorised', 'released'].includes(word)) ?? 'open'
+  const state = words.find((word) => ['open', 'authorised', 'released', 'pledging'].includes(word)) ?? 'open'
   const epoch = Number(options['epoch'] ?? 1)
   const chain: EpochLink[] = (options['chain'] ?? '1@0/0').split(',').map((link, index) => {
     const [timeline = '1', forkLsn = '0/0'] = link.split('@')
@@ -121,7 +136,7 @@ function setRecord(world: World, words: readonly string[]): string {
     seq: 10,
     ttlMs: 3000,
     state: state as EpochRecord['state'],
-    reason: 'BOOTSTRAP',
+    reason: state === 'pledging' ? 'PRIMARY_SILENT' : 'BOOTSTRAP',
     systemId: options['system'] === 'none' ? '' : '42',
     timeline: chain.at(-1)?.timeline ?? 1,
     position: options['position'] ?? '0/5000',
@@ -136,26 +151,80 @@ function setRecord(world: World, words: readonly string[]): string {
         }
       : {}),
     chain,
+    ...(options['acks'] === undefined ? {} : { acks: options['acks'].split(';').map(ackLinkOf) }),
   }
   return 'ok'
+}
+
+/** `epoch:holder:rule`, and `>rule` for one that is on its way. */
+function ackLinkOf(text: string): AckLink {
+  const [epoch = '', holder = '', rules = ''] = text.split(':')
+  const [rule = '', next] = rules.split('>')
+  return {
+    epoch: Number(epoch),
+    holder: diskOf(holder),
+    rule: ackRuleOf(rule),
+    ...(next === undefined ? {} : { next: ackRuleOf(next) }),
+  }
+}
+
+/** `k/members`. */
+function ackRuleOf(text: string): AckRule {
+  const [k = '0', members = ''] = text.split('/')
+  return { k: Number(k), members: members === '' ? [] : members.split(',').map((name) => diskOf(name)) }
+}
+
+/** The data directory that a member has had since its first day. */
+function diskOf(name: string): AckMember {
+  return { name, incarnation: `disk-${name}` }
+}
+
+/** `epoch@timeline/LSN`. */
+function pledgeOf(name: string, text: string): Pledge {
+  const [, epoch, timeline, flushLsn = ''] = /^(\d+)@(\d+)\/(.*)$/.exec(text) ?? []
+  return { ...diskOf(name), epoch: Number(epoch), timeline: Number(timeline), flushLsn }
+}
+
+function sendersOf(text: string): NonNullable<InstanceFacts['walSenders']> {
+  return text.split(',').map((name, index) => ({
+    name: walNameOf(diskOf(name)),
+    pid: 100 + index,
+    state: 'streaming',
+    syncPriority: 1,
+  }))
+}
+
+function namesOf(rule: string): string {
+  return synchronousNamesOf(ackRuleOf(rule), ackModeOf('quorum'))
+}
+
+function ackModeOf(mode: string): AckMode {
+  return { method: 'ANY', isStrict: mode === 'strict' }
 }
 
 function decideFor(world: World, self: string): string {
   const decision = decide(snapshotOf(world, self))
   const { kind, reason, sentence, keepLease } = decision.stance
   const lines = [`${kind} ${reason}${keepLease ? ' (keeps the lease)' : ''}`, `  ${sentence}`]
+  const { suspects, leavesAckRule } = decision.told
+  if (suspects) lines.push(`  tells that the holder of epoch ${suspects.epoch} is gone`)
+  if (leavesAckRule) lines.push('  tells that it must not be counted on')
   for (const action of decision.actions) lines.push(`  act ${describeAction(action)}`)
   return lines.join('\n')
 }
 
 function describeAction(action: Action): string {
   const { kind, ...rest } = action
-  const words = Object.entries(rest).map(([key, value]) =>
-    typeof value === 'object' && value !== null && 'name' in value
-      ? `${key}=${String(value.name)}`
-      : `${key}=${JSON.stringify(value)}`,
-  )
+  const words = Object.entries(rest).map(([key, value]) => {
+    if (typeof value !== 'object' || value === null) return `${key}=${JSON.stringify(value)}`
+    if ('name' in value) return `${key}=${String(value.name)}`
+    return 'members' in value ? `${key}=${describeRule(value)}` : `${key}=${JSON.stringify(value)}`
+  })
   return [kind, ...words].join(' ')
+}
+
+function describeRule({ k, members }: AckRule): string {
+  return `${k}/${members.map(({ name }) => name).join(',')}`
 }
 
 function snapshotOf(world: World, self: string): Snapshot {
@@ -170,8 +239,16 @@ function snapshotOf(world: World, self: string): Snapshot {
     members: names,
     policy: {
       ...policyOf('lan'),
-      ...Object.fromEntries(Object.entries(world.policy).map(([key, value]) => [key, Number(value)])),
+      ...Object.fromEntries(
+        Object.entries(world.policy)
+          .filter(([key]) => key !== 'acks')
+          .map(([key, value]) => [key, Number(value)]),
+      ),
+      ...(world.policy['acks'] === undefined ? {} : { acks: ackModeOf(world.policy['acks']) }),
     },
+    ...(own['knock'] === undefined
+      ? {}
+      : { holderAnswers: { answer: own['knock'] as KnockAnswer, at: (NOW - 100) as MonotonicMs } }),
     initialiser: names[0] ?? '',
     agentUptimeMs: Number(own['uptime'] ?? MEMBERS_START),
     attentiveSince: (NOW - MEMBERS_START) as MonotonicMs,
@@ -231,8 +308,20 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
     provedLease: own['proved'] !== 'no',
     setAside: Number(own['aside'] ?? 0),
-    streamedAt: {},
+    streamedAt: streamedAtOf(member?.options ?? {}),
+    ...(member?.options['pledge'] === undefined ? {} : { pledge: pledgeOf(self, member.options['pledge']) }),
   }
+}
+
+/** Who streams now did so just now; `away=n2:2000`: who does not, and since when. */
+function streamedAtOf(options: Pairs): LocalFacts['streamedAt'] {
+  const now = (options['senders'] ?? '').split(',').map((name) => [name, '0'])
+  const away = (options['away'] ?? '').split(',').map((word) => word.split(':'))
+  return Object.fromEntries(
+    [...now, ...away]
+      .filter(([name]) => name !== '')
+      .map(([name = '', ms]) => [walNameOf(diskOf(name)), (NOW - Number(ms)) as MonotonicMs]),
+  )
 }
 
 function peersOf(world: World, self: string, age: number): readonly PeerFacts[] {
@@ -242,6 +331,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
     .map(({ name, instance, options }) => {
       const facts: MemberFacts = {
         name,
+        incarnation: options['incarnation'] ?? `disk-${name}`,
         host: name,
         port: 5432,
         apiUrl: `http://${name}:8008`,
@@ -256,6 +346,8 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
           expired: age > 3160,
           witnessed: options['witnessed'] !== 'no',
         },
+        ...(options['pledge'] === undefined ? {} : { pledge: pledgeOf(name, options['pledge']) }),
+        ...(options['suspects'] === undefined ? {} : { suspects: { epoch: Number(options['suspects']) } }),
         version: '0',
       }
       return { name, facts, heardAt: (NOW - Number(options['heard'] ?? 50)) as MonotonicMs }
