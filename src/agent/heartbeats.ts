@@ -189,6 +189,9 @@ function isNews(before: MemberFacts, after: MemberFacts): boolean {
     before.instance.streaming !== after.instance.streaming ||
     before.seen.epoch !== after.seen.epoch ||
     before.seen.state !== after.seen.state ||
+    before.pledge?.epoch !== after.pledge?.epoch ||
+    before.suspects?.epoch !== after.suspects?.epoch ||
+    before.leavesAckRule !== after.leavesAckRule ||
     before.seen.expired !== after.seen.expired ||
     before.stopping !== after.stopping
   )
