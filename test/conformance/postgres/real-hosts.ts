@@ -102,6 +102,8 @@ export class RealHosts {
     await primary.instance.stop({ mode: 'fast', deadlineMs: STOP_MS })
     for (const { instance } of standbys) await instance.stop({ mode: 'fast', deadlineMs: STOP_MS })
     rmSync(join(primary.dataDir, 'standby.signal'), { force: true })
+    // Scripts call standbys by their names; the agent's own would have the id of their data in it.
+    for (const name of names.slice(1)) this.point(name, names[0] ?? '')
     mkdirSync(this.#template)
     for (const { dataDir } of [primary, ...standbys]) await this.#copy(dataDir, this.#template)
   }

@@ -16,6 +16,8 @@ import { parseSynchronousNames } from './synchronous-names.ts'
 export type ModelInstanceOptions = {
   readonly memberName: string
   readonly useSlots: boolean
+  /** How it calls itself at its primary, where that is not to be told from other data under its name. */
+  readonly walName?: string
   /** Chance of the agent's own work. */
   readonly chance: Chance
   /**
@@ -608,20 +610,21 @@ export class ModelInstance implements LocalInstance {
     const { config } = directory
     const { memberName, useSlots } = this.#options
     const slotName = upstream && useSlots ? slotNameFor(memberName) : undefined
-    const applicationName = walNameOf({ name: memberName, incarnation: directory.incarnation ?? '' })
+    const { walName = walNameOf({ name: memberName, incarnation: directory.incarnation ?? '' }) } =
+      this.#options
     const isSame =
       config.upstream?.host === upstream?.host &&
       config.upstream?.port === upstream?.port &&
       config.slotName === slotName &&
       config.synchronousNames === this.#names &&
-      config.applicationName === applicationName
+      config.applicationName === walName
     if (isSame) return false
     directory.config = {
       ...config,
       upstream: upstream && { host: upstream.host, port: upstream.port },
       slotName,
       synchronousNames: this.#names,
-      applicationName,
+      applicationName: walName,
     }
     return true
   }

@@ -56,6 +56,7 @@ export class Stage {
     this.#instances.get(name)?.close()
     const instance = createModelInstance(host, {
       memberName: name,
+      walName: name,
       useSlots: this.#slotUsers.get(name) ?? false,
       chance: new RandomStream(this.#seed, `${name} agent`),
     })
