@@ -124,7 +124,9 @@ describePostgres('a primary and its standby', (postgres) => {
     )
     expect(place?.path).toContain(`${n2.dataDir}_tablespaces/`)
 
-    expect((await n1.facts()).walSenders).toMatchObject([{ name: 'n2', state: 'streaming' }])
+    expect((await n1.facts()).walSenders).toMatchObject([
+      { name: expect.stringMatching(/^n2_/), state: 'streaming' },
+    ])
     const [one, two] = [await n1.inspect(), await n2.inspect()]
     expect(one.kind === 'instance' && two.kind === 'instance').toBe(true)
     if (one.kind !== 'instance' || two.kind !== 'instance') return
