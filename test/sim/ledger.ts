@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 
 /** What the promises hang on: a change here makes all earlier runs say nothing about today's code. */
 const SAFETY_RULES = [
@@ -57,6 +57,7 @@ export function addToLedger(path: string, entry: LedgerEntry): void {
     .map((row) => row.split('|').map((cell) => cell.trim()))
     .filter((cells) => cells[3] === rules)
     .reduce((total, cells) => total + Number(cells[7]), 0)
+  mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, [...HEAD, ...rows, '', `${TOTAL} ${sum}`, ''].join('\n'))
 }
 

@@ -391,7 +391,7 @@ export class ClusterSimulation {
   #isKept(token: number): boolean {
     const newest = this.#ordered.newest?.host
     if (this.#shape.mode === 'async' || newest === undefined) return false
-    return this.#world.of(newest).rows()?.includes(token) === true
+    return this.#world.of(newest).holds(token)
   }
 
   /** The epoch that an instance writes in: that of its promotion as its agent wrote it down, else the first. */

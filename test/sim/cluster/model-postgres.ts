@@ -239,8 +239,20 @@ export class SimPostgres {
     this.#host.wipeDisk()
   }
 
+  /** In its data, whether it runs or not. */
+  holds(token: number): boolean {
+    const { directory } = this.#host.disk
+    if (this.rows()?.includes(token) === true || directory?.rows.tokens.includes(token) === true) return true
+    return directory?.wal.timelines().some((timeline) => hasToken(directory.wal.of(timeline), token)) === true
+  }
+
   /** Tokens of the rows that a new session would see; undefined while it takes none. */
   rows(): readonly number[] | undefined {
     return this.#host.server?.phase === 'ready' ? this.#host.server.visible : undefined
   }
+}
+
+function hasToken(records: Iterable<{ readonly token: number }>, token: number): boolean {
+  for (const record of records) if (record.token === token) return true
+  return false
 }
