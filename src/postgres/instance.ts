@@ -54,6 +54,7 @@ import { promoteInstance, type PromotionOutcome } from './promotion.ts'
 import { forgetReservedTimelines } from './timeline-history.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
+import { endWaitingCommits } from './synchronous-commit.ts'
 import { removeSetAside } from './tablespaces.ts'
 
 type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
@@ -329,6 +330,8 @@ export class Instance {
       const [row] = await this.#workSession.query<{ lsn: string }>({ text }, deadlineMs)
       return { kind: 'written', lsn: row?.lsn ?? '0/0', tookMs: monotonicMs() - startedAt }
     } catch (error) {
+      // The connection is gone, but a backend that waits for a standby does not look at its client.
+      await endWaitingCommits(this.#workSession, deadlineMs).catch(() => undefined)
       return { kind: 'failed', message: messageOf(error) }
     }
   }

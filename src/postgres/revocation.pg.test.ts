@@ -80,6 +80,17 @@ describePostgres('what a take-over by revocation leans on', (postgres) => {
     expect(await n1.probeWrite('acknowledged', SQL_MS)).toMatchObject({ kind: 'written' })
   })
 
+  it('a probe that nobody acknowledges leaves no session behind that waits on', async () => {
+    await n1.settings.setSynchronousNames(NOBODY, SQL_MS)
+    expect(await n1.probeWrite('acknowledged', 300)).toMatchObject({ kind: 'failed' })
+    const waiting = await eventually('nobody waits for a standby', async () => {
+      const rows = await n1.query(`select from pg_stat_activity where wait_event = 'SyncRep'`, [], SQL_MS)
+      return rows.length === 0 ? rows : undefined
+    })
+    expect(waiting).toEqual([])
+    await n1.settings.setSynchronousNames(await names(), SQL_MS)
+  })
+
   it('a WAL sender that is ended comes back and counts again', async () => {
     const [before] = (await n1.facts()).walSenders ?? []
     await n1.restartWalSenders([before?.pid ?? 0], SQL_MS)

@@ -36,12 +36,15 @@ export async function commitsWait(probe: SqlSession, look: SqlSession, deadlineM
         { text: 'select pg_backend_pid() as pid' },
         deadlineMs,
       )
+      let isOver = false
       const committing = probe.query({ text }, deadlineMs).then(
-        () => 'committed' as const,
-        () => 'ended' as const,
+        () => (isOver = true),
+        () => (isOver = true),
       )
-      const outcome = await Promise.race([committing, waits(look, backend?.pid ?? 0, deadlineMs)])
-      if (outcome !== 'waits') return false
+      if (!(await waits(look, { pid: backend?.pid ?? 0, isOver: () => isOver, deadlineMs }))) {
+        await committing
+        return false
+      }
       await look.query({ text: 'select pg_terminate_backend($1)', values: [backend?.pid] }, deadlineMs)
       return true
     })
@@ -50,22 +53,37 @@ export async function commitsWait(probe: SqlSession, look: SqlSession, deadlineM
   }
 }
 
+/**
+ * Ends the agent's own sessions that wait for a standby: nobody hears their answer any more, and they would wait, and fill
+ * `max_connections`, for as long as no standby acknowledges. What they committed is there all the same.
+ */
+export async function endWaitingCommits(session: SqlSession, deadlineMs: number): Promise<void> {
+  const text = `
+select pg_terminate_backend(pid) from pg_stat_activity
+where wait_event = 'SyncRep' and application_name = current_setting('application_name')`
+  await session.query({ text }, deadlineMs)
+}
+
 export async function isInRecovery(session: SqlSession, deadlineMs: number): Promise<boolean> {
   const rows = await session.query<{ is: boolean }>({ text: 'select pg_is_in_recovery() as is' }, deadlineMs)
   return rows[0]?.is ?? true
 }
 
-async function waits(look: SqlSession, pid: number, deadlineMs: number): Promise<'waits' | 'never'> {
+/** Whether a commit is seen to wait, before it is over. */
+async function waits(
+  look: SqlSession,
+  { pid, isOver, deadlineMs }: { pid: number; isOver: () => boolean; deadlineMs: number },
+): Promise<boolean> {
   const giveUpAt = monotonicMs() + deadlineMs
-  while (monotonicMs() < giveUpAt) {
+  while (!isOver() && monotonicMs() < giveUpAt) {
     const rows = await look.query(
       { text: `select from pg_stat_activity where pid = $1 and wait_event = 'SyncRep'`, values: [pid] },
       deadlineMs,
     )
-    if (rows.length > 0) return 'waits'
+    if (rows.length > 0) return true
     await pause(LOOK_MS)
   }
-  return 'never'
+  return false
 }
 
 /** Looks until it is true; throws when the duration is over first. */
