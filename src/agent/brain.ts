@@ -149,7 +149,7 @@ export class Brain {
 /** What a decision may hang on in the record and in what is known of it, as one comparable text. */
 function newsOf(keeper: RecordKeeper, now: MonotonicMs): string {
   const { record, provenUntil, witnessed, isRead, hasProved } = keeper
-  // The chain grows only when an epoch opens.
+  // The chain changes only together with an epoch, its state or its timeline.
   const { seq: _seq, position: _position, chain: _chain, ...rest } = record ?? {}
   return JSON.stringify([rest, provenUntil > now, witnessed, isRead, hasProved])
 }

@@ -89,12 +89,12 @@ export async function readMajorVersion(dataDir: string): Promise<number | undefi
   return text !== undefined && /^\d{2}\s*$/.test(text) ? Number(text) : undefined
 }
 
-/** Gives the directory a new random id: what was known about the copy that lay here before no longer counts. */
 /** The random id of this copy of the data; `undefined` while it has none. */
 export async function readIncarnation(dataDir: string): Promise<string | undefined> {
   return (await readTextIfPresent(join(dataDir, INCARNATION_FILE)))?.trim() || undefined
 }
 
+/** Gives the directory a new random id: what was known about the copy that lay here before no longer counts. */
 export async function writeIncarnation(dataDir: string, owner: FileOwner | undefined): Promise<string> {
   const incarnation = randomHex(16)
   await writeFileDurably(join(dataDir, INCARNATION_FILE), `${incarnation}\n`, { owner })

@@ -67,8 +67,9 @@ export class InstanceSettings {
    * commits are seen to wait (safety.md 5): throws when that cannot be proven.
    */
   async setSynchronousNames(names: string, deadlineMs: number): Promise<void> {
+    // That commits wait for nobody needs no proof.
+    if (names === (await this.#currentNames()) && (names === '' || names === this.#provenNames)) return
     const before = this.#provenNames ?? ''
-    if (before === names && before !== '') return
     // Order: only while the names match nobody can a commit be seen to wait.
     if (before === '' && names !== '' && names !== NOBODY) await this.setSynchronousNames(NOBODY, deadlineMs)
     this.#synchronousNames = names

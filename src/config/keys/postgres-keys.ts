@@ -58,7 +58,7 @@ export const postgresKeys = {
   synchronousNodeCount: key({
     name: 'replication.synchronous_node_count',
     type: wholeNumber(1, 16),
-    fallback: open('half of the standbys that can, at least one'),
+    fallback: open('half of the standbys of the cluster, at least one'),
     doc: 'How many standbys have each commit before it is acknowledged (`sync` and `quorum`). With more, more disks may be lost at once, and more standbys have to be there for a failover.',
   }),
   synchronousStrict: key({

@@ -294,8 +294,8 @@ export class ModelInstance implements LocalInstance {
   }
 
   async setSynchronousNames(names: string): Promise<void> {
+    if (names === this.#names && (names === '' || names === this.#provenNames)) return
     const before = this.#provenNames ?? ''
-    if (before === names && before !== '') return
     if (before === '' && names !== '' && names !== NOBODY) await this.setSynchronousNames(NOBODY)
     this.#names = names
     this.#provenNames = undefined
