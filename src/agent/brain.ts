@@ -13,7 +13,7 @@ import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { Logger } from '../platform/log.ts'
 import type { RaftStore } from '../store/raft/raft-store.ts'
-import { pauseOn } from './host-ports.ts'
+import { pauseOn } from '../ha/pause-on.ts'
 
 export type BrainDeps = {
   readonly clock: Clock

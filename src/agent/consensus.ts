@@ -10,7 +10,8 @@ import { foundRaftGroup, joinRaftGroup, openRaftStorage, type FoundStorage } fro
 import { createRaftStore, type RaftStore } from '../store/raft/raft-store.ts'
 import { howToReturn, judgeGenesis, listFingerprint, type GenesisHello } from './genesis.ts'
 import type { Heartbeats } from './heartbeats.ts'
-import { pauseOn, type ConsensusHost, type NodeState, type PeerWire } from './host-ports.ts'
+import { pauseOn } from '../ha/pause-on.ts'
+import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
 
 const LOOK_EVERY_MS = 50
 

@@ -1,4 +1,4 @@
-import type { Clock, Notebook } from '../ha/ports.ts'
+import type { Notebook } from '../ha/ports.ts'
 import type { MembershipNotes } from '../model/membership.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { RaftDisk } from '../store/raft/disk.ts'
@@ -71,20 +71,6 @@ export type ConsensusHost = {
   readonly seed?: number
   /** Unique texts over all starts of all members. */
   readonly newNonce?: () => string
-}
-
-/** Resolves after `ms` of the clock, or at once when `signal` is or becomes aborted. Never rejects. */
-export function pauseOn(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve()
-    const finish = (): void => {
-      cancel()
-      signal?.removeEventListener('abort', finish)
-      resolve()
-    }
-    const cancel = clock.after(ms, finish)
-    signal?.addEventListener('abort', finish, { once: true })
-  })
 }
 
 /** In the past of every clock. */

@@ -4,7 +4,7 @@ import type { Keys } from '../ha/keys.ts'
 import type { Clock, Store } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
-import { pauseOn } from './host-ports.ts'
+import { pauseOn } from '../ha/pause-on.ts'
 import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
 
 const LOOK_EVERY_MS = 20

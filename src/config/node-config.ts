@@ -1,3 +1,5 @@
+import type { AckPolicy } from '../model/ack-rule.ts'
+
 /**
  * The effective configuration of one node: validated, complete (every key has a value), in our words and units
  * (durations in milliseconds, sizes in bytes). Made by `loadConfig`; everything after it may trust it.
@@ -77,11 +79,7 @@ export type NodeConfig = {
   }
   readonly replication: {
     /** How commits wait for standbys; absent: they do not. */
-    readonly acks?: {
-      readonly method: 'ANY' | 'FIRST'
-      readonly isStrict: boolean
-      readonly wantedK?: number
-    }
+    readonly acks?: AckPolicy
     readonly username: string
     /** Absent: derived from the cluster secret. */
     readonly password?: string

@@ -1,6 +1,7 @@
 import type { AckRule } from '../model/ack-rule.ts'
 import type { Finding } from '../model/cluster-view.ts'
 import type { ReleaseReason, TakeoverReason } from '../model/epoch-record.ts'
+import type { JobKind } from './snapshot.ts'
 
 /** What a node does now, as plain data: it can be logged, shown, replayed and tested without carrying it out. */
 export type Decision = {
@@ -108,3 +109,24 @@ export type Upstream = { readonly name: string; readonly host: string; readonly 
 
 /** Where the local WAL left the authorised history. */
 export type Divergence = { readonly timeline: number; readonly forkLsn: string; readonly epoch: number }
+
+/** Long work on the instance: one at a time, and the next snapshot sees it as a fact. */
+export type JobAction = Extract<Action, { kind: JobKind }>
+
+const JOBS: Readonly<Record<JobKind, true>> = {
+  initialise: true,
+  start: true,
+  promote: true,
+  'mark-open': true,
+  clone: true,
+  'hand-over': true,
+  release: true,
+  stop: true,
+  fence: true,
+  pledge: true,
+  'change-acks': true,
+}
+
+export function isJob(action: Action): action is JobAction {
+  return Object.hasOwn(JOBS, action.kind)
+}

@@ -1,4 +1,4 @@
-import type { AckMode } from '../model/ack-rule.ts'
+import type { AckPolicy } from '../model/ack-rule.ts'
 import { MiB, SECOND } from '../std/units.ts'
 
 /**
@@ -24,10 +24,7 @@ export type Policy = {
   /** How long a crashed primary is restarted in place before another member takes over. */
   readonly primaryStartTimeoutMs: number
   /** How commits wait for standbys; absent: they do not. */
-  readonly acks?: AckMode & {
-    /** How many standbys shall have each commit; absent: half of those that can. */
-    readonly wantedK?: number
-  }
+  readonly acks?: AckPolicy
 }
 
 export type ProfileName = 'lan' | 'noisy' | 'wan'

@@ -49,8 +49,14 @@ export function memberOfWalName(walName: string): string {
 /** How commits wait (`replication.mode`). FIRST counts as ANY wherever safety is concerned (safety.md 12). */
 export type AckMode = { readonly method: 'ANY' | 'FIRST'; readonly isStrict: boolean }
 
+/** What the operator asked for. `wantedK`: how many standbys shall have each commit; absent: see `usualK`. */
+export type AckPolicy = AckMode & { readonly wantedK?: number }
+
+/** Without a mode commits wait for nobody, once the rule of an earlier one is gone. */
+const NOT_WAITING: AckMode = { method: 'ANY', isStrict: false }
+
 /** The value of `synchronous_standby_names` for a rule. Empty only where commits are to wait for nobody. */
-export function synchronousNamesOf(rule: AckRule, { method, isStrict }: AckMode): string {
+export function synchronousNamesOf(rule: AckRule, { method, isStrict }: AckMode = NOT_WAITING): string {
   if (rule.k === 0) return isStrict ? NOBODY : ''
   const names = rule.members.map((member) => `"${walNameOf(member).replaceAll('"', '""')}"`)
   return `${method} ${rule.k} (${names.join(', ')})`

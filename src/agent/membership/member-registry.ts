@@ -5,7 +5,8 @@ import type { Logger } from '../../platform/log.ts'
 import type { Membership } from '../../store/raft/membership.ts'
 import { codeOf, messageOf } from '../../std/fault.ts'
 import { SECOND } from '../../std/units.ts'
-import { pauseOn, type NodeState, type PeerAddress, type RemovedPeer } from '../host-ports.ts'
+import { pauseOn } from '../../ha/pause-on.ts'
+import type { NodeState, PeerAddress, RemovedPeer } from '../host-ports.ts'
 import {
   beginOperations,
   differenceInWords,

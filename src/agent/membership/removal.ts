@@ -7,7 +7,7 @@ import { plus } from '../../model/time.ts'
 import type { Membership } from '../../store/raft/membership.ts'
 import { nearest } from '../../std/nearest.ts'
 import { SECOND } from '../../std/units.ts'
-import { pauseOn } from '../host-ports.ts'
+import { pauseOn } from '../../ha/pause-on.ts'
 import { parseInvitation } from './invitations.ts'
 import { isSameIdentity, readRegistry, removeOperations, type Identity } from './registry.ts'
 

@@ -11,6 +11,7 @@ import {
 } from '../../model/ack-rule.ts'
 import { parseLsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
+import { pauseOn } from '../pause-on.ts'
 import { changeOwnLink } from './change-record.ts'
 import type { World } from './world.ts'
 
@@ -27,9 +28,7 @@ export async function changeAcks(world: World, to: AckRule): Promise<void> {
   const link = keeper.record?.acks?.at(-1)
   const before = link ? rulesOf(link) : [NO_ACKS]
   const published = await publish(world, to)
-  await instance.setSynchronousNames(
-    synchronousNamesOf(to, policy.acks ?? { method: 'ANY', isStrict: false }),
-  )
+  await instance.setSynchronousNames(synchronousNamesOf(to, policy.acks))
   await restartUnproven(world, before, to)
   await proveSenders(world, to)
   if (!published) return
@@ -39,16 +38,11 @@ export async function changeAcks(world: World, to: AckRule): Promise<void> {
 
 /** False when `to` is the rule already and nothing else is on its way: then it is only set. */
 async function publish(world: World, to: AckRule): Promise<boolean> {
-  const { keeper, self, observer } = world
+  const { keeper } = world
   const link = keeper.record?.acks?.at(-1)
   if (link && isSameRule(link.rule, to)) return link.next !== undefined
   if (link?.next && isSameRule(link.next, to)) return true
-  const epoch = keeper.record?.epoch ?? 0
-  const own = { name: self, incarnation: observer.incarnation ?? '' }
-  const outcome = await changeOwnLink(world, (one) => {
-    if (one?.next) return undefined
-    return { ...(one ?? { epoch, holder: own, rule: NO_ACKS }), next: to }
-  })
+  const outcome = await changeOwnLink(world, (one) => (one.next ? undefined : { ...one, next: to }))
   if (outcome.kind !== 'committed') throw notChanged(outcome.kind)
   return true
 }
@@ -92,7 +86,7 @@ async function reach(world: World, to: AckRule): Promise<void> {
 
 async function settle(world: World, to: AckRule): Promise<void> {
   const outcome = await changeOwnLink(world, (one) => {
-    if (!one?.next || !(isSameRule(one.next, to) || isSameRule(one.rule, to))) return undefined
+    if (!one.next || !(isSameRule(one.next, to) || isSameRule(one.rule, to))) return undefined
     const { next: _next, ...rest } = one
     return { ...rest, rule: to }
   })
@@ -114,7 +108,7 @@ async function until(world: World, what: string, isTrue: (facts: InstanceFacts) 
         },
       )
     }
-    await new Promise<void>((resolve) => world.clock.after(LOOK_MS, resolve))
+    await pauseOn(world.clock, LOOK_MS)
   }
 }
 

@@ -1,6 +1,6 @@
 import { assert, present } from '../../std/assert.ts'
 import { Fault } from '../../std/fault.ts'
-import { NO_ACKS, type AckLink, type AckMember } from '../../model/ack-rule.ts'
+import { NO_ACKS, type AckLink, type AckMember, type AckRule } from '../../model/ack-rule.ts'
 import {
   isHeld,
   type EpochLink,
@@ -53,7 +53,7 @@ export function takeEpoch(world: World, next: TakeOver): Promise<WriteOutcome> {
     (record) => {
       const isFree = record && record.epoch + (record.state === 'pledging' ? 0 : 1) === next.epoch
       if (!isFree || world.keeper.revision !== next.revision) return undefined
-      return { ...taken(world, record, next), ...authorisedBy(world, record, next) }
+      return authorised(world, taken(world, record, next), next.rule)
     },
     {
       deadlineMs: world.writeDeadlineMs,
@@ -86,19 +86,14 @@ function taken(world: World, record: EpochRecord, next: TakeOver): EpochRecord {
  * Where commits wait for others, the new branch is history from now on: its first commits are acknowledged before it is open, so
  * whoever takes over next has to know it. What forks from it is known already, since nothing reaches this WAL any more.
  */
-function authorisedBy(
-  world: World,
-  record: EpochRecord,
-  next: TakeOver,
-): Pick<EpochRecord, 'acks'> & { chain: EpochRecord['chain'] } {
-  if (!record.acks || next.rule === undefined) return { chain: record.chain }
+function authorised(world: World, record: EpochRecord, rule: AckRule | undefined): EpochRecord {
+  const { acks, epoch, position } = record
+  if (!acks || !rule) return record
   const pledge = world.notebook.pledge()
-  const { instance } = world.observer
-  const endLsn = pledge?.epoch === next.epoch ? pledge.flushLsn : (instance.flushLsn ?? record.position)
-  const holder = ownName(world)
   return {
-    acks: [...record.acks, { epoch: next.epoch, holder, rule: next.rule }],
-    chain: branched(world, { ...taken(world, record, next), chain: record.chain }, endLsn),
+    ...record,
+    acks: [...acks, { epoch, holder: ownName(world), rule }],
+    chain: branched(world, record, pledge?.epoch === epoch ? pledge.flushLsn : position),
   }
 }
 
@@ -157,16 +152,19 @@ export function resumeEpoch(world: World, next: { epoch: number; revision: numbe
   )
 }
 
-/** Changes what this node's own epoch acknowledges by; `undefined` when it does not apply to what is there now. */
+/**
+ * Changes what this node's own epoch acknowledges by: until it said so, by nobody's word but its own. `change` returns `undefined`
+ * when it does not apply to what is there now.
+ */
 export function changeOwnLink(
   world: World,
-  change: (link: AckLink | undefined) => AckLink | undefined,
+  change: (link: AckLink) => AckLink | undefined,
 ): Promise<WriteOutcome> {
   return world.keeper.write(
     (record) => {
       if (!record || record.holder !== world.self || !isHeld(record)) return undefined
-      const { acks = [] } = record
-      const link = change(acks.at(-1))
+      const { acks = [], epoch } = record
+      const link = change(acks.at(-1) ?? { epoch, holder: ownName(world), rule: NO_ACKS })
       return link && { ...record, seq: record.seq + 1, acks: [...acks.slice(0, -1), link] }
     },
     { deadlineMs: world.writeDeadlineMs },

@@ -1,7 +1,7 @@
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 import { present, unreachable } from '../../std/assert.ts'
 import { isHeld } from '../../model/epoch-record.ts'
-import type { Action } from '../decision.ts'
+import { isJob, type Action, type JobAction } from '../decision.ts'
 import { NO_ACKS, NOBODY, synchronousNamesOf } from '../../model/ack-rule.ts'
 import { changeAcks } from './change-acks.ts'
 import {
@@ -14,7 +14,6 @@ import {
   retireAcks,
   takeEpoch,
 } from './change-record.ts'
-import type { JobKind } from '../snapshot.ts'
 import type { World } from './world.ts'
 
 /** Slots are compared with the members again after so long, even when nothing changed. */
@@ -22,26 +21,6 @@ const SLOTS_PERIOD_MS = 10_000
 /** A shutdown for a hand-over that takes longer is ended by force, and becomes a crash. */
 const HAND_OVER_STOP_MS = 5_000
 const STOP_MS = 6_000
-
-type JobAction = Extract<Action, { kind: JobKind }>
-
-const JOBS: Readonly<Record<JobKind, true>> = {
-  initialise: true,
-  start: true,
-  promote: true,
-  'mark-open': true,
-  clone: true,
-  'hand-over': true,
-  release: true,
-  stop: true,
-  fence: true,
-  pledge: true,
-  'change-acks': true,
-}
-
-function isJob(action: Action): action is JobAction {
-  return Object.hasOwn(JOBS, action.kind)
-}
 
 /**
  * Carries actions out. Each re-checks its own condition at the last moment; long ones run as jobs, so that the loop
@@ -192,7 +171,7 @@ export class Executor {
   #ownNames(): string {
     const { keeper, policy } = this.#world
     const { rule = NO_ACKS } = keeper.record?.acks?.at(-1) ?? {}
-    return synchronousNamesOf(rule, policy.acks ?? { method: 'ANY', isStrict: false })
+    return synchronousNamesOf(rule, policy.acks)
   }
 
   /**

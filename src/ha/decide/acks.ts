@@ -15,7 +15,7 @@ import type { EpochRecord } from '../../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn } from '../../model/lsn.ts'
 import type { Action } from '../decision.ts'
 import type { PeerFacts, Snapshot } from '../snapshot.ts'
-import { isHeard } from './stance.ts'
+import { isHeard, memberOf } from './stance.ts'
 
 /** A standby that is further behind would not help any commit soon, but its pledge would be asked for. */
 const JOIN_LAG_MAX_BYTES = 16 * MiB
@@ -111,10 +111,6 @@ function streams(seen: Snapshot, member: AckMember): boolean {
   return (seen.local.instance.walSenders ?? []).some(
     (sender) => sender.name === name && sender.state === 'streaming',
   )
-}
-
-function memberOf({ name, facts }: PeerFacts): AckMember {
-  return { name, incarnation: facts.incarnation ?? '' }
 }
 
 function byName(one: AckMember, other: AckMember): number {

@@ -6,7 +6,15 @@ import type { Snapshot } from '../snapshot.ts'
 import { canAcknowledge, changeOfAcks } from './acks.ts'
 import { eligibleCandidates, judgeCandidates } from './candidates.ts'
 import { leaveToOthers, ruleAfterRelease } from './revocation.ts'
-import { isHolder, isInstanceDown, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
+import {
+  isHeard,
+  isHolder,
+  isInstanceDown,
+  isLeaseProven,
+  isRunningAs,
+  verdict,
+  type StanceRule,
+} from './stance.ts'
 
 /** Peers need a moment to be heard after this agent's start, before "nobody else can" is believed. */
 const PEERS_HEARD_MS = 1500
@@ -205,11 +213,11 @@ function mayYetHaveHeir(seen: Snapshot): boolean {
   const { crashedAt } = seen.local
   if (crashedAt === undefined || seen.takenAt - crashedAt >= POSITIONS_HEARD_MS) return false
   return seen.peers.some(
-    ({ facts, heardAt }) =>
-      seen.takenAt - heardAt <= seen.policy.silenceLimitMs &&
-      facts.instance.state === 'running' &&
-      facts.instance.role === 'standby' &&
-      !facts.stopping,
+    (peer) =>
+      isHeard(seen, peer) &&
+      peer.facts.instance.state === 'running' &&
+      peer.facts.instance.role === 'standby' &&
+      !peer.facts.stopping,
   )
 }
 

@@ -6,7 +6,15 @@ import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
 import { isCountedOn, ruleAfterRelease } from './revocation.ts'
-import { isHolder, isInstanceDown, isRunningAs, verdict, type StanceRule, type Verdict } from './stance.ts'
+import {
+  isHeard,
+  isHolder,
+  isInstanceDown,
+  isRunningAs,
+  verdict,
+  type StanceRule,
+  type Verdict,
+} from './stance.ts'
 
 /** A standby whose primary serves streams within a second or two; three lost connections in a row take no longer than this. */
 const UNSTREAMED_MS = 10_000
@@ -363,6 +371,6 @@ function upstreamOf(seen: Snapshot, holder: string): Upstream | undefined {
 
 function isHolderServing(seen: Snapshot, record: EpochRecord): boolean {
   const peer = seen.peers.find(({ name }) => name === record.holder)
-  if (!peer || seen.takenAt - peer.heardAt > seen.policy.silenceLimitMs) return false
+  if (!peer || !isHeard(seen, peer)) return false
   return peer.facts.instance.state === 'running' && peer.facts.instance.role === 'primary'
 }

@@ -4,6 +4,7 @@ import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/l
 import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeHistory } from './history.ts'
+import { isHeard } from './stance.ts'
 
 /** What a shutdown can still send within its bounded time; who lags more would turn the planned move into a crash. */
 const HAND_OVER_LAG_MAX_BYTES = 64 * MiB
@@ -59,14 +60,10 @@ function considered(seen: Snapshot): readonly Considered[] {
     isReachable: true,
     seen: undefined,
   }
-  const others = seen.peers.map(({ name, facts, heardAt }) => ({
-    name,
-    instance: facts.instance,
-    stopping: facts.stopping,
-    guard: facts.guard,
-    isReachable: seen.takenAt - heardAt <= seen.policy.silenceLimitMs,
-    seen: facts.seen,
-  }))
+  const others = seen.peers.map((peer) => {
+    const { instance, stopping, guard, seen: saw } = peer.facts
+    return { name: peer.name, instance, stopping, guard, isReachable: isHeard(seen, peer), seen: saw }
+  })
   return [own, ...others]
 }
 

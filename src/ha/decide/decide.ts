@@ -1,4 +1,4 @@
-import type { Action, Decision } from '../decision.ts'
+import { isJob, type Action, type Decision } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import {
   becomePrimary,
@@ -66,25 +66,15 @@ function firstMatch(seen: Snapshot): Verdict {
 }
 
 /** What failed is not tried again at once: a loop of failures would fill disks with logs. To end PostgreSQL is never too soon. */
-function isTooSoon(seen: Snapshot, kind: Action['kind']): boolean {
-  if (seen.takenAt >= seen.local.retryAt) return false
-  return [
-    'initialise',
-    'start',
-    'promote',
-    'mark-open',
-    'clone',
-    'hand-over',
-    'release',
-    'change-acks',
-    'pledge',
-  ].includes(kind)
+function isTooSoon(seen: Snapshot, action: Action): boolean {
+  if (seen.takenAt >= seen.local.retryAt || action.kind === 'stop' || action.kind === 'fence') return false
+  return isJob(action)
 }
 
 /** One job at a time works on the instance. Fencing waits for none; what only touches the store runs beside it. */
 function withoutBusy(seen: Snapshot, actions: readonly Action[]): readonly Action[] {
   const { job } = seen.local
-  if (job === undefined) return actions.filter(({ kind }) => !isTooSoon(seen, kind))
+  if (job === undefined) return actions.filter((action) => !isTooSoon(seen, action))
   return actions.filter(({ kind }) => {
     if (kind === 'fence') return job !== 'fence'
     return ['clear-request', 'arm-guard', 'open-epoch', 'resume-epoch'].includes(kind)

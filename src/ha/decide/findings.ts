@@ -1,7 +1,7 @@
 import type { Finding } from '../../model/cluster-view.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
-import { isHolder, isRunningAs } from './stance.ts'
+import { isHeard, isHolder, isRunningAs } from './stance.ts'
 
 /** Independent checks for people and alerts. None of them stops an action. */
 export function findAll(seen: Snapshot): readonly Finding[] {
@@ -32,7 +32,7 @@ const silentMembers: Check = (seen) => {
   const silent = seen.members.filter((name) => {
     if (name === seen.self) return false
     const peer = seen.peers.find((one) => one.name === name)
-    return !peer || seen.takenAt - peer.heardAt > seen.policy.silenceLimitMs
+    return !peer || !isHeard(seen, peer)
   })
   if (silent.length === 0) return undefined
   return { code: 'MEMBER_SILENT', severity: 'warning', message: `Not heard: ${silent.join(', ')}` }

@@ -24,6 +24,8 @@ import {
   isInstanceDown,
   isRunningAs,
   isSilent,
+  memberOf,
+  ownMember,
   verdict,
   type StanceRule,
   type Verdict,
@@ -177,8 +179,7 @@ export function ruleAfterRelease(seen: Snapshot): AckRule {
       peer.facts.instance.state === 'running' &&
       peer.facts.instance.role === 'standby',
   )
-  const members = here.map(({ name, facts }) => ({ name, incarnation: facts.incarnation ?? '' }))
-  return ruleOf(members, wantedK(seen))
+  return ruleOf(here.map(memberOf), wantedK(seen))
 }
 
 /**
@@ -256,11 +257,8 @@ function isMajorityOf(seen: Snapshot, record: EpochRecord): boolean {
 
 /** All but the holder that could pledge now. */
 function reachable(seen: Snapshot, record: EpochRecord): readonly AckMember[] {
-  const own = { name: seen.self, incarnation: seen.local.incarnation ?? '' }
-  const others = seen.peers
-    .filter((peer) => isHeard(seen, peer) && !peer.facts.stopping)
-    .map(({ name, facts }) => ({ name, incarnation: facts.incarnation ?? '' }))
-  return [own, ...others].filter(({ name }) => name !== record.holder)
+  const others = seen.peers.filter((peer) => isHeard(seen, peer) && !peer.facts.stopping).map(memberOf)
+  return [ownMember(seen), ...others].filter(({ name }) => name !== record.holder)
 }
 
 function pledgesFor(seen: Snapshot, epoch: number): readonly Pledge[] {
@@ -351,7 +349,7 @@ function plain({ name, incarnation }: AckMember): AckMember {
 
 /** The data here is counted on by some rule of the chain: it must not be rewritten before it is not (safety.md 8). */
 export function isCountedOn(seen: Snapshot, record: EpochRecord): boolean {
-  const own = { name: seen.self, incarnation: seen.local.incarnation ?? '' }
+  const own = ownMember(seen)
   return (record.acks ?? []).some((link) =>
     rulesOf(link).some(({ members }) => members.some((member) => isSameMember(member, own))),
   )

@@ -1,3 +1,4 @@
+import type { AckMember } from '../../model/ack-rule.ts'
 import type { Action, Stance, StanceKind, StanceReason, Told } from '../decision.ts'
 import type { PeerFacts, Snapshot } from '../snapshot.ts'
 
@@ -49,6 +50,15 @@ export function isInstanceDown(seen: Snapshot): boolean {
 export function isSilent(seen: Snapshot, member: string): boolean {
   const heardAt = seen.peers.find(({ name }) => name === member)?.heardAt ?? 0
   return seen.takenAt - Math.max(heardAt, seen.attentiveSince) > seen.policy.silenceLimitMs
+}
+
+/** As the rules of acknowledgement name a member: by the data that it has now. */
+export function memberOf({ name, facts }: PeerFacts): AckMember {
+  return { name, incarnation: facts.incarnation ?? '' }
+}
+
+export function ownMember({ self, local }: Snapshot): AckMember {
+  return { name: self, incarnation: local.incarnation ?? '' }
 }
 
 /** Heard within the silence limit, whatever this agent did meanwhile. */

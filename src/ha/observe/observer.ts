@@ -173,11 +173,13 @@ export class Observer {
     if (!record?.acks || record.holder === self) return
     const now = clock.monotonic()
     const holder = peers.facts().find(({ name }) => name === record.holder)
-    const isQuiet = now - (holder?.heardAt ?? 0) > policy.silenceLimitMs / 2
-    if (!isQuiet) this.#holderAnswers = undefined
-    const knockedAt = this.#holderAnswers?.at ?? 0
-    const at = holder?.facts ?? this.#observeStore().addresses[record.holder]
-    if (!isQuiet || !at || this.#isKnocking || now - knockedAt < KNOCK_EVERY_MS) return
+    if (now - (holder?.heardAt ?? 0) <= policy.silenceLimitMs / 2) {
+      this.#holderAnswers = undefined
+      return
+    }
+    if (this.#isKnocking || now - (this.#holderAnswers?.at ?? 0) < KNOCK_EVERY_MS) return
+    const at = holder?.facts ?? this.#observeAddresses()[record.holder]
+    if (!at) return
     this.#isKnocking = true
     void knocker
       .knock({ host: at.host, port: at.port })
@@ -236,12 +238,14 @@ export class Observer {
       firstSeenAt: keeper.firstSeenAt,
       provenUntil: keeper.provenUntil,
       ...(request ? { request: requestOf(request.value, request.modRevision) } : {}),
-      addresses: this.#readAddresses(store.peekPrefix(keys.members)),
+      addresses: this.#observeAddresses(),
     }
   }
 
   /** They hardly ever change. */
-  #readAddresses(entries: readonly KeyValue[]): Addresses {
+  #observeAddresses(): Addresses {
+    const { keys } = this.#options
+    const entries = this.#deps.store.peekPrefix(keys.members)
     const known = this.#addresses
     const isSame =
       known.entries.length === entries.length && entries.every((entry, at) => entry === known.entries[at])
@@ -250,7 +254,7 @@ export class Observer {
     for (const { key, value } of entries) {
       const member = parsed(value) as { host?: string; port?: number }
       if (member.host === undefined || member.port === undefined) continue
-      addresses[key.slice(this.#options.keys.members.length)] = { host: member.host, port: member.port }
+      addresses[key.slice(keys.members.length)] = { host: member.host, port: member.port }
     }
     this.#addresses = { entries, addresses }
     return addresses

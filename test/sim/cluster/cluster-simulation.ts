@@ -1,6 +1,5 @@
 import { keysOf } from '../../../src/ha/keys.ts'
 import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
-import type { AckMode } from '../../../src/model/ack-rule.ts'
 import type { EpochRecord } from '../../../src/model/epoch-record.ts'
 import type { LossReport } from '../../../src/model/cluster-view.ts'
 import { Violation } from '../checkers/violation.ts'
@@ -117,12 +116,6 @@ const SETTLE_MS = 3000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
 const STANDSTILL_GRACE_MS = 120
 const SWITCHOVER_LIMIT_MS = 15_000
-const MODE: Readonly<Record<AckShape, AckMode>> = {
-  async: { method: 'ANY', isStrict: false },
-  sync: { method: 'FIRST', isStrict: false },
-  quorum: { method: 'ANY', isStrict: false },
-  'quorum strict': { method: 'ANY', isStrict: true },
-}
 
 /**
  * A whole cluster in one thread on one virtual clock: real control planes, guards' rule and routers' tables on virtual hosts
@@ -339,7 +332,10 @@ export class ClusterSimulation {
       if (record !== undefined) {
         if (this.#records.see(node.name, record)) this.#sawRecord(record)
         if (record.acks)
-          checkSettings({ name: node.name, record, ...node.postgres.commitsWaitFor }, MODE[this.#shape.mode])
+          checkSettings(
+            { name: node.name, record, ...node.postgres.commitsWaitFor },
+            node.agent?.control.policy.acks,
+          )
       }
       if (provenUntil > node.host.monotonic()) glimpses.push(node.glimpse())
     }

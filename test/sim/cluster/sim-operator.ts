@@ -1,5 +1,5 @@
 import type { JoinDocument } from '#client'
-import { pauseOn } from '../../../src/agent/host-ports.ts'
+import { pauseOn } from '../../../src/ha/pause-on.ts'
 import type { ControlPlane } from '../../../src/agent/control-plane.ts'
 import { joinAnswerContext, joinProofContext, parseJoinToken } from '../../../src/model/join-token.ts'
 import { hmacSha256, unseal } from '../../../src/platform/hash.ts'

@@ -13,7 +13,7 @@ export function checkSettings(
     readonly names: string
     readonly isPrimary: boolean
   },
-  mode: AckMode,
+  mode: AckMode | undefined,
 ): void {
   const { name, record, names, isPrimary } = member
   if (!record.acks || !isPrimary || names === NOBODY) return
