@@ -117,8 +117,11 @@ export class RealHosts {
     await this.killAll()
     for (const { dataDir } of this.#hosts.values()) rmSync(dataDir, { recursive: true, force: true })
     await Promise.all(names.map((name) => this.#copy(join(this.#template, name), this.#workspace.folder)))
-    await Promise.all(names.map((name) => this.start(name)))
-    for (const name of names.slice(1)) {
+    const [primary, ...standbys] = names
+    // The primary first: a standby that is refused once sleeps out its retry interval at its next failure, where scripts say "asked".
+    if (primary !== undefined) await this.start(primary)
+    await Promise.all(standbys.map((name) => this.start(name)))
+    for (const name of standbys) {
       await eventually(`${name} streams`, async () => {
         const rows = await this.ask<{ status: string }>(name, 'select status from pg_stat_wal_receiver')
         return rows?.[0]?.status === 'streaming'
