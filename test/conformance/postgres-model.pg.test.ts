@@ -23,7 +23,7 @@ describePostgres('PostgreSQL itself', (postgres) => {
     await hosts?.dispose()
   })
 
-  it.each(scriptsFor(postgres))('$name', async (script) => {
+  it.each(scriptsFor(postgres).map((script) => [script.name, script] as const))('%s', async (_, script) => {
     await hosts.reset(script.hosts)
     driver = new RealDriver(hosts)
     await expectScript(script, driver)
