@@ -87,7 +87,7 @@ export class ControlPlane {
   #left: { readonly at: string } | undefined
   #withdrawing: Promise<void> | undefined
   #lastTold = ''
-  #movedAt = 0
+  #mayMoveAt = 0
 
   constructor(ports: ControlPlanePorts, options: ControlPlaneOptions) {
     this.#ports = ports
@@ -329,9 +329,12 @@ export class ControlPlane {
   /** Losing the primary's host should not cost an election too, so consensus is led from another node (safety.md 21). */
   #moveConsensusAway(brain: Brain, decision: Decision): void {
     const now = this.#ports.clock.monotonic()
-    if (decision.stance.kind !== 'primary' || brain.store.status().leader !== this.#self) return
-    if (now - this.#movedAt < MOVE_CONSENSUS_EVERY_MS) return
-    this.#movedAt = now
+    const { state } = brain.keeper.record ?? {}
+    // Order: a take-over is over first. An election in its middle is time in which nobody can write.
+    if (decision.stance.kind !== 'primary' || state !== 'open')
+      this.#mayMoveAt = now + MOVE_CONSENSUS_EVERY_MS
+    if (now < this.#mayMoveAt || brain.store.status().leader !== this.#self) return
+    this.#mayMoveAt = now + MOVE_CONSENSUS_EVERY_MS
     const { silenceLimitMs } = this.policy
     const heir = this.heartbeats.facts().find(({ heardAt }) => now - heardAt < silenceLimitMs)
     if (!heir) return

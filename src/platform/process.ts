@@ -134,6 +134,16 @@ export function readWorkingFolder(target: number): string | undefined {
   }
 }
 
+/** The processes that this one has started and that run still; `undefined` where the kernel does not tell. */
+export function childrenOf(parent: number): readonly number[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${parent}/task/${parent}/children`, 'latin1')
+    return text.split(' ').filter(Boolean).map(Number)
+  } catch {
+    return undefined
+  }
+}
+
 /** What a process calls itself; `undefined` when it is gone. */
 export function processTitle(target: number): string | undefined {
   try {

@@ -12,26 +12,16 @@ export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast' | 'walName' | 
   readonly owner: FileOwner | undefined
 }
 
+export type SettingsChoice = { follow: ReplicationSource | undefined; as: Role; synchronousNames: string }
+
 /** Writes settings and access rules; true when something changed, which a running server learns by a reload. */
 export async function writeInstanceFiles(
   folder: string,
   input: FilesInput,
-  options: { follow: ReplicationSource | undefined; as: Role; synchronousNames: string },
+  options: SettingsChoice,
 ): Promise<boolean> {
   const { owner } = input
-  // A standby whose limits are lower than its primary's does not start; pg_control remembers the primary's.
-  const atLeast = options.as === 'standby' ? (await readControlFile(folder)).primarySettings : {}
-  const settings = await writeIfChanged(
-    join(folder, SETTINGS_FILE),
-    renderSettings({
-      ...input,
-      follow: options.follow,
-      atLeast,
-      walName: walNameOf({ name: input.memberName, incarnation: (await readIncarnation(folder)) ?? '' }),
-      synchronousNames: options.synchronousNames,
-    }),
-    owner,
-  )
+  const settings = await writeSettings(folder, input, options)
   const access = await writeIfChanged(
     join(folder, 'pg_hba.conf'),
     renderHba({
@@ -44,6 +34,27 @@ export async function writeInstanceFiles(
   await includeSettings(folder, owner)
   await cleanAutoConf(folder, owner)
   return settings || access
+}
+
+/** The settings alone: all that changes while a server runs, and a take-over waits for it. */
+export async function writeSettings(
+  folder: string,
+  input: FilesInput,
+  { follow, as, synchronousNames }: SettingsChoice,
+): Promise<boolean> {
+  const [control, incarnation = ''] = await Promise.all([
+    // A standby whose limits are lower than its primary's does not start; pg_control remembers the primary's.
+    as === 'standby' ? readControlFile(folder) : undefined,
+    readIncarnation(folder),
+  ])
+  const content = renderSettings({
+    ...input,
+    follow,
+    atLeast: control?.primarySettings ?? {},
+    walName: walNameOf({ name: input.memberName, incarnation }),
+    synchronousNames,
+  })
+  return writeIfChanged(join(folder, SETTINGS_FILE), content, input.owner)
 }
 
 /** Whom the directory's settings point at; `undefined` when at nobody. */

@@ -4,7 +4,14 @@ import { signalProcess } from '../platform/process.ts'
 import { inspectDataDirectory } from './data-directory.ts'
 import { endOfWal } from './end-of-wal.ts'
 import type { LiveFactsReader } from './facts.ts'
-import { readFollowed, readSynchronousNames, writeInstanceFiles, type FilesInput } from './instance-files.ts'
+import {
+  readFollowed,
+  readSynchronousNames,
+  writeInstanceFiles,
+  writeSettings,
+  type FilesInput,
+  type SettingsChoice,
+} from './instance-files.ts'
 import type { ReplicationSource } from './parameters.ts'
 import type { Postmaster } from './postmaster.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
@@ -14,6 +21,8 @@ import { commitsWait, isInRecovery, seesSetting } from './synchronous-commit.ts'
 type Deps = {
   readonly adopt: () => Postmaster | undefined
   readonly target: () => SqlTarget
+  /** The connection that is kept open to watch. */
+  readonly session: SqlSession
   readonly live: LiveFactsReader
 }
 
@@ -56,15 +65,10 @@ export class InstanceSettings {
     if (postmaster) signalProcess(postmaster.pid, 'SIGHUP')
   }
 
-  /** Writes the files anew from the configuration, without changing whom the instance follows; a running server loads them. */
-  async reconfigure(): Promise<void> {
-    const source = await readFollowed(this.#dataDir)
-    await this.configure(source ? 'standby' : 'primary', source)
-  }
-
   /**
    * Sets `synchronous_standby_names`. Returns once every process of a running server has been told and, where it was empty before,
-   * commits are seen to wait (safety.md 5): throws when that cannot be proven.
+   * commits are seen to wait (safety.md 5): throws when that cannot be proven. Where commits waited for nobody that there is, they wait
+   * until this is in force: nothing has to be seen then, and a promotion goes on.
    */
   async setSynchronousNames(names: string, deadlineMs: number): Promise<void> {
     // That commits wait for nobody needs no proof.
@@ -76,8 +80,10 @@ export class InstanceSettings {
     this.#provenNames = undefined
     // Where nothing lies yet, the clone that comes writes them.
     if ((await inspectDataDirectory(this.#dataDir)).kind !== 'instance') return
-    await this.reconfigure()
-    if (this.#deps.adopt()) {
+    const follow = await readFollowed(this.#dataDir)
+    await this.#change({ follow, as: follow ? 'standby' : 'primary', synchronousNames: names })
+    const isSafeAtOnce = before === NOBODY && names !== ''
+    if (this.#deps.adopt() && !isSafeAtOnce) {
       await this.#withFreshSession(async (session) => {
         await seesSetting(session, { name: 'synchronous_standby_names', value: names, deadlineMs })
         if (before !== '' || names === '' || (await isInRecovery(session, deadlineMs))) return
@@ -92,16 +98,19 @@ export class InstanceSettings {
    * stays up and is readable.
    */
   async stopReceiving(deadlineMs: number): Promise<{ timeline: number; flushLsn: string }> {
-    const { adopt, live } = this.#deps
-    await this.configure('standby', undefined)
+    const { adopt, session, live } = this.#deps
+    await this.#change({ follow: undefined, as: 'standby', synchronousNames: await this.#currentNames() })
     const postmaster = adopt()
     if (!postmaster) {
       const { timeline, endLsn } = await endOfWal({ dataDir: this.#dataDir })
       return { timeline, flushLsn: endLsn }
     }
-    return this.#withFreshSession((session) =>
-      stopReceiving({ dataDir: this.#dataDir, postmaster, session, live, deadlineMs }),
-    )
+    return stopReceiving({ dataDir: this.#dataDir, postmaster, session, live, deadlineMs })
+  }
+
+  /** Writes what changes while a server runs, and has it loaded. */
+  async #change(choice: SettingsChoice): Promise<void> {
+    if (await writeSettings(this.#dataDir, this.#files, choice)) this.reload()
   }
 
   async #currentNames(): Promise<string> {

@@ -97,7 +97,7 @@ export class Instance {
     const onChange = () => this.#closeSessions()
     this.#keeper = new PostmasterKeeper(deps, { dataDir: options.dataDir, onChange })
     this.settings = new InstanceSettings(
-      { adopt: () => this.adopt(), target, live: this.#live },
+      { adopt: () => this.adopt(), target, session: this.#watchSession, live: this.#live },
       { dataDir: options.dataDir, files: filesOf(options, this.#socketDir) },
     )
     this.#stopTrimming = every(MINUTE, () => {

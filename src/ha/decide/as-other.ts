@@ -312,8 +312,10 @@ function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream
 }
 
 function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
-  // Where the next timeline forks is known once it is open; unless the lease lapses, that is worth waiting for.
-  if (record.state === 'authorised' && !record.acks && judgeLapse(seen, record).kind === 'held') {
+  // Where the next timeline forks is known once it is open; unless the lease lapses, or it opens only with this member, that is worth
+  // waiting for: there is nothing to stream before.
+  const isNeeded = isCountedOn(seen, record)
+  if (record.state === 'authorised' && !isNeeded && judgeLapse(seen, record).kind === 'held') {
     return verdict('waiting', 'AWAITS_OPEN', {
       sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
     })

@@ -91,9 +91,7 @@ describe('Observer', () => {
   it('goes on while the end of a long WAL is looked for, and tells it when it is found', async () => {
     let found: (wal: { timeline: number; endLsn: string }) => void = () => undefined
     instance.endOfWal = () => new Promise((resolve) => (found = resolve))
-    const first = observer.observe()
-    await clock.advance(300)
-    expect((await first).local.stoppedWal).toBeUndefined()
+    expect((await observer.observe()).local.stoppedWal).toBeUndefined()
     found({ timeline: 1, endLsn: '0/6000' })
     await settle()
     expect((await observer.observe()).local.stoppedWal).toEqual({ timeline: 1, endLsn: '0/6000' })
@@ -102,13 +100,13 @@ describe('Observer', () => {
   it('does not take an end of WAL for news that was measured before the instance ran again', async () => {
     let found: (wal: { timeline: number; endLsn: string }) => void = () => undefined
     instance.endOfWal = () => new Promise((resolve) => (found = resolve))
-    const first = observer.observe()
-    await clock.advance(300)
-    await first
+    await observer.observe()
     observer.forgetDirectory()
     found({ timeline: 1, endLsn: '0/6000' })
     await settle()
     instance.endOfWal = () => Promise.resolve({ timeline: 2, endLsn: '0/7000' })
+    expect((await observer.observe()).local.stoppedWal).toBeUndefined()
+    await settle()
     expect((await observer.observe()).local.stoppedWal).toEqual({ timeline: 2, endLsn: '0/7000' })
   })
 

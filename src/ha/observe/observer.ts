@@ -37,7 +37,6 @@ export type ObserverOptions = {
 /** Bounds of one look: every snapshot is taken, whatever hangs. */
 const FACTS_MS = 3000
 const LOOK_MS = 1000
-const WAL_MS = 250
 /** The loop looks at least every 500 ms: who has not looked for so long was stopped, starved or asleep itself. */
 const ATTENTION_MS = 800
 const KNOCK_EVERY_MS = 100
@@ -57,7 +56,8 @@ export class Observer {
   #directory: Directory | undefined
   #isDirectoryKnown = false
   #stoppedWal: { timeline: number; endLsn: string } | undefined
-  #measuring: Promise<void> | undefined
+  #isMeasuring = false
+  #walTrouble: string | undefined
   #generation = 0
   #lastRole: { postmasterPid: number | undefined; role: Role } | undefined
   #trouble: string | undefined
@@ -277,8 +277,8 @@ export class Observer {
     if (!this.#isDirectoryKnown && jobs.running === undefined) await this.#inspect()
     const directory = this.#directory?.directory ?? 'unknown'
     const isDown = facts.state === 'stopped' || facts.state === 'crashed'
-    if (!isDown) this.#stoppedWal = undefined
-    else if (directory === 'instance' && jobs.running === undefined) await this.#measureStoppedWal()
+    if (!isDown) this.#stoppedWal = this.#walTrouble = undefined
+    else if (directory === 'instance' && jobs.running === undefined) this.#measureStoppedWal()
     this.#instance = this.#withJob(facts)
     const promotion = notebook.promotedIn()
     const pledge = notebook.pledge()
@@ -337,20 +337,24 @@ export class Observer {
     })
   }
 
-  /** Gigabytes of WAL may have to be read: it goes on beside the loop, and its result is a fact of a later snapshot. */
-  async #measureStoppedWal(): Promise<void> {
-    if (this.#stoppedWal) return
+  /** Gigabytes of WAL may have to be read, and a take-over does not wait for it: the result is a fact of a later snapshot. */
+  #measureStoppedWal(): void {
+    if (this.#stoppedWal || this.#isMeasuring) return
     const generation = this.#generation
-    this.#measuring ??= this.#deps.instance
-      .endOfWal()
-      .then((wal) => {
+    this.#isMeasuring = true
+    void this.#deps.instance.endOfWal().then(
+      (wal) => {
+        this.#isMeasuring = false
+        this.#walTrouble = undefined
         if (generation === this.#generation) this.#stoppedWal = wal
-      })
-      .finally(() => {
-        this.#measuring = undefined
-      })
-    const measuring = this.#measuring
-    await this.#within(WAL_MS, 'find the end of its WAL', () => measuring)
+        this.#deps.jobs.changed()
+      },
+      (error: unknown) => {
+        // Tried again with the next look: the loop is not woken for it.
+        this.#isMeasuring = false
+        this.#walTrouble = `Cannot find the end of its WAL: ${messageOf(error)}`
+      },
+    )
   }
 
   /** A failed or late look is a fact as well: it must never stop the decisions that fence. */
@@ -386,7 +390,7 @@ export class Observer {
 
   /** A stopped instance cannot be asked: system id and position come from its files. */
   #withJob(facts: InstanceFacts): InstanceFacts {
-    const trouble = this.#deps.jobs.trouble ?? this.#trouble
+    const trouble = this.#deps.jobs.trouble ?? this.#trouble ?? this.#walTrouble
     const systemId = facts.systemId ?? this.#directory?.systemId
     const wal = this.#stoppedWal
     return {

@@ -303,6 +303,9 @@ export class ModelInstance implements LocalInstance {
       const { directory } = this.#host.disk
       if (directory && this.#writeConfig(directory, directory.config.upstream)) this.#host.reload()
     })
+    this.#provenNames = names
+    if (before === NOBODY && names !== '') return
+    this.#provenNames = undefined
     await this.#until('PG_SETTING_UNPROVEN', () => {
       const { server } = this.#host
       if (server?.isPostmasterAlive !== true) return true
