@@ -5,7 +5,7 @@ import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
-import { policyOf, type Policy } from '../ha/policy.ts'
+import { policyOf, runsUntil, type Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { SeenByMember } from '../model/member.ts'
@@ -100,6 +100,7 @@ export class ControlPlane {
       ...(config.ha.leaseTtlMs === undefined ? {} : { leaseTtlMs: config.ha.leaseTtlMs }),
       maximumLagBytes: config.replication.maximumLagOnFailoverBytes,
       primaryStartTimeoutMs: config.ha.primaryStartTimeoutMs,
+      storeGraceMs: config.ha.storeGraceMs,
       ...(config.replication.acks ? { acks: config.replication.acks } : {}),
     })
     this.keys = keysOf(config.namespace, config.scope)
@@ -310,9 +311,9 @@ export class ControlPlane {
   }
 
   #onRecord({ keeper }: Brain): void {
-    const { provenUntil } = keeper
+    const { provenUntil, record } = keeper
     const isProven = provenUntil > this.#ports.clock.monotonic()
-    if (isProven) this.#ports.guard.arm(provenUntil)
+    if (isProven) this.#ports.guard.arm(runsUntil(this.policy, record, provenUntil))
     if (isProven || keeper.witnessed) this.#options.onSettled()
     this.#options.onTable()
   }

@@ -70,7 +70,7 @@ describe('the smallest useful config', () => {
         useSlots: true,
       },
       bootstrap: { users: [], databases: [], initdb: [] },
-      ha: { profile: 'lan', leaseTtlMs: 3000, primaryStartTimeoutMs: 0 },
+      ha: { profile: 'lan', leaseTtlMs: 3000, primaryStartTimeoutMs: 0, storeGraceMs: 30_000 },
       router: {
         enabled: true,
         listenHost: '0.0.0.0',

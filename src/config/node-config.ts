@@ -102,6 +102,8 @@ export type NodeConfig = {
     readonly leaseTtlMs?: number
     /** How long a crashed primary is restarted in place before another takes over; 0 = fail over at once. */
     readonly primaryStartTimeoutMs: number
+    /** How long a primary whose commits wait for standbys runs on without a lease. */
+    readonly storeGraceMs: number
   }
   readonly router: {
     readonly enabled: boolean

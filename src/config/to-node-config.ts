@@ -140,6 +140,7 @@ function runtimePart(settings: Settings): Pick<NodeConfig, 'ha' | 'router' | 'lo
       profile: settings.need(runtime.profile),
       leaseTtlMs: settings.need(runtime.leaseTtl),
       primaryStartTimeoutMs: settings.need(runtime.primaryStartTimeout),
+      storeGraceMs: settings.need(runtime.storeGrace),
     },
     router: {
       enabled: settings.need(runtime.routerEnabled),

@@ -36,6 +36,7 @@ export type StanceReason =
   | 'NO_CLUSTER_YET'
   | 'HOLDS_LEASE'
   | 'LEASE_UNPROVEN'
+  | 'STORE_GRACE'
   | 'SUPERSEDED'
   | 'RELEASED'
   | 'BOOTSTRAP'

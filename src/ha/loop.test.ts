@@ -22,6 +22,7 @@ const superseded: Snapshot = {
   stoppingForMs: 0,
   store: {
     hasQuorum: true,
+    quorumChangedAt: 0 as MonotonicMs,
     record: {
       epoch: 8,
       holder: 'n2',

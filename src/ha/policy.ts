@@ -1,4 +1,6 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
+import type { EpochRecord } from '../model/epoch-record.ts'
+import { plus, type MonotonicMs } from '../model/time.ts'
 import { MiB, SECOND } from '../std/units.ts'
 
 /**
@@ -25,6 +27,8 @@ export type Policy = {
   readonly primaryStartTimeoutMs: number
   /** How commits wait for standbys; absent: they do not. */
   readonly acks?: AckPolicy
+  /** How long a primary whose commits wait for others runs on without a lease (safety.md 19). */
+  readonly storeGraceMs: number
 }
 
 export type ProfileName = 'lan' | 'noisy' | 'wan'
@@ -55,7 +59,9 @@ const profiles: Readonly<Record<ProfileName, Timing>> = {
 /** The policy of a profile, with what the operator set instead. */
 export function policyOf(
   profile: ProfileName,
-  chosen: Partial<Pick<Policy, 'leaseTtlMs' | 'maximumLagBytes' | 'primaryStartTimeoutMs' | 'acks'>> = {},
+  chosen: Partial<
+    Pick<Policy, 'leaseTtlMs' | 'maximumLagBytes' | 'primaryStartTimeoutMs' | 'acks' | 'storeGraceMs'>
+  > = {},
 ): Policy {
   return {
     profile,
@@ -65,6 +71,7 @@ export function policyOf(
     coldStartWaitMs: 10 * SECOND,
     maximumLagBytes: MiB,
     primaryStartTimeoutMs: 0,
+    storeGraceMs: 30 * SECOND,
     ...profiles[profile],
     ...chosen,
   }
@@ -73,4 +80,17 @@ export function policyOf(
 /** How long a judge waits from its first sight of a record before it may take it (safety.md 15). */
 export function judgeWaitMs(policy: Policy, ttlMs: number): number {
   return ttlMs * (1 + 2 * policy.clockDrift) + policy.judgeMarginMs
+}
+
+/**
+ * Until when a primary may run that cannot renew a lease proven until then. Where the record says who has to have its commits, nobody
+ * takes over but by revocation: an acknowledgement is itself the proof that none has finished, so a lost store need not end it. Not
+ * where this node is to leave that mode: then the lease counts from the moment on at which the record says so.
+ */
+export function runsUntil(
+  policy: Policy,
+  record: EpochRecord | undefined,
+  provenUntil: MonotonicMs,
+): MonotonicMs {
+  return record?.acks && policy.acks ? plus(provenUntil, policy.storeGraceMs) : provenUntil
 }

@@ -32,6 +32,8 @@ export type Snapshot = {
 export type StoreFacts = {
   /** Consensus answers: what is read here is current, and changes can be committed. */
   readonly hasQuorum: boolean
+  /** Since when it does, or does not. */
+  readonly quorumChangedAt: MonotonicMs
   readonly record?: EpochRecord
   /** Revision to compare with when the record is changed; 0 while there is none. */
   readonly recordRevision: number

@@ -7,6 +7,8 @@ import { describePostgres } from '../support/postgres.ts'
 import type { HistoryVerdict } from '../support/write-history.ts'
 
 const ROUNDS = 3
+/** The lease of the profile `lan` is over, and the guard would have acted. */
+const LEASE_OVER_MS = 4000
 
 describePostgres('three agents in quorum mode under load', (postgres) => {
   let cluster: Cluster
@@ -45,5 +47,30 @@ describePostgres('three agents in quorum mode under load', (postgres) => {
 
   it('loses no acknowledged row when all processes of the primary’s node are killed', async () => {
     expect((await tell((node) => cluster.killNode(node))).missing).toEqual([])
+  })
+
+  it('keeps its primary, and the primary its PostgreSQL, when all agents stay away for longer than the lease', async () => {
+    onTestFailed(() => console.error(cluster.logTails()))
+    story = new FailoverStory(cluster)
+    await story.begin()
+    const primary = await cluster.waitForHealthy(30_000)
+    const before = { epoch: await cluster.epoch(), pid: cluster.postmasterPid(primary) }
+    cluster.supervise(false)
+    const killedAt = performance.now()
+    await cluster.killAllAgents()
+    await cluster.waitFor(
+      'the lease to be over',
+      2 * LEASE_OVER_MS,
+      () => performance.now() - killedAt > LEASE_OVER_MS,
+    )
+    expect(cluster.postmasterPid(primary)).toBe(before.pid)
+    cluster.supervise(true)
+    cluster.startAll()
+    await story.writesGoOn()
+    expect((await cluster.waitForHealthy(30_000)).name).toBe(primary.name)
+    expect({ epoch: await cluster.epoch(), pid: cluster.postmasterPid(primary) }).toEqual(before)
+    const verdict = await story.verdict()
+    expectHonestHistory(verdict)
+    expect(verdict.missing).toEqual([])
   })
 })

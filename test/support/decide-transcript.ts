@@ -25,7 +25,7 @@ import type { KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/
  *   member n2 … pledge=8@1/0/6000        its promise: epoch 8, on timeline 1 with WAL up to 0/6000
  *   member n1 … senders=n2,n3            who streams from it
  *   policy primaryStartTimeoutMs=5000    changes what is judged by
- *   policy acks=quorum                   commits wait for standbys; or `strict`
+ *   policy acks=quorum                   commits wait for standbys; or `strict`, `async`
  *   decide n2                            prints stance, reason, actions
  */
 
@@ -195,11 +195,11 @@ function sendersOf(text: string): NonNullable<InstanceFacts['walSenders']> {
 }
 
 function namesOf(rule: string): string {
-  return synchronousNamesOf(ackRuleOf(rule), ackModeOf('quorum'))
+  return synchronousNamesOf(ackRuleOf(rule), { method: 'ANY', isStrict: false })
 }
 
-function ackModeOf(mode: string): AckMode {
-  return { method: 'ANY', isStrict: mode === 'strict' }
+function acksOf(mode = 'async'): { acks?: AckMode } {
+  return mode === 'async' ? {} : { acks: { method: 'ANY', isStrict: mode === 'strict' } }
 }
 
 function decideFor(world: World, self: string): string {
@@ -244,7 +244,7 @@ function snapshotOf(world: World, self: string): Snapshot {
           .filter(([key]) => key !== 'acks')
           .map(([key, value]) => [key, Number(value)]),
       ),
-      ...(world.policy['acks'] === undefined ? {} : { acks: ackModeOf(world.policy['acks']) }),
+      ...acksOf(world.policy['acks']),
     },
     ...(own['knock'] === undefined
       ? {}
@@ -256,10 +256,15 @@ function snapshotOf(world: World, self: string): Snapshot {
     stoppingForMs: Number(own['stopping'] ?? 0),
     store: {
       hasQuorum: own['quorum'] !== 'no',
+      quorumChangedAt: (NOW - Number(own['quorumAge'] ?? MEMBERS_START)) as MonotonicMs,
       ...(world.record ? { record: world.record } : {}),
       recordRevision: world.record ? 99 : 0,
       firstSeenAt: (NOW - age) as MonotonicMs,
-      provenUntil: (proven === 'yes' ? NOW + 1000 : 0) as MonotonicMs,
+      provenUntil: (proven === 'yes'
+        ? NOW + 1000
+        : proven === 'no'
+          ? 0
+          : NOW - Number(proven)) as MonotonicMs,
       ...(own['request'] === undefined
         ? {}
         : {

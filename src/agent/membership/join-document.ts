@@ -35,11 +35,13 @@ export function joinDocument(
         username: replication.username,
         maximum_lag_on_failover: `${replication.maximumLagOnFailoverBytes}B`,
         use_slots: replication.useSlots,
+        ...acksOf(replication.acks),
       },
       ha: {
         profile: ha.profile,
         ...(ha.leaseTtlMs === undefined ? {} : { lease_ttl: milliseconds(ha.leaseTtlMs) }),
         primary_start_timeout: milliseconds(ha.primaryStartTimeoutMs),
+        store_grace: milliseconds(ha.storeGraceMs),
       },
       router: {
         enabled: router.enabled,
@@ -50,6 +52,18 @@ export function joinDocument(
         max_client_connections: router.maxClientConnections,
       },
     },
+  }
+}
+
+/** A node that came to a cluster without these would let commits wait for nobody as soon as it is primary. */
+function acksOf(
+  acks: NodeConfig['replication']['acks'],
+): Readonly<Record<string, string | number | boolean>> {
+  if (!acks) return { mode: 'async' }
+  return {
+    mode: acks.method === 'FIRST' ? 'sync' : 'quorum',
+    synchronous_mode_strict: acks.isStrict,
+    ...(acks.wantedK === undefined ? {} : { synchronous_node_count: acks.wantedK }),
   }
 }
 

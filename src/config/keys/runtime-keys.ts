@@ -26,6 +26,12 @@ export const runtimeKeys = {
     fallback: value(0),
     doc: 'How long a crashed primary is restarted in place before another takes over; 0 = take over at once.',
   }),
+  storeGrace: key({
+    name: 'ha.store_grace',
+    type: duration({ min: 0, max: 5 * MINUTE }),
+    fallback: value(30 * SECOND),
+    doc: 'Where commits wait for standbys (`sync` and `quorum`): how long a primary runs on that cannot renew its lease, since its commits need the others anyway. Clients that bypass the routers may read old data meanwhile; 0 = PostgreSQL is stopped when the lease ends.',
+  }),
   routerEnabled: key({
     name: 'router.enabled',
     type: yesOrNo,

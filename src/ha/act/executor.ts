@@ -3,6 +3,7 @@ import { present, unreachable } from '../../std/assert.ts'
 import { isHeld } from '../../model/epoch-record.ts'
 import { isJob, type Action, type JobAction } from '../decision.ts'
 import { NO_ACKS, NOBODY, synchronousNamesOf } from '../../model/ack-rule.ts'
+import { runsUntil } from '../policy.ts'
 import { changeAcks } from './change-acks.ts'
 import {
   claimFirstEpoch,
@@ -79,7 +80,7 @@ export class Executor {
 
   async #runNow(action: Exclude<Action, JobAction>): Promise<void> {
     const world = this.#world
-    const { instance, keys, store, keeper, guard, observer } = world
+    const { instance, keys, store, guard, observer } = world
     switch (action.kind) {
       case 'bootstrap':
         await claimFirstEpoch(world)
@@ -97,10 +98,13 @@ export class Executor {
       case 'hold-commits':
         return instance.setSynchronousNames(NOBODY)
       case 'retire-acks':
+        // Order: the guard holds the end of the lease alone, before anybody may take over because that has passed.
+        await guard.disarmAndConfirm()
+        await this.#armGuard()
         await retireAcks(world)
         return
       case 'arm-guard':
-        if (this.#isRightProven()) await guard.armAndConfirm(keeper.provenUntil)
+        if (this.#isRightProven()) await this.#armGuard()
         return
       case 'clear-request':
         await store.transact(
@@ -161,7 +165,7 @@ export class Executor {
     // Order: the guard holds the deadline before the instance can take a write.
     if (!this.#isRightProven())
       throw new Fault('LEASE_LOST', 'Cannot start as primary: the lease is not proven')
-    await guard.armAndConfirm(keeper.provenUntil)
+    await this.#armGuard()
     await instance.setSynchronousNames(this.#ownNames())
     await instance.start('primary')
     await this.#killUnlessProven('start')
@@ -185,6 +189,11 @@ export class Executor {
     if (before && before.epoch > epoch) return
     const { timeline, flushLsn } = await instance.stopReceiving()
     await notebook.writePledge({ epoch, name: self, incarnation, timeline, flushLsn })
+  }
+
+  async #armGuard(): Promise<void> {
+    const { guard, keeper, policy } = this.#world
+    await guard.armAndConfirm(runsUntil(policy, keeper.record, keeper.provenUntil))
   }
 
   /** This node holds the record, has not given it up, and a renewal of its own proves the lease now. */
@@ -214,7 +223,7 @@ export class Executor {
   }
 
   async #promote(epoch: number): Promise<void> {
-    const { guard, keeper, instance, notebook, observer } = this.#world
+    const { keeper, instance, notebook, observer } = this.#world
     if (keeper.record?.epoch !== epoch || !this.#isRightProven()) {
       throw new Fault('LEASE_LOST', `Cannot promote: epoch ${epoch} is not proven to be this node's`)
     }
@@ -230,7 +239,7 @@ export class Executor {
     await Promise.all([
       // Order: it must not be open for a moment without those that its commits wait for (safety.md 5).
       instance.setSynchronousNames(this.#ownNames()),
-      guard.armAndConfirm(keeper.provenUntil),
+      this.#armGuard(),
       // Order: written before the timeline can exist, so that a branch which never opened is known for what it is.
       notebook.writePromotion({ epoch, incarnation }),
     ])

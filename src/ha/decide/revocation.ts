@@ -43,6 +43,8 @@ const RESUME_AFTER_MS = 1000
 const YIELD_MS = 500
 /** Enough members have pledged, and others are here: one of them may have more, and the new primary will need them. */
 const ALL_PLEDGES_MS = 200
+/** A holder that was there all the time renews its lease so soon after the store is back. */
+const RENEWS_AGAIN_MS = 1000
 /** An answer of the holder's kernel that is older says nothing about now. */
 const ANSWER_AGE_MAX_MS = 600
 
@@ -194,7 +196,7 @@ export const convictHolder: StanceRule = (seen) => {
   const lapse = judgeLapse(seen, record)
   // Given up by an established holder, after its end: that is a take-over with nothing to revoke.
   if (lapse.kind === 'reserved' || (lapse.kind === 'released' && record.acks.length === 1)) return undefined
-  const isFree = lapse.kind !== 'held'
+  const isFree = lapse.kind !== 'held' && !willRenew(seen, record)
   if (!isFree && !isSuspect(seen, record)) return undefined
   const missing = whoIsMissing(record, reachable(seen, record))
   if (missing !== undefined) {
@@ -218,6 +220,12 @@ export const convictHolder: StanceRule = (seen) => {
       openEpoch(seen, record, isFree ? (record.release?.reason ?? 'LEASE_EXPIRED') : 'PRIMARY_SILENT'),
     ],
   })
+}
+
+/** The store was gone, and not its holder, which may go on meanwhile (safety.md 19): it is given a moment to renew. */
+function willRenew(seen: Snapshot, record: EpochRecord): boolean {
+  const isBackSinceMs = seen.takenAt - seen.store.quorumChangedAt
+  return record.state !== 'released' && isBackSinceMs < RENEWS_AGAIN_MS && !isSilent(seen, record.holder)
 }
 
 /** The holder itself, whose PostgreSQL is down, leaves its epoch to the others: enough of them are here. */

@@ -1,3 +1,4 @@
+import { runsUntil } from '../policy.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { isHolder, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
 
@@ -27,7 +28,7 @@ export const fenceWhenSuperseded: StanceRule = (seen) => {
 /**
  * A primary whose lease ran out must stop before anyone else may start. After a restart of the agent the lease is not
  * proven yet, but the guard still holds its deadline: then the agent renews instead of killing. With neither proof nor
- * guard nobody knows whether the lease has ended, so PostgreSQL is stopped.
+ * guard nobody knows whether the lease has ended, so PostgreSQL is stopped. Where others have to acknowledge, it may run on for a while.
  */
 export const fenceWithoutLease: StanceRule = (seen) => {
   if (!isHolder(seen) || !isRunningAs(seen, 'primary') || isLeaseProven(seen)) return undefined
@@ -35,6 +36,12 @@ export const fenceWithoutLease: StanceRule = (seen) => {
   if (!seen.local.provedLease && (seen.local.guard === 'armed' || isGuardStillComing(seen))) {
     return verdict('waiting', 'LEASE_UNPROVEN', {
       sentence: 'renews the lease that an earlier life of this agent held',
+      keepLease: true,
+    })
+  }
+  if (seen.takenAt < runsUntil(seen.policy, seen.store.record, seen.store.provenUntil)) {
+    return verdict('primary', 'STORE_GRACE', {
+      sentence: 'primary without a lease: its commits wait for others, who would not acknowledge for two',
       keepLease: true,
     })
   }

@@ -79,6 +79,7 @@ export class Observer {
   readonly #streamedAt = new Map<string, MonotonicMs>()
   #holderAnswers: Snapshot['holderAnswers']
   #isKnocking = false
+  #quorum: { readonly has: boolean; readonly changedAt: MonotonicMs }
 
   constructor(deps: ObserverDeps, options: ObserverOptions) {
     this.#deps = deps
@@ -86,6 +87,7 @@ export class Observer {
     this.#startedAt = deps.clock.monotonic()
     this.#attentiveSince = this.#startedAt
     this.#lookedAt = this.#startedAt
+    this.#quorum = { has: false, changedAt: this.#startedAt }
     deps.instance.onCrash(() => {
       this.#crashedAt = deps.clock.monotonic()
       this.forgetDirectory()
@@ -228,11 +230,14 @@ export class Observer {
   }
 
   #observeStore(): StoreFacts {
-    const { store, keeper } = this.#deps
+    const { store, keeper, clock } = this.#deps
     const { keys } = this.#options
     const request = store.peek(keys.failover)
+    const hasQuorum = store.status().hasQuorum && keeper.isRead
+    if (hasQuorum !== this.#quorum.has) this.#quorum = { has: hasQuorum, changedAt: clock.monotonic() }
     return {
-      hasQuorum: store.status().hasQuorum && keeper.isRead,
+      hasQuorum,
+      quorumChangedAt: this.#quorum.changedAt,
       ...(keeper.record ? { record: keeper.record } : {}),
       recordRevision: keeper.revision,
       firstSeenAt: keeper.firstSeenAt,

@@ -18,6 +18,8 @@ export type ClusterSimulationShape = {
   readonly clients: readonly { readonly thinkMs: number; readonly direct: boolean }[]
   readonly maximumLagBytes: number
   readonly primaryStartTimeoutMs: number
+  /** Without a lease, where commits wait for others. */
+  readonly storeGraceMs: number
   /** Small ones make a clone that lacks what others need. */
   readonly segmentBytes: number
 }
@@ -54,6 +56,7 @@ export function drawShape(
       })),
       { thinkMs: chance.pick([30, 100, 300, 1000]), direct: true },
     ],
+    storeGraceMs: new RandomStream(seed, 'grace').pick([0, 5000, 30_000, 30_000]),
     primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
     segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
     maximumLagBytes: chance.pick([MiB, MiB, 64 * KiB]),

@@ -435,13 +435,20 @@ export class ClusterSimulation {
 
   #createNode(host: SimHost, members: readonly string[]): SimNode {
     const { name } = host
-    const { timing, mode, maximumLagBytes, primaryStartTimeoutMs } = this.#shape
+    const { timing: profile, mode, maximumLagBytes, primaryStartTimeoutMs, storeGraceMs } = this.#shape
     return new SimNode({
       release: this.#schedule.some(({ fault }) => fault.kind === 'upgrade' && fault.from === 'before')
         ? 'before'
         : 'this',
       host,
-      config: simNodeConfig(name, { members, profile: timing, mode, maximumLagBytes, primaryStartTimeoutMs }),
+      config: simNodeConfig(name, {
+        members,
+        profile,
+        mode,
+        maximumLagBytes,
+        primaryStartTimeoutMs,
+        storeGraceMs,
+      }),
       peers: this.#peers,
       postgres: this.#world.of(name),
       chance: new RandomStream(this.#options.seed, `node ${name}`),

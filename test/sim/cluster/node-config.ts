@@ -10,6 +10,7 @@ export type ClusterShape = {
   readonly mode: AckShape
   readonly maximumLagBytes: number
   readonly primaryStartTimeoutMs: number
+  readonly storeGraceMs: number
 }
 
 const made = new Map<string, NodeConfig>()
@@ -60,7 +61,7 @@ function yamlOf(self: string, shape: ClusterShape): string {
     'security: { cluster_secret: "not a secret: nothing leaves this process" }',
     'postgresql: { data_dir: /var/lib/pg-metako/data }',
     `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes}, mode: ${mode}, synchronous_mode_strict: ${strict === 'strict' ? 'yes' : 'no'} }`,
-    `ha: { profile: ${shape.profile}, primary_start_timeout: ${shape.primaryStartTimeoutMs}ms }`,
+    `ha: { profile: ${shape.profile}, primary_start_timeout: ${shape.primaryStartTimeoutMs}ms, store_grace: ${shape.storeGraceMs}ms }`,
     '',
   ].join('\n')
 }
