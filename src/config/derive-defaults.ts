@@ -101,6 +101,14 @@ function deriveTimes(settings: Settings): void {
 
 function deriveCounts(settings: Settings): void {
   const nodes = otherMembers(settings).length + 1
+  if (settings.get(postgresKeys.replicationMode) === undefined) {
+    // With one standby its death would stop all commits, or leave them on one disk: that is for the operator to choose.
+    settings.derive(
+      postgresKeys.replicationMode,
+      nodes >= 3 ? 'quorum' : 'async',
+      `${nodes} ${nodes === 1 ? 'member' : 'members'}`,
+    )
+  }
   if (settings.get(clusterKeys.minConsensus) === undefined) {
     settings.derive(clusterKeys.minConsensus, majorityOf(nodes), `majority of ${nodes}`)
   }

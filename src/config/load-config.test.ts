@@ -68,6 +68,7 @@ describe('the smallest useful config', () => {
         username: 'replicator',
         maximumLagOnFailoverBytes: 1_048_576,
         useSlots: true,
+        acks: { method: 'ANY', isStrict: false },
       },
       bootstrap: { users: [], databases: [], initdb: [] },
       ha: { profile: 'lan', leaseTtlMs: 3000, primaryStartTimeoutMs: 0, storeGraceMs: 30_000 },
@@ -87,6 +88,21 @@ describe('the smallest useful config', () => {
 
   it('warns that it is attached and that the cluster secret is derived', () => {
     expect(told(loadText(SMALLEST)).map(({ code }) => code)).toEqual(['ATTACHED', 'CLUSTER_SECRET_DERIVED'])
+  })
+})
+
+describe('how commits wait, where nobody says it', () => {
+  const acksOf = (members: string) =>
+    good(loadText(SMALLEST.replace(MEMBERS, `cluster_members: ${members}\n`))).config.replication.acks
+
+  it('is for one of the standbys with three members, and for nobody with one', () => {
+    const [node2, node3] = ['node2', 'node3'].map((name) => `{node_name: ${name}, api_host: ${name}.test}`)
+    expect(acksOf(`[${node2}, ${node3}]`)).toEqual({ method: 'ANY', isStrict: false })
+    expect(acksOf('[]')).toBeUndefined()
+  })
+
+  it('is what is written, also with three', () => {
+    expect(good(loadText(`${SMALLEST}replication: {mode: async}\n`)).config.replication.acks).toBeUndefined()
   })
 })
 

@@ -14,7 +14,9 @@ describePostgres('three agents killed at once', (postgres) => {
   let story: FailoverStory | undefined
 
   beforeAll(async () => {
-    cluster = new Cluster(await loopbackMachines({ count: 3, binDir: postgres().binaries.folder }))
+    cluster = new Cluster(
+      await loopbackMachines({ count: 3, binDir: postgres().binaries.folder, mode: 'async' }),
+    )
     cluster.startAll()
     await cluster.waitForHealthy(60_000)
   })

@@ -11,7 +11,9 @@ describePostgres('three agents under load', (postgres) => {
   let story: FailoverStory | undefined
 
   beforeAll(async () => {
-    cluster = new Cluster(await loopbackMachines({ count: 3, binDir: postgres().binaries.folder }))
+    cluster = new Cluster(
+      await loopbackMachines({ count: 3, binDir: postgres().binaries.folder, mode: 'async' }),
+    )
     cluster.supervise(true)
     cluster.startAll()
     await cluster.waitForHealthy(60_000)

@@ -19,7 +19,7 @@ describePostgres('three agents in quorum mode under load', (postgres) => {
       await loopbackMachines({
         count: 3,
         binDir: postgres().binaries.folder,
-        extraConfig: 'replication: { mode: quorum }\n',
+        mode: 'quorum',
       }),
     )
     cluster.supervise(true)

@@ -21,8 +21,8 @@ export async function loopbackMachines(options: {
   readonly spare?: number
   /** PostgreSQL's programs; absent: whatever the agent finds. */
   readonly binDir?: string | undefined
-  /** More lines for every config file. */
-  readonly extraConfig?: string
+  /** How commits wait for standbys; absent: as the product does it by default. */
+  readonly mode?: 'async' | 'sync' | 'quorum'
 }): Promise<Machines> {
   const user = findDatabaseUser({})
   const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
@@ -33,11 +33,12 @@ export async function loopbackMachines(options: {
   const all = Array.from({ length: count }, (_, index) => nodeIn(root, index, block))
   const nodes = all.slice(0, options.count)
   const secrets = writeSecrets(join(root, 'secrets'))
+  const modeText = options.mode === undefined ? '' : `replication: { mode: ${options.mode} }\n`
   for (const node of all) {
     makeNodeFolders(node, { root, dataRoot: root, runRoot: root }, user)
     const listed = nodes.includes(node) ? nodes : [...nodes, node]
     const text = withBinDir(configText(node, { nodes: listed, secrets: secrets.files }), options.binDir)
-    writeFileSync(node.configFile, text + (options.extraConfig ?? ''), { mode: 0o644 })
+    writeFileSync(node.configFile, text + modeText, { mode: 0o644 })
   }
   return {
     nodes,

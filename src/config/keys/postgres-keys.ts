@@ -52,7 +52,7 @@ export const postgresKeys = {
   replicationMode: key({
     name: 'replication.mode',
     type: oneOf(['async', 'sync', 'quorum']),
-    fallback: value('async'),
+    fallback: open('`quorum` with three or more members, else `async`'),
     doc: 'How commits wait for standbys: `async` not at all; `quorum` for any `synchronous_node_count` of them, `sync` for the first of them. With the last two no acknowledged commit is lost by a failover.',
   }),
   synchronousNodeCount: key({
