@@ -238,3 +238,14 @@ it('an idle primary with a standby costs no events', async () => {
   while (stage.time.step(end)) events += 1
   expect(events).toBe(0)
 })
+
+it('a walreceiver whose host loses its power while it is being started opens no connection afterwards', async () => {
+  const stage = await twoHosts()
+  await stage.finish(stage.instance('n2').kill())
+  void stage.instance('n2').start('standby', { host: 'n1', port: 5432 })
+  await stage.until('it is asked for', () => stage.host('n2').server?.receiver !== undefined, 5000)
+  const receiver = stage.host('n2').server?.receiver
+  stage.host('n2').losePower()
+  await stage.pass(500)
+  expect(receiver).toMatchObject({ state: 'gone', isShown: false })
+})

@@ -566,6 +566,7 @@ export class PostgresServer {
     this.isDead = true
     this.isPostmasterAlive = false
     this.startup?.end()
+    this.receiver?.losePower()
   }
 
   #endProcesses(): void {

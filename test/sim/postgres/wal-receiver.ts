@@ -194,10 +194,15 @@ export class WalReceiver {
   }
 
   vanish(): void {
+    this.losePower()
+    this.#connection?.closeOpener()
+  }
+
+  /** Without a packet; what it had asked for is nobody's any more. */
+  losePower(): void {
     this.state = 'gone'
     this.#cancelConnect?.()
     this.#cancelTimeout?.()
-    this.#connection?.closeOpener()
   }
 
   /** On its way out it flushes what it wrote. */
