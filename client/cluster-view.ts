@@ -185,8 +185,26 @@ export type PortTotals = {
 
 /** `GET /v1/history`. */
 export type HistoryDocument = {
+  readonly scope: string
   readonly epochs: readonly EpochLink[]
   readonly losses: readonly LossReport[]
+  /** The newest, oldest first. */
+  readonly failovers: readonly FailoverRecord[]
+}
+
+/** How one epoch came about, on the clock of the member that took it. */
+export type FailoverRecord = Pick<EpochLink, 'epoch' | 'reason' | 'takeover'> & {
+  readonly from: string
+  readonly to: string
+  readonly startedAt: string
+  /** In the order in which they were seen; the first one is at 0. */
+  readonly steps: readonly {
+    readonly atMs: number
+    readonly step: 'noticed' | 'begun' | 'pledged' | 'authorised' | 'promoted' | 'protected' | 'open'
+    readonly detail?: string
+  }[]
+  /** Who was not chosen, and why. */
+  readonly passedOver: readonly { readonly name: string; readonly why: string }[]
 }
 
 /** `GET /v1/routing`: what a router may do now. Needs the routing token or the API token. */

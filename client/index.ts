@@ -8,6 +8,7 @@ export type {
   ConsensusView,
   EpochLink,
   EpochRecord,
+  FailoverRecord,
   Finding,
   HistoryDocument,
   InstanceFacts,

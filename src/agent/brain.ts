@@ -1,6 +1,7 @@
 import { SECOND } from '../std/units.ts'
 import { Executor } from '../ha/act/executor.ts'
 import type { Decision } from '../ha/decision.ts'
+import { FlightRecorder } from '../ha/flight-recorder.ts'
 import { Jobs } from '../ha/jobs.ts'
 import type { Keys } from '../ha/keys.ts'
 import { LeaseKeeper } from '../ha/lease-keeper.ts'
@@ -60,6 +61,7 @@ export class Brain {
     this.keeper = new RecordKeeper({ clock, log, store }, { keys, policy, self })
     this.jobs = new Jobs({ clock, log, onChange: () => this.loop.wake() })
     const { keeper, jobs } = this
+    const writeDeadlineMs = policy.leaseTtlMs / 2
     const shared = { clock, store, instance, guard, notebook, keeper, jobs }
     this.observer = new Observer(
       { ...shared, peers, knocker },
@@ -72,12 +74,14 @@ export class Brain {
       keys,
       policy,
       self,
-      writeDeadlineMs: policy.leaseTtlMs / 2,
+      writeDeadlineMs,
     })
+    const recorder = new FlightRecorder({ clock, store, log }, { keys, writeDeadlineMs })
     this.loop = new HaLoop(
       { clock, log, observer: this.observer, executor: this.executor },
       (decision, seen) => {
         if (decision.stance.keepLease) this.#lease.nudge()
+        recorder.see(seen, decision)
         options.onDecision(decision, seen)
       },
     )

@@ -247,6 +247,7 @@ export class Node {
         return loop?.decision ? realClock.monotonic() - loop.decidedAt : 0
       },
       routing: () => control.picture.routing(),
+      failovers: () => control.picture.failovers(),
       switchover: (order, { deadlineMs }) => control.switchover(order, deadlineMs),
       reload: this.#parts.reload,
       members: () => control.members.document(),

@@ -3,6 +3,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
 import { SAW_NONE, type MemberFacts } from '../model/member.ts'
+import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { Clock, Guard } from '../ha/ports.ts'
@@ -101,6 +102,14 @@ export class Picture {
       leaseOf: (member) => heartbeats.lease(member),
     })
     return messageOf(table, now, this.#parts.bootId)
+  }
+
+  failovers(): readonly FailoverRecord[] {
+    const { brain } = this.#parts.now()
+    const entries = brain?.store.peekPrefix(this.#parts.keys.failovers) ?? []
+    return entries
+      .map(({ value }) => JSON.parse(value) as FailoverRecord)
+      .toSorted((one, other) => one.epoch - other.epoch)
   }
 
   view(): ClusterView {

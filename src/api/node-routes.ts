@@ -32,8 +32,8 @@ export function addNodeRoutes(app: FastifyInstance, deps: NodeRouteDeps): void {
     return reply.send(document)
   })
   app.get('/v1/history', (_request, reply) => {
-    const { history, losses } = operations.view()
-    const document: HistoryDocument = { epochs: history, losses }
+    const { scope, history, losses } = operations.view()
+    const document: HistoryDocument = { scope, epochs: history, losses, failovers: operations.failovers() }
     return reply.send(document)
   })
   app.get(

@@ -1,5 +1,6 @@
 import type { MembersDocument } from '#client'
 import type { ClusterView } from '../model/cluster-view.ts'
+import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 
 /**
@@ -15,6 +16,8 @@ export interface ClusterOperations {
   /** Milliseconds since the HA loop last began a turn: what `/liveness` judges. */
   loopAgeMs(): number
   routing(): RoutingTableMessage
+  /** How the newest epochs came about, oldest first. */
+  failovers(): readonly FailoverRecord[]
   /** Answers when the new primary takes writes, or by `deadlineMs` at the latest. Throws only a `Fault`. */
   switchover(request: SwitchoverOrder, options: { readonly deadlineMs: number }): Promise<SwitchoverOutcome>
   /** Reads the configuration again. A bad file changes nothing. */

@@ -162,6 +162,9 @@ describe('documents', () => {
         { epoch: 2, takeover: 'lease', reason: 'PRIMARY_CRASHED' },
       ],
       losses: [],
+      failovers: [
+        { epoch: 2, steps: [{ atMs: 0, step: 'noticed' }, { step: 'begun' }, { atMs: 160, step: 'open' }] },
+      ],
     })
   })
 

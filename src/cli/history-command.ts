@@ -1,14 +1,17 @@
-import type { EpochLink, HistoryDocument, LossReport } from '#client'
+import type { EpochLink, FailoverRecord, HistoryDocument, LossReport } from '#client'
 import { bytes } from './demo/member-words.ts'
 import type { Report } from './report.ts'
 import type { Cell } from './table.ts'
 
-/** Every change of primary, oldest first, and what each take-over lost. */
-export function historyReport(history: HistoryDocument, scope: string): Report {
+/** Of how many failovers the steps are shown; `--format json` has the rest. */
+const FAILOVERS_SHOWN = 3
+
+/** Every change of primary, oldest first, what each take-over lost, and how long each step of the newest took. */
+export function historyReport(history: HistoryDocument): Report {
   return {
     data: history,
     table: {
-      title: `History: ${scope}`,
+      title: `History: ${history.scope}`,
       columns: [
         { title: 'Epoch', align: 'right' },
         { title: 'Primary' },
@@ -21,7 +24,10 @@ export function historyReport(history: HistoryDocument, scope: string): Report {
       ],
       rows: history.epochs.map((link) => cellsOf(link, history.losses)),
     },
-    footer: history.losses.map(lossLine),
+    footer: [
+      ...history.losses.map(lossLine),
+      ...history.failovers.slice(-FAILOVERS_SHOWN).flatMap(failoverLines),
+    ],
     rows: [
       ['epoch', 'primary', 'timeline', 'fork_lsn', 'reason', 'takeover', 'opened_at', 'lost_transactions'],
       ...history.epochs.map((link) => [
@@ -54,6 +60,18 @@ function cellsOf(link: EpochLink, losses: readonly LossReport[]): readonly Cell[
 
 function lostBy(link: EpochLink, losses: readonly LossReport[]): number {
   return losses.filter((loss) => loss.epoch === link.epoch).reduce((sum, loss) => sum + loss.transactions, 0)
+}
+
+function failoverLines(failover: FailoverRecord): readonly Cell[] {
+  const { epoch, from, to, steps, passedOver } = failover
+  const words = steps.map(
+    ({ atMs, step, detail }) => `${step} ${atMs}${detail === undefined ? '' : ` (${detail})`}`,
+  )
+  const others = passedOver.map(({ name, why }) => `${name} ${why}`)
+  return [
+    `epoch ${epoch}, ${from} to ${to}, in milliseconds: ${words.join(', ')}`,
+    ...(others.length === 0 ? [] : [{ text: `  not chosen: ${others.join('; ')}`, tone: 'dim' as const }]),
+  ]
 }
 
 function lossLine(loss: LossReport): Cell {

@@ -100,11 +100,13 @@ function addClusterCommands(program: Command, world: World): void {
       show(command, async (options) => memberList(await viewOf(options), { asTree: true })),
     )
   add('history')
-    .description('every change of primary: when, why, by what right, and what was lost')
+    .description(
+      'every change of primary: when, why, by what right, what was lost, and how long each step took',
+    )
     .action((_options, command: Command) =>
       show(command, async (options) => {
-        const { view } = await connectCluster(await findEndpoints(options, world))
-        return historyReport({ epochs: view.history, losses: view.losses }, view.scope)
+        const { client } = await connectCluster(await findEndpoints(options, world))
+        return historyReport(await client.epochs())
       }),
     )
   addSwitchover(add('switchover'), world)

@@ -288,6 +288,8 @@ describe('the other commands', () => {
 |     2 | n1      |  2 | 0/3000148 | PRIMARY_CRASHED | lease     | 2026-05-04T02:00:00.000Z | 3 transactions |
 +-------+---------+----+-----------+-----------------+-----------+--------------------------+----------------+
 epoch 2: n3 had 3 transactions (696 B) behind 0/3000148; their WAL is kept in /var/lib/x
+epoch 2, n2 to n1, in milliseconds: noticed 0 (n2 says that its PostgreSQL is crashed), begun 12 (PRIMARY_CRASHED), open 160
+  not chosen: n3 is as good, and ranks behind
 `)
   })
 

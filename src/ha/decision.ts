@@ -76,6 +76,8 @@ export type Action =
       readonly reason: TakeoverReason
       /** Who has to have a commit before it is acknowledged in that epoch; absent where commits wait for nobody. */
       readonly rule?: AckRule
+      /** Who else could have, and why not: for people. */
+      readonly passedOver?: readonly { readonly name: string; readonly why: string }[]
     }
   /** Begins an epoch that is nobody's yet: what the one before acknowledges by is frozen. */
   | {

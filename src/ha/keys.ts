@@ -13,6 +13,8 @@ export function keysOf(namespace: string, scope: string) {
     member: (name: string) => `${root}members/${name}`,
     epoch: `${root}metako/epoch`,
     losses: `${root}metako/losses/`,
+    failovers: `${root}metako/failovers/`,
+    failoverRecord: (epoch: number) => `${root}metako/failovers/${epoch}`,
     /** The registry of members was begun: from then on it counts, not the config. */
     membership: `${root}metako/membership`,
     nodes: `${root}metako/nodes/`,

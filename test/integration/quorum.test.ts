@@ -7,6 +7,7 @@ import { describePostgres } from '../support/postgres.ts'
 import type { HistoryVerdict } from '../support/write-history.ts'
 
 const ROUNDS = 3
+const STEPS = ['noticed', 'begun', 'pledged', 'authorised', 'promoted', 'protected', 'open']
 /** The lease of the profile `lan` is over, and the guard would have acted. */
 const LEASE_OVER_MS = 4000
 
@@ -43,6 +44,11 @@ describePostgres('three agents in quorum mode under load', (postgres) => {
   it('loses no acknowledged row when the postmaster of the primary is killed, and another node takes over by revocation', async () => {
     expect((await tell((node) => cluster.killPostmaster(node))).missing).toEqual([])
     expect((await cluster.takeovers()).slice(-ROUNDS)).toEqual(Array(ROUNDS).fill('revocation'))
+    for (const { takeover, reason, steps } of (await cluster.failovers()).slice(-ROUNDS)) {
+      expect({ takeover, reason }).toEqual({ takeover: 'revocation', reason: 'PRIMARY_CRASHED' })
+      expect([...new Set(steps.map(({ step }) => step))]).toEqual(STEPS)
+      process.stdout.write(`    ${steps.map(({ step, atMs }) => `${step} ${atMs}`).join(', ')}\n`)
+    }
   })
 
   it('loses no acknowledged row when all processes of the primary’s node are killed', async () => {

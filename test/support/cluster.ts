@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import type { ClusterView, LossReport } from '#client'
+import type { ClusterView, FailoverRecord, LossReport } from '#client'
 import { createClient } from '#client'
 import { pidsOf, signalAll, type NodeProcesses } from '../../src/cli/demo/node-processes.ts'
 import {
@@ -229,6 +229,12 @@ export class Cluster {
   /** How the right to be primary was taken, oldest first. */
   async takeovers(): Promise<readonly string[]> {
     return (await this.view()).history.map(({ takeover }) => takeover)
+  }
+
+  /** How the newest epochs came about, as the product wrote it down. */
+  async failovers(): Promise<readonly FailoverRecord[]> {
+    const [first] = this.nodes
+    return (await createClient({ url: first?.api ?? '' }).epochs()).failovers
   }
 
   /** A planned switchover, asked of any agent. */

@@ -227,7 +227,8 @@ function describeRule({ k, members }: AckRule): string {
   return `${k}/${members.map(({ name }) => name).join(',')}`
 }
 
-function snapshotOf(world: World, self: string): Snapshot {
+/** What a member would decide on. */
+export function snapshotOf(world: World, self: string): Snapshot {
   const own = world.own.get(self) ?? {}
   const names = (world.cluster['members'] ?? [...world.members.keys()].join(',')).split(',')
   const age = Number(own['age'] ?? world.recordOptions['age'] ?? 100)

@@ -11,6 +11,7 @@ import type {
   SwitchoverOutcome,
 } from '../../src/api/ports.ts'
 import type { ClusterView } from '../../src/model/cluster-view.ts'
+import type { FailoverRecord } from '../../src/model/failover-record.ts'
 import type { RoutingTableMessage } from '../../src/model/routing-table.ts'
 
 /** The port of the REST API with answers that a test sets, and a list of the changes that were asked for. */
@@ -76,6 +77,25 @@ export class FakeOperations implements ClusterOperations {
 
   loopAgeMs(): number {
     return this.loopAge
+  }
+
+  failovers(): readonly FailoverRecord[] {
+    return [
+      {
+        epoch: 2,
+        from: 'n2',
+        to: 'n1',
+        reason: 'PRIMARY_CRASHED',
+        takeover: 'revocation',
+        startedAt: '2026-05-04T01:02:03.000Z',
+        steps: [
+          { atMs: 0, step: 'noticed', detail: 'n2 says that its PostgreSQL is crashed' },
+          { atMs: 12, step: 'begun', detail: 'PRIMARY_CRASHED' },
+          { atMs: 160, step: 'open' },
+        ],
+        passedOver: [{ name: 'n3', why: 'is as good, and ranks behind' }],
+      },
+    ]
   }
 
   routing(): RoutingTableMessage {

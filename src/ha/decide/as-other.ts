@@ -111,9 +111,16 @@ function takesOver(seen: Snapshot, record: EpochRecord): Verdict {
         revision: seen.store.recordRevision,
         reason: takeoverReason(record),
         ...(record.acks ? { rule: ruleAfterRelease(seen) } : {}),
+        passedOver: passedOver(seen, record),
       },
     ],
   })
+}
+
+function passedOver(seen: Snapshot, record: EpochRecord): readonly { name: string; why: string }[] {
+  return judgeCandidates(seen, record)
+    .filter(({ name }) => name !== seen.self)
+    .map((one) => ({ name: one.name, why: one.kind === 'unfit' ? one.why : 'ranks behind' }))
 }
 
 /** From cold, members that were not heard yet may hold more WAL; bounded (safety.md 29). */

@@ -151,9 +151,29 @@ function takeIfBest(seen: Snapshot, record: EpochRecord): Verdict {
         revision: seen.store.recordRevision,
         reason: record.reason,
         rule: firstRule(seen, record, { pledges, own }),
+        passedOver: passedOver(seen, record, { pledges, ranked, own }),
       },
     ],
   })
+}
+
+/** Why it is none of the others. */
+function passedOver(
+  seen: Snapshot,
+  record: EpochRecord,
+  { pledges, ranked, own }: { pledges: readonly Pledge[]; ranked: readonly Ranked[]; own: Ranked },
+): readonly { readonly name: string; readonly why: string }[] {
+  const why = (name: string): string => {
+    const pledge = pledges.find((one) => one.name === name)
+    if (!pledge) return 'did not pledge'
+    const member = ranked.find((one) => one.name === name)
+    if (!member) return `left the history: ${pledge.flushLsn} of timeline ${pledge.timeline}`
+    if (member.link === own.link && member.flush === own.flush) return 'is as good, and ranks behind'
+    return `has less: ${pledge.flushLsn} of timeline ${pledge.timeline}`
+  }
+  return seen.members
+    .filter((name) => name !== seen.self && name !== record.holder)
+    .map((name) => ({ name, why: why(name) }))
 }
 
 /** The first rule of a new epoch: the members that are here, pledged, and able to follow its holder. */
@@ -269,7 +289,7 @@ function reachable(seen: Snapshot, record: EpochRecord): readonly AckMember[] {
   return [ownMember(seen), ...others].filter(({ name }) => name !== record.holder)
 }
 
-function pledgesFor(seen: Snapshot, epoch: number): readonly Pledge[] {
+export function pledgesFor(seen: Snapshot, epoch: number): readonly Pledge[] {
   const own = seen.local.pledge
   const others = seen.peers.flatMap(({ facts }) => {
     const { pledge, incarnation, instance } = facts

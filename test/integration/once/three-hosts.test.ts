@@ -26,6 +26,7 @@ describe.runIf(canMakeHosts())('three hosts with the files of examples/three-hos
     await story.round((node) => cluster.killNode(node))
     const verdict = await story.verdict()
     expectHonestHistory(verdict)
+    expect(verdict.missing).toEqual([])
     expect(verdict.acknowledged).toBeGreaterThan(100)
   })
 })
