@@ -47,7 +47,6 @@ describePostgres('three agents in quorum mode under load', (postgres) => {
     for (const { takeover, reason, steps } of (await cluster.failovers()).slice(-ROUNDS)) {
       expect({ takeover, reason }).toEqual({ takeover: 'revocation', reason: 'PRIMARY_CRASHED' })
       expect([...new Set(steps.map(({ step }) => step))]).toEqual(STEPS)
-      process.stdout.write(`    ${steps.map(({ step, atMs }) => `${step} ${atMs}`).join(', ')}\n`)
     }
   })
 

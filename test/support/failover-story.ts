@@ -65,6 +65,8 @@ export class FailoverStory {
     process.stdout.write(
       `    ${old.name} → ${next.name}: nobody wrote for ${Math.round(gapMs)} ms, whole again after ${Math.round(performance.now() - brokenAtMs)} ms\n`,
     )
+    const steps = (await cluster.failovers()).at(-1)?.steps.map(({ step, atMs }) => `${step} ${atMs}`)
+    process.stdout.write(`      ${steps?.join(', ') ?? 'nobody wrote down how'}\n`)
   }
 
   /** Every writer gets `count` acknowledgements for what it began after this was called. */
