@@ -1,7 +1,7 @@
 /**
  * Measured figures as a table for README.md. Pure: `test/bench-table.test.ts` holds it.
  *
- * @typedef {{ system: string, case: string, metric: string, unit: string, p50: number, p99: number,
+ * @typedef {{ system: string, case: string, mode?: string, metric: string, unit: string, p50: number, p99: number,
  *   runs: readonly number[], lost?: number | null, dual?: number | null }} BenchRow
  * @typedef {{ bench: string, version: string, commit: string, machine: unknown, started: string,
  *   results: readonly BenchRow[] }} BenchReport
@@ -20,7 +20,7 @@ export function benchTable(reports) {
   const rows = reports.flatMap((report) =>
     report.results.map((row) => [
       report.bench,
-      row.case,
+      row.mode === undefined ? row.case : `${row.case}, ${row.mode}`,
       row.system,
       `${row.metric.replace(/_[a-z]+$/, (unit) => (unit === `_${row.unit}` ? '' : unit)).replaceAll('_', ' ')} (${row.unit})`,
       formatNumber(row.p50),

@@ -1,32 +1,35 @@
+import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { pause } from '../../src/platform/timers.ts'
 import { benchRow, reportHead, writeReport, type BenchRow } from '../support/bench-report.ts'
-import { Cluster } from '../support/cluster.ts'
-import { loopbackMachines } from '../support/loopback-machines.ts'
-import type { TestNode } from '../support/machines.ts'
 import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
 import { checkHistory, longestGap } from '../support/write-history.ts'
+import { CASES, MODES, type BenchCluster, type Case, type Mode } from './failover/bench-cluster.ts'
+import { MetakoCluster } from './failover/metako.ts'
+import { packagesMissingForPatroni, PatroniCluster } from './failover/patroni.ts'
 
 /**
  * `npm run bench -- failover`: how long nobody can write, what is lost, and whether two primaries ever acknowledged. A writer
- * sends one row after another through the router of a node that is not the primary's, so that a lost node takes no client
- * with it; the window is the longest gap between two acknowledgements around the fault.
+ * sends one row after another; the window is the longest gap between two acknowledgements around the fault. With a peer the
+ * systems take turns, a fresh cluster each time, and never run at once: what one needs is not taken from the other.
  */
 
-const CASES = ['kill', 'crash', 'switchover'] as const
-type Case = (typeof CASES)[number]
-
-const SYSTEM = 'pg-metako'
 const PEERS = ['patroni'] as const
 const RUNS_DEFAULT = 10
 const RUNS_QUICK = 2
+/** Of ours for each of a peer's, which takes much longer. */
+const RUNS_PER_PEER_RUN = 3
+/** How often the systems take turns, at most. */
+const TURNS_MAX = 5
 /** Between two acknowledgements of an undisturbed writer. */
 const CADENCE_MS = 5
 /** Of undisturbed writing before the fault and after it. */
 const CALM_MS = 1000
-const TAKEOVER_MS = 60_000
-const HEALTHY_MS = 60_000
+const TAKEOVER_MS = 90_000
+const HEALTHY_MS = 120_000
+/** Where Debian has the programs that both systems can run. */
+const DEBIAN_PG = '/usr/lib/postgresql/15/bin'
 
 type Run = {
   readonly windowMs: number
@@ -37,93 +40,114 @@ type Run = {
 
 type Options = {
   readonly cases: readonly Case[]
+  readonly mode: Mode
   readonly runs: number
+  readonly hasPeer: boolean
   readonly json: string | undefined
   readonly append: boolean
 }
 
+const binDir = existsSync(DEBIAN_PG) ? DEBIAN_PG : undefined
+let running: BenchCluster | undefined
+let writers = 0
+
 async function main(): Promise<void> {
   const options = readOptions()
   const head = reportHead('failover', tmpdir())
-  process.stdout.write(
-    `${SYSTEM} ${head.version} on ${Object.entries(head.machine)
-      .map((pair) => pair.join(' '))
-      .join(', ')}\n`,
-  )
-  const cluster = new Cluster(await loopbackMachines({ count: 3 }))
-  const endNow = () => void cluster.dispose().then(() => process.exit(130))
+  const machine = Object.entries(head.machine).map((pair) => pair.join(' '))
+  process.stdout.write(`version ${head.version} on ${machine.join(', ')}, ${options.mode} mode\n`)
+  const endNow = () => void running?.dispose().then(() => process.exit(130))
   process.once('SIGINT', endNow)
   process.once('SIGTERM', endNow)
+  const results: BenchRow[] = []
+  for (const one of options.cases) {
+    results.push(...(await measure(one, options)))
+    if (options.json !== undefined)
+      writeReport(options.json, { ...head, results }, options.append || results.length === 0)
+  }
+}
+
+/** All runs of one case, the systems in turns. */
+async function measure(name: Case, options: Options): Promise<readonly BenchRow[]> {
+  const { runs, mode, hasPeer } = options
+  const peerRuns = hasPeer ? Math.ceil(runs / RUNS_PER_PEER_RUN) : 0
+  const turns = hasPeer ? Math.min(TURNS_MAX, peerRuns) : 1
+  const ours: Run[] = []
+  const theirs: Run[] = []
+  for (let turn = 1; turn <= turns; turn += 1) {
+    const upTo = (all: number) => Math.ceil((all * turn) / turns)
+    await runAll(
+      await MetakoCluster.start({ mode, binDir: hasPeer ? binDir : undefined }),
+      name,
+      ours,
+      upTo(runs),
+    )
+    if (hasPeer && binDir !== undefined)
+      await runAll(await PatroniCluster.start({ mode, binDir }), name, theirs, upTo(peerRuns))
+  }
+  const rows = [
+    ...rowsOf('pg-metako', name, mode, ours),
+    ...(hasPeer ? rowsOf('patroni', name, mode, theirs) : []),
+  ]
+  for (const row of rows) {
+    process.stdout.write(
+      `${row.system}, ${name}, ${mode}: ${row.metric} p50 ${row.p50}, p99 ${row.p99}, lost ${row.lost}, dual ${row.dual}\n`,
+    )
+  }
+  const [own, peer] = ['pg-metako', 'patroni'].map((system) =>
+    rows.find((row) => row.system === system && row.metric === 'write_window_ms'),
+  )
+  if (own && peer)
+    process.stdout.write(`patroni takes ${(peer.p50 / own.p50).toFixed(1)} times as long (p50)\n`)
+  return rows
+}
+
+async function runAll(cluster: BenchCluster, name: Case, into: Run[], upTo: number): Promise<void> {
+  running = cluster
   try {
-    cluster.supervise(true)
-    cluster.startAll()
-    const first = await cluster.waitForHealthy(HEALTHY_MS)
-    await createNumberedTable(cluster.url(first, 'primary'))
-    const results: BenchRow[] = []
-    for (const one of options.cases) {
-      results.push(...(await measure(cluster, one, options.runs)))
-      if (options.json !== undefined) writeReport(options.json, { ...head, results }, options.append)
+    await cluster.waitForHealthy(HEALTHY_MS)
+    await createNumberedTable(() => cluster.connect(''))
+    while (into.length < upTo) {
+      const run = await oneRun(cluster, name)
+      into.push(run)
+      process.stdout.write(
+        `${cluster.system} ${name} ${into.length}: nobody wrote for ${run.windowMs.toFixed(0)} ms, ${run.errors} errors, lost ${run.lost}, dual ${run.dual}\n`,
+      )
     }
   } catch (error) {
     process.stderr.write(`${cluster.logTails()}\n`)
     throw error
   } finally {
+    running = undefined
     await cluster.dispose()
   }
 }
 
-async function measure(cluster: Cluster, name: Case, count: number): Promise<readonly BenchRow[]> {
-  const runs: Run[] = []
-  for (let number = 0; number < count; number += 1) {
-    const run = await oneRun(cluster, name)
-    runs.push(run)
-    process.stdout.write(
-      `${name} ${number + 1}/${count}: nobody wrote for ${run.windowMs.toFixed(0)} ms, ${run.errors} errors, lost ${run.lost}, dual ${run.dual}\n`,
-    )
-  }
-  const total = (of: 'lost' | 'dual') => runs.reduce((sum, run) => sum + run[of], 0)
-  const counts = { lost: total('lost'), dual: total('dual') }
-  const row = (metric: string, unit: string, value: (run: Run) => number) =>
-    benchRow({ system: SYSTEM, case: name, metric, unit }, runs.map(value), counts)
-  const rows = [
-    row('write_window_ms', 'ms', (run) => run.windowMs),
-    row('errors', 'count', (run) => run.errors),
-  ]
-  for (const { metric, p50, p99 } of rows) process.stdout.write(`${name} ${metric}: p50 ${p50}, p99 ${p99}\n`)
-  return rows
-}
-
-let writers = 0
-
-async function oneRun(cluster: Cluster, name: Case): Promise<Run> {
+async function oneRun(cluster: BenchCluster, name: Case): Promise<Run> {
   const primary = await cluster.waitForHealthy(HEALTHY_MS)
-  const [client, target] = cluster.nodes.filter((node) => node !== primary)
-  if (!client || !target) throw new Error('Cannot measure a failover: wanted three nodes')
   writers += 1
   const writer = new NumberedWriter({
-    url: cluster.url(client, 'primary'),
+    url: () => cluster.connect(primary),
     number: writers,
     everyMs: CADENCE_MS,
   })
   writer.start()
   try {
-    await calm(cluster, writer)
-    const epoch = await cluster.epoch()
+    await calm(writer)
     const faultMs = performance.now()
-    await makeFault(cluster, { name, primary, target })
-    await cluster.waitForPrimary({ deadlineMs: TAKEOVER_MS, after: epoch })
-    await calm(cluster, writer)
+    await cluster.fault(name, primary)
+    await cluster.waitForTakeover(primary, TAKEOVER_MS)
+    await calm(writer)
     const endMs = performance.now()
-    cluster.supervise(true)
-    cluster.startAgent(primary)
+    await cluster.heal(primary)
     await cluster.waitForHealthy(HEALTHY_MS)
     const writes = await writer.stop()
     const verdict = checkHistory({
       writes,
-      rows: (await readNumbered(cluster.url(client, 'primary'))).filter((id) => writer.owns(id)),
+      rows: (await readNumbered(() => cluster.connect(primary))).filter((id) => writer.owns(id)),
       losses: await cluster.losses(),
     })
-    if (verdict.unreported.length > 0) {
+    if (cluster.system === 'pg-metako' && verdict.unreported.length > 0) {
       process.stderr.write(`${verdict.unreported.length} lost rows that the product did not report\n`)
     }
     return {
@@ -138,35 +162,29 @@ async function oneRun(cluster: Cluster, name: Case): Promise<Run> {
 }
 
 /** A second in which the writer got what it asked for. */
-async function calm(cluster: Cluster, writer: NumberedWriter): Promise<void> {
+async function calm(writer: NumberedWriter): Promise<void> {
   const since = performance.now()
-  await cluster.waitFor('an acknowledgement', TAKEOVER_MS, () => writer.acknowledgedSince(since) > 0)
+  while (writer.acknowledgedSince(since) === 0) {
+    if (performance.now() - since > TAKEOVER_MS)
+      throw new Error(`No acknowledgement within ${TAKEOVER_MS} ms`)
+    await pause(CADENCE_MS)
+  }
   await pause(CALM_MS)
 }
 
-async function makeFault(
-  cluster: Cluster,
-  fault: { readonly name: Case; readonly primary: TestNode; readonly target: TestNode },
-): Promise<void> {
-  switch (fault.name) {
-    case 'kill':
-      cluster.killPostmaster(fault.primary)
-      return
-    case 'crash':
-      // As if its power was cut: nothing comes back before another node has taken over.
-      cluster.supervise(false)
-      cluster.crashNode(fault.primary)
-      return
-    case 'switchover':
-      await cluster.switchover(fault.target)
-      return
-  }
+function rowsOf(system: string, name: Case, mode: Mode, runs: readonly Run[]): readonly BenchRow[] {
+  const total = (of: 'lost' | 'dual') => runs.reduce((sum, run) => sum + run[of], 0)
+  const counts = { lost: total('lost'), dual: total('dual') }
+  const row = (metric: string, unit: string, value: (run: Run) => number) =>
+    benchRow({ system, case: name, mode, metric, unit }, runs.map(value), counts)
+  return [row('write_window_ms', 'ms', (run) => run.windowMs), row('errors', 'count', (run) => run.errors)]
 }
 
 function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       case: { type: 'string', multiple: true },
+      mode: { type: 'string', default: 'quorum' },
       runs: { type: 'string' },
       peer: { type: 'string', default: 'none' },
       json: { type: 'string' },
@@ -177,21 +195,25 @@ function readOptions(): Options {
   const cases = (values.case ?? [...CASES]).flatMap((text) => text.split(','))
   const unknown = cases.filter((name) => !CASES.some((one) => one === name))
   if (unknown.length > 0) refuse(2, `Cannot measure "${unknown.join(', ')}": cases are ${CASES.join(', ')}`)
+  const mode = MODES.find((one) => one === values.mode)
+  if (mode === undefined) refuse(2, `Cannot measure mode "${values.mode}": wanted ${MODES.join(', ')}`)
   const runs = Number(values.runs ?? (values.quick ? RUNS_QUICK : RUNS_DEFAULT))
   if (!Number.isInteger(runs) || runs < 1)
     refuse(2, `Cannot do "${values.runs}" runs: wanted a whole number above 0`)
-  refusePeer(values.peer)
-  return { cases: cases as Case[], runs, json: values.json, append: values.append }
+  const hasPeer = readPeer(values.peer)
+  return { cases: cases as Case[], mode, runs, hasPeer, json: values.json, append: values.append }
 }
 
-function refusePeer(peer: string): void {
-  if (peer === 'none') return
-  if (peer !== 'all' && !PEERS.some((known) => known === peer)) {
+function readPeer(peer: string): boolean {
+  if (peer === 'none') return false
+  if (peer !== 'all' && !PEERS.some((known) => known === peer))
     refuse(2, `Cannot compare with "${peer}": wanted none, all or ${PEERS.join(', ')}`)
-  }
-  const what = peer === 'all' ? PEERS.join(', ') : peer
-  if (peer === 'all') process.stderr.write(`left out: ${what} (comparing is planned)\n`)
-  else refuse(1, `Cannot compare with ${what}: that is planned, this version measures ${SYSTEM} alone`)
+  const missing = packagesMissingForPatroni(binDir)
+  if (missing.length === 0) return true
+  const remedy = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
+  if (peer !== 'all') refuse(1, `Cannot compare with patroni, which is not installed: ${remedy}`)
+  process.stderr.write(`left out: patroni (${remedy})\n`)
+  return false
 }
 
 function refuse(code: number, message: string): never {

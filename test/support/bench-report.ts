@@ -19,6 +19,8 @@ export type BenchRow = {
   readonly case: string
   readonly metric: string
   readonly unit: string
+  /** How commits waited for standbys, where that makes a difference. */
+  readonly mode?: string
   readonly p50: number
   /** Over fewer than 100 runs: the maximum. */
   readonly p99: number
@@ -41,7 +43,7 @@ export type BenchReport = {
 }
 
 export function benchRow(
-  what: Pick<BenchRow, 'system' | 'case' | 'metric' | 'unit'>,
+  what: Pick<BenchRow, 'system' | 'case' | 'metric' | 'unit' | 'mode'>,
   runs: readonly number[],
   counts: { readonly lost: number | null; readonly dual: number | null },
 ): BenchRow {
@@ -58,7 +60,7 @@ export function percentile(values: readonly number[], percent: number): number {
 
 /** Rows of an older report that the newer one does not have, then the newer ones. */
 export function mergeRows(older: readonly BenchRow[], newer: readonly BenchRow[]): readonly BenchRow[] {
-  const key = (row: BenchRow) => `${row.system} ${row.case} ${row.metric}`
+  const key = (row: BenchRow) => `${row.system} ${row.case} ${row.mode ?? ''} ${row.metric}`
   const replaced = new Set(newer.map(key))
   return [...older.filter((row) => !replaced.has(key(row))), ...newer]
 }

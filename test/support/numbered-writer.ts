@@ -18,8 +18,11 @@ const INSERT = `INSERT INTO numbered (id) VALUES ($1) RETURNING
 /** Ids of different writers never meet. */
 const IDS_PER_WRITER = 10_000_000
 
+/** Where to connect to, or how. */
+export type Target = string | (() => Promise<Client>)
+
 export type WriterOptions = {
-  readonly url: string
+  readonly url: Target
   /** Which block of ids is this writer's. */
   readonly number: number
   /** Pause between a row's answer and the next row. */
@@ -27,7 +30,7 @@ export type WriterOptions = {
 }
 
 /** Creates the table that writers write to, empty; without a primary key, so that a row written twice can be seen. */
-export async function createNumberedTable(url: string): Promise<void> {
+export async function createNumberedTable(url: Target): Promise<void> {
   await withClient(url, async (client) => {
     await client.query('DROP TABLE IF EXISTS numbered')
     await client.query('CREATE TABLE numbered (id bigint NOT NULL)')
@@ -35,7 +38,7 @@ export async function createNumberedTable(url: string): Promise<void> {
 }
 
 /** All ids in the table. */
-export async function readNumbered(url: string): Promise<readonly number[]> {
+export async function readNumbered(url: Target): Promise<readonly number[]> {
   return withClient(url, async (client) => {
     const { rows } = await client.query<{ id: string }>('SELECT id FROM numbered')
     return rows.map(({ id }) => Number(id))
@@ -43,7 +46,16 @@ export async function readNumbered(url: string): Promise<readonly number[]> {
 }
 
 /** Runs `task` with a connection of its own. */
-export async function withClient<T>(url: string, task: (client: Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(url: Target, task: (client: Client) => Promise<T>): Promise<T> {
+  const client = typeof url === 'string' ? await connectTo(url) : await url()
+  try {
+    return await task(client)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+async function connectTo(url: string): Promise<Client> {
   const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_MS,
@@ -51,11 +63,7 @@ export async function withClient<T>(url: string, task: (client: Client) => Promi
   })
   client.on('error', () => {})
   await client.connect()
-  try {
-    return await task(client)
-  } finally {
-    await client.end().catch(() => {})
-  }
+  return client
 }
 
 /**
@@ -121,8 +129,15 @@ export class NumberedWriter {
 
   async #connected(): Promise<Client | undefined> {
     if (this.#client) return this.#client
+    const { url } = this.#options
+    if (typeof url !== 'string') {
+      const opened = await url()
+      opened.on('error', () => this.#drop(opened))
+      this.#client = opened
+      return opened
+    }
     const client = new Client({
-      connectionString: this.#options.url,
+      connectionString: url,
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: QUERY_MS,
     })

@@ -1,0 +1,26 @@
+import type { Client } from 'pg'
+import type { LossReport } from '#client'
+
+export const CASES = ['kill', 'crash', 'switchover'] as const
+export type Case = (typeof CASES)[number]
+
+export const MODES = ['async', 'sync', 'quorum'] as const
+export type Mode = (typeof MODES)[number]
+
+/** A three-node cluster of one system, as the runs of the bench need it. Nodes go by name. */
+export interface BenchCluster {
+  readonly system: 'pg-metako' | 'patroni'
+  /** Waits until all nodes are there and stream; resolves with the primary. */
+  waitForHealthy(deadlineMs: number): Promise<string>
+  /** A connection as an application opens it that does not run on this node. */
+  connect(without: string): Promise<Client>
+  /** Makes the fault; a switchover returns when it is over. Nothing comes back before `heal`. */
+  fault(name: Case, primary: string): Promise<void>
+  /** Waits until another node than `before` takes writes. */
+  waitForTakeover(before: string, deadlineMs: number): Promise<void>
+  heal(node: string): Promise<void>
+  /** Losses that the system itself reported. */
+  losses(): Promise<readonly LossReport[]>
+  logTails(): string
+  dispose(): Promise<void>
+}
