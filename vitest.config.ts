@@ -16,7 +16,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'client/**/*.test.ts',
             'test/*.test.ts',
-            'test/{house,support,bench}/**/*.test.ts',
+            'test/{house,support,bench,chaos}/**/*.test.ts',
           ],
           exclude: ['**/*.pg.test.ts'],
           pool: 'threads',
@@ -84,7 +84,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'chaos',
-          include: ['test/chaos/**/*.test.ts'],
+          include: ['test/chaos/**/*.pg.test.ts'],
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 600_000,

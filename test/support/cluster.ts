@@ -19,6 +19,7 @@ const LOG_LINES_SHOWN = 60
 const LOOK_MS = 50
 const GONE_MS = 2000
 const GONE_LOOK_MS = 5
+const POWER_LOOKS_MAX = 50
 
 /**
  * A cluster of real agents, started from config files as a person would, and the hands to break it. With `supervise` an
@@ -28,6 +29,7 @@ export class Cluster {
   readonly #machines: Machines
   readonly #children = new Map<string, ChildProcess>()
   readonly #restarts = new Map<string, NodeJS.Timeout>()
+  readonly #dark = new Set<string>()
   #nodes: readonly TestNode[]
   #supervised = false
   #disposed = false
@@ -88,7 +90,7 @@ export class Cluster {
 
   /** Does nothing where the agent of the node runs already. */
   startAgent(node: TestNode): void {
-    if (this.#disposed || this.processesOf(node).agents.length > 0) return
+    if (this.#disposed || this.#dark.has(node.name) || this.processesOf(node).agents.length > 0) return
     this.#spawnAgent(node)
   }
 
@@ -158,6 +160,21 @@ export class Cluster {
   crashNode(node: TestNode): void {
     const { agents, guards, routers, instance } = this.processesOf(node)
     signalAll([...agents, ...guards, ...routers, ...instance], 'SIGKILL')
+  }
+
+  /** A host without power: nothing of it runs, its cable is dead, and nobody starts its agent until the power is back. */
+  setPower(node: TestNode, isOn: boolean): void {
+    if (!isOn) {
+      this.#dark.add(node.name)
+      this.setLink(node, false)
+      // What an ending process started meanwhile is found at the next look.
+      for (let look = 0; look < POWER_LOOKS_MAX && pidsOf(this.processesOf(node)).length > 0; look += 1)
+        this.crashNode(node)
+      return
+    }
+    this.#dark.delete(node.name)
+    this.setLink(node, true)
+    this.startAgent(node)
   }
 
   /** SIGSTOP or SIGCONT for everything of a node's PostgreSQL. */

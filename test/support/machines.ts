@@ -20,6 +20,8 @@ export interface Machines {
   apiToken(node: TestNode): string
   /** Starts `pg-metako --config` for a node, its output added to the node's log file. */
   spawnAgent(node: TestNode): ChildProcess
+  /** The words before a command that is to run on a node's host; absent where all share one. */
+  enter?(node: TestNode): readonly string[]
   /** Runs a command of the program on a node's host; absent where all share one. */
   runOn?(node: TestNode, argv: readonly string[]): Promise<ProgramResult>
   processesOf(node: TestNode): NodeProcesses

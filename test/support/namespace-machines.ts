@@ -9,6 +9,7 @@ import {
   readlinkSync,
   rmdirSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -27,7 +28,7 @@ const NETWORK = '10.77.0'
 const DATA_PARENT = '/var/lib/pg-metako'
 const PORTS = { api: 8008, primary: 5433, replica: 5434, pooled: 6432, postgres: 5432 } as const
 const HOST_OF_TEST = `${NETWORK}.254`
-const COUNT = 3
+const COUNT_USUAL = 3
 
 /** Whether this machine lets us make hosts: root with the right to mount, and `ip`. */
 export function canMakeHosts(): boolean {
@@ -51,14 +52,20 @@ type Host = {
 }
 
 export type HostFiles = {
-  /** `example`: the files of `examples/three-hosts`. `init`: what `pg-metako init` writes for the same three. */
+  /** `example`: the files of `examples/three-hosts`. `init`: what `pg-metako init` writes for as many as there are. */
   readonly from?: 'example' | 'init'
+  /** How many hosts the cluster has; the example is for three. */
+  readonly count?: number
   /** More hosts, without any file: for nodes that join. */
   readonly spare?: number
+  /** What becomes of the text that `init` wrote into each `common.yaml`. */
+  readonly edit?: (text: string) => string
+  /** Data on a disk of its own of this size, in memory; absent: a folder of this machine's. */
+  readonly diskMb?: number
 }
 
 /**
- * Three hosts on one switch, made of namespaces, each with config files as a person would copy them there. The test itself
+ * Three hosts, or as many as asked for, on one switch, made of namespaces, each with config files as a person would copy them there. The test itself
  * stands on the switch too, as a client on the same network would.
  */
 export async function namespaceMachines(files: HostFiles = {}): Promise<Machines> {
@@ -74,15 +81,17 @@ export async function namespaceMachines(files: HostFiles = {}): Promise<Machines
     ip('link', 'set', bridge, 'up')
     const etc = join(root, 'etc')
     const isInit = files.from === 'init'
+    const count = files.count ?? COUNT_USUAL
     const { appPassword, apiToken } = isInit
-      ? await writeInit(etc)
+      ? await writeInit(etc, { count, edit: files.edit })
       : { ...copyExample(etc), apiToken: undefined }
     const hosts: Host[] = []
-    for (let number = 1; number <= COUNT + (files.spare ?? 0); number += 1) {
+    for (let number = 1; number <= count + (files.spare ?? 0); number += 1) {
       const configFile = join(etc, isInit ? `node${number}/node.yaml` : `node${number}.yaml`)
-      hosts.push(await makeHost(nodeIn(root, number, configFile), { bridge, number, undo }))
+      const node = nodeIn(root, number, configFile)
+      hosts.push(await makeHost(node, { bridge, number, undo, diskMb: files.diskMb }))
     }
-    return machinesOf(hosts, { appPassword, apiToken, undo })
+    return machinesOf(hosts, { count, appPassword, apiToken, undo })
   } catch (error) {
     undoAll(undo)
     throw error
@@ -91,7 +100,7 @@ export async function namespaceMachines(files: HostFiles = {}): Promise<Machines
 
 function machinesOf(
   hosts: readonly Host[],
-  about: { appPassword: string; apiToken: string | undefined; undo: (() => void)[] },
+  about: { count: number; appPassword: string; apiToken: string | undefined; undo: (() => void)[] },
 ): Machines {
   const hostOf = (node: TestNode): Host => {
     const host = hosts.find((one) => one.node.name === node.name)
@@ -99,10 +108,11 @@ function machinesOf(
     return host
   }
   return {
-    nodes: hosts.slice(0, COUNT).map(({ node }) => node),
-    spares: hosts.slice(COUNT).map(({ node }) => node),
+    nodes: hosts.slice(0, about.count).map(({ node }) => node),
+    spares: hosts.slice(about.count).map(({ node }) => node),
     appPassword: about.appPassword,
     apiToken: (node) => about.apiToken ?? readTokenOf(hostOf(node)),
+    enter: (node) => enter(hostOf(node)),
     runOn: (node, argv) => runProgram(argv, '/', enter(hostOf(node))),
     spawnAgent: (node) =>
       spawnLogged([...enter(hostOf(node)), process.execPath, PROGRAM, '--config', node.configFile], {
@@ -142,11 +152,18 @@ function copyExample(folder: string): { readonly appPassword: string } {
 }
 
 /** As the README says, for the addresses that these hosts have. */
-async function writeInit(folder: string): Promise<{ appPassword: string; apiToken: string }> {
-  const names = Array.from({ length: COUNT }, (_, index) => `node${index + 1}=${NETWORK}.${index + 1}`)
+async function writeInit(
+  folder: string,
+  files: { readonly count: number; readonly edit: HostFiles['edit'] },
+): Promise<{ appPassword: string; apiToken: string }> {
+  const names = Array.from({ length: files.count }, (_, index) => `node${index + 1}=${NETWORK}.${index + 1}`)
   const words = ['init', '--nodes', names.join(), '--data-dir', `${DATA_PARENT}/data`, '--out', folder]
   const { code, err } = await runProgram(words, '/')
   if (code !== 0) throw new Error(`pg-metako init: ${err}`)
+  for (let number = 1; files.edit && number <= files.count; number += 1) {
+    const common = join(folder, `node${number}`, 'common.yaml')
+    writeFileSync(common, files.edit(readFileSync(common, 'utf8')))
+  }
   const secret = (name: string) => readFileSync(join(folder, 'node1/secrets', name), 'utf8').trim()
   return { appPassword: secret('app-password'), apiToken: secret('api-token') }
 }
@@ -172,12 +189,15 @@ function nodeIn(root: string, number: number, configFile: string): TestNode {
 
 async function makeHost(
   node: TestNode,
-  options: { bridge: string; number: number; undo: (() => void)[] },
+  options: { bridge: string; number: number; undo: (() => void)[]; diskMb: number | undefined },
 ): Promise<Host> {
   const store = join(node.folder, 'var')
   mkdirSync(store)
   chmodSync(node.folder, 0o755)
-  const script = `mount --bind ${store} ${DATA_PARENT} && ip link set lo up && exec sleep infinity`
+  const disk =
+    options.diskMb === undefined ? `--bind ${store}` : `-t tmpfs -o size=${options.diskMb}m,mode=755 disk`
+  // The shell stays as the first process: it takes up the dead, as an init does. A postmaster that nobody took up counts as alive.
+  const script = `mount ${disk} ${DATA_PARENT} && ip link set lo up && { sleep infinity & wait; }`
   const shared = ['--net', '--mount', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc']
   const child = spawn('unshare', [...shared, 'sh', '-c', script], { stdio: 'ignore', detached: true })
   options.undo.push(() => child.kill('SIGKILL'))
@@ -206,11 +226,15 @@ async function makeHost(
   return host
 }
 
-/** `unshare --fork` waits for its child, which is the first process of the new list: `sleep`, once all is mounted. */
+/** `unshare --fork` waits for its child, which is the first process of the new list: it has a `sleep` once all is mounted. */
 async function firstProcessOf(child: ChildProcess): Promise<ProcessStat> {
   for (let look = 0; look < 250; look += 1) {
-    const [found] = findProcesses((argv, stat) => stat.parentPid === child.pid && argv[0] === 'sleep')
-    if (found) return found
+    const [first] = findProcesses((_, stat) => stat.parentPid === child.pid)
+    if (
+      first &&
+      findProcesses((argv, stat) => stat.parentPid === first.pid && argv[0] === 'sleep').length > 0
+    )
+      return first
     await pause(20)
   }
   throw new Error('Cannot make a host: its first process did not come up within 5 s')

@@ -1,0 +1,258 @@
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { LossReport } from '#client'
+import { pause } from '../../src/platform/timers.ts'
+import { Cluster } from '../support/cluster.ts'
+import type { Machines, TestNode } from '../support/machines.ts'
+import { namespaceMachines } from '../support/namespace-machines.ts'
+import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
+import type { Write } from '../support/write-history.ts'
+import { FaultMaker } from './fault-maker.ts'
+import { describeFault, type ChaosSchedule, type Rank, type ScheduledFault } from './schedule.ts'
+import { TimelineReader } from './timeline-reader.ts'
+import { judge, type ChaosMode, type Read } from './verdict.ts'
+
+const BORN_MS = 90_000
+/** G4's bound here: a lease, a whole copy of a small cluster and its start, on two cores that others use too. */
+const HEALED_MS = 90_000
+/** Longer than a client waits for an answer from a server that is cut off, and than a router holds a session. */
+const WRITES_MS = 60_000
+const WRITES_BEFORE = 10
+const WRITE_EVERY_MS = 20
+const WRITERS = 3
+/** Holds a data directory, its WAL, a copy beside it while it is rewritten, and the agent's state. */
+const DISK_MB = 1024
+
+export type ArenaOptions = {
+  readonly mode: ChaosMode
+  readonly nodes: number
+  /** Folder of PostgreSQL's programs. */
+  readonly binDir: string
+}
+
+export type ScheduleReport = {
+  readonly violations: readonly string[]
+  readonly acknowledged: number
+  readonly unanswered: number
+  readonly missing: number
+  readonly staleReads: number
+  readonly epochs: number
+  readonly healedMs: number
+}
+
+type Clients = { readonly writers: readonly NumberedWriter[]; readonly reader: TimelineReader }
+type ArenaWrite = Write & { readonly router: string }
+
+/**
+ * A cluster of real hosts under schedule after schedule. What clients were told is judged from its birth on: a row that only a
+ * later schedule loses is lost all the same.
+ */
+export class Arena {
+  readonly #options: ArenaOptions
+  readonly #machines: Machines
+  readonly #cluster: Cluster
+  readonly #faults: FaultMaker
+  readonly #say: (line: string) => void
+  readonly #writes: ArenaWrite[] = []
+  readonly #reads: Read[] = []
+  readonly #losses = new Map<string, LossReport>()
+  #writers = 0
+
+  private constructor(options: ArenaOptions, machines: Machines, say: (line: string) => void) {
+    this.#options = options
+    this.#machines = machines
+    this.#cluster = new Cluster(machines)
+    this.#faults = new FaultMaker(this.#cluster, machines)
+    this.#say = say
+  }
+
+  static async open(options: ArenaOptions, say: (line: string) => void): Promise<Arena> {
+    const machines = await namespaceMachines({
+      from: 'init',
+      count: options.nodes,
+      diskMb: DISK_MB,
+      edit: (text) => configFor(text, options),
+    })
+    const arena = new Arena(options, machines, say)
+    try {
+      arena.#cluster.supervise(true)
+      arena.#cluster.startAll()
+      await arena.#cluster.waitForHealthy(BORN_MS)
+      await createNumberedTable(arena.#anyUrl)
+      return arena
+    } catch (error) {
+      say(arena.#cluster.logTails())
+      await arena.close()
+      throw error
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#cluster.dispose()
+  }
+
+  /** Faults as scheduled under load, then none, then the verdict. The cluster is whole again unless that is a violation. */
+  async run(schedule: ChaosSchedule): Promise<ScheduleReport> {
+    const clients = this.#startClients(schedule.seed)
+    let epochBefore = 0
+    let healedMs = 0
+    const unhealed: string[] = []
+    try {
+      await this.#cluster.waitForHealthy(HEALED_MS)
+      await this.#writesGoOn(clients.writers)
+      epochBefore = await this.#cluster.epoch()
+      await this.#makeFaults(schedule)
+      const endedAt = performance.now()
+      await this.#cluster.waitForHealthy(HEALED_MS)
+      healedMs = performance.now() - endedAt
+      await this.#writesGoOn(clients.writers)
+      await this.#cluster.waitForHealthy(HEALED_MS)
+    } catch (error) {
+      unhealed.push(`G4: ${error instanceof Error ? error.message : String(error)}`)
+    } finally {
+      this.#faults.heal()
+      await this.#stopClients(clients)
+    }
+    if (unhealed.length > 0) return this.#report({ violations: unhealed, healedMs, epochs: 0 })
+    return this.#verdict({ healedMs, epochBefore })
+  }
+
+  /** Logs, configs, schedule and history, for a person; says where. */
+  keep(schedule: ChaosSchedule, report: ScheduleReport): string {
+    const folder = mkdtempSync(join(tmpdir(), `pg-metako-chaos-${this.#options.mode}-${schedule.seed}-`))
+    for (const node of this.#cluster.nodes) {
+      copyFileSync(node.logFile, join(folder, `${node.name}-agent.log`))
+      const [file = '', ...words] = this.#machines.enter?.(node) ?? []
+      const target = join(folder, `${node.name}-postgres.log`)
+      execFileSync(file, [...words, 'cp', `${node.dataDir}.log`, target], { stdio: 'ignore' })
+    }
+    const history = { schedule, report, writes: this.#writes, reads: this.#reads }
+    writeFileSync(join(folder, 'history.json'), JSON.stringify(history, undefined, 1))
+    return folder
+  }
+
+  #startClients(seed: number): Clients {
+    const { nodes } = this.#cluster
+    const writers = nodes.slice(0, WRITERS).map((node) => {
+      this.#writers += 1
+      return new NumberedWriter({
+        url: this.#cluster.url(node, 'primary'),
+        number: this.#writers,
+        everyMs: WRITE_EVERY_MS,
+      })
+    })
+    const reader = new TimelineReader(this.#cluster.url(this.#nodeAt(seed), 'primary'))
+    for (const writer of writers) writer.start()
+    reader.start()
+    return { writers, reader }
+  }
+
+  async #stopClients(clients: Clients): Promise<void> {
+    const histories = await Promise.all(clients.writers.map((writer) => writer.stop()))
+    histories.forEach((writes, index) => {
+      const router = this.#nodeAt(index).name
+      this.#writes.push(...writes.map((write) => ({ ...write, router })))
+    })
+    await clients.reader.stop()
+    this.#reads.push(...clients.reader.reads)
+  }
+
+  async #writesGoOn(writers: readonly NumberedWriter[]): Promise<void> {
+    const since = performance.now()
+    await this.#cluster.waitFor(`${WRITES_BEFORE} acknowledgements for every writer`, WRITES_MS, () =>
+      writers.every((writer) => writer.acknowledgedSince(since) >= WRITES_BEFORE),
+    )
+  }
+
+  async #makeFaults(schedule: ChaosSchedule): Promise<void> {
+    const beganAt = performance.now()
+    const due = (atMs: number) => pause(Math.max(0, beganAt + atMs - performance.now()))
+    try {
+      await Promise.all(
+        schedule.faults.map(async (one) => {
+          await due(one.atMs)
+          const undo = await this.#makeFault(one)
+          if (!undo || !('ms' in one.fault)) return
+          await pause(one.fault.ms)
+          undo()
+        }),
+      )
+    } finally {
+      this.#faults.heal()
+    }
+  }
+
+  async #makeFault(one: ScheduledFault): Promise<(() => void) | undefined> {
+    const { fault } = one
+    if (fault.kind === 'wipe') await this.#cluster.waitForHealthy(HEALED_MS)
+    const ranked = await this.#ranked()
+    const node = rankedNode(ranked, one.target)
+    const peer = fault.kind === 'cut' && fault.peer !== undefined ? rankedNode(ranked, fault.peer) : undefined
+    this.#say(`  ${describeFault(one)} → ${node.name}${peer ? ` and ${peer.name}` : ''}`)
+    return this.#faults.make(fault, { node, peer })
+  }
+
+  /** The primary, or who comes first where nobody is known to be, then the others by name. */
+  async #ranked(): Promise<readonly TestNode[]> {
+    const { nodes } = this.#cluster
+    const primary = await this.#cluster.primary().catch(() => undefined)
+    return primary ? [primary, ...nodes.filter((node) => node !== primary)] : nodes
+  }
+
+  async #verdict(about: {
+    readonly healedMs: number
+    readonly epochBefore: number
+  }): Promise<ScheduleReport> {
+    for (const loss of await this.#cluster.losses()) this.#losses.set(JSON.stringify(loss), loss)
+    const verdict = judge({
+      mode: this.#options.mode,
+      writes: this.#writes,
+      reads: this.#reads,
+      rows: await readNumbered(this.#anyUrl),
+      losses: [...this.#losses.values()],
+      standstills: this.#faults.standstills,
+    })
+    return this.#report({
+      violations: verdict.violations,
+      healedMs: about.healedMs,
+      epochs: (await this.#cluster.epoch()) - about.epochBefore,
+      missing: verdict.history.missing.length,
+      staleReads: verdict.staleReads.length,
+    })
+  }
+
+  #report(of: {
+    readonly violations: readonly string[]
+    readonly healedMs: number
+    readonly epochs: number
+    readonly missing?: number
+    readonly staleReads?: number
+  }): ScheduleReport {
+    const acknowledged = this.#writes.filter(({ outcome }) => outcome === 'acknowledged').length
+    return { missing: 0, staleReads: 0, ...of, acknowledged, unanswered: this.#writes.length - acknowledged }
+  }
+
+  #nodeAt(index: number): TestNode {
+    return rankedNode(this.#cluster.nodes, index % this.#cluster.nodes.length)
+  }
+
+  get #anyUrl(): string {
+    return this.#cluster.url(this.#nodeAt(0), 'primary')
+  }
+}
+
+function rankedNode(nodes: readonly TestNode[], rank: Rank): TestNode {
+  const node = nodes[rank]
+  if (!node) throw new Error(`No member of rank ${rank}`)
+  return node
+}
+
+/** The file of `init` with the mode and the programs, and small: several instances share a machine. */
+function configFor(text: string, options: ArenaOptions): string {
+  return `${text
+    .replace('postgresql:\n', `postgresql:\n  bin_dir: ${JSON.stringify(options.binDir)}\n`)
+    .replace(/shared_buffers: .*/, 'shared_buffers: "16MB"')
+    .replace(/max_connections: .*/, 'max_connections: "50"')}replication: { mode: ${options.mode} }\n`
+}

@@ -1,0 +1,170 @@
+import { execFileSync } from 'node:child_process'
+import { signalAll } from '../../src/cli/demo/node-processes.ts'
+import { argumentsOf } from '../../src/platform/process-table.ts'
+import type { ProcessStat } from '../../src/platform/process.ts'
+import type { Cluster } from '../support/cluster.ts'
+import type { Machines, TestNode } from '../support/machines.ts'
+import type { ChaosFault, FrozenPart } from './schedule.ts'
+import type { Standstill } from './verdict.ts'
+
+const BALLAST = '/var/lib/pg-metako/ballast'
+const FROZEN: Readonly<Record<FrozenPart, readonly (keyof ReturnType<Cluster['processesOf']>)[]>> = {
+  agent: ['agents'],
+  guard: ['guards'],
+  router: ['routers'],
+  postgres: ['instance'],
+  fence: ['agents', 'guards'],
+  all: ['agents', 'guards', 'routers', 'instance'],
+}
+
+/** The hands that break hosts: each fault is made, and ended by what `make` returns. `heal` ends whatever is left. */
+export class FaultMaker {
+  readonly standstills: Standstill[] = []
+  readonly #cluster: Cluster
+  readonly #enter: (node: TestNode) => readonly string[]
+  /** How many faults hold a node's cable or power at this moment. */
+  readonly #holds = new Map<string, number>()
+
+  constructor(cluster: Cluster, machines: Machines) {
+    if (!machines.enter) throw new Error('Chaos needs hosts of their own')
+    this.#cluster = cluster
+    this.#enter = machines.enter.bind(machines)
+  }
+
+  make(
+    fault: ChaosFault,
+    at: { readonly node: TestNode; readonly peer: TestNode | undefined },
+  ): (() => void) | undefined {
+    const { node } = at
+    const cluster = this.#cluster
+    switch (fault.kind) {
+      case 'kill':
+        signalAll(this.#victims(node, fault.process), 'SIGKILL')
+        return undefined
+      case 'kill-node':
+        cluster.killNode(node)
+        return undefined
+      case 'restart-agent':
+        signalAll(cluster.processesOf(node).agents, 'SIGTERM')
+        return undefined
+      case 'switchover':
+        // A refusal is an answer too: the cluster may be in no state for it.
+        cluster.switchover(node).catch(() => undefined)
+        return undefined
+      case 'crash':
+        return this.#hold(`power ${node.name}`, (isOn) => cluster.setPower(node, isOn))
+      case 'unplug':
+        return this.#hold(`cable ${node.name}`, (isUp) => cluster.setLink(node, isUp))
+      case 'cut':
+      case 'loss':
+        return this.#filter(node, filterRules(fault, at.peer?.host))
+      case 'freeze':
+        return this.#freeze(node, fault.what)
+      case 'wipe':
+        this.#wipe(node)
+        return undefined
+      case 'full-disk':
+        return this.#fillDisk(node)
+    }
+  }
+
+  /** The end of all faults, whatever became of them. */
+  heal(): void {
+    this.#holds.clear()
+    for (const node of this.#cluster.nodes) {
+      this.#run(node, 'iptables', '-F')
+      this.#run(node, 'rm', '-f', BALLAST)
+      this.#wake(node, 'all')
+      this.#cluster.setPower(node, true)
+    }
+  }
+
+  #victims(node: TestNode, name: (ChaosFault & { kind: 'kill' })['process']): readonly ProcessStat[] {
+    const processes = this.#cluster.processesOf(node)
+    switch (name) {
+      case 'agent':
+        return processes.agents
+      case 'guard':
+        return processes.guards
+      case 'router':
+        return processes.routers
+      case 'postmaster':
+        return processes.instance.filter(({ pid }) => argumentsOf(pid).includes('-D'))
+      case 'walsender':
+      case 'walreceiver':
+        return processes.instance.filter(({ pid }) => argumentsOf(pid)[0]?.includes(name)).slice(0, 1)
+    }
+  }
+
+  #freeze(node: TestNode, what: FrozenPart): () => void {
+    for (const part of FROZEN[what]) signalAll(this.#cluster.processesOf(node)[part], 'SIGSTOP')
+    const fromMs = performance.now()
+    return () => {
+      this.#wake(node, what)
+      if (FROZEN[what].includes('routers'))
+        this.standstills.push({ router: node.name, fromMs, toMs: performance.now() })
+    }
+  }
+
+  #wake(node: TestNode, what: FrozenPart): void {
+    for (const part of FROZEN[what]) signalAll(this.#cluster.processesOf(node)[part], 'SIGCONT')
+    if (FROZEN[what].includes('agents')) this.#cluster.freezeAgent(node, 'SIGCONT')
+  }
+
+  /** A host that comes back with an empty data directory; its agent's own state is on another disk. */
+  #wipe(node: TestNode): void {
+    this.#cluster.setPower(node, false)
+    this.#run(node, 'find', node.dataDir, '-mindepth', '1', '-delete')
+    this.#cluster.setPower(node, true)
+  }
+
+  #fillDisk(node: TestNode): () => void {
+    this.#run(
+      node,
+      'sh',
+      '-c',
+      `fallocate -l $(($(df --output=avail -B1 ${BALLAST.replace(/\/[^/]*$/, '')} | tail -n 1))) ${BALLAST} || true`,
+    )
+    return () => this.#run(node, 'rm', '-f', BALLAST)
+  }
+
+  #filter(node: TestNode, rules: readonly (readonly string[])[]): () => void {
+    for (const rule of rules) this.#run(node, 'iptables', '-A', ...rule)
+    return () => {
+      for (const rule of rules) this.#run(node, 'iptables', '-D', ...rule)
+    }
+  }
+
+  /** Two faults may hold the same thing: it is let go with the last. */
+  #hold(key: string, set: (isGood: boolean) => void): () => void {
+    this.#holds.set(key, (this.#holds.get(key) ?? 0) + 1)
+    set(false)
+    return () => {
+      const left = (this.#holds.get(key) ?? 1) - 1
+      this.#holds.set(key, left)
+      if (left === 0) set(true)
+    }
+  }
+
+  #run(node: TestNode, ...command: readonly string[]): void {
+    const [file = '', ...argv] = [...this.#enter(node), ...command]
+    execFileSync(file, argv, { stdio: 'ignore' })
+  }
+}
+
+/** Rules of `iptables`, each without its command; `peer`: the address that alone is meant. */
+export function filterRules(
+  fault: ChaosFault & { readonly kind: 'cut' | 'loss' },
+  peer: string | undefined,
+): readonly (readonly string[])[] {
+  if (fault.kind === 'loss') {
+    const chance = ['-m', 'statistic', '--mode', 'random', '--probability', String(fault.percent / 100)]
+    return [['INPUT', '-i', 'eth0', ...chance, '-j', 'DROP']]
+  }
+  // A reset is an answer to TCP alone; whatever else there is goes on.
+  const verdict =
+    fault.how === 'drop' ? ['-j', 'DROP'] : ['-p', 'tcp', '-j', 'REJECT', '--reject-with', 'tcp-reset']
+  const incoming = ['INPUT', '-i', 'eth0', ...(peer === undefined ? [] : ['-s', peer]), ...verdict]
+  const outgoing = ['OUTPUT', '-o', 'eth0', ...(peer === undefined ? [] : ['-d', peer]), ...verdict]
+  return { both: [incoming, outgoing], in: [incoming], out: [outgoing] }[fault.way]
+}

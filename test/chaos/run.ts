@@ -1,0 +1,137 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { findDatabaseUser } from '../../src/platform/os-user.ts'
+import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
+import { Arena, type ScheduleReport } from './arena.ts'
+import { addToLedger } from './ledger.ts'
+import { drawSchedule } from './schedule.ts'
+import type { ChaosMode } from './verdict.ts'
+
+/*
+ * `npm run chaos -- --mode async|sync|quorum --schedules N --from S`: schedule after schedule on a cluster of real hosts, a fresh
+ * one now and then and after a violation. `scripts/chaos.mjs` runs it in namespaces of its own, which end with it.
+ */
+
+const MODES: readonly ChaosMode[] = ['async', 'sync', 'quorum']
+const FRESH_EVERY = 10
+
+type Asked = {
+  readonly mode: ChaosMode
+  readonly schedules: number
+  readonly from: number
+  readonly nodes: number
+  readonly postgres: string
+  /** No schedule is begun after this. */
+  readonly minutes: number
+  readonly ledger: string | undefined
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
+function readOptions(): Asked {
+  const { values } = parseArgs({
+    options: {
+      mode: { type: 'string', default: 'quorum' },
+      schedules: { type: 'string', default: '10' },
+      from: { type: 'string', default: '1' },
+      nodes: { type: 'string', default: '3' },
+      postgres: { type: 'string', default: '18' },
+      minutes: { type: 'string', default: '720' },
+      ledger: { type: 'string' },
+    },
+  })
+  const number = (text: string): number => {
+    const value = Number(text)
+    if (Number.isFinite(value) && value > 0) return value
+    throw new Error(`"${text}" is no number above 0`)
+  }
+  const mode = MODES.find((one) => one === values.mode)
+  if (!mode) throw new Error(`There is no mode "${values.mode}": ${MODES.join(', ')}`)
+  if (!['3', '5'].includes(values.nodes)) throw new Error(`"${values.nodes}" nodes: wanted 3 or 5`)
+  return {
+    mode,
+    schedules: number(values.schedules),
+    from: number(values.from),
+    nodes: number(values.nodes),
+    postgres: values.postgres,
+    minutes: number(values.minutes),
+    ledger: values.ledger,
+  }
+}
+
+async function programsOf(major: string): Promise<string> {
+  const folder = `/usr/lib/postgresql/${major}/bin`
+  if (existsSync(join(folder, 'postgres'))) return folder
+  const embedded = findEmbeddedPackage()
+  if (embedded.kind === 'unsupported') throw new Error(embedded.reason)
+  if (!embedded.package.version.startsWith(`${major}.`))
+    throw new Error(`PostgreSQL ${major} is not installed`)
+  return usableEmbeddedFolder(embedded.package, findDatabaseUser({}))
+}
+
+async function main(): Promise<number> {
+  const asked = readOptions()
+  const binDir = await programsOf(asked.postgres)
+  const began = performance.now()
+  const sum = { clean: 0, violations: 0, acknowledged: 0, missing: 0, staleReads: 0 }
+  let arena: Arena | undefined
+  let used = 0
+  let next = asked.from
+  /** What a cluster had counted when its last schedule ended: its reports add up from its birth. */
+  let before = { acknowledged: 0, missing: 0, staleReads: 0 }
+  const end = async (): Promise<void> => {
+    await arena?.close()
+    arena = undefined
+    used = 0
+    before = { acknowledged: 0, missing: 0, staleReads: 0 }
+  }
+  const endNow = (): void => void end().then(() => process.exit(130))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, endNow)
+  try {
+    for (; next < asked.from + asked.schedules; next += 1) {
+      if (performance.now() - began > asked.minutes * 60_000) break
+      const schedule = drawSchedule({ seed: next, nodes: asked.nodes })
+      say(`${asked.mode} ${next}: ${schedule.faults.length} faults`)
+      arena ??= await Arena.open({ mode: asked.mode, nodes: asked.nodes, binDir }, say)
+      const begun = performance.now()
+      const report = await arena.run(schedule)
+      used += 1
+      for (const key of ['acknowledged', 'missing', 'staleReads'] as const)
+        sum[key] += report[key] - before[key]
+      before = report
+      say(`  ${describeReport(report)}, ${((performance.now() - begun) / 1000).toFixed(1)} s`)
+      if (report.violations.length > 0) {
+        sum.violations += 1
+        for (const violation of report.violations) say(`  VIOLATION ${violation}`)
+        say(`  kept in ${arena.keep(schedule, report)}`)
+        say(
+          `  again: npm run chaos -- --mode ${asked.mode} --from ${next} --schedules 1 --nodes ${asked.nodes} --postgres ${asked.postgres}`,
+        )
+      } else sum.clean += 1
+      if (report.violations.length > 0 || used >= FRESH_EVERY) await end()
+    }
+  } finally {
+    await end()
+  }
+  const seconds = (performance.now() - began) / 1000
+  say(
+    `${asked.mode}: ${sum.clean} clean, ${sum.violations} violations, schedules ${asked.from} to ${next - 1}, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${sum.staleReads} stale reads, ${seconds.toFixed(0)} s`,
+  )
+  if (asked.ledger !== undefined && next > asked.from) {
+    addToLedger(asked.ledger, { ...asked, ...sum, to: next - 1, seconds })
+  }
+  return sum.violations === 0 ? 0 : 1
+}
+
+function describeReport(report: ScheduleReport): string {
+  const { violations, acknowledged, unanswered, missing, staleReads, epochs, healedMs } = report
+  return `${violations.length === 0 ? 'clean' : 'VIOLATED'}: since the cluster's birth ${acknowledged} acknowledged, ${unanswered} not, ${missing} lost, ${staleReads} stale reads; ${epochs} epochs on, whole after ${(healedMs / 1000).toFixed(1)} s`
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  process.stderr.write(`Cannot run chaos: ${error instanceof Error ? error.stack : String(error)}\n`)
+  process.exitCode = 2
+}
