@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants, promises as fs, type Stats } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 export {
   accessSync,
@@ -64,17 +64,30 @@ export async function writeFileDurably(
   content: string | Uint8Array,
   options: { mode?: number; owner?: FileOwner | undefined } = {},
 ): Promise<void> {
-  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`
+  const temporary = temporaryFor(path)
   const file = await fs.open(temporary, 'wx', options.mode ?? 0o600)
   try {
-    await file.writeFile(content)
-    if (options.owner) await file.chown(options.owner.uid, options.owner.gid)
-    await file.sync()
-  } finally {
-    await file.close()
+    try {
+      await file.writeFile(content)
+      if (options.owner) await file.chown(options.owner.uid, options.owner.gid)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await fs.rename(temporary, path)
+  } catch (error) {
+    await fs.rm(temporary, { force: true })
+    throw error
   }
-  await fs.rename(temporary, path)
   await syncFolder(dirname(path))
+}
+
+/**
+ * Where the new content of a file stands until it is whole. A write that is killed leaves it there, maybe unreadable for the server:
+ * by this beginning of its name (PG_TEMP_FILE_PREFIX) base backups leave it out, and do not fail for it for ever.
+ */
+export function temporaryFor(path: string): string {
+  return join(dirname(path), `pgsql_tmp.${basename(path)}.${randomBytes(4).toString('hex')}`)
 }
 
 /** Makes creations, renames and deletions in a folder durable. */

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
 import { describePostgres, freePort, SUPERUSER, Workspace, running } from '../../test/support/postgres.ts'
+import { temporaryFor } from '../platform/disk.ts'
 import type { CloneProgress } from './clone.ts'
 import { markIncomplete } from './data-directory.ts'
 import { endOfWal } from './end-of-wal.ts'
@@ -90,7 +91,7 @@ describePostgres('a primary and its standby', (postgres) => {
     expect(await n2.start({ as: 'standby' })).toMatchObject({ kind: 'refused', reason: 'INCOMPLETE' })
   })
 
-  it('a clone streams and replays, with its tablespaces in folders of its own', async () => {
+  it('a clone streams and replays, with its tablespaces in folders of its own, also beside a file that the server may not read', async () => {
     const client = await connect('n1')
     const location = join(workspace.folder, 'fast disk')
     mkdirSync(location)
@@ -99,6 +100,8 @@ describePostgres('a primary and its standby', (postgres) => {
     await client.query('create table fast_rows (n int) tablespace fast')
     await client.query('insert into fast_rows values (1)')
     expect(await n1.ensureSlots(['n2'], 5000)).toEqual({ created: ['metako_n2'], dropped: [] })
+    // What an agent that was killed while it wrote left in the primary's folder, and the server may not read.
+    writeFileSync(temporaryFor(join(n1.dataDir, 'pg-metako.conf')), '', { mode: 0o000 })
 
     const seen: CloneProgress[] = []
     const result = await n2.clone({ source: source('n1'), onProgress: (progress) => seen.push(progress) })
