@@ -189,9 +189,10 @@ export class Arena {
     if (fault.kind === 'wipe') await this.#cluster.waitForHealthy(HEALED_MS)
     const ranked = await this.#ranked()
     const node = rankedNode(ranked, one.target)
-    const peer = fault.kind === 'cut' && fault.peer !== undefined ? rankedNode(ranked, fault.peer) : undefined
-    this.#say(`  ${describeFault(one)} → ${node.name}${peer ? ` and ${peer.name}` : ''}`)
-    return this.#faults.make(fault, { node, peer })
+    const peers = fault.kind === 'cut' ? peersOf(ranked, node, fault.peer) : undefined
+    const names = [node, ...(peers ?? [])].map(({ name }) => name)
+    this.#say(`  ${describeFault(one)} → ${names.join(', ')}`)
+    return this.#faults.make(fault, { node, peers })
   }
 
   /** The primary, or who comes first where nobody is known to be, then the others by name. */
@@ -241,6 +242,15 @@ export class Arena {
   get #anyUrl(): string {
     return this.#cluster.url(this.#nodeAt(0), 'primary')
   }
+}
+
+function peersOf(
+  ranked: readonly TestNode[],
+  node: TestNode,
+  peer: Rank | 'members' | undefined,
+): readonly TestNode[] | undefined {
+  if (peer === undefined) return undefined
+  return peer === 'members' ? ranked.filter((one) => one !== node) : [rankedNode(ranked, peer)]
 }
 
 function rankedNode(nodes: readonly TestNode[], rank: Rank): TestNode {

@@ -53,7 +53,7 @@ describe.runIf(canMakeHosts())('a fault', () => {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim()
-  const make = (fault: ChaosFault, peer?: TestNode) => maker.make(fault, { node: host(), peer })
+  const make = (fault: ChaosFault, peers?: readonly TestNode[]) => maker.make(fault, { node: host(), peers })
   const seenBy = (node: TestNode): string =>
     within(
       node,
@@ -85,7 +85,7 @@ describe.runIf(canMakeHosts())('a fault', () => {
   })
 
   it('of one peer leaves the others alone', () => {
-    const undo = make({ kind: 'cut', way: 'in', how: 'drop', peer: 1, ms: 1 }, host(1))
+    const undo = make({ kind: 'cut', way: 'in', how: 'drop', peer: 1, ms: 1 }, [host(1)])
     expect([seenBy(host(1)), seenBy(host(2))]).toEqual(['silent', 'accepts'])
     undo?.()
     expect(seenBy(host(1))).toBe('accepts')

@@ -33,7 +33,11 @@ export class FaultMaker {
 
   make(
     fault: ChaosFault,
-    at: { readonly node: TestNode; readonly peer: TestNode | undefined },
+    at: {
+      readonly node: TestNode
+      /** Whom alone a cut means; absent: everybody. */
+      readonly peers: readonly TestNode[] | undefined
+    },
   ): (() => void) | undefined {
     const { node } = at
     const cluster = this.#cluster
@@ -57,7 +61,13 @@ export class FaultMaker {
         return this.#hold(`cable ${node.name}`, (isUp) => cluster.setLink(node, isUp))
       case 'cut':
       case 'loss':
-        return this.#filter(node, filterRules(fault, at.peer?.host))
+        return this.#filter(
+          node,
+          filterRules(
+            fault,
+            at.peers?.map(({ host }) => host),
+          ),
+        )
       case 'freeze':
         return this.#freeze(node, fault.what)
       case 'wipe':
@@ -152,10 +162,10 @@ export class FaultMaker {
   }
 }
 
-/** Rules of `iptables`, each without its command; `peer`: the address that alone is meant. */
-export function filterRules(
+/** Rules of `iptables`, each without its command; `peers`: the addresses that alone are meant. */
+function filterRules(
   fault: ChaosFault & { readonly kind: 'cut' | 'loss' },
-  peer: string | undefined,
+  peers: readonly string[] | undefined,
 ): readonly (readonly string[])[] {
   if (fault.kind === 'loss') {
     const chance = ['-m', 'statistic', '--mode', 'random', '--probability', String(fault.percent / 100)]
@@ -164,7 +174,16 @@ export function filterRules(
   // A reset is an answer to TCP alone; whatever else there is goes on.
   const verdict =
     fault.how === 'drop' ? ['-j', 'DROP'] : ['-p', 'tcp', '-j', 'REJECT', '--reject-with', 'tcp-reset']
-  const incoming = ['INPUT', '-i', 'eth0', ...(peer === undefined ? [] : ['-s', peer]), ...verdict]
-  const outgoing = ['OUTPUT', '-o', 'eth0', ...(peer === undefined ? [] : ['-d', peer]), ...verdict]
-  return { both: [incoming, outgoing], in: [incoming], out: [outgoing] }[fault.way]
+  const rule = (chain: string, card: string, peer: readonly string[]) => [
+    chain,
+    card,
+    'eth0',
+    ...peer,
+    ...verdict,
+  ]
+  const incoming = peers ? peers.map((peer) => rule('INPUT', '-i', ['-s', peer])) : [rule('INPUT', '-i', [])]
+  const outgoing = peers
+    ? peers.map((peer) => rule('OUTPUT', '-o', ['-d', peer]))
+    : [rule('OUTPUT', '-o', [])]
+  return { both: [...incoming, ...outgoing], in: incoming, out: outgoing }[fault.way]
 }

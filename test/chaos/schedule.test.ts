@@ -34,7 +34,7 @@ describe('a chaos schedule', () => {
     for (const { nodes, faults } of schedules) {
       for (const { target, fault } of faults) {
         expect(target).toBeLessThan(nodes)
-        if (fault.kind !== 'cut' || fault.peer === undefined) continue
+        if (fault.kind !== 'cut' || typeof fault.peer !== 'number') continue
         expect(fault.peer).toBeLessThan(nodes)
         expect(fault.peer).not.toBe(target)
       }
@@ -47,6 +47,19 @@ describe('a chaos schedule', () => {
       expect(wiped).toBeLessThanOrEqual(0)
       if (wiped === 0) expect(faults[0]?.target).not.toBe(0)
     }
+  })
+
+  it('meets a copy of the data while it is made, and a switchover', () => {
+    const gapsAfter = (kind: string) =>
+      schedules.flatMap(({ faults }) =>
+        faults.slice(1).flatMap(({ atMs }, index) => {
+          const before = faults[index]
+          return before?.fault.kind === kind ? [atMs - before.atMs] : []
+        }),
+      )
+    expect(Math.max(...gapsAfter('wipe'))).toBeLessThanOrEqual(2501)
+    const switchovers = gapsAfter('switchover')
+    expect(switchovers.filter((gap) => gap <= 501).length / switchovers.length).toBeGreaterThan(0.5)
   })
 
   it('has every kind of fault, kill, cut and freeze often enough, and two at once', () => {

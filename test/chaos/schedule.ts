@@ -14,8 +14,8 @@ export type ChaosFault =
       readonly kind: 'cut'
       readonly way: CutWay
       readonly how: 'drop' | 'reject'
-      /** Only what goes to or comes from this one; absent: from everybody. */
-      readonly peer?: Rank
+      /** Only what goes to or comes from this one, or the other members; absent: from clients too. */
+      readonly peer?: Rank | 'members'
       readonly ms: number
     }
   | { readonly kind: 'loss'; readonly percent: number; readonly ms: number }
@@ -72,11 +72,17 @@ export function drawSchedule(options: { readonly seed: number; readonly nodes: n
     const target = drawTarget(chance, kind, options.nodes)
     const fault = drawFault(chance, kind, { target, nodes: options.nodes })
     faults.push({ atMs: Math.round(atMs), target, fault: endingInTime(fault, atMs) })
-    // Trouble seldom comes alone.
-    atMs += chance.chance(0.3) ? chance.between(0, 60) : Math.min(6000, chance.exponential(2500))
+    atMs += drawGap(chance, kind)
     if (atMs > LAST_BEGIN_MS) break
   }
   return { seed: options.seed, faults }
+}
+
+/** Trouble seldom comes alone, and what takes a while is met while it lasts: a copy of the data, a switchover. */
+function drawGap(chance: RandomStream, kind: ChaosFault['kind']): number {
+  if (kind === 'wipe') return chance.between(0, 2500)
+  if (kind === 'switchover' && chance.chance(0.5)) return chance.between(0, 500)
+  return chance.chance(0.3) ? chance.between(0, 60) : Math.min(6000, chance.exponential(2500))
 }
 
 function drawTarget(chance: RandomStream, kind: ChaosFault['kind'], nodes: number): Rank {
@@ -104,12 +110,12 @@ function drawFault(
       return { kind, ms: duration(chance, [400, 2500, 8000]) }
     case 'cut': {
       const peer = (at.target + chance.below(at.nodes, 1)) % at.nodes
-      const isOfPeer = chance.chance(0.5)
+      const scope = chance.pick(['everybody', 'members', 'peer'])
       return {
         kind,
         way: chance.pick(['both', 'in', 'out']),
         how: chance.chance(0.3) ? 'reject' : 'drop',
-        ...(isOfPeer ? { peer } : {}),
+        ...(scope === 'everybody' ? {} : { peer: scope === 'members' ? scope : peer }),
         ms: duration(chance, [400, 2500, 8000]),
       }
     }
@@ -150,7 +156,13 @@ function details(fault: ChaosFault): readonly string[] {
     case 'kill':
       return [fault.process]
     case 'cut':
-      return [fault.way, fault.how, ...(fault.peer === undefined ? [] : [`with ${rankName(fault.peer)}`])]
+      return [
+        fault.way,
+        fault.how,
+        ...(fault.peer === undefined
+          ? []
+          : [`with ${fault.peer === 'members' ? fault.peer : rankName(fault.peer)}`]),
+      ]
     case 'loss':
       return [`${fault.percent} %`]
     case 'freeze':
