@@ -28,18 +28,21 @@ export type ChaosEntry = {
   readonly seconds: number
 }
 
+type Stamp = { readonly date: string; readonly commit: string; readonly rules: string }
+
+/** What is run: taken before the run, since the sources may go on while it lasts. */
+export function stampNow(): Stamp {
+  return { date: new Date().toISOString().slice(0, 10), commit: commitName(), rules: fingerprint() }
+}
+
 /** Adds a line to the ledger at `path` and writes the sums of every mode anew. */
-export function addToLedger(path: string, entry: ChaosEntry): void {
+export function addToLedger(path: string, entry: ChaosEntry & Stamp): void {
   mkdirSync(dirname(path), { recursive: true })
-  const stamp = { date: new Date().toISOString().slice(0, 10), commit: commitName(), rules: fingerprint() }
-  writeFileSync(path, withEntry(readIfPresent(path), { ...entry, ...stamp }))
+  writeFileSync(path, withEntry(readIfPresent(path), entry))
 }
 
 /** The text of a ledger with one line more. Pure. */
-export function withEntry(
-  text: string,
-  entry: ChaosEntry & { readonly date: string; readonly commit: string; readonly rules: string },
-): string {
+export function withEntry(text: string, entry: ChaosEntry & Stamp): string {
   const cells = [
     entry.date,
     entry.commit,

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { findDatabaseUser } from '../../src/platform/os-user.ts'
 import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
 import { Arena, type ScheduleReport } from './arena.ts'
-import { addToLedger } from './ledger.ts'
+import { addToLedger, stampNow } from './ledger.ts'
 import { drawSchedule } from './schedule.ts'
 import type { ChaosMode } from './verdict.ts'
 
@@ -73,6 +73,7 @@ async function programsOf(major: string): Promise<string> {
 async function main(): Promise<number> {
   const asked = readOptions()
   const binDir = await programsOf(asked.postgres)
+  const stamp = stampNow()
   const began = performance.now()
   const sum = { clean: 0, violations: 0, acknowledged: 0, missing: 0, staleReads: 0 }
   let arena: Arena | undefined
@@ -119,7 +120,7 @@ async function main(): Promise<number> {
     `${asked.mode}: ${sum.clean} clean, ${sum.violations} violations, schedules ${asked.from} to ${next - 1}, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${sum.staleReads} stale reads, ${seconds.toFixed(0)} s`,
   )
   if (asked.ledger !== undefined && next > asked.from) {
-    addToLedger(asked.ledger, { ...asked, ...sum, to: next - 1, seconds })
+    addToLedger(asked.ledger, { ...asked, ...sum, ...stamp, to: next - 1, seconds })
   }
   return sum.violations === 0 ? 0 : 1
 }
