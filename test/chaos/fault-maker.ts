@@ -70,6 +70,8 @@ export class FaultMaker {
         )
       case 'freeze':
         return this.#freeze(node, fault.what)
+      case 'lag':
+        return this.#lag()
       case 'wipe':
         this.#wipe(node)
         return undefined
@@ -114,6 +116,12 @@ export class FaultMaker {
       if (FROZEN[what].includes('routers'))
         this.standstills.push({ router: node.name, fromMs, toMs: performance.now() })
     }
+  }
+
+  #lag(): () => void {
+    const receivers = this.#cluster.nodes.flatMap((node) => this.#victims(node, 'walreceiver'))
+    signalAll(receivers, 'SIGSTOP')
+    return () => void signalAll(receivers, 'SIGCONT')
   }
 
   #wake(node: TestNode, what: FrozenPart): void {

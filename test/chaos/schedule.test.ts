@@ -49,7 +49,7 @@ describe('a chaos schedule', () => {
     }
   })
 
-  it('meets a copy of the data while it is made, and a switchover', () => {
+  it('meets a copy of the data while it is made, a switchover, and standbys that lag', () => {
     const gapsAfter = (kind: string) =>
       schedules.flatMap(({ faults }) =>
         faults.slice(1).flatMap(({ atMs }, index) => {
@@ -58,6 +58,7 @@ describe('a chaos schedule', () => {
         }),
       )
     expect(Math.max(...gapsAfter('wipe'))).toBeLessThanOrEqual(2501)
+    expect(Math.max(...gapsAfter('lag'))).toBeLessThanOrEqual(1501)
     const switchovers = gapsAfter('switchover')
     expect(switchovers.filter((gap) => gap <= 501).length / switchovers.length).toBeGreaterThan(0.5)
   })
@@ -69,12 +70,24 @@ describe('a chaos schedule', () => {
     }
     const counts = new Map<string, number>()
     for (const { fault } of all) counts.set(kindOf(fault), (counts.get(kindOf(fault)) ?? 0) + 1)
-    expect(counts.size).toBe(6 + 1 + 1 + 1 + 6 + 1 + 6 + 1 + 1 + 1 + 1)
+    expect(counts.size).toBe(6 + 1 + 1 + 1 + 6 + 1 + 1 + 6 + 1 + 1 + 1 + 1)
     for (const [kind, count] of counts) expect(count, kind).toBeGreaterThan(20)
     const together = schedules.filter(({ faults }) =>
       faults.some(({ atMs }, index) => index > 0 && atMs - (faults[index - 1]?.atMs ?? 0) <= 60),
     )
     expect(together.length / schedules.length).toBeGreaterThan(0.3)
+  })
+
+  it('splits a primary off while clients reach it, and loses one whose standbys lag, often enough', () => {
+    const splits = all.filter(
+      ({ target, fault }) => target === 0 && fault.kind === 'cut' && fault.peer === 'members',
+    )
+    expect(splits.length / schedules.length).toBeGreaterThan(0.3)
+    const afterLag = schedules.flatMap(({ faults }) =>
+      faults.slice(1).filter((_, index) => faults[index]?.fault.kind === 'lag'),
+    )
+    expect(afterLag.length / schedules.length).toBeGreaterThan(0.2)
+    expect(new Set(afterLag.map(({ target }) => target))).toEqual(new Set([0]))
   })
 
   it('can be read', () => {

@@ -20,6 +20,8 @@ export type ChaosFault =
     }
   | { readonly kind: 'loss'; readonly percent: number; readonly ms: number }
   | { readonly kind: 'freeze'; readonly what: FrozenPart; readonly ms: number }
+  /** No standby takes in WAL: what is then lost with the primary was on it alone. */
+  | { readonly kind: 'lag'; readonly ms: number }
   /** The data directory is empty and PostgreSQL gone; made only at a standby, and while all stream. */
   | { readonly kind: 'wipe' }
   | { readonly kind: 'full-disk'; readonly ms: number }
@@ -38,19 +40,25 @@ export type FrozenPart = 'agent' | 'guard' | 'router' | 'postgres' | 'fence' | '
 export type ScheduledFault = { readonly atMs: number; readonly target: Rank; readonly fault: ChaosFault }
 export type ChaosSchedule = { readonly seed: number; readonly faults: readonly ScheduledFault[] }
 
-const KINDS: readonly ChaosFault['kind'][] = [
+/** `split`: a cut between the primary and all members, while clients still reach it. */
+type DrawnKind = ChaosFault['kind'] | 'split'
+const KINDS: readonly DrawnKind[] = [
   'kill',
   'kill-node',
   'crash',
   'unplug',
   'cut',
+  'split',
   'loss',
+  'lag',
   'freeze',
   'wipe',
   'full-disk',
   'restart-agent',
   'switchover',
 ]
+/** What takes a primary away. */
+const ENDINGS: readonly DrawnKind[] = ['crash', 'kill-node', 'kill', 'split']
 const FAULTS_MIN = 3
 const FAULTS_MAX = 6
 /** All within this, so that a schedule with its healing fits into 45 s. */
@@ -64,14 +72,16 @@ export function drawSchedule(options: { readonly seed: number; readonly nodes: n
   const kinds = enabled.length > 0 ? enabled : [chance.pick(KINDS)]
   const count = chance.below(FAULTS_MAX + 1, FAULTS_MIN)
   const faults: ScheduledFault[] = []
+  let isLagging = false
   let atMs = chance.between(300, 1500)
   for (let number = 0; number < count; number += 1) {
-    const drawn = chance.pick(kinds)
+    const drawn: DrawnKind = chance.pick(isLagging ? ENDINGS : kinds)
     // A disk may be taken away only while all stream: before every other fault.
-    const kind = drawn === 'wipe' && number > 0 ? 'kill' : drawn
-    const target = drawTarget(chance, kind, options.nodes)
+    const kind: DrawnKind = drawn === 'wipe' && number > 0 ? 'kill' : drawn
+    const target = isLagging ? 0 : drawTarget(chance, kind, options.nodes)
     const fault = drawFault(chance, kind, { target, nodes: options.nodes })
     faults.push({ atMs: Math.round(atMs), target, fault: endingInTime(fault, atMs) })
+    isLagging = kind === 'lag'
     atMs += drawGap(chance, kind)
     if (atMs > LAST_BEGIN_MS) break
   }
@@ -79,13 +89,15 @@ export function drawSchedule(options: { readonly seed: number; readonly nodes: n
 }
 
 /** Trouble seldom comes alone, and what takes a while is met while it lasts: a copy of the data, a switchover. */
-function drawGap(chance: RandomStream, kind: ChaosFault['kind']): number {
+function drawGap(chance: RandomStream, kind: DrawnKind): number {
+  if (kind === 'lag') return chance.between(300, 1500)
   if (kind === 'wipe') return chance.between(0, 2500)
   if (kind === 'switchover' && chance.chance(0.5)) return chance.between(0, 500)
   return chance.chance(0.3) ? chance.between(0, 60) : Math.min(6000, chance.exponential(2500))
 }
 
-function drawTarget(chance: RandomStream, kind: ChaosFault['kind'], nodes: number): Rank {
+function drawTarget(chance: RandomStream, kind: DrawnKind, nodes: number): Rank {
+  if (kind === 'split' || kind === 'lag') return 0
   const isPrimary = chance.chance(0.5)
   const other = nodes > 1 ? chance.below(nodes, 1) : 0
   return isPrimary && kind !== 'wipe' && kind !== 'switchover' ? 0 : other
@@ -93,7 +105,7 @@ function drawTarget(chance: RandomStream, kind: ChaosFault['kind'], nodes: numbe
 
 function drawFault(
   chance: RandomStream,
-  kind: ChaosFault['kind'],
+  kind: DrawnKind,
   at: { readonly target: Rank; readonly nodes: number },
 ): ChaosFault {
   switch (kind) {
@@ -119,6 +131,10 @@ function drawFault(
         ms: duration(chance, [400, 2500, 8000]),
       }
     }
+    case 'split':
+      return { kind: 'cut', way: 'both', how: 'drop', peer: 'members', ms: duration(chance, [1500, 5000]) }
+    case 'lag':
+      return { kind, ms: duration(chance, [2000, 5000]) }
     case 'loss':
       return { kind, percent: chance.pick([1, 5, 15, 30]), ms: duration(chance, [2000, 8000]) }
     case 'freeze':
