@@ -38,6 +38,8 @@ export type ScheduleReport = {
   readonly unanswered: number
   readonly missing: number
   readonly staleReads: number
+  /** How long after a newer timeline's first acknowledgement the latest of them was sent. */
+  readonly staleMs: number
   readonly epochs: number
   readonly healedMs: number
 }
@@ -221,6 +223,7 @@ export class Arena {
       epochs: (await this.#cluster.epoch()) - about.epochBefore,
       missing: verdict.history.missing.length,
       staleReads: verdict.staleReads.length,
+      staleMs: Math.max(0, ...verdict.staleReads.map(({ lateMs }) => lateMs)),
     })
   }
 
@@ -230,9 +233,17 @@ export class Arena {
     readonly epochs: number
     readonly missing?: number
     readonly staleReads?: number
+    readonly staleMs?: number
   }): ScheduleReport {
     const acknowledged = this.#writes.filter(({ outcome }) => outcome === 'acknowledged').length
-    return { missing: 0, staleReads: 0, ...of, acknowledged, unanswered: this.#writes.length - acknowledged }
+    return {
+      missing: 0,
+      staleReads: 0,
+      staleMs: 0,
+      ...of,
+      acknowledged,
+      unanswered: this.#writes.length - acknowledged,
+    }
   }
 
   #nodeAt(index: number): TestNode {

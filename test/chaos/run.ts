@@ -126,8 +126,8 @@ async function main(): Promise<number> {
 }
 
 function describeReport(report: ScheduleReport): string {
-  const { violations, acknowledged, unanswered, missing, staleReads, epochs, healedMs } = report
-  return `${violations.length === 0 ? 'clean' : 'VIOLATED'}: since the cluster's birth ${acknowledged} acknowledged, ${unanswered} not, ${missing} lost, ${staleReads} stale reads; ${epochs} epochs on, whole after ${(healedMs / 1000).toFixed(1)} s`
+  const { violations, acknowledged, unanswered, missing, staleReads, staleMs, epochs, healedMs } = report
+  return `${violations.length === 0 ? 'clean' : 'VIOLATED'}: since the cluster's birth ${acknowledged} acknowledged, ${unanswered} not, ${missing} lost, ${staleReads} stale reads (${Math.round(staleMs)} ms at most); ${epochs} epochs on, whole after ${(healedMs / 1000).toFixed(1)} s`
 }
 
 try {

@@ -62,7 +62,7 @@ describe('the verdict of a chaos run', () => {
     expect(violations.map((text) => text.slice(0, 10))).toEqual(['G1: two se', 'G7: rows t', 'G7: rows t'])
   })
 
-  it('counts a read as stale that an older timeline answered after a newer one had acknowledged', () => {
+  it('counts a read from the past after a newer timeline had acknowledged, and rejects it when every table has ended', () => {
     const read = (invokedMs: number, timeline: number) => ({
       invokedMs,
       endedMs: invokedMs + 1,
@@ -71,6 +71,8 @@ describe('the verdict of a chaos run', () => {
     })
     const writes = [write(1), write(2, { timeline: 2, server: 'b' })]
     expect(of({ writes, reads: [read(25, 1), read(26, 2), read(12, 1)] }).staleReads).toEqual([])
-    expect(of({ writes, reads: [read(26, 1)] }).staleReads).toEqual([read(26, 1)])
+    expect(of({ writes, reads: [read(3026, 1)] }).violations).toEqual([expect.stringMatching(/^G7: read/)])
+    expect(of({ writes, reads: [read(3025, 1), read(3026, 2)] }).violations).toEqual([])
+    expect(of({ writes, reads: [read(26, 1)] }).staleReads).toEqual([{ ...read(26, 1), lateMs: 1 }])
   })
 })

@@ -1,5 +1,9 @@
 import type { LossReport } from '#client'
+import { policyOf } from '../../src/ha/policy.ts'
 import { checkHistory, type HistoryVerdict, type Write } from '../support/write-history.ts'
+
+/** A table ends with the lease that it was made from, which nobody renews once a newer epoch has begun; `init` writes this profile. */
+const TABLE_MS = policyOf('lan').leaseTtlMs
 
 /** How commits wait for standbys. */
 export type ChaosMode = 'async' | 'sync' | 'quorum'
@@ -12,13 +16,16 @@ export type Read = {
   readonly server: string
 }
 
+/** `lateMs`: how long before it was sent the newer timeline had acknowledged. */
+export type StaleRead = Read & { readonly lateMs: number }
+
 /** A router stood still, alone or with its host. */
 export type Standstill = { readonly router: string; readonly fromMs: number; readonly toMs: number }
 
 export type ChaosVerdict = {
   readonly history: HistoryVerdict
   /** Answers to reads from an older timeline than one that had acknowledged a write before the read was sent. */
-  readonly staleReads: readonly Read[]
+  readonly staleReads: readonly StaleRead[]
   /** One sentence each, with the promise of docs/guarantees.md that it breaks. */
   readonly violations: readonly string[]
 }
@@ -38,11 +45,16 @@ export function judge(input: {
   const dual = history.dual.filter(
     ({ older }) => input.mode !== 'async' || !stoodStill(routers.get(older.id), older, input.standstills),
   )
+  const stale = staleReads(input.writes, input.reads)
   const found: readonly (readonly [string, readonly unknown[]])[] = [
     ['G1: acknowledged by an older timeline after a newer one', dual],
     ['G1: two servers on one timeline', history.shared],
     ['G7: rows that are there twice', history.duplicates],
     ['G7: rows that nobody wrote', history.invented],
+    [
+      'G7: read from the past when every table of it had ended',
+      stale.filter(({ lateMs }) => lateMs > TABLE_MS),
+    ],
     input.mode === 'async'
       ? ['G3: lost, and the product did not say so', history.unreported]
       : ['G2: acknowledged, and not there', history.missing],
@@ -50,7 +62,7 @@ export function judge(input: {
   ]
   return {
     history,
-    staleReads: staleReads(input.writes, input.reads),
+    staleReads: stale,
     violations: found.flatMap(([promise, cases]) =>
       cases.length === 0 ? [] : [`${promise}: ${cases.length}, the first ${JSON.stringify(cases[0])}`],
     ),
@@ -67,20 +79,19 @@ function stoodStill(
   )
 }
 
-function staleReads(writes: readonly Write[], reads: readonly Read[]): readonly Read[] {
+function staleReads(writes: readonly Write[], reads: readonly Read[]): readonly StaleRead[] {
   const acknowledged = writes
     .filter(({ outcome }) => outcome === 'acknowledged')
     .toSorted((left, right) => left.endedMs - right.endedMs)
-  const stale: Read[] = []
-  let newest = 0
-  let ended = 0
-  for (const read of reads.toSorted((left, right) => left.invokedMs - right.invokedMs)) {
-    for (; ended < acknowledged.length; ended += 1) {
-      const done = acknowledged[ended]
-      if (!done || done.endedMs >= read.invokedMs) break
-      newest = Math.max(newest, done.timeline ?? 0)
-    }
-    if (read.timeline < newest) stale.push(read)
+  /** When a timeline, or a newer one, first acknowledged. */
+  const firsts: { readonly timeline: number; readonly atMs: number }[] = []
+  for (const { timeline = 0, endedMs } of acknowledged) {
+    if (timeline > (firsts.at(-1)?.timeline ?? 0)) firsts.push({ timeline, atMs: endedMs })
   }
-  return stale
+  return reads.flatMap((read) => {
+    const superseded = firsts.find(({ timeline }) => timeline > read.timeline)
+    return superseded && superseded.atMs < read.invokedMs
+      ? [{ ...read, lateMs: read.invokedMs - superseded.atMs }]
+      : []
+  })
 }
