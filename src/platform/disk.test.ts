@@ -13,6 +13,6 @@ it('a file is replaced as a whole, and a write that fails leaves nothing beside 
   await writeFileDurably(path, 'two')
   expect(readFileSync(path, 'utf8')).toBe('two')
   mkdirSync(join(folder, 'in the way', 'full'), { recursive: true })
-  await expect(writeFileDurably(join(folder, 'in the way'), 'three')).rejects.toThrow()
+  await expect(writeFileDurably(join(folder, 'in the way'), 'three')).rejects.toThrow('EISDIR')
   expect(readdirSync(folder).toSorted()).toEqual(['in the way', 'settings'])
 })

@@ -105,7 +105,7 @@ describe.runIf(canMakeHosts())('a fault', () => {
     const write = () => within(host(), 'sh', '-c', 'head -c 100000 /dev/zero >> /var/lib/pg-metako/probe')
     write()
     const undo = make({ kind: 'full-disk', ms: 1 })
-    expect(write).toThrow()
+    expect(write).toThrow('Command failed')
     undo?.()
     write()
   })
