@@ -129,7 +129,7 @@ export class FaultMaker {
     if (FROZEN[what].includes('agents')) this.#cluster.freezeAgent(node, 'SIGCONT')
   }
 
-  /** A host that comes back with an empty data directory; its agent's own state is on another disk. */
+  /** A host that comes back with an empty data directory; its agent's own state is still there. */
   #wipe(node: TestNode): void {
     this.#cluster.setPower(node, false)
     this.#run(node, 'find', node.dataDir, '-mindepth', '1', '-delete')
