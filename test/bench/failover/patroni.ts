@@ -15,6 +15,7 @@ import { Client } from 'pg'
 import { stringify } from 'yaml'
 import type { LossReport } from '#client'
 import { canEnter, findDatabaseUser } from '../../../src/platform/os-user.ts'
+import { signalProcess } from '../../../src/platform/process.ts'
 import { pause } from '../../../src/platform/timers.ts'
 import { findPostmaster } from '../../../src/postgres/postmaster.ts'
 import { instanceProcesses } from '../../../src/postgres/process-tree.ts'
@@ -190,10 +191,12 @@ export class PatroniCluster implements BenchCluster {
         return
       case 'crash':
         this.#children.get(primary)?.kill('SIGKILL')
-        for (const { pid } of instanceProcesses(this.#dataDir(primary))) process.kill(pid, 'SIGKILL')
+        this.#killInstance(primary)
         return
       case 'switchover': {
-        const candidate = NODES.find((node) => node !== primary)
+        const others = (await this.#members()).filter(({ name: node }) => node !== primary)
+        // Where one is synchronous, no other may be named.
+        const candidate = (others.find(({ role }) => role === 'sync_standby') ?? others[0])?.name
         const answer = await fetch(`${this.#api(primary)}/switchover`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
@@ -239,10 +242,13 @@ export class PatroniCluster implements BenchCluster {
     const gone = running.map((child) => new Promise((resolve) => child.once('exit', resolve)))
     for (const child of running) child.kill('SIGKILL')
     await Promise.all(gone)
-    for (const node of NODES)
-      for (const { pid } of instanceProcesses(this.#dataDir(node))) process.kill(pid, 'SIGKILL')
+    for (const node of NODES) this.#killInstance(node)
     await this.#etcd.dispose()
     rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  #killInstance(node: string): void {
+    for (const { pid } of instanceProcesses(this.#dataDir(node))) signalProcess(pid, 'SIGKILL')
   }
 
   async #members(): Promise<readonly Member[]> {
