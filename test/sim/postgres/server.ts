@@ -407,6 +407,7 @@ export class PostgresServer {
     const run = (): void => {
       if (this.isDead || !this.isPostmasterAlive || this.holdsPostmaster(run)) return
       this.config = this.directory.config
+      this.changed()
       this.startup?.reload()
       for (const sender of this.senders) sender.reload()
       this.checkpointer.reload()
