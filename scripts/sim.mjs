@@ -3,6 +3,8 @@ import { runCommand, tools } from './child.mjs'
 
 const built = await runCommand([...tools.tsc, '-p', 'tsconfig.tools.json'], { timeoutMs: 120_000 })
 if (built.code !== 0) process.exit(1)
+// Ctrl-C reaches the run as well, which ends with what it has in hand.
+process.on('SIGINT', () => undefined)
 const { code } = await runCommand([process.execPath, '.build/test/sim/run.js', ...process.argv.slice(2)], {
   timeoutMs: 12 * 60 * 60_000,
 })

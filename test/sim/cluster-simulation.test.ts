@@ -7,14 +7,19 @@ import { runSeed } from './cluster/seed-runner.ts'
 const SEEDS = 60
 const MINUTES = 2
 const WAITING_SEEDS = 30
+const STORM_SEEDS = 40
+const STORM_MINUTES = 5
 const FOUND = fileURLToPath(new URL('./found', import.meta.url))
 
 describe('the whole cluster under kills, losses of power, pauses, partitions and an operator', () => {
   it(`keeps its promises in ${SEEDS} runs, the same to the event when run again, and is whole soon after`, async () => {
     const sum = { acknowledged: 0, epochs: 0, events: 0 }
     for (let seed = 1; seed <= SEEDS; seed += 1) {
-      const verdict = await runSeed({ seed, minutes: MINUTES }, { twice: true })
-      expect(verdict, `npm run sim -- --seed ${seed} --minutes ${MINUTES}`).toMatchObject({ kind: 'clean' })
+      const verdict = await runSeed({ seed, minutes: MINUTES, weather: 'steady' }, { twice: true })
+      expect(
+        verdict,
+        `npm run sim -- --seed ${seed} --minutes ${MINUTES} --weather steady --mode async`,
+      ).toMatchObject({ kind: 'clean' })
       if (verdict.kind !== 'clean') continue
       sum.acknowledged += verdict.result.acknowledged
       sum.epochs += verdict.result.epochs
@@ -29,13 +34,34 @@ describe('the whole cluster under kills, losses of power, pauses, partitions and
   it('loses nothing that was acknowledged where commits wait for standbys, in any mode of waiting', async () => {
     for (let seed = 1; seed <= WAITING_SEEDS; seed += 1) {
       const verdict = await runSeed(
-        { seed, minutes: MINUTES, mode: seed % 4 === 0 ? 'any' : 'quorum' },
+        { seed, minutes: MINUTES, weather: 'steady', mode: seed % 4 === 0 ? 'any' : 'quorum' },
         { twice: true },
       )
-      expect(verdict, `npm run sim -- --seed ${seed} --minutes ${MINUTES} --mode quorum`).toMatchObject({
+      expect(
+        verdict,
+        `npm run sim -- --seed ${seed} --minutes ${MINUTES} --weather steady --mode quorum`,
+      ).toMatchObject({
         kind: 'clean',
       })
     }
+  })
+
+  it(`heals within the limit after each of the storms of ${STORM_MINUTES} minutes, in any mode`, async () => {
+    const sum = { faults: 0, epochs: 0, simulatedMs: 0 }
+    for (let seed = 1; seed <= STORM_SEEDS; seed += 1) {
+      const verdict = await runSeed({ seed, minutes: STORM_MINUTES, mode: 'any' }, { twice: true })
+      expect(verdict, `npm run sim -- --seed ${seed} --minutes ${STORM_MINUTES}`).toMatchObject({
+        kind: 'clean',
+      })
+      if (verdict.kind !== 'clean') continue
+      sum.faults += verdict.result.schedule.length
+      sum.epochs += verdict.result.epochs
+      sum.simulatedMs += verdict.result.simulatedMs
+    }
+    expect(sum.faults).toBeGreaterThan(4 * STORM_SEEDS)
+    expect(sum.epochs).toBeGreaterThan(1.3 * STORM_SEEDS)
+    // The calm is jumped over, else nobody could run them by the thousand.
+    expect(sum.simulatedMs).toBeLessThan(0.2 * STORM_SEEDS * STORM_MINUTES * 60_000)
   })
 
   it('changes nothing where nothing happens', async () => {

@@ -6,24 +6,34 @@ import { dirname, join } from 'node:path'
 /** What the promises hang on: a change here makes all earlier runs say nothing about today's code. */
 const SAFETY_RULES = [
   'src/raft',
+  'src/store/raft',
+  'src/store/key-value-tree.ts',
+  'src/store/transaction-rules.ts',
+  'src/model/ack-rule.ts',
+  'src/model/epoch-record.ts',
   'src/ha/act',
   'src/ha/decide',
+  'src/ha/observe',
   'src/ha/lease-keeper.ts',
   'src/ha/record-keeper.ts',
+  'src/ha/policy.ts',
   'src/guard/guard-rule.ts',
   'src/proxy/router/choose-target.ts',
   'src/proxy/router/table-holder.ts',
   'src/agent/genesis.ts',
+  'src/agent/heartbeats.ts',
+  'src/agent/membership',
 ] as const
 
 const HEAD = [
   '# Ledger of simulated runs',
   '',
-  'Written by `npm run sim -- … --ledger docs/ledger/sim.md`. `rules` is a fingerprint of the sources that safety hangs on',
-  '(`test/sim/ledger.ts` lists them): runs with the newest fingerprint count, older ones are history.',
+  'Written by `npm run sim -- … --ledger docs/ledger/sim.md`, from a tree whose sources are committed. `rules` is a fingerprint of the',
+  'sources that safety hangs on (`test/sim/ledger.ts` lists them): runs with the newest fingerprint count, older ones are history. A',
+  'seed that was run before with the same options counts once.',
   '',
-  '| date | commit | rules | seeds | minutes | profile | clean | violations | seconds |',
-  '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+  '| date | commit | rules | seeds | minutes | weather | profile | mode | clean | violations | seconds |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
 ]
 const TOTAL = 'Clean seeds since the last change of a safety rule:'
 
@@ -31,34 +41,63 @@ export type LedgerEntry = {
   readonly from: number
   readonly to: number
   readonly minutes: number
+  readonly weather: string
   readonly profile: string
+  readonly mode: string
   readonly clean: number
   readonly violations: number
   readonly seconds: number
 }
 
+/** What was run, as it was when the run began: somebody may commit meanwhile. */
+export type LedgerSources = { readonly commit: string; readonly rules: string }
+
+/** Throws where a run would prove something about sources that nobody can have again. */
+export function committedSources(): LedgerSources {
+  const changed = git('status', '--porcelain', '--', 'src', 'client', 'test/sim')
+  if (changed !== '')
+    throw new Error(`only committed sources go into the ledger, and these are not:\n${changed}`)
+  return { commit: git('rev-parse', '--short', 'HEAD'), rules: fingerprint() }
+}
+
 /** Adds a line to the ledger at `path` and writes its sum anew. */
-export function addToLedger(path: string, entry: LedgerEntry): void {
-  const rules = fingerprint()
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
-  const line = [
+export function addToLedger(path: string, entry: LedgerEntry, { commit, rules }: LedgerSources): void {
+  const { from, to, minutes, weather, profile, mode, clean, violations, seconds } = entry
+  const cells = [
     new Date().toISOString().slice(0, 10),
-    commit,
-    rules,
-    `${entry.from}–${entry.to}`,
-    entry.minutes,
-    entry.profile,
-    entry.clean,
-    entry.violations,
-    entry.seconds.toFixed(0),
-  ].join(' | ')
-  const rows = [...rowsOf(readIfPresent(path)), `| ${line} |`]
-  const sum = rows
-    .map((row) => row.split('|').map((cell) => cell.trim()))
-    .filter((cells) => cells[3] === rules)
-    .reduce((total, cells) => total + Number(cells[7]), 0)
+    ...[
+      commit,
+      rules,
+      `${from}–${to}`,
+      minutes,
+      weather,
+      profile,
+      mode,
+      clean,
+      violations,
+      seconds.toFixed(0),
+    ],
+  ]
+  const rows = [...rowsOf(readIfPresent(path)), `| ${cells.join(' | ')} |`]
   mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, [...HEAD, ...rows, '', `${TOTAL} ${sum}`, ''].join('\n'))
+  writeFileSync(path, [...HEAD, ...rows, '', `${TOTAL} ${cleanSeeds(rows, rules)}`, ''].join('\n'))
+}
+
+/** Of the rows with these rules, each seed once. */
+export function cleanSeeds(rows: readonly string[], rules: string): number {
+  const seen = new Set<string>()
+  let sum = 0
+  for (const row of rows) {
+    const [, , , ruled, seeds = '', minutes, weather, profile, mode, clean] = row
+      .split('|')
+      .map((cell) => cell.trim())
+    if (ruled !== rules) continue
+    const [from = 0, to = 0] = seeds.split('–').map(Number)
+    const before = seen.size
+    for (let seed = from; seed <= to; seed += 1) seen.add([seed, minutes, weather, profile, mode].join())
+    sum += Math.min(Number(clean), seen.size - before)
+  }
+  return sum
 }
 
 export function rowsOf(text: string): readonly string[] {
@@ -80,6 +119,10 @@ function filesBelow(path: string): readonly string[] {
     .toSorted()
     .flatMap((name) => filesBelow(join(path, name)))
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+}
+
+function git(...args: readonly string[]): string {
+  return execFileSync('git', args, { encoding: 'utf8' }).trim()
 }
 
 export function readIfPresent(path: string): string {

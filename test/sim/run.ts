@@ -4,15 +4,15 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { ClusterSimulationFailure, type ClusterSimulationOptions } from './cluster/cluster-simulation.ts'
-import type { FaultProfile } from './cluster/fault-schedule.ts'
+import type { FaultProfile, Weather } from './cluster/fault-schedule.ts'
 import { readSchedule, scheduleText } from './cluster/schedule-text.ts'
 import { runSeed } from './cluster/seed-runner.ts'
 import type { SeedReport } from './cluster/seed-report.ts'
 import { shrink } from './cluster/shrink.ts'
-import { addToLedger } from './ledger.ts'
+import { addToLedger, committedSources } from './ledger.ts'
 
 /*
- * `npm run sim -- --seeds N --minutes M [--from S] [--profile P]`: many runs on all processors, with a line for the ledger.
+ * `npm run sim -- --seeds N --minutes M [--from S] [--profile P] [--mode M] [--weather W]`: many runs on all processors, with a line for the ledger.
  * `npm run sim -- --seed N`: one run with its trace. `--replay FILE`: a schedule that was shrunk before.
  */
 
@@ -29,6 +29,7 @@ type Asked = {
   readonly minutes: number
   readonly profile: FaultProfile
   readonly mode: NonNullable<ClusterSimulationOptions['mode']>
+  readonly weather: Weather
   readonly workers: number
   readonly ledger: string | undefined
 }
@@ -42,6 +43,7 @@ async function main(): Promise<number> {
       minutes: { type: 'string' },
       profile: { type: 'string' },
       mode: { type: 'string' },
+      weather: { type: 'string' },
       workers: { type: 'string' },
       replay: { type: 'string' },
       ledger: { type: 'string' },
@@ -56,9 +58,10 @@ async function main(): Promise<number> {
   const minutes = number(values.minutes, 5)
   const profile = values.profile ?? 'any'
   const mode = (values.mode ?? 'any') as Asked['mode']
+  const weather: Weather = values.weather === 'steady' ? 'steady' : 'storms'
   if (values.replay !== undefined) return replay(values.replay)
   if (values.seed !== undefined && values.seeds === undefined) {
-    return runOne({ seed: number(values.seed, 1), minutes, profile, mode }, values.out)
+    return runOne({ seed: number(values.seed, 1), minutes, profile, mode, weather }, values.out)
   }
   return runMany({
     from: number(values.from ?? values.seed, 1),
@@ -66,16 +69,18 @@ async function main(): Promise<number> {
     minutes,
     profile,
     mode,
+    weather,
     workers: number(values.workers, availableParallelism()),
     ledger: values.ledger,
   })
 }
 
 async function runMany(asked: Asked): Promise<number> {
+  const sources = asked.ledger === undefined ? undefined : committedSources()
   const begun = performance.now()
   const failures: Exclude<SeedReport, { kind: 'clean' }>[] = []
-  const sum = { clean: 0, events: 0, acknowledged: 0, missing: 0, epochs: 0, simulatedMs: 0 }
-  const end = asked.from + asked.seeds
+  const sum = { clean: 0, events: 0, acknowledged: 0, missing: 0, faults: 0, epochs: 0, simulatedMs: 0 }
+  let end = asked.from + asked.seeds
   let next = asked.from
   let shownAt = begun
   const show = (): void => {
@@ -92,6 +97,7 @@ async function runMany(asked: Asked): Promise<number> {
       sum.events += report.events
       sum.acknowledged += report.acknowledged
       sum.missing += report.missing
+      sum.faults += report.faults
       sum.epochs += report.epochs
       sum.simulatedMs += report.simulatedMs
     } else failures.push(report)
@@ -112,6 +118,7 @@ async function runMany(asked: Asked): Promise<number> {
           minutes: asked.minutes,
           profile: asked.profile,
           mode: asked.mode,
+          weather: asked.weather,
         }
         take(await askWorker(worker, { options, twice: seed % TWICE_EVERY === 0 }))
       }
@@ -119,14 +126,22 @@ async function runMany(asked: Asked): Promise<number> {
       await worker.terminate()
     }
   }
+  // An interrupted run ends with the seeds that it has in hand and says what it did until then.
+  process.once('SIGINT', () => {
+    end = next
+  })
   await Promise.all(Array.from({ length: asked.workers }, work))
   const seconds = (performance.now() - begun) / 1000
   for (const failure of failures) {
     process.stdout.write(`seed ${failure.seed}: ${failure.kind}: ${failure.message}\n`)
   }
   process.stdout.write(
-    `${sum.clean} clean seeds of ${asked.minutes} virtual minutes from ${asked.from} on, ${failures.length} violations, ` +
-      `${(sum.simulatedMs / 60_000).toFixed(0)} minutes simulated, ${sum.events} events, ${sum.epochs} epochs, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${seconds.toFixed(1)} s\n`,
+    [
+      `${sum.clean} clean seeds from ${asked.from} on, ${failures.length} violations`,
+      `${sum.clean * asked.minutes} minutes scheduled, ${(sum.simulatedMs / 60_000).toFixed(0)} simulated and the rest quiet`,
+      `${sum.faults} faults, ${sum.epochs} epochs, ${sum.events} events`,
+      `${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${seconds.toFixed(1)} s\n`,
+    ].join('; '),
   )
   const done = sum.clean + failures.length
   const cpu = process.cpuUsage()
@@ -137,19 +152,13 @@ async function runMany(asked: Asked): Promise<number> {
   if (failures.length > 0) {
     const [first] = failures
     process.stdout.write(
-      `read it with: npm run sim -- --seed ${first?.seed} --minutes ${asked.minutes} --profile ${asked.profile}\n`,
+      `read it with: npm run sim -- --seed ${first?.seed} --minutes ${asked.minutes} --profile ${asked.profile} --mode ${asked.mode} --weather ${asked.weather}\n`,
     )
   }
-  if (asked.ledger !== undefined) {
-    addToLedger(asked.ledger, {
-      from: asked.from,
-      to: next - 1,
-      minutes: asked.minutes,
-      profile: asked.profile,
-      clean: sum.clean,
-      violations: failures.length,
-      seconds,
-    })
+  if (asked.ledger !== undefined && sources !== undefined) {
+    const { from, minutes, profile, mode, weather } = asked
+    const entry = { from, to: next - 1, minutes, weather, profile, mode, clean: sum.clean }
+    addToLedger(asked.ledger, { ...entry, violations: failures.length, seconds }, sources)
   }
   return failures.length === 0 ? 0 : 1
 }

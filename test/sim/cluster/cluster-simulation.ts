@@ -24,11 +24,17 @@ import {
 } from './checkers/nothing-irreplaceable-is-destroyed.ts'
 import { checkNothingIsLost } from './checkers/no-acknowledged-loss.ts'
 import { RecordGoesForward } from './checkers/record-goes-forward.ts'
-import { checkSettings } from './checkers/settings-within-published-rules.ts'
+import { SettingsWithinPublishedRules } from './checkers/settings-within-published-rules.ts'
 import { drawShape, type AckShape, type ClusterSimulationShape } from './cluster-shape.ts'
 import { EventTrace } from './event-trace.ts'
 import { disturbanceOf } from './disturbance.ts'
-import { drawFaults, type FaultProfile, type ScheduledFault, type SimFault } from './fault-schedule.ts'
+import {
+  drawFaults,
+  type FaultProfile,
+  type ScheduledFault,
+  type SimFault,
+  type Weather,
+} from './fault-schedule.ts'
 import { runMicrotasks } from './microtasks.ts'
 import { RareFaultInjection } from './rare-fault-injection.ts'
 import { ModelPostgres } from './model-postgres.ts'
@@ -50,6 +56,8 @@ export type ClusterSimulationOptions = {
   readonly members?: number
   /** How commits wait for standbys; `any`: as the seed draws it. */
   readonly mode?: AckShape | 'any'
+  /** How faults come; see fault-schedule.ts. */
+  readonly weather?: Weather
   readonly faultsFromMs?: number
   readonly paceMs?: number
   readonly maximumLagBytes?: number
@@ -141,6 +149,7 @@ export class ClusterSimulation {
   readonly #records = new RecordGoesForward()
   readonly #bounded: LossIsBounded
   readonly #needless: NoNeedlessFailover
+  readonly #settings = new SettingsWithinPublishedRules()
   readonly #volumes = new NothingIrreplaceableIsDestroyed()
   readonly #acks: BackendAcknowledgement[] = []
   readonly #acknowledged: PassedAcknowledgement[] = []
@@ -158,6 +167,8 @@ export class ClusterSimulation {
   /** Of faults in force, in order; in the time of the schedule. */
   readonly #endings: { readonly at: number; readonly end: () => void }[] = []
   #brokenCommand: string | undefined
+  /** Since when nothing is held against the cluster: no fault is in force, and the operator has nothing to do. */
+  #calmSince = 0
 
   constructor(options: ClusterSimulationOptions) {
     this.#options = options
@@ -189,6 +200,7 @@ export class ClusterSimulation {
         profile: options.profile ?? 'any',
         fromMs: options.faultsFromMs,
         paceMs: options.paceMs,
+        weather: options.weather,
       })
     this.#world = new ModelPostgres({
       seed,
@@ -206,7 +218,10 @@ export class ClusterSimulation {
       isWhole: () => this.#whyNotHealed() === undefined,
       later: (ms, end) => this.#later(ms, end),
       operator: this.#operator,
-      note: (text) => this.#note('fault', text),
+      note: (text) => {
+        this.#calmSince = this.#time.now
+        this.#note('fault', text)
+      },
       tookData: (host) => this.#tookData(host),
     })
   }
@@ -238,12 +253,7 @@ export class ClusterSimulation {
     const simulatedMs = this.#time.now
     const healedInMs = this.#heal()
     for (const client of this.#clients) client.stop()
-    this.#passUntil(this.#time.now + SETTLE_MS)
-    const final = this.#finalFacts()
-    const unequal = whyNotEqual(final)
-    if (unequal !== undefined) throw new Violation(`${unequal}`, 'converges-when-healed')
-    checkNothingIsLost(final)
-    const { missing } = checkLossIsReported(final)
+    const { final, missing } = this.#settle()
     this.#checkCalm(final)
     return {
       hash: this.#trace.hash,
@@ -268,6 +278,7 @@ export class ClusterSimulation {
       this.#passQuietly(next.at)
       this.#endings.shift()
       next.end()
+      this.#calmSince = this.#time.now
     }
   }
 
@@ -283,6 +294,7 @@ export class ClusterSimulation {
       const left = at - this.#jumpedMs - this.#time.now
       if (left <= QUIET_MS) return this.#passUntil(Math.max(this.#time.now, at - this.#jumpedMs))
       this.#passUntil(this.#time.now + QUIET_MS)
+      this.#checkHealing()
       const now = this.#restingShape(this.#acknowledged.length > acknowledged)
       acknowledged = this.#acknowledged.length
       restingMs = now === shape ? restingMs + QUIET_MS : QUIET_MS
@@ -290,6 +302,15 @@ export class ClusterSimulation {
       if (this.#operator.isBusy || restingMs < this.#restLimitMs()) continue
       this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - QUIET_MS)
     }
+  }
+
+  /** G4, also between two storms: a cluster that is left alone heals. */
+  #checkHealing(): void {
+    if (this.#faultsInForce > 0 || this.#operator.isBusy) this.#calmSince = this.#time.now
+    const calmMs = this.#time.now - this.#calmSince
+    const why = calmMs > HEAL_LIMIT_MS ? this.#whyNotHealed() : undefined
+    if (why === undefined) return
+    throw new Violation(`${why}, ${Math.round(calmMs)} ms after a storm`, 'converges-when-healed')
   }
 
   /** How long a cluster must have been as it is before nothing new is expected of it. */
@@ -332,7 +353,7 @@ export class ClusterSimulation {
       if (record !== undefined) {
         if (this.#records.see(node.name, record)) this.#sawRecord(record)
         if (record.acks)
-          checkSettings(
+          this.#settings.see(
             { name: node.name, record, ...node.postgres.commitsWaitFor },
             node.agent?.control.policy.acks,
           )
@@ -428,6 +449,7 @@ export class ClusterSimulation {
           return this.#nonces.toString(16).padStart(32, '0')
         },
         tookData: (host) => this.#tookData(host),
+        membersMin: this.#shape.mode === 'quorum strict' ? 2 : 1,
       },
       this.#shape.members,
     )
@@ -556,6 +578,7 @@ export class ClusterSimulation {
   // Faults.
 
   #apply(fault: SimFault): void {
+    this.#calmSince = this.#time.now
     this.#note('fault', describeFault(fault))
     const { hosts, ms } = disturbanceOf(fault, [...this.#nodes.keys()])
     for (const host of hosts) this.#needless.disturb(host, this.#time.now + ms)
@@ -688,6 +711,23 @@ export class ClusterSimulation {
       `${why ?? 'no client could write'}, ${Math.round(this.#time.now - begun)} ms after all faults ended`,
       'converges-when-healed',
     )
+  }
+
+  /** After the last insert, until everything is everywhere and what is lost was reported; throws where that does not come. */
+  #settle(): { readonly final: FinalFacts; readonly missing: number } {
+    const until = this.#time.now + SETTLE_MS
+    for (;;) {
+      this.#passUntil(Math.min(until, this.#time.now + LOOK_WHILE_HEALING_MS))
+      try {
+        const final = this.#finalFacts()
+        const unequal = whyNotEqual(final)
+        if (unequal !== undefined) throw new Violation(unequal, 'converges-when-healed')
+        checkNothingIsLost(final)
+        return { final, missing: checkLossIsReported(final).missing }
+      } catch (violation) {
+        if (this.#time.now >= until) throw violation
+      }
+    }
   }
 
   #whyNotHealed(): string | undefined {

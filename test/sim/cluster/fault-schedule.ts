@@ -58,40 +58,111 @@ const RARE_FROM_MS = 12_000
 /** `calm`: nothing happens. `any`: each run has some of the kinds, at a pace of its own. Else the kinds, with commas between. */
 export type FaultProfile = string
 
-/** Same seed, same schedule. Each run enables a few kinds: all of them at once hide what only one of them shows. */
-export function drawFaults(options: {
+/**
+ * `storms`: a few short bursts with long calm between, as a cluster has them: faults that overlap, that strike who is being healed from
+ * the one before, and then nothing, in which the cluster must become whole. `steady`: one fault after the other all the time.
+ */
+export type Weather = 'storms' | 'steady'
+
+export type FaultDraw = {
   readonly seed: number
   readonly hosts: readonly string[]
   readonly untilMs: number
   readonly profile: FaultProfile
+  /** `storms` unless a pace was asked for, which only steady weather has. */
+  readonly weather?: Weather | undefined
   /** No fault before this; by default one run in four has faults while the cluster is born. */
   readonly fromMs?: number | undefined
-  /** Mean time between two of them; by default drawn. */
+  /** Mean time between two of them in steady weather; by default drawn. */
   readonly paceMs?: number | undefined
-}): readonly ScheduledFault[] {
-  const { seed, hosts, untilMs, profile } = options
+}
+
+/** The cluster has to be born first; a fault of the birth is one run in four. */
+const BIRTH = { share: 0.25, ms: 8000 }
+
+/** Calm before the first storm and between two of them: most runs of five minutes have one or two. */
+const CALM_MS = 900_000
+/** Of a storm: how many faults follow its first one, and how fast. */
+const STORM_FAULTS = 3
+const STORM_PACES_MS = [20, 300, 1500]
+const STORM_FAULTS_MAX = 20
+/** How long after its last fault a storm has passed, and all that it broke can heal: each fault on its own, but nearly at once. */
+const PASSES_MS = [300, 1500, 3000]
+const PASSES_APART_MS = 150
+
+/** Same seed, same schedule. Each run enables a few kinds: all of them at once hide what only one of them shows. */
+export function drawFaults(draw: FaultDraw): readonly ScheduledFault[] {
+  const { profile, weather = draw.paceMs === undefined ? 'storms' : 'steady' } = draw
   if (profile === 'calm') return []
-  const chance = new RandomStream(seed, 'faults')
+  const chance = new RandomStream(draw.seed, 'faults')
   const enabled = profile === 'any' ? drawKinds(chance) : kindsOf(profile)
+  const one = (at: number): ScheduledFault => ({
+    at: Math.round(at),
+    fault: drawFault(chance, chance.pick(enabled), draw.hosts),
+  })
+  const faults = weather === 'steady' ? drawSteadily(draw, chance, one) : drawStorms(draw, chance, one)
+  return faults.sort((left, right) => left.at - right.at)
+}
+
+function drawSteadily(
+  draw: FaultDraw,
+  chance: RandomStream,
+  one: (at: number) => ScheduledFault,
+): ScheduledFault[] {
+  const { seed, hosts, untilMs } = draw
   const drawnPaceMs = chance.pick([3000, 12_000, 40_000])
-  const paceMs = options.paceMs ?? drawnPaceMs
+  const paceMs = draw.paceMs ?? drawnPaceMs
   const faults: ScheduledFault[] = []
-  // The cluster has to be born first; a fault of the birth is one run in four.
-  const drawnFromMs = chance.chance(0.25) ? 0 : 8000
-  let at = options.fromMs ?? drawnFromMs
+  const drawnFromMs = chance.chance(BIRTH.share) ? 0 : BIRTH.ms
+  let at = draw.fromMs ?? drawnFromMs
   for (;;) {
     at += chance.exponential(paceMs)
     if (at >= untilMs) break
-    faults.push({ at: Math.round(at), fault: drawFault(chance, chance.pick(enabled), hosts) })
+    faults.push(one(at))
     // Trouble seldom comes alone.
     if (chance.chance(0.35)) {
       const near = at + chance.exponential(chance.pick([5, 100, 1500]))
-      if (near < untilMs)
-        faults.push({ at: Math.round(near), fault: drawFault(chance, chance.pick(enabled), hosts) })
+      if (near < untilMs) faults.push(one(near))
     }
   }
-  if (profile === 'any') faults.push(...drawRareFaults({ seed, hosts, untilMs, fromMs: RARE_FROM_MS }))
-  return faults.sort((one, other) => one.at - other.at)
+  const moment = (rare: RandomStream): number => rare.between(RARE_FROM_MS, untilMs)
+  return draw.profile === 'any' ? [...faults, ...drawRareFaults({ seed, hosts, moment })] : faults
+}
+
+function drawStorms(
+  draw: FaultDraw,
+  chance: RandomStream,
+  one: (at: number) => ScheduledFault,
+): ScheduledFault[] {
+  const { seed, hosts, untilMs } = draw
+  const storms: (readonly [number, number])[] = []
+  const faults: ScheduledFault[] = []
+  const isAtBirth = chance.chance(BIRTH.share)
+  const from = draw.fromMs ?? (isAtBirth ? 0 : BIRTH.ms)
+  // No run is without one, however short it is.
+  let at = from + chance.between(0, isAtBirth ? BIRTH.ms : Math.max(0, untilMs - from) / 2)
+  while (at < untilMs) {
+    const begun = at
+    const paceMs = chance.pick(STORM_PACES_MS)
+    const more = Math.min(STORM_FAULTS_MAX, Math.round(chance.exponential(STORM_FAULTS)))
+    const storm = [one(at)]
+    for (let count = 0; count < more; count += 1) {
+      at += chance.exponential(paceMs)
+      if (at < untilMs) storm.push(one(at))
+    }
+    const passedAt = at + chance.exponential(chance.pick(PASSES_MS))
+    for (const { at: from, fault } of storm) {
+      const leftMs = Math.round(passedAt - from + chance.exponential(PASSES_APART_MS)) + 1
+      faults.push({ at: from, fault: 'ms' in fault ? { ...fault, ms: Math.min(fault.ms, leftMs) } : fault })
+    }
+    storms.push([begun, at])
+    at += chance.exponential(CALM_MS)
+  }
+  const moment = (rare: RandomStream): number => {
+    const [begin, end] = rare.pick(storms)
+    return Math.max(RARE_FROM_MS, rare.between(begin, end + BIRTH.ms))
+  }
+  return draw.profile === 'any' ? [...faults, ...drawRareFaults({ seed, hosts, moment })] : faults
 }
 
 function kindsOf(profile: FaultProfile): readonly FaultKind[] {

@@ -58,8 +58,7 @@ const FEW = 4
 export type RareDraw = {
   readonly seed: number
   readonly hosts: readonly string[]
-  readonly fromMs: number
-  readonly untilMs: number
+  readonly moment: (chance: RandomStream) => number
 }
 
 /** From a stream of their own: the other faults of a seed are what they were. */
@@ -71,7 +70,7 @@ export function drawRareFaults(
   const kinds = RARE_KINDS.filter(() => chance.chance(0.4))
   const enabled = kinds.length > 0 ? kinds : [chance.pick(RARE_KINDS)]
   return Array.from({ length: 1 + chance.below(FEW) }, () => ({
-    at: Math.round(chance.between(draw.fromMs, draw.untilMs)),
+    at: Math.round(draw.moment(chance)),
     fault: drawRareFault(chance, chance.pick(enabled), draw.hosts),
   }))
 }

@@ -10,6 +10,7 @@ export type SeedReport =
       readonly events: number
       readonly acknowledged: number
       readonly missing: number
+      readonly faults: number
       readonly epochs: number
       readonly simulatedMs: number
     }
@@ -24,8 +25,9 @@ export type SeedReport =
 export function reportOf(seed: number, verdict: SeedVerdict): SeedReport {
   switch (verdict.kind) {
     case 'clean': {
-      const { hash, events, acknowledged, missing, epochs, simulatedMs } = verdict.result
-      return { seed, kind: 'clean', hash, events, acknowledged, missing, epochs, simulatedMs }
+      const { hash, events, acknowledged, missing, epochs, simulatedMs, schedule } = verdict.result
+      const faults = schedule.length
+      return { seed, kind: 'clean', hash, events, acknowledged, missing, faults, epochs, simulatedMs }
     }
     case 'violation': {
       const { violation, trace, schedule } = verdict.failure

@@ -32,6 +32,8 @@ export type SimOperatorDeps = {
   readonly newIncarnation: () => string
   /** From now on the data of this host is nobody's business any more: it was taken away, by name. */
   readonly tookData: (host: string) => void
+  /** Nobody removes a member where commits would then wait for others for ever. */
+  readonly membersMin: number
 }
 
 /** Whom `remove` means is looked up when its turn comes. */
@@ -99,7 +101,7 @@ export class SimOperator {
 
   remove(victim: Victim): void {
     this.#enqueue(`member remove, ${victim}`, async () => {
-      const name = this.#members.size < 2 ? undefined : this.#named(victim)
+      const name = this.#members.size <= this.#deps.membersMin ? undefined : this.#named(victim)
       if (name === undefined) return
       if (await this.#remove(name, this.#now + PATIENCE_MS)) return
       this.#unsure.add(name)
