@@ -249,7 +249,8 @@ export class ClusterSimulation {
     }
     const end = this.#options.minutes * 60_000
     this.#passEndings(end)
-    this.#passQuietly(end)
+    // Nothing follows that a moment before it could matter to.
+    this.#passQuietly(end, 0)
     const simulatedMs = this.#time.now
     const healedInMs = this.#heal()
     for (const client of this.#clients) client.stop()
@@ -286,7 +287,7 @@ export class ClusterSimulation {
    * Passes to a moment of the schedule. A cluster that is whole and serves does the same over and over, and so does one that has come
    * to rest under a fault: once it has been so for a while, the rest of the stretch is jumped over.
    */
-  #passQuietly(at: number): void {
+  #passQuietly(at: number, leadMs = QUIET_MS): void {
     let acknowledged = this.#acknowledged.length
     let shape = ''
     let restingMs = 0
@@ -300,7 +301,7 @@ export class ClusterSimulation {
       restingMs = now === shape ? restingMs + QUIET_MS : QUIET_MS
       shape = now
       if (this.#operator.isBusy || restingMs < this.#restLimitMs()) continue
-      this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - QUIET_MS)
+      this.#jumpedMs += Math.max(0, at - this.#jumpedMs - this.#time.now - leadMs)
     }
   }
 
