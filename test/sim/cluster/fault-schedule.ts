@@ -80,7 +80,7 @@ export type FaultDraw = {
 /** The cluster has to be born first; a fault of the birth is one run in four. */
 const BIRTH = { share: 0.25, ms: 8000 }
 
-/** Calm before the first storm and between two of them: most runs of five minutes have one or two. */
+/** Calm before the first storm and from one to the next: most runs of five minutes have one, some two. */
 const CALM_MS = 900_000
 /** Of a storm: how many faults follow its first one, and how fast. */
 const STORM_FAULTS = 3
