@@ -49,6 +49,7 @@ type Options = {
 
 const binDir = existsSync(DEBIAN_PG) ? DEBIAN_PG : undefined
 let running: BenchCluster | undefined
+let isEnding = false
 let writers = 0
 
 async function main(): Promise<void> {
@@ -56,14 +57,17 @@ async function main(): Promise<void> {
   const head = reportHead('failover', tmpdir())
   const machine = Object.entries(head.machine).map((pair) => pair.join(' '))
   process.stdout.write(`version ${head.version} on ${machine.join(', ')}, ${options.mode} mode\n`)
-  const endNow = () => void running?.dispose().then(() => process.exit(130))
-  process.once('SIGINT', endNow)
-  process.once('SIGTERM', endNow)
+  // A cluster that is being started is torn down once it stands.
+  const endNow = () => {
+    isEnding = true
+    void running?.dispose().then(() => process.exit(130))
+  }
+  process.on('SIGINT', endNow)
+  process.on('SIGTERM', endNow)
   const results: BenchRow[] = []
   for (const one of options.cases) {
     results.push(...(await measure(one, options)))
-    if (options.json !== undefined)
-      writeReport(options.json, { ...head, results }, options.append || results.length === 0)
+    if (options.json !== undefined) writeReport(options.json, { ...head, results }, options.append)
   }
 }
 
@@ -105,6 +109,7 @@ async function measure(name: Case, options: Options): Promise<readonly BenchRow[
 async function runAll(cluster: BenchCluster, name: Case, into: Run[], upTo: number): Promise<void> {
   running = cluster
   try {
+    if (isEnding) throw new Error('Ended before it began')
     await cluster.waitForHealthy(HEALTHY_MS)
     await createNumberedTable(() => cluster.connect(''))
     while (into.length < upTo) {
