@@ -32,6 +32,7 @@ const QUERY_MS = 10_000
 /** How long one server of the list is waited for before the next is tried. */
 const CONNECT_MS = 2000
 const RETRY_MS = 10
+const SWITCHOVER_MS = 15_000
 
 /**
  * The fastest settings that Patroni's documentation allows: the shortest lease (20 s), a loop every second, a failover at once when
@@ -193,17 +194,27 @@ export class PatroniCluster implements BenchCluster {
         this.#children.get(primary)?.kill('SIGKILL')
         this.#killInstance(primary)
         return
-      case 'switchover': {
-        const others = (await this.#members()).filter(({ name: node }) => node !== primary)
-        // Where one is synchronous, no other may be named.
-        const candidate = (others.find(({ role }) => role === 'sync_standby') ?? others[0])?.name
-        const answer = await fetch(`${this.#api(primary)}/switchover`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ leader: primary, candidate }),
-        })
-        if (answer.status !== 200) throw new Error(`Patroni refuses: ${answer.status} ${await answer.text()}`)
-      }
+      case 'switchover':
+        await this.#switchOver(primary)
+    }
+  }
+
+  /** Asked again while its synchronous standby is not yet the one that it writes down. */
+  async #switchOver(primary: string): Promise<void> {
+    const giveUpAt = performance.now() + SWITCHOVER_MS
+    for (;;) {
+      const others = (await this.#members()).filter(({ name }) => name !== primary)
+      // Where one is synchronous, no other may be named.
+      const candidate = (others.find(({ role }) => role === 'sync_standby') ?? others[0])?.name
+      const answer = await fetch(`${this.#api(primary)}/switchover`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ leader: primary, candidate }),
+      })
+      if (answer.status === 200) return
+      if (answer.status !== 412 || performance.now() > giveUpAt)
+        throw new Error(`Patroni refuses: ${answer.status} ${await answer.text()}`)
+      await pause(4 * LOOK_MS)
     }
   }
 
