@@ -108,9 +108,10 @@ export class InstanceSettings {
     return stopReceiving({ dataDir: this.#dataDir, postmaster, session, live, deadlineMs })
   }
 
-  /** Writes what changes while a server runs, and has it loaded. */
+  /** Writes what changes while a server runs, and has it loaded: also where it was written already, since an agent can end in between. */
   async #change(choice: SettingsChoice): Promise<void> {
-    if (await writeSettings(this.#dataDir, this.#files, choice)) this.reload()
+    await writeSettings(this.#dataDir, this.#files, choice)
+    this.reload()
   }
 
   async #currentNames(): Promise<string> {

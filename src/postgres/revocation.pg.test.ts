@@ -122,6 +122,15 @@ describePostgres('what a take-over by revocation leans on', (postgres) => {
     expect(await isAcknowledged(300)).toBe(false)
   })
 
+  it('goes by what lies in its files already, when the agent that wrote them ended before it said so', async () => {
+    await n2.settings.follow(source())
+    await streams()
+    await n2.settings.write(n2.dataDir, 'standby', undefined)
+    expect(await isAcknowledged(2000)).toBe(true)
+    await n2.settings.stopReceiving(SQL_MS)
+    expect(await isAcknowledged(300)).toBe(false)
+  })
+
   it('follows again when it is told to, and what waited is acknowledged', async () => {
     await n2.settings.follow(source())
     await streams()

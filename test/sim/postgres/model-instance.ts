@@ -301,7 +301,9 @@ export class ModelInstance implements LocalInstance {
     this.#provenNames = undefined
     await this.#take(FILES_MS, () => {
       const { directory } = this.#host.disk
-      if (directory && this.#writeConfig(directory, directory.config.upstream)) this.#host.reload()
+      if (directory === undefined) return
+      this.#writeConfig(directory, directory.config.upstream)
+      this.#host.reload()
     })
     this.#provenNames = names
     if (before === NOBODY && names !== '') return
@@ -325,7 +327,8 @@ export class ModelInstance implements LocalInstance {
   async stopReceiving(): Promise<{ timeline: number; flushLsn: string }> {
     this.#following = undefined
     await this.#take(FILES_MS, () => {
-      if (this.#writeConfig(this.#directory(), undefined)) this.#host.reload()
+      this.#writeConfig(this.#directory(), undefined)
+      this.#host.reload()
     })
     if (this.#host.server?.isPostmasterAlive !== true) return this.#end()
     let looks = 0
