@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { pause } from '../../src/platform/timers.ts'
 import { benchRow, reportHead, writeReport, type BenchRow } from '../support/bench-report.ts'
+import { canMakeHosts } from '../support/namespace-machines.ts'
 import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
 import { checkHistory, longestGap } from '../support/write-history.ts'
 import { CASES, MODES, type BenchCluster, type Case, type Mode } from './failover/bench-cluster.ts'
 import { MetakoCluster } from './failover/metako.ts'
 import { packagesMissingForPatroni, PatroniCluster } from './failover/patroni.ts'
+import { hasCompiler, stallablePrograms } from './failover/stalled-disk.ts'
 
 /**
  * `npm run bench -- failover`: how long nobody can write, what is lost, and whether two primaries ever acknowledged. A writer
@@ -28,6 +30,8 @@ const CADENCE_MS = 5
 const CALM_MS = 1000
 const TAKEOVER_MS = 90_000
 const HEALTHY_MS = 120_000
+/** Of which each node needs a host of its own. */
+const HOST_CASES: ReadonlySet<string> = new Set(['power', 'cut'])
 /** Where Debian has the programs that both systems can run. */
 const DEBIAN_PG = '/usr/lib/postgresql/15/bin'
 
@@ -62,8 +66,7 @@ async function main(): Promise<void> {
     isEnding = true
     void running?.dispose().then(() => process.exit(130))
   }
-  process.on('SIGINT', endNow)
-  process.on('SIGTERM', endNow)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, endNow)
   const results: BenchRow[] = []
   for (const one of options.cases) {
     results.push(...(await measure(one, options)))
@@ -74,20 +77,19 @@ async function main(): Promise<void> {
 /** All runs of one case, the systems in turns. */
 async function measure(name: Case, options: Options): Promise<readonly BenchRow[]> {
   const { runs, mode, hasPeer } = options
+  const onHosts = HOST_CASES.has(name)
+  const programs = name === 'disk' ? stallable() : undefined
   const peerRuns = hasPeer ? Math.ceil(runs / RUNS_PER_PEER_RUN) : 0
   const turns = hasPeer ? Math.min(TURNS_MAX, peerRuns) : 1
   const ours: Run[] = []
   const theirs: Run[] = []
   for (let turn = 1; turn <= turns; turn += 1) {
     const upTo = (all: number) => Math.ceil((all * turn) / turns)
-    await runAll(
-      await MetakoCluster.start({ mode, binDir: hasPeer ? binDir : undefined }),
-      name,
-      ours,
-      upTo(runs),
-    )
-    if (hasPeer && binDir !== undefined)
-      await runAll(await PatroniCluster.start({ mode, binDir }), name, theirs, upTo(peerRuns))
+    const own = { mode, onHosts, binDir: programs ?? (hasPeer ? binDir : undefined) }
+    await runAll(await MetakoCluster.start(own), name, ours, upTo(runs))
+    if (!hasPeer || binDir === undefined) continue
+    const peer = { mode, onHosts, binDir: programs ?? binDir }
+    await runAll(await PatroniCluster.start(peer), name, theirs, upTo(peerRuns))
   }
   const rows = [
     ...rowsOf('pg-metako', name, mode, ours),
@@ -104,6 +106,14 @@ async function measure(name: Case, options: Options): Promise<readonly BenchRow[
   if (own && peer)
     process.stdout.write(`patroni takes ${(peer.p50 / own.p50).toFixed(1)} times as long (p50)\n`)
   return rows
+}
+
+/** Both systems' programs for a disk that stalls; gone when the bench ends. */
+function stallable(): string {
+  if (binDir === undefined) throw new Error('Cannot stall a disk: that needs PostgreSQL of Debian')
+  const programs = stallablePrograms(binDir)
+  process.once('exit', () => programs.dispose())
+  return programs.binDir
 }
 
 async function runAll(cluster: BenchCluster, name: Case, into: Run[], upTo: number): Promise<void> {
@@ -141,10 +151,18 @@ async function oneRun(cluster: BenchCluster, name: Case): Promise<Run> {
     await calm(writer)
     const faultMs = performance.now()
     await cluster.fault(name, primary)
-    await cluster.waitForTakeover(primary, TAKEOVER_MS)
+    const isTakenOver = await cluster.waitForTakeover(primary, TAKEOVER_MS).then(
+      () => true,
+      (error: unknown) => {
+        process.stderr.write(`${cluster.system} ${name}: ${String(error)}\n`)
+        return false
+      },
+    )
+    // Where nobody took over the window ends with the fault: it is then the limit and more.
+    if (!isTakenOver) await cluster.heal(primary)
     await calm(writer)
     const endMs = performance.now()
-    await cluster.heal(primary)
+    if (isTakenOver) await cluster.heal(primary)
     await cluster.waitForHealthy(HEALTHY_MS)
     const writes = await writer.stop()
     const verdict = checkHistory({
@@ -205,8 +223,22 @@ function readOptions(): Options {
   const runs = Number(values.runs ?? (values.quick ? RUNS_QUICK : RUNS_DEFAULT))
   if (!Number.isInteger(runs) || runs < 1)
     refuse(2, `Cannot do "${values.runs}" runs: wanted a whole number above 0`)
+  const impossible = cases.flatMap((name) => whyNot(name))
+  if (values.case !== undefined && impossible.length > 0) refuse(1, impossible.join('\n'))
+  if (impossible.length > 0) process.stderr.write(`left out: ${impossible.join('\nleft out: ')}\n`)
   const hasPeer = readPeer(values.peer)
-  return { cases: cases as Case[], mode, runs, hasPeer, json: values.json, append: values.append }
+  const possible = (cases as Case[]).filter((name) => whyNot(name).length === 0)
+  return { cases: possible, mode, runs, hasPeer, json: values.json, append: values.append }
+}
+
+/** What this machine lacks for a case, in words. */
+function whyNot(name: string): readonly string[] {
+  if (HOST_CASES.has(name) && !canMakeHosts())
+    return [`${name} needs hosts made of namespaces: run it as root, with ip and unshare`]
+  if (name !== 'disk' || (binDir !== undefined && hasCompiler())) return []
+  return [
+    'disk needs a library to preload: apt-get install -y --no-install-recommends postgresql-15 gcc libc6-dev',
+  ]
 }
 
 function readPeer(peer: string): boolean {

@@ -29,6 +29,8 @@ export type EtcdCluster = {
 
 export type EtcdClusterOptions = {
   readonly count?: number
+  /** An address of this machine's; absent: 127.0.0.1. */
+  readonly host?: string
   /** Clients need a certificate of the test's authority. */
   readonly mutualTls?: boolean
   /** Heartbeats and elections as etcd comes, not as our tests want them. */
@@ -40,7 +42,7 @@ export type EtcdClusterOptions = {
 /** Quick on loopback, and slow enough for a busy machine. */
 const HEARTBEAT_MS = 50
 const ELECTION_MS = 500
-const HOST = '127.0.0.1'
+const LOOPBACK = '127.0.0.1'
 export const FIRST_TOKEN = 'metako-test'
 
 export function hasEtcd(): boolean {
@@ -55,10 +57,11 @@ export function hasEtcd(): boolean {
 export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
   const root = mkdtempSync(join(tmpdir(), 'metako-etcd-'))
   const names = Array.from({ length: options.count ?? 3 }, (_, index) => `etcd${index + 1}`)
-  const block = await freePorts(HOST, 2 * names.length)
+  const host = options.host ?? LOOPBACK
+  const block = await freePorts(host, 2 * names.length)
   const scheme = options.mutualTls ? 'https' : 'http'
-  const url = (name: string) => `${scheme}://${HOST}:${block + names.indexOf(name)}`
-  const peerUrl = (name: string) => `http://${HOST}:${block + names.length + names.indexOf(name)}`
+  const url = (name: string) => `${scheme}://${host}:${block + names.indexOf(name)}`
+  const peerUrl = (name: string) => `http://${host}:${block + names.length + names.indexOf(name)}`
   const tlsFiles = writeTlsFiles(root)
   const processes = new Map<string, ChildProcess>()
   let foundings = 1

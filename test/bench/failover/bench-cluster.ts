@@ -1,11 +1,23 @@
 import type { Client } from 'pg'
 import type { LossReport } from '#client'
 
-export const CASES = ['kill', 'crash', 'switchover'] as const
+/**
+ * `kill`: the postmaster. `crash`: all processes of the node. `power`: its whole host, silently. `cut`: its network cable.
+ * `hang`: all of PostgreSQL stopped where it is. `disk`: what PostgreSQL writes does not return. `switchover`: as asked for.
+ */
+export const CASES = ['kill', 'crash', 'power', 'cut', 'hang', 'disk', 'switchover'] as const
 export type Case = (typeof CASES)[number]
 
 export const MODES = ['async', 'sync', 'quorum'] as const
 export type Mode = (typeof MODES)[number]
+
+export type StartOptions = {
+  readonly mode: Mode
+  /** PostgreSQL's programs; absent: whatever the system finds. */
+  readonly binDir: string | undefined
+  /** Each node on a host of its own, with a cable that can be pulled; else all on 127.0.0.1. */
+  readonly onHosts: boolean
+}
 
 /** A three-node cluster of one system, as the runs of the bench need it. Nodes go by name. */
 export interface BenchCluster {

@@ -1,9 +1,13 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Client } from 'pg'
 import type { LossReport } from '#client'
 import { Cluster } from '../../support/cluster.ts'
 import { loopbackMachines } from '../../support/loopback-machines.ts'
-import type { TestNode } from '../../support/machines.ts'
-import type { BenchCluster, Case, Mode } from './bench-cluster.ts'
+import type { Machines, TestNode } from '../../support/machines.ts'
+import { namespaceMachines } from '../../support/namespace-machines.ts'
+import type { BenchCluster, Case, StartOptions } from './bench-cluster.ts'
+import { setDiskStalled } from './stalled-disk.ts'
 
 const START_MS = 60_000
 const CONNECT_MS = 40_000
@@ -19,11 +23,19 @@ export class MetakoCluster implements BenchCluster {
     this.#cluster = cluster
   }
 
-  static async start(options: { mode: Mode; binDir: string | undefined }): Promise<MetakoCluster> {
-    const cluster = new Cluster(await loopbackMachines({ count: 3, ...options }))
+  static async start({ onHosts, ...how }: StartOptions): Promise<MetakoCluster> {
+    const cluster = new Cluster(
+      onHosts ? await hostMachines(how) : await loopbackMachines({ count: 3, ...how }),
+    )
     cluster.supervise(true)
     cluster.startAll()
-    await cluster.waitForHealthy(START_MS)
+    try {
+      await cluster.waitForHealthy(START_MS)
+    } catch (error) {
+      process.stderr.write(`${cluster.logTails()}\n`)
+      await cluster.dispose()
+      throw error
+    }
     return new MetakoCluster(cluster)
   }
 
@@ -55,6 +67,18 @@ export class MetakoCluster implements BenchCluster {
         this.#cluster.supervise(false)
         this.#cluster.crashNode(node)
         return
+      case 'power':
+        this.#cluster.setPower(node, false)
+        return
+      case 'cut':
+        this.#cluster.setLink(node, false)
+        return
+      case 'hang':
+        this.#cluster.freezeInstance(node, 'SIGSTOP')
+        return
+      case 'disk':
+        setDiskStalled(node.dataDir, true)
+        return
       case 'switchover':
         await this.#cluster.switchover(this.#other(primary))
         return
@@ -65,9 +89,13 @@ export class MetakoCluster implements BenchCluster {
     await this.#cluster.waitForPrimary({ deadlineMs, after: this.#epoch })
   }
 
-  heal(node: string): Promise<void> {
+  heal(name: string): Promise<void> {
+    const node = this.#cluster.node(name)
+    if (this.#cluster.hasLinks) this.#cluster.setPower(node, true)
+    else setDiskStalled(node.dataDir, false)
+    this.#cluster.freezeInstance(node, 'SIGCONT')
     this.#cluster.supervise(true)
-    this.#cluster.startAgent(this.#cluster.node(node))
+    this.#cluster.startAgent(node)
     return Promise.resolve()
   }
 
@@ -88,4 +116,15 @@ export class MetakoCluster implements BenchCluster {
     if (!found) throw new Error('Cannot measure a failover: wanted three nodes')
     return found
   }
+}
+
+/** The example's files, for these programs and this mode. */
+async function hostMachines({ mode, binDir }: Omit<StartOptions, 'onHosts'>): Promise<Machines> {
+  const machines = await namespaceMachines()
+  const common = join(dirname(machines.nodes[0]?.configFile ?? ''), 'common.yaml')
+  const section = 'postgresql:\n'
+  const withPrograms = binDir === undefined ? section : `${section}  bin_dir: ${JSON.stringify(binDir)}\n`
+  const text = readFileSync(common, 'utf8').replace(section, withPrograms)
+  writeFileSync(common, `${text}\nreplication: { mode: ${mode} }\n`)
+  return machines
 }

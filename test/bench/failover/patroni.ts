@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -11,40 +12,27 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client } from 'pg'
-import { stringify } from 'yaml'
+import type { Client } from 'pg'
 import type { LossReport } from '#client'
+import { signalAll } from '../../../src/cli/demo/node-processes.ts'
 import { canEnter, findDatabaseUser } from '../../../src/platform/os-user.ts'
-import { signalProcess } from '../../../src/platform/process.ts'
+import { findProcesses } from '../../../src/platform/process-table.ts'
 import { pause } from '../../../src/platform/timers.ts'
 import { findPostmaster } from '../../../src/postgres/postmaster.ts'
 import { instanceProcesses } from '../../../src/postgres/process-tree.ts'
 import { hasEtcd, startEtcdCluster, type EtcdCluster } from '../../support/etcd-cluster.ts'
 import { freePorts } from '../../support/free-ports.ts'
-import type { BenchCluster, Case, Mode } from './bench-cluster.ts'
+import type { BenchCluster, Case, StartOptions } from './bench-cluster.ts'
+import { patroniConfig } from './patroni-config.ts'
+import { hostPlaces, loopbackPlaces, type Places } from './places.ts'
+import { openServer, openWritable, type Server } from './server-list.ts'
+import { setDiskStalled } from './stalled-disk.ts'
 
-const HOST = '127.0.0.1'
 const NODES = ['node1', 'node2', 'node3'] as const
 const START_MS = 120_000
 const LOOK_MS = 50
-const PASSWORD = 'bench'
-const QUERY_MS = 10_000
-/** How long one server of the list is waited for before the next is tried. */
-const CONNECT_MS = 2000
-const RETRY_MS = 10
 const SWITCHOVER_MS = 15_000
-
-/**
- * The fastest settings that Patroni's documentation allows: the shortest lease (20 s), a loop every second, a failover at once when
- * PostgreSQL of the primary has crashed.
- */
-const DCS = {
-  ttl: 20,
-  loop_wait: 1,
-  retry_timeout: 3,
-  primary_start_timeout: 0,
-  maximum_lag_on_failover: 1_048_576,
-}
+const LOGIN = { user: 'postgres', password: 'bench', database: 'postgres' }
 
 /** What is missing here for a cluster of Patroni, as packages of Debian. */
 export function packagesMissingForPatroni(binDir: string | undefined): readonly string[] {
@@ -64,59 +52,63 @@ type Member = {
   readonly lag?: number | string
 }
 
+type PatroniOptions = StartOptions & {
+  readonly binDir: string
+  readonly root: string
+  /** The first of its ports. */
+  readonly block: number
+  readonly places: Places
+}
+
 /**
  * Patroni with etcd. An application has a list of all servers and takes the first that is writable, as libpq does with
  * `target_session_attrs=read-write`.
  */
 export class PatroniCluster implements BenchCluster {
   readonly system = 'patroni'
+  readonly #options: PatroniOptions
   readonly #etcd: EtcdCluster
-  readonly #root: string
-  readonly #block: number
-  readonly #binDir: string
-  readonly #mode: Mode
   readonly #user = findDatabaseUser({})
   readonly #children = new Map<string, ChildProcess>()
   /** Of the healthy cluster before the fault. */
   #timeline = 0
+  #undo: readonly (() => void | Promise<void>)[] = []
 
-  private constructor(options: {
-    etcd: EtcdCluster
-    root: string
-    block: number
-    binDir: string
-    mode: Mode
-  }) {
-    this.#etcd = options.etcd
-    this.#root = options.root
-    this.#block = options.block
-    this.#binDir = options.binDir
-    this.#mode = options.mode
+  private constructor(options: PatroniOptions, etcd: EtcdCluster) {
+    this.#options = options
+    this.#etcd = etcd
   }
 
-  static async start(options: { mode: Mode; binDir: string }): Promise<PatroniCluster> {
+  /** etcd is on the bench's own host, which no fault touches: the peer at its best. */
+  static async start(options: StartOptions & { binDir: string }): Promise<PatroniCluster> {
     const user = findDatabaseUser({})
     const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
     const root = mkdtempSync(join(parent, 'metako-patroni-'))
     chmodSync(root, 0o755)
-    const etcd = await startEtcdCluster({ defaultTiming: true })
-    const cluster = new PatroniCluster({
-      etcd,
-      root,
-      block: await freePorts(HOST, 2 * NODES.length),
-      ...options,
-    })
+    const undo: (() => void | Promise<void>)[] = [
+      () => rmSync(root, { recursive: true, force: true, maxRetries: 5 }),
+    ]
     try {
+      const places = options.onHosts ? await hostPlaces(NODES.length) : loopbackPlaces()
+      undo.unshift(() => places.dispose())
+      const block = await freePorts(places.own, 2 * NODES.length)
+      const etcd = await startEtcdCluster({ defaultTiming: true, host: places.own })
+      undo.unshift(() => etcd.dispose())
+      const cluster = new PatroniCluster({ ...options, root, block, places }, etcd)
+      undo.unshift(() => cluster.#endAll())
+      cluster.#undo = undo
       await etcd.leader()
       for (const node of NODES) cluster.#writeConfig(node)
       for (const node of NODES) cluster.#startNode(node)
-      await cluster.waitForHealthy(START_MS)
+      await cluster.waitForHealthy(START_MS).catch((error: unknown) => {
+        process.stderr.write(`${cluster.logTails()}\n`)
+        throw error
+      })
+      return cluster
     } catch (error) {
-      process.stderr.write(`${cluster.logTails()}\n`)
-      await cluster.dispose()
+      for (const task of undo) await task()
       throw error
     }
-    return cluster
   }
 
   async waitForHealthy(deadlineMs: number): Promise<string> {
@@ -142,57 +134,51 @@ export class PatroniCluster implements BenchCluster {
   /** All standbys stream, and where commits wait for one of them, one is synchronous. */
   async #streams(primary: string): Promise<boolean> {
     try {
-      const client = await this.#open(primary)
+      const client = await openServer(this.#server(primary), LOGIN)
       const { rows } = await client.query<{ n: number; sync: number }>(
         `select count(*)::int as n, count(*) filter (where sync_state in ('sync', 'quorum'))::int as sync
          from pg_stat_replication where state = 'streaming'`,
       )
       await client.end()
-      return (rows[0]?.n ?? 0) === NODES.length - 1 && (this.#mode === 'async' || (rows[0]?.sync ?? 0) > 0)
+      return (
+        (rows[0]?.n ?? 0) === NODES.length - 1 && (this.#options.mode === 'async' || (rows[0]?.sync ?? 0) > 0)
+      )
     } catch {
       return false
     }
   }
 
-  async connect(): Promise<Client> {
-    for (;;) {
-      for (const node of NODES) {
-        try {
-          const client = await this.#open(node)
-          const { rows } = await client.query<{ transaction_read_only: string }>('show transaction_read_only')
-          if (rows[0]?.transaction_read_only === 'off') return client
-          await client.end()
-        } catch {
-          // The next of the list.
-        }
-      }
-      await pause(RETRY_MS)
-    }
-  }
-
-  async #open(node: string): Promise<Client> {
-    const client = new Client({
-      host: HOST,
-      port: this.#port(node),
-      user: 'postgres',
-      password: PASSWORD,
-      database: 'postgres',
-      connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: QUERY_MS,
-    })
-    client.on('error', () => {})
-    await client.connect()
-    return client
+  connect(): Promise<Client> {
+    return openWritable(
+      NODES.map((node) => this.#server(node)),
+      LOGIN,
+    )
   }
 
   async fault(name: Case, primary: string): Promise<void> {
     switch (name) {
-      case 'kill':
-        process.kill(findPostmaster(this.#dataDir(primary))?.pid ?? 0, 'SIGKILL')
+      case 'kill': {
+        const postmaster = findPostmaster(this.#dataDir(primary))
+        if (!postmaster) throw new Error(`No postmaster to kill on ${primary}`)
+        process.kill(postmaster.pid, 'SIGKILL')
         return
+      }
       case 'crash':
-        this.#children.get(primary)?.kill('SIGKILL')
-        this.#killInstance(primary)
+        this.#crash(primary)
+        return
+      case 'power':
+        // The cable first: nothing of what ends may say good-bye.
+        this.#options.places.setLink(numberOf(primary), false)
+        this.#crash(primary)
+        return
+      case 'cut':
+        this.#options.places.setLink(numberOf(primary), false)
+        return
+      case 'hang':
+        this.#signalInstance(primary, 'SIGSTOP')
+        return
+      case 'disk':
+        setDiskStalled(this.#dataDir(primary), true)
         return
       case 'switchover':
         await this.#switchOver(primary)
@@ -231,6 +217,9 @@ export class PatroniCluster implements BenchCluster {
   }
 
   heal(node: string): Promise<void> {
+    if (this.#options.onHosts) this.#options.places.setLink(numberOf(node), true)
+    setDiskStalled(this.#dataDir(node), false)
+    this.#signalInstance(node, 'SIGCONT')
     const child = this.#children.get(node)
     if (!child || child.exitCode !== null || child.signalCode !== null) this.#startNode(node)
     return Promise.resolve()
@@ -247,19 +236,33 @@ export class PatroniCluster implements BenchCluster {
   }
 
   async dispose(): Promise<void> {
-    const running = [...this.#children.values()].filter(
-      (child) => child.exitCode === null && child.signalCode === null,
-    )
-    const gone = running.map((child) => new Promise((resolve) => child.once('exit', resolve)))
-    for (const child of running) child.kill('SIGKILL')
-    await Promise.all(gone)
-    for (const node of NODES) this.#killInstance(node)
-    await this.#etcd.dispose()
-    rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 })
+    for (const task of this.#undo) await task()
   }
 
-  #killInstance(node: string): void {
-    for (const { pid } of instanceProcesses(this.#dataDir(node))) signalProcess(pid, 'SIGKILL')
+  async #endAll(): Promise<void> {
+    const gone = [...this.#children.values()]
+      .filter((child) => child.exitCode === null && child.signalCode === null)
+      .map((child) => new Promise((resolve) => child.once('exit', resolve)))
+    for (const node of NODES) this.#crash(node)
+    await Promise.all(gone)
+  }
+
+  /**
+   * Patroni, PostgreSQL, and what Patroni runs for it: a postmaster is not in its data directory at once, a `pg_rewind` never. What
+   * an ending process started meanwhile is found at the next look.
+   */
+  #crash(node: string): void {
+    const folder = join(this.#options.root, node)
+    const isOfNode = (argv: readonly string[]) =>
+      argv.some((word) => word.includes(`${folder}/`) || word === this.#configFile(node))
+    for (;;) {
+      const found = [...findProcesses(isOfNode), ...instanceProcesses(this.#dataDir(node))]
+      if (signalAll(found, 'SIGKILL') === 0) return
+    }
+  }
+
+  #signalInstance(node: string, signal: NodeJS.Signals): void {
+    signalAll(instanceProcesses(this.#dataDir(node)), signal)
   }
 
   async #members(): Promise<readonly Member[]> {
@@ -276,66 +279,51 @@ export class PatroniCluster implements BenchCluster {
 
   #startNode(node: string): void {
     const log = openSync(this.#logFile(node), 'a', 0o644)
-    const child = spawn('patroni', [this.#configFile(node)], {
+    const user = this.#user
+    const asUser = user
+      ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--']
+      : []
+    const program = ['patroni', this.#configFile(node)]
+    const [file, ...args] = [...this.#options.places.enter(numberOf(node)), ...asUser, ...program]
+    const child = spawn(file ?? '', args, {
       cwd: '/',
+      detached: true,
       stdio: ['ignore', log, log],
       env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', HOME: '/', PYTHONUNBUFFERED: '1' },
-      ...(this.#user ? { uid: this.#user.uid, gid: this.#user.gid } : {}),
     })
+    closeSync(log)
     this.#children.set(node, child)
   }
 
   #writeConfig(node: string): void {
-    const folder = join(this.#root, node)
+    const folder = join(this.#options.root, node)
     mkdirSync(folder, { mode: 0o700 })
-    const config = {
-      scope: 'bench',
+    const text = patroniConfig({
       name: node,
-      restapi: {
-        listen: `${HOST}:${this.#apiPort(node)}`,
-        connect_address: `${HOST}:${this.#apiPort(node)}`,
-      },
-      etcd3: { hosts: this.#etcd.names.map((name) => this.#etcd.url(name).replace('http://', '')) },
-      bootstrap: {
-        dcs: {
-          ...DCS,
-          // The nearest that this version has to our quorum: the first of the standbys has each commit.
-          synchronous_mode: this.#mode !== 'async',
-          postgresql: {
-            use_pg_rewind: true,
-            use_slots: true,
-            parameters: { wal_log_hints: 'on', max_connections: 100 },
-          },
-        },
-        initdb: [{ encoding: 'UTF8' }, 'data-checksums'],
-      },
-      postgresql: {
-        listen: `${HOST}:${this.#port(node)}`,
-        connect_address: `${HOST}:${this.#port(node)}`,
-        data_dir: this.#dataDir(node),
-        bin_dir: this.#binDir,
-        pgpass: join(folder, 'pgpass'),
-        remove_data_directory_on_diverged_timelines: true,
-        remove_data_directory_on_rewind_failure: true,
-        pg_hba: [
-          'local all all trust',
-          `host all all ${HOST}/32 scram-sha-256`,
-          `host replication all ${HOST}/32 scram-sha-256`,
-        ],
-        authentication: {
-          superuser: { username: 'postgres', password: PASSWORD },
-          replication: { username: 'replicator', password: PASSWORD },
-          rewind: { username: 'rewinder', password: PASSWORD },
-        },
-        parameters: { unix_socket_directories: folder },
-      },
-    }
-    writeFileSync(this.#configFile(node), stringify(config), { mode: 0o644 })
+      mode: this.#options.mode,
+      address: this.#address(node),
+      port: this.#port(node),
+      apiPort: this.#apiPort(node),
+      etcd: this.#etcd.names.map((name) => this.#etcd.url(name).replace('http://', '')),
+      binDir: this.#options.binDir,
+      folder,
+      dataDir: this.#dataDir(node),
+      password: LOGIN.password,
+    })
+    writeFileSync(this.#configFile(node), text, { mode: 0o644 })
     if (this.#user) chownSync(folder, this.#user.uid, this.#user.gid)
   }
 
+  #address(node: string): string {
+    return this.#options.places.address(numberOf(node))
+  }
+
+  #server(node: string): Server {
+    return { host: this.#address(node), port: this.#port(node) }
+  }
+
   #port(node: string): number {
-    return this.#block + NODES.findIndex((one) => one === node)
+    return this.#options.block + numberOf(node) - 1
   }
 
   #apiPort(node: string): number {
@@ -343,18 +331,23 @@ export class PatroniCluster implements BenchCluster {
   }
 
   #api(node: string): string {
-    return `http://${HOST}:${this.#apiPort(node)}`
+    return `http://${this.#address(node)}:${this.#apiPort(node)}`
   }
 
   #dataDir(node: string): string {
-    return join(this.#root, node, 'data')
+    return join(this.#options.root, node, 'data')
   }
 
   #configFile(node: string): string {
-    return join(this.#root, `${node}.yml`)
+    return join(this.#options.root, `${node}.yml`)
   }
 
   #logFile(node: string): string {
-    return join(this.#root, `${node}.log`)
+    return join(this.#options.root, `${node}.log`)
   }
+}
+
+/** From 1. */
+function numberOf(node: string): number {
+  return NODES.findIndex((one) => one === node) + 1
 }
