@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import type { NodeProcesses } from '../../src/cli/demo/node-processes.ts'
+import { isPostgres, type NodeProcesses } from '../../src/cli/demo/node-processes.ts'
 import { argumentsOf, findProcesses } from '../../src/platform/process-table.ts'
 import { signalProcess, type ProcessStat } from '../../src/platform/process.ts'
 import { pause } from '../../src/platform/timers.ts'
@@ -253,7 +253,7 @@ function processesIn({ pidSpace, init }: Host): NodeProcesses {
     agents: those((argv) => isNode(argv) && argv.includes('--config')),
     guards: those((argv) => isNode(argv) && argv[2] === 'guard'),
     routers: those((argv) => isNode(argv) && argv[2] === 'router'),
-    instance: those((argv) => basename(argv[0] ?? '').startsWith('postgres')),
+    instance: those(isPostgres),
   }
 }
 

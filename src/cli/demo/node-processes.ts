@@ -42,9 +42,12 @@ function isNode(argv: readonly string[]): boolean {
 /** Someone's shell that stands in the data directory is not part of the instance. */
 function instanceOf(node: DemoNode): readonly ProcessStat[] {
   if (!existsSync(node.dataDir)) return []
-  return processesIn(realpathSync(node.dataDir)).filter((stat) =>
-    basename(argumentsOf(stat.pid)[0] ?? '').startsWith('postgres'),
-  )
+  return processesIn(realpathSync(node.dataDir)).filter((stat) => isPostgres(argumentsOf(stat.pid)))
+}
+
+/** Children rewrite their arguments to a title, in which the name of the cluster has a slash: `postgres: main/node1: walwriter`. */
+export function isPostgres([title = '']: readonly string[]): boolean {
+  return title.startsWith('postgres: ') || basename(title) === 'postgres'
 }
 
 /** The postmaster: named by its pid file and alive in the data directory. */
