@@ -124,6 +124,8 @@ const SETTLE_MS = 3000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
 const STANDSTILL_GRACE_MS = 120
 const SWITCHOVER_LIMIT_MS = 15_000
+/** Of sums of times. */
+const ROUNDING_MS = 0.001
 
 /**
  * A whole cluster in one thread on one virtual clock: real control planes, guards' rule and routers' tables on virtual hosts
@@ -277,6 +279,16 @@ export class ClusterSimulation {
       const [next] = this.#endings
       if (next === undefined || next.at > at) return
       this.#passQuietly(next.at)
+      this.#endWhatIsDue()
+    }
+  }
+
+  /** Also of a fault that struck later than it was drawn for, while a stretch was passed. */
+  #endWhatIsDue(): void {
+    const now = this.#time.now + this.#jumpedMs
+    for (;;) {
+      const [next] = this.#endings
+      if (next === undefined || next.at > now + ROUNDING_MS) return
       this.#endings.shift()
       next.end()
       this.#calmSince = this.#time.now
@@ -295,6 +307,7 @@ export class ClusterSimulation {
       const left = at - this.#jumpedMs - this.#time.now
       if (left <= QUIET_MS) return this.#passUntil(Math.max(this.#time.now, at - this.#jumpedMs))
       this.#passUntil(this.#time.now + QUIET_MS)
+      this.#endWhatIsDue()
       this.#checkHealing()
       const now = this.#restingShape(this.#acknowledged.length > acknowledged)
       acknowledged = this.#acknowledged.length
