@@ -8,11 +8,12 @@ import { Cluster } from '../support/cluster.ts'
 import type { Machines, TestNode } from '../support/machines.ts'
 import { namespaceMachines } from '../support/namespace-machines.ts'
 import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
+import type { Mode } from '../support/replication-mode.ts'
 import type { Write } from '../support/write-history.ts'
 import { FaultMaker } from './fault-maker.ts'
 import { describeFault, type ChaosSchedule, type Rank, type ScheduledFault } from './schedule.ts'
 import { TimelineReader } from './timeline-reader.ts'
-import { judge, type ChaosMode, type Read } from './verdict.ts'
+import { judge, type Read } from './verdict.ts'
 
 const BORN_MS = 90_000
 /** G4's bound here: a lease, a whole copy of a small cluster and its start, on two cores that others use too. */
@@ -26,7 +27,7 @@ const WRITERS = 3
 const DISK_MB = 1024
 
 export type ArenaOptions = {
-  readonly mode: ChaosMode
+  readonly mode: Mode
   readonly nodes: number
   /** Folder of PostgreSQL's programs. */
   readonly binDir: string

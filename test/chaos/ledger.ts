@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fingerprint, readIfPresent, rowsOf } from '../sim/ledger.ts'
-import type { ChaosMode } from './verdict.ts'
+import { fingerprint, git, readIfPresent, rowsOf } from '../sim/ledger.ts'
+import { MODES, type Mode } from '../support/replication-mode.ts'
 
 const HEAD = [
   '# Ledger of chaos runs',
@@ -15,7 +14,7 @@ const HEAD = [
 ]
 
 export type ChaosEntry = {
-  readonly mode: ChaosMode
+  readonly mode: Mode
   readonly nodes: number
   readonly postgres: string
   readonly from: number
@@ -60,7 +59,7 @@ export function withEntry(text: string, entry: ChaosEntry & Stamp): string {
   ]
   const rows = [...rowsOf(text), `| ${cells.join(' | ')} |`]
   const read = rows.map((row) => row.split('|').map((cell) => cell.trim()))
-  const sums = (['async', 'sync', 'quorum'] as const).map((mode) => {
+  const sums = MODES.map((mode) => {
     const own = read.filter((row) => row[4] === mode)
     const now = own.filter((row) => row[3] === entry.rules)
     const sum = (of: readonly (readonly string[])[], column: number) =>
@@ -72,6 +71,5 @@ export function withEntry(text: string, entry: ChaosEntry & Stamp): string {
 }
 
 function commitName(): string {
-  const git = (...words: readonly string[]) => execFileSync('git', words, { encoding: 'utf8' }).trim()
   return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', 'src') === '' ? '' : '+'}`
 }

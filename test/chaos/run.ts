@@ -6,18 +6,17 @@ import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/em
 import { Arena, type ScheduleReport } from './arena.ts'
 import { addToLedger, stampNow } from './ledger.ts'
 import { drawSchedule } from './schedule.ts'
-import type { ChaosMode } from './verdict.ts'
+import { MODES, type Mode } from '../support/replication-mode.ts'
 
 /*
  * `npm run chaos -- --mode async|sync|quorum --schedules N --from S`: schedule after schedule on a cluster of real hosts, a fresh
  * one now and then and after a violation. `scripts/chaos.mjs` runs it in namespaces of its own, which end with it.
  */
 
-const MODES: readonly ChaosMode[] = ['async', 'sync', 'quorum']
 const FRESH_EVERY = 10
 
 type Asked = {
-  readonly mode: ChaosMode
+  readonly mode: Mode
   readonly schedules: number
   readonly from: number
   readonly nodes: number

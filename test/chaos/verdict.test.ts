@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { judge, type ChaosMode } from './verdict.ts'
+import { MODES } from '../support/replication-mode.ts'
+import { judge } from './verdict.ts'
 
 type Input = Parameters<typeof judge>[0]
 type ChaosWrite = Input['writes'][number]
@@ -25,11 +26,10 @@ const of = (changes: Partial<Input>) =>
     standstills: [],
     ...changes,
   })
-const modes: readonly ChaosMode[] = ['async', 'sync', 'quorum']
 
 describe('the verdict of a chaos run', () => {
   it('finds nothing in an honest history', () => {
-    for (const mode of modes) {
+    for (const mode of MODES) {
       const { violations } = of({ mode, writes: [write(1), write(2, { timeline: 2, server: 'b' })] })
       expect(violations).toEqual([])
     }

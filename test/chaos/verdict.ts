@@ -1,3 +1,4 @@
+import type { Mode } from '../support/replication-mode.ts'
 import type { LossReport } from '#client'
 import { policyOf } from '../../src/ha/policy.ts'
 import { checkHistory, type HistoryVerdict, type Write } from '../support/write-history.ts'
@@ -6,7 +7,6 @@ import { checkHistory, type HistoryVerdict, type Write } from '../support/write-
 const TABLE_MS = policyOf('lan').leaseTtlMs
 
 /** How commits wait for standbys. */
-export type ChaosMode = 'async' | 'sync' | 'quorum'
 
 /** What a client read through a router: on which timeline the answer was given. */
 export type Read = {
@@ -32,7 +32,7 @@ export type ChaosVerdict = {
 
 /** Holds what clients were told against the promises of the mode. Pure. */
 export function judge(input: {
-  readonly mode: ChaosMode
+  readonly mode: Mode
   readonly writes: readonly (Write & { readonly router: string })[]
   readonly reads: readonly Read[]
   readonly rows: readonly number[]

@@ -121,7 +121,8 @@ function filesBelow(path: string): readonly string[] {
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
 }
 
-function git(...args: readonly string[]): string {
+/** What git prints. */
+export function git(...args: readonly string[]): string {
   return execFileSync('git', args, { encoding: 'utf8' }).trim()
 }
 

@@ -1,15 +1,16 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { configText, type DemoSecretFiles } from '../../src/cli/demo/demo-config.ts'
 import { makeNodeFolders } from '../../src/cli/demo/demo-folders.ts'
 import { readSecret } from '../../src/cli/demo/demo-secrets.ts'
 import { postmasterOf, processesOf } from '../../src/cli/demo/node-processes.ts'
 import { stopNodes } from '../../src/cli/demo/stop-nodes.ts'
-import { canEnter, findDatabaseUser } from '../../src/platform/os-user.ts'
+import { findDatabaseUser } from '../../src/platform/os-user.ts'
 import { randomSecret } from '../../src/platform/random.ts'
+import { makeDatabaseFolder } from './database-folder.ts'
 import { freePorts } from './free-ports.ts'
 import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
+import type { Mode } from './replication-mode.ts'
 
 const HOST = '127.0.0.1'
 const PORTS_PER_NODE = 5
@@ -22,12 +23,10 @@ export async function loopbackMachines(options: {
   /** PostgreSQL's programs; absent: whatever the agent finds. */
   readonly binDir?: string | undefined
   /** How commits wait for standbys; absent: as the product does it by default. */
-  readonly mode?: 'async' | 'sync' | 'quorum'
+  readonly mode?: Mode
 }): Promise<Machines> {
   const user = findDatabaseUser({})
-  const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
-  const root = mkdtempSync(join(parent, 'metako-it-'))
-  chmodSync(root, 0o755)
+  const root = makeDatabaseFolder('metako-it-')
   const count = options.count + (options.spare ?? 0)
   const block = await freePorts(HOST, count * PORTS_PER_NODE)
   const all = Array.from({ length: count }, (_, index) => nodeIn(root, index, block))

@@ -55,7 +55,8 @@ export async function withClient<T>(url: Target, task: (client: Client) => Promi
   }
 }
 
-async function connectTo(url: string): Promise<Client> {
+/** A connection as an application opens it through a router. */
+export async function connectTo(url: string): Promise<Client> {
   const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_MS,

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import type { LossReport } from '#client'
+import type { Mode } from '../../support/replication-mode.ts'
 
 /**
  * `kill`: the postmaster. `crash`: all processes of the node. `power`: its whole host, silently. `cut`: its network cable.
@@ -7,9 +8,6 @@ import type { LossReport } from '#client'
  */
 export const CASES = ['kill', 'crash', 'power', 'cut', 'hang', 'disk', 'switchover'] as const
 export type Case = (typeof CASES)[number]
-
-export const MODES = ['async', 'sync', 'quorum'] as const
-export type Mode = (typeof MODES)[number]
 
 export type StartOptions = {
   readonly mode: Mode

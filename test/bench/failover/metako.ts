@@ -1,17 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { Client } from 'pg'
+import type { Client } from 'pg'
 import type { LossReport } from '#client'
 import { Cluster } from '../../support/cluster.ts'
 import { loopbackMachines } from '../../support/loopback-machines.ts'
 import type { Machines, TestNode } from '../../support/machines.ts'
 import { namespaceMachines } from '../../support/namespace-machines.ts'
+import { connectTo } from '../../support/numbered-writer.ts'
 import type { BenchCluster, Case, StartOptions } from './bench-cluster.ts'
 import { setDiskStalled } from './stalled-disk.ts'
 
 const START_MS = 60_000
-const CONNECT_MS = 40_000
-const QUERY_MS = 10_000
 
 /** Ours: an application connects to the router of a node that is not the primary's, so that a lost node takes no client with it. */
 export class MetakoCluster implements BenchCluster {
@@ -45,15 +44,8 @@ export class MetakoCluster implements BenchCluster {
     return name
   }
 
-  async connect(without: string): Promise<Client> {
-    const client = new Client({
-      connectionString: this.#cluster.url(this.#other(without), 'primary'),
-      connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: QUERY_MS,
-    })
-    client.on('error', () => {})
-    await client.connect()
-    return client
+  connect(without: string): Promise<Client> {
+    return connectTo(this.#cluster.url(this.#other(without), 'primary'))
   }
 
   async fault(name: Case, primary: string): Promise<void> {

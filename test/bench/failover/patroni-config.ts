@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import type { Mode } from './bench-cluster.ts'
+import type { Mode } from '../../support/replication-mode.ts'
 
 /**
  * The fastest settings that Patroni's documentation allows: the shortest lease (20 s), a loop every second, a failover at once when

@@ -1,25 +1,15 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chownSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from 'pg'
 import type { LossReport } from '#client'
 import { signalAll } from '../../../src/cli/demo/node-processes.ts'
-import { canEnter, findDatabaseUser } from '../../../src/platform/os-user.ts'
+import { findDatabaseUser } from '../../../src/platform/os-user.ts'
 import { findProcesses } from '../../../src/platform/process-table.ts'
 import { pause } from '../../../src/platform/timers.ts'
 import { findPostmaster } from '../../../src/postgres/postmaster.ts'
 import { instanceProcesses } from '../../../src/postgres/process-tree.ts'
+import { makeDatabaseFolder } from '../../support/database-folder.ts'
 import { hasEtcd, startEtcdCluster, type EtcdCluster } from '../../support/etcd-cluster.ts'
 import { freePorts } from '../../support/free-ports.ts'
 import type { BenchCluster, Case, StartOptions } from './bench-cluster.ts'
@@ -81,10 +71,7 @@ export class PatroniCluster implements BenchCluster {
 
   /** etcd is on the bench's own host, which no fault touches: the peer at its best. */
   static async start(options: StartOptions & { binDir: string }): Promise<PatroniCluster> {
-    const user = findDatabaseUser({})
-    const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
-    const root = mkdtempSync(join(parent, 'metako-patroni-'))
-    chmodSync(root, 0o755)
+    const root = makeDatabaseFolder('metako-patroni-')
     const undo: (() => void | Promise<void>)[] = [
       () => rmSync(root, { recursive: true, force: true, maxRetries: 5 }),
     ]

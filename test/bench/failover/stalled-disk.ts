@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { canEnter, findDatabaseUser } from '../../../src/platform/os-user.ts'
+import { makeDatabaseFolder } from '../../support/database-folder.ts'
 import { REPOSITORY_ROOT } from '../../support/repository-root.ts'
 
 /** PostgreSQL's programs with a disk under them that can be made to stall. */
@@ -21,10 +20,7 @@ export function hasCompiler(): boolean {
 }
 
 export function stallablePrograms(realBinDir: string): StallablePrograms {
-  const user = findDatabaseUser({})
-  const parent = [tmpdir(), '/tmp', '/var/tmp'].find((folder) => canEnter(folder, user)) ?? tmpdir()
-  const binDir = mkdtempSync(join(parent, 'metako-stall-'))
-  chmodSync(binDir, 0o755)
+  const binDir = makeDatabaseFolder('metako-stall-')
   const shim = join(binDir, 'stalled-disk.so')
   const source = join(REPOSITORY_ROOT, 'test/bench/failover/stalled-disk.c')
   execFileSync('gcc', ['-O2', '-fPIC', '-shared', '-o', shim, source, '-ldl'])

@@ -305,16 +305,18 @@ export class ModelInstance implements LocalInstance {
       this.#writeConfig(directory, directory.config.upstream)
       this.#host.reload()
     })
+    const isSafeAtOnce = before === NOBODY && names !== ''
+    if (!isSafeAtOnce) await this.#untilNamed(names, before)
     this.#provenNames = names
-    if (before === NOBODY && names !== '') return
-    this.#provenNames = undefined
-    await this.#until('PG_SETTING_UNPROVEN', () => {
+  }
+
+  #untilNamed(names: string, before: string): Promise<void> {
+    return this.#until('PG_SETTING_UNPROVEN', () => {
       const { server } = this.#host
       if (server?.isPostmasterAlive !== true) return true
       if (server.config.synchronousNames !== names) return false
       return before !== '' || names === '' || server.isInRecovery || server.syncRep.isDefined
     })
-    this.#provenNames = names
   }
 
   restartWalSenders(pids: readonly number[]): Promise<void> {
