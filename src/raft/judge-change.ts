@@ -16,7 +16,7 @@ export type ChangeJudgement =
 
 /** What a leader may do with a change now. Order: whether any change may begin comes before whether this one makes sense. */
 export function judgeChange(state: RaftState, change: MembershipChange, now: number): ChangeJudgement {
-  return mayBegin(state) ?? judgeKind(state, change, now)
+  return mayBegin(state, change) ?? judgeKind(state, change, now)
 }
 
 /**
@@ -24,7 +24,7 @@ export function judgeChange(state: RaftState, change: MembershipChange, now: num
  * that holds between neighbours alone, so the one before must be committed; and it must be the one that this leader's
  * term builds on, so the leader must have committed an entry of its own term (the known bug of the thesis' first edition).
  */
-function mayBegin(state: RaftState): ChangeJudgement | undefined {
+function mayBegin(state: RaftState, change: MembershipChange): ChangeJudgement | undefined {
   if (!hasCommittedInTerm(state)) {
     return refused('NOT_READY', `the leader of term ${state.term} has not committed an entry of it yet`)
   }
@@ -34,9 +34,13 @@ function mayBegin(state: RaftState): ChangeJudgement | undefined {
   if (state.transfer !== undefined) {
     return refused('NOT_READY', `leadership is on its way to "${nameOf(state.transfer.to)}"`)
   }
-  // One that was never heard must not be in the way: it may be the dead one that is to be removed.
+  // One that was never heard must not be in the way, nor the one that is to be removed: its release does not matter any more.
+  const leaving = change.kind === 'remove' ? change.member : undefined
   const outdated = membersOf(state.configuration).find(
-    (member) => state.versions.has(member) && versionOf(state, member) < MEMBERSHIP_VERSION,
+    (member) =>
+      nameOf(member) !== leaving &&
+      state.versions.has(member) &&
+      versionOf(state, member) < MEMBERSHIP_VERSION,
   )
   if (outdated === undefined) return undefined
   return refused('NOT_READY', `"${nameOf(outdated)}" runs a release that knows no changes of members`)

@@ -7,6 +7,8 @@ import {
   rulesOf,
   synchronousNamesOf,
   walNameOf,
+  NOBODY,
+  type AckLink,
   type AckRule,
 } from '../../model/ack-rule.ts'
 import { parseLsn } from '../../model/lsn.ts'
@@ -26,6 +28,7 @@ const LOOK_MS = 10
 export async function changeAcks(world: World, to: AckRule): Promise<void> {
   const { instance, policy, keeper } = world
   const link = keeper.record?.acks?.at(-1)
+  if (link?.next && !isOneOf(link, to)) return changeWhileHeld(world, to)
   const before = link ? rulesOf(link) : [NO_ACKS]
   const published = await publish(world, to)
   await instance.setSynchronousNames(synchronousNamesOf(to, policy.acks))
@@ -33,7 +36,22 @@ export async function changeAcks(world: World, to: AckRule): Promise<void> {
   await proveSenders(world, to)
   if (!published) return
   await reach(world, to)
-  await settle(world, to)
+  await settle(world, to, (link) => isOneOf(link, to))
+}
+
+/**
+ * Neither the rule nor the one that was to follow it can be reached, and a third one may not be published beside them: whoever takes over
+ * reckons with two. Order: nothing is acknowledged any more, proven at every process that decides; what was acknowledged until then is on
+ * enough of the new members; then theirs is the rule alone, and only then may they acknowledge.
+ */
+async function changeWhileHeld(world: World, to: AckRule): Promise<void> {
+  const { instance, policy } = world
+  await instance.setSynchronousNames(NOBODY)
+  await proveSenders(world, NO_ACKS)
+  await reach(world, to)
+  await settle(world, to, (link) => link.next !== undefined)
+  await instance.setSynchronousNames(synchronousNamesOf(to, policy.acks))
+  await proveSenders(world, to)
 }
 
 /** False when `to` is the rule already and nothing else is on its way: then it is only set. */
@@ -84,14 +102,18 @@ async function reach(world: World, to: AckRule): Promise<void> {
   })
 }
 
-async function settle(world: World, to: AckRule): Promise<void> {
+async function settle(world: World, to: AckRule, mayFrom: (link: AckLink) => boolean): Promise<void> {
   const outcome = await changeOwnLink(world, (one) => {
-    if (!one.next || !(isSameRule(one.next, to) || isSameRule(one.rule, to))) return undefined
+    if (!one.next || !mayFrom(one)) return undefined
     const { next: _next, ...rest } = one
     return { ...rest, rule: to }
   })
   if (outcome.kind !== 'committed') throw notChanged(outcome.kind)
   world.log.info('Commits wait for others', { k: to.k, members: to.members.map(({ name }) => name) })
+}
+
+function isOneOf(link: AckLink, to: AckRule): boolean {
+  return rulesOf(link).some((rule) => isSameRule(rule, to))
 }
 
 async function until(world: World, what: string, isTrue: (facts: InstanceFacts) => boolean): Promise<void> {

@@ -31,9 +31,10 @@ export function changeOfAcks(seen: Snapshot, record: EpochRecord): Action | unde
   const wanted = wantedRule(seen, link ? [link.rule, ...(link.next ? [link.next] : [])] : [])
   if (link?.next) {
     if (isSameRule(link.next, wanted)) return { kind: 'change-acks', to: link.next }
-    // Who was to come in or to stay has gone meanwhile: one of the two has to be reached first, either is safe.
-    const canGoBack = current.members.filter((member) => streams(seen, member)).length >= current.k
-    return { kind: 'change-acks', to: canGoBack ? current : link.next }
+    // Who was to come in or to stay has gone meanwhile: one of the two has to be reached first, either is safe. Where both are beyond
+    // reach no commit is acknowledged any more, and so none is missed when they give way to another.
+    const reached = [current, link.next].find((rule) => canAcknowledge(seen, rule))
+    return { kind: 'change-acks', to: reached ?? wanted }
   }
   if (!link || !isSameRule(current, wanted)) return { kind: 'change-acks', to: wanted }
   const isInForce = seen.local.instance.synchronousNames === synchronousNamesOf(current, mode)

@@ -320,7 +320,10 @@ export class ClusterSimulation {
 
   /** G4, also between two storms: a cluster that is left alone heals. */
   #checkHealing(): void {
-    if (this.#faultsInForce > 0 || this.#operator.isBusy) this.#calmSince = this.#time.now
+    // A release that knows no changes of members holds one up until it is upgraded, which the schedule brings later.
+    const awaitsUpgrade =
+      this.#operator.hasChanged && this.#members.some(({ release }) => release === 'before')
+    if (this.#faultsInForce > 0 || this.#operator.isBusy || awaitsUpgrade) this.#calmSince = this.#time.now
     const calmMs = this.#time.now - this.#calmSince
     const why = calmMs > HEAL_LIMIT_MS ? this.#whyNotHealed() : undefined
     if (why === undefined) return

@@ -644,9 +644,15 @@ export class ModelInstance implements LocalInstance {
     run: (server: PostgresServer, done: () => void, failed: (message: string) => void) => void,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fail = (message: string): void =>
+      let stopHearing = (): void => undefined
+      const fail = (message: string): void => {
+        stopHearing()
         reject(new Fault(code, `Cannot ask PostgreSQL: ${message}`, { retryable: true }))
-      const done = (): void => this.#after(0.1, resolve)
+      }
+      const done = (): void => {
+        stopHearing()
+        this.#after(0.1, resolve)
+      }
       const ask = (): void => {
         const { server } = this.#host
         if (server?.isPostmasterAlive !== true || server.phase !== 'ready') {
@@ -654,6 +660,10 @@ export class ModelInstance implements LocalInstance {
           return
         }
         if (server.holds(ask)) return
+        // As the product's does: it gives its connections up when it hears that the postmaster ended.
+        stopHearing = this.#host.onPostmasterExit(() =>
+          this.#after(between(this.#chance, EXIT_HEARD_MS), () => fail('the postmaster ended')),
+        )
         run(server, done, fail)
       }
       this.#after(between(this.#chance, SQL_ROUND_MS), ask)

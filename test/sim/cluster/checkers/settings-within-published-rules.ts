@@ -10,19 +10,27 @@ type Settings = {
 }
 
 /**
- * What PostgreSQL is told to wait for was published before (safety.md 1). `record` is the one that the member itself goes by; a member that
- * holds nothing has commits wait for nobody that exists.
+ * What PostgreSQL is told to wait for was published before (safety.md 1). A member that holds nothing has commits wait for nobody that
+ * exists. An agent that came back with an empty log reads how its epoch's record came to be what it is: the newest one counts.
  */
 export class SettingsWithinPublishedRules {
   readonly #seen = new Map<string, Settings>()
+  readonly #newest = new Map<number, EpochRecord>()
 
   see(settings: Settings, mode: AckMode | undefined): void {
     const { name, record, names, isPrimary } = settings
     const seen = this.#seen.get(name)
     // Nearly always nothing of it is new, and this looks after every event.
     if (seen?.record === record && seen.names === names && seen.isPrimary === isPrimary) return
-    check(settings, mode)
+    check({ ...settings, record: this.#newestOf(record) }, mode)
     this.#seen.set(name, settings)
+  }
+
+  #newestOf(record: EpochRecord): EpochRecord {
+    const known = this.#newest.get(record.epoch)
+    if (known !== undefined && known.seq >= record.seq) return known
+    this.#newest.set(record.epoch, record)
+    return record
   }
 }
 
