@@ -30,8 +30,8 @@ type FrameListener = (peer: string, payload: Buffer) => void
 type UpgradeHeaders = Readonly<Record<string, string | string[] | undefined>>
 
 const PROOF = 0
-const CODES: Readonly<Record<FrameKind, number>> = { raft: 1, heartbeat: 2 }
-const KINDS: Readonly<Record<number, FrameKind>> = { 1: 'raft', 2: 'heartbeat' }
+const CODES: Readonly<Record<FrameKind, number>> = { raft: 1, heartbeat: 2, registry: 3 }
+const KINDS: Readonly<Record<number, FrameKind>> = { 1: 'raft', 2: 'heartbeat', 3: 'registry' }
 const HEADER_BYTES = 5
 /** Larger than the largest snapshot message that consensus sends. */
 const FRAME_MAX_BYTES = 16 * 1024 * 1024
@@ -57,7 +57,11 @@ export class PeerLink implements PeerWire {
   readonly #dials = new Map<string, Dial>()
   /** With the peer's name, once it has proven that it knows the secret. */
   readonly #incoming = new Map<Duplex, Speaker | undefined>()
-  readonly #listeners: Record<FrameKind, Set<FrameListener>> = { raft: new Set(), heartbeat: new Set() }
+  readonly #listeners: Record<FrameKind, Set<FrameListener>> = {
+    raft: new Set(),
+    heartbeat: new Set(),
+    registry: new Set(),
+  }
   readonly #connected = new Set<(peer: string) => void>()
   readonly #lost = new Set<(peer: string) => void>()
   readonly #heardAt = new Map<string, number>()

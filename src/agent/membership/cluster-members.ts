@@ -22,6 +22,7 @@ import { acceptJoin, invite, parseInvitation, type InvitationDeps } from './invi
 import { joinDocument } from './join-document.ts'
 import { MemberRegistry } from './member-registry.ts'
 import { membersDocument } from './members-document.ts'
+import { heardRegistry, toldRegistry } from './registry.ts'
 import { removeMember } from './removal.ts'
 import { VoterLoop } from './voter-loop.ts'
 
@@ -61,6 +62,8 @@ export class ClusterMembers {
   #groupId = ''
   #loop: VoterLoop | undefined
   #isRemovalTold = false
+  /** Of the registry that all peers were told. */
+  #toldRevision = 0
 
   private constructor(deps: ClusterMembersDeps, options: ClusterMembersOptions, registry: MemberRegistry) {
     this.#deps = deps
@@ -104,6 +107,10 @@ export class ClusterMembers {
   start(): void {
     const { link } = this.#deps
     link.onRemoved((at) => this.#options.onLeft(at))
+    // Who was away while members changed may know none of those that lead consensus now, and they do not reach who refuses them as
+    // strangers: any member that both know passes on where they are.
+    link.onFrame('registry', (peer, payload) => this.#hear(peer, payload))
+    link.onConnected((peer) => this.#tell(peer))
     this.registry.onChange(() => this.#apply())
     this.#apply()
   }
@@ -114,6 +121,7 @@ export class ClusterMembers {
     this.#brain = brain
     this.#groupId = groupId
     this.registry.attach(brain.store)
+    for (const { name } of this.registry.peers) this.#tell(name)
     brain.store.onRemoved(() => this.#options.onLeft(this.registry.removal?.at ?? this.#now()))
     this.#loop = new VoterLoop(
       {
@@ -197,10 +205,28 @@ export class ClusterMembers {
       removed: registry.removedPeers,
     })
     heartbeats.setPeers(registry.members.filter((member) => member !== name))
+    const revision = registry.registry?.revision ?? 0
+    if (revision > this.#toldRevision) {
+      this.#toldRevision = revision
+      for (const peer of registry.peers) this.#tell(peer.name)
+    }
     const { removal } = registry
     if (!removal || this.#isRemovalTold) return
     this.#isRemovalTold = true
     this.#options.onRemoved(removal.at)
+  }
+
+  #tell(peer: string): void {
+    const { registry } = this.registry
+    if (!registry || this.#groupId === '') return
+    this.#deps.link.send(peer, 'registry', Buffer.from(toldRegistry(this.#groupId, registry)))
+  }
+
+  #hear(peer: string, payload: Uint8Array): void {
+    const registry = heardRegistry(this.#groupId, Buffer.from(payload).toString('utf8'))
+    if (!registry) return
+    if (registry.revision < (this.registry.registry?.revision ?? 0)) this.#tell(peer)
+    else this.registry.learn(registry)
   }
 
   #isSettled(): boolean {

@@ -165,8 +165,16 @@ export class MemberRegistry {
     return [...membership.voters, ...membership.learners].some((one) => isSameIdentity(one, who))
   }
 
+  /** What another member has applied already. */
+  learn(registry: Registry): void {
+    this.#take(registry)
+  }
+
   #adopt(): void {
-    const registry = this.#group && readRegistry(this.#group, this.#options.keys)
+    this.#take(this.#group && readRegistry(this.#group, this.#options.keys))
+  }
+
+  #take(registry: Registry | undefined): void {
     // What was applied so far may be older than the copy: a log is read from its beginning at each start.
     if (!registry || registry.revision <= (this.#notes?.revision ?? 0)) return
     const { joined, left } = this.#notes ?? {}

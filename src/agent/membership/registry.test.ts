@@ -3,7 +3,15 @@ import { MeddledStore } from '../../../test/support/ha-fakes.ts'
 import { keysOf } from '../../ha/keys.ts'
 import type { RegisteredNode, Registry } from '../../model/membership.ts'
 import { nextChange } from './next-change.ts'
-import { beginOperations, differenceInWords, readRegistry, removalOf, removeOperations } from './registry.ts'
+import {
+  beginOperations,
+  differenceInWords,
+  heardRegistry,
+  readRegistry,
+  removalOf,
+  removeOperations,
+  toldRegistry,
+} from './registry.ts'
 
 const keys = keysOf('service', 'main')
 const node = (name: string, incarnation = `log-${name}`): RegisteredNode => ({
@@ -35,6 +43,17 @@ describe('the registry of members', () => {
       { deadlineMs: 1000 },
     )
     expect(readRegistry(store, keys)).toMatchObject({ nodes: registry().nodes, removed: [] })
+  })
+
+  it('is heard as it was told, by members of the same group alone', () => {
+    const told = registry({ revision: 7, removed: [removed('n4')] })
+    expect(heardRegistry('g', toldRegistry('g', told))).toEqual(told)
+    expect(heardRegistry('another', toldRegistry('g', told))).toBeUndefined()
+    for (const noise of ['', 'null', '{"groupId":"g"}', '{"groupId":"g","revision":"7"}'])
+      expect(heardRegistry('g', noise), noise).toBeUndefined()
+    expect(
+      heardRegistry('g', '{"groupId":"g","revision":7,"nodes":[3,null,{"name":"n1"}],"removed":{}}'),
+    ).toEqual({ revision: 7, nodes: [], removed: [] })
   })
 
   it('grows in revision with a removal, and remembers who was removed', async () => {

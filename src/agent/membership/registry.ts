@@ -62,6 +62,23 @@ export function isSameIdentity(one: Identity, other: Identity): boolean {
   return one.name === other.name && one.incarnation === other.incarnation
 }
 
+/** The registry as one member tells another. */
+export function toldRegistry(groupId: string, { revision, nodes, removed }: Registry): string {
+  return JSON.stringify({ groupId, revision, nodes, removed })
+}
+
+/** What a member of this group told; `undefined` for what is no registry of it. */
+export function heardRegistry(groupId: string, text: string): Registry | undefined {
+  const told = parsed(text)
+  const { revision, nodes, removed } = told
+  if (told['groupId'] !== groupId || !Number.isSafeInteger(revision)) return undefined
+  return {
+    revision: revision as number,
+    nodes: objectsIn(nodes).flatMap((node) => nodeIn(node) ?? []),
+    removed: objectsIn(removed).flatMap((node) => removedIn(node) ?? []),
+  }
+}
+
 /** When this identity was removed; `undefined` for one that is a member, or never was one. */
 export function removalOf(registry: Registry, who: Identity): RemovedNode | undefined {
   if (registry.nodes.some((node) => isSameIdentity(node, who))) return undefined
@@ -98,23 +115,35 @@ function isElsewhere(
 
 /** What others wrote there must not stop an agent: an entry that is none is none. */
 function parseNode({ value }: KeyValue): RegisteredNode | undefined {
-  const node = parsed(value)
-  const { name, apiHost, apiPort, incarnation, since } = node
+  return nodeIn(parsed(value))
+}
+
+function parseRemoved({ value }: KeyValue): RemovedNode | undefined {
+  return removedIn(parsed(value))
+}
+
+function nodeIn(told: Told): RegisteredNode | undefined {
+  const { name, apiHost, apiPort, incarnation, since } = told
   if (typeof name !== 'string' || typeof apiHost !== 'string' || typeof apiPort !== 'number') return undefined
   if (typeof incarnation !== 'string') return undefined
   return { name, apiHost, apiPort, incarnation, since: typeof since === 'string' ? since : '' }
 }
 
-function parseRemoved(entry: KeyValue): RemovedNode | undefined {
-  const node = parseNode(entry)
-  const { at } = parsed(entry.value)
+function removedIn(told: Told): RemovedNode | undefined {
+  const node = nodeIn(told)
+  const { at } = told
   return node && typeof at === 'string' ? { ...node, at } : undefined
 }
 
-function parsed(text: string): Readonly<Record<string, unknown>> {
+type Told = Readonly<Record<string, unknown>>
+
+function objectsIn(list: unknown): readonly Told[] {
+  return Array.isArray(list) ? list.filter((one) => typeof one === 'object' && one !== null) : []
+}
+
+function parsed(text: string): Told {
   try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+    return objectsIn([JSON.parse(text)])[0] ?? {}
   } catch {
     return {}
   }
