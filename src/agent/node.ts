@@ -9,6 +9,7 @@ import { knock } from '../platform/net.ts'
 import { bootId, pid } from '../platform/process.ts'
 import { randomHex } from '../platform/random.ts'
 import { every, pause } from '../platform/timers.ts'
+import { buildSslRequest } from '../wire/startup.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
 import { startDetached } from './detached-process.ts'
@@ -92,7 +93,8 @@ export class Node {
         router: this.#router,
         instance,
         state,
-        knocker: { knock },
+        // PostgreSQL answers it before it asks who is there, and writes no line about one that leaves then.
+        knocker: { knock: (at) => knock(at, buildSslRequest()) },
         consensus: {},
       },
       {

@@ -112,9 +112,9 @@ export interface Guard {
   disarmAndConfirm(): Promise<void>
 }
 
-/** Another host's kernel as a witness. */
+/** Another host's kernel, and its PostgreSQL, as witnesses. */
 export interface Knocker {
-  /** Whether anybody listens at this address; within 300 ms. */
+  /** Whether PostgreSQL at this address lives; within 400 ms. */
   knock(at: { host: string; port: number }): Promise<KnockAnswer>
 }
 

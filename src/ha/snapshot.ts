@@ -17,7 +17,7 @@ export type Snapshot = {
   readonly agentUptimeMs: number
   /** Since when this agent has been looking without a long break: what happened in a break of its own proves nothing about others. */
   readonly attentiveSince: MonotonicMs
-  /** What the kernel of the holder's host said when it was knocked at, at its PostgreSQL's port; absent while there is no reason to ask. */
+  /** What was found when the holder's PostgreSQL was knocked at, at its port; absent while there is no reason to ask. */
   readonly holderAnswers?: { readonly answer: KnockAnswer; readonly at: MonotonicMs }
   /** The member that may create the cluster, when there is none. */
   readonly initialiser: string
@@ -109,8 +109,11 @@ export type JobKind =
   | 'pledge'
   | 'change-acks'
 
-/** `accepts`: somebody listens there. `refuses`: the host lives, nobody listens. */
-export type KnockAnswer = 'accepts' | 'refuses' | 'silent'
+/**
+ * `answers`: PostgreSQL itself. `accepts`: its kernel, which does so for one that stands still too. `refuses`: the host lives, nobody
+ * listens.
+ */
+export type KnockAnswer = 'answers' | 'accepts' | 'refuses' | 'silent'
 
 export type PeerFacts = {
   readonly name: string

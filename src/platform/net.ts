@@ -43,15 +43,21 @@ export function connectWithin(
 
 const KNOCKS = 3
 const KNOCK_MS = 100
+/** A busy host needs a while to start the process that answers. */
+const GREETING_MS = 300
 
 /**
  * Whether anybody listens at an address, as that host's kernel says: it answers for a process that stands still too. `silent` after
- * three tries of 100 ms.
+ * three tries of 100 ms. `answers`: the process itself said something to the greeting within 300 ms.
  */
-export async function knock(at: { host: string; port: number }): Promise<'accepts' | 'refuses' | 'silent'> {
+export async function knock(
+  at: { host: string; port: number },
+  greeting?: Uint8Array,
+): Promise<'answers' | 'accepts' | 'refuses' | 'silent'> {
   for (let tries = 0; tries < KNOCKS; tries += 1) {
     try {
       const socket = await connectWithin(at, KNOCK_MS)
+      if (greeting) return await greet(socket, greeting)
       socket.destroy()
       return 'accepts'
     } catch (error) {
@@ -59,6 +65,21 @@ export async function knock(at: { host: string; port: number }): Promise<'accept
     }
   }
   return 'silent'
+}
+
+function greet(socket: Socket, greeting: Uint8Array): Promise<'answers' | 'accepts'> {
+  return new Promise((resolve) => {
+    const end = (answer: 'answers' | 'accepts'): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve(answer)
+    }
+    const timer = setTimeout(end, GREETING_MS, 'accepts')
+    socket.once('data', () => end('answers'))
+    socket.once('error', () => end('accepts'))
+    socket.once('close', () => end('accepts'))
+    socket.write(greeting)
+  })
 }
 
 /**

@@ -129,16 +129,21 @@ export class Cluster {
     if (signalAll(this.processesOf(node).agents, 'SIGKILL') === 0) throw new Error(`No agent on ${node.name}`)
   }
 
+  /** kill -9 of a node's agent wherever it is, also half-way up, and its next life at once. */
+  async restartAgent(node: TestNode): Promise<void> {
+    const { agents } = this.processesOf(node)
+    signalAll(agents, 'SIGKILL')
+    this.#children.get(node.name)?.kill('SIGKILL')
+    await untilGone(agents)
+    this.#spawnAgent(node)
+  }
+
   /** kill -9 of every agent in one moment; resolves with that moment as soon as none of them is left. */
   async killAllAgents(): Promise<{ readonly killedAt: number }> {
     const agents = this.nodes.flatMap((node) => this.processesOf(node).agents)
     const killedAt = Date.now()
     if (signalAll(agents, 'SIGKILL') < this.nodes.length) throw new Error('Not every node had an agent')
-    const giveUpAt = performance.now() + GONE_MS
-    while (agents.some(isAlive)) {
-      if (performance.now() > giveUpAt) throw new Error(`An agent outlived SIGKILL by ${GONE_MS} ms`)
-      await pause(GONE_LOOK_MS)
-    }
+    await untilGone(agents)
     return { killedAt }
   }
 
@@ -321,6 +326,14 @@ export class Cluster {
         return `${name}: ${view ? `${own?.role ?? '-'} ${own?.state} tl ${own?.timeline} ${own?.trouble ?? ''}; ${view.stance}; epoch ${view.record?.epoch} of ${view.record?.holder} ${view.record?.state}` : 'no answer'}`
       })
       .join('\n')
+  }
+}
+
+async function untilGone(agents: NodeProcesses['agents']): Promise<void> {
+  const giveUpAt = performance.now() + GONE_MS
+  while (agents.some(isAlive)) {
+    if (performance.now() > giveUpAt) throw new Error(`An agent outlived SIGKILL by ${GONE_MS} ms`)
+    await pause(GONE_LOOK_MS)
   }
 }
 

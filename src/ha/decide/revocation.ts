@@ -14,10 +14,10 @@ import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
 import type { Action } from '../decision.ts'
-import type { Snapshot } from '../snapshot.ts'
+import type { KnockAnswer, Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
 import { judgeHistory } from './history.ts'
-import { judgeLapse } from './lapse.ts'
+import { judgeLapse, type Lapse } from './lapse.ts'
 import {
   isHeard,
   isHolder,
@@ -45,7 +45,7 @@ const YIELD_MS = 500
 const ALL_PLEDGES_MS = 200
 /** A holder that was there all the time renews its lease so soon after the store is back. */
 const RENEWS_AGAIN_MS = 1000
-/** An answer of the holder's kernel that is older says nothing about now. */
+/** An answer of the holder's host that is older says nothing about now. */
 const ANSWER_AGE_MAX_MS = 600
 
 /** The primary of the epoch before is well, and nobody was authorised: it goes on, in the new epoch. */
@@ -216,7 +216,7 @@ export const convictHolder: StanceRule = (seen) => {
   const lapse = judgeLapse(seen, record)
   // Given up by an established holder, after its end: that is a take-over with nothing to revoke.
   if (lapse.kind === 'reserved' || (lapse.kind === 'released' && record.acks.length === 1)) return undefined
-  const isFree = lapse.kind !== 'held' && !willRenew(seen, record)
+  const isFree = lapse.kind !== 'held' && !willRenew(seen, record) && !runsWithoutAgent(seen, record, lapse)
   if (!isFree && !isSuspect(seen, record)) return undefined
   const missing = whoIsMissing(record, reachable(seen, record))
   if (missing !== undefined) {
@@ -248,6 +248,15 @@ function willRenew(seen: Snapshot, record: EpochRecord): boolean {
   return record.state !== 'released' && isBackSinceMs < RENEWS_AGAIN_MS && !isSilent(seen, record.holder)
 }
 
+/**
+ * Only the holder's agent is gone: its PostgreSQL answers and acknowledges, and its guard lets it for as long (safety.md 19, 22). One that
+ * is frozen answers nothing, and one that crashes is a suspect at once.
+ */
+function runsWithoutAgent(seen: Snapshot, record: EpochRecord, lapse: Lapse): boolean {
+  if (lapse.kind !== 'expired' || seen.takenAt - lapse.since >= seen.policy.storeGraceMs) return false
+  return isSilent(seen, record.holder) && freshAnswer(seen) === 'answers'
+}
+
 /** The holder itself, whose PostgreSQL is down, leaves its epoch to the others: enough of them are here. */
 export function leaveToOthers(seen: Snapshot, record: EpochRecord): Verdict | undefined {
   if (record.acks?.length !== 1) return undefined
@@ -267,8 +276,12 @@ function isSuspect(seen: Snapshot, record: EpochRecord): boolean {
   if (!isSilent(seen, record.holder)) return false
   const renewedAt = Math.max(seen.store.firstSeenAt, seen.attentiveSince)
   if (seen.takenAt - renewedAt <= seen.policy.silenceLimitMs) return false
-  const answer = seen.holderAnswers
-  return answer !== undefined && seen.takenAt - answer.at <= ANSWER_AGE_MAX_MS && answer.answer !== 'accepts'
+  const answer = freshAnswer(seen)
+  return answer === 'refuses' || answer === 'silent'
+}
+
+function freshAnswer({ holderAnswers, takenAt }: Snapshot): KnockAnswer | undefined {
+  return holderAnswers && takenAt - holderAnswers.at <= ANSWER_AGE_MAX_MS ? holderAnswers.answer : undefined
 }
 
 function isMajorityOf(seen: Snapshot, record: EpochRecord): boolean {

@@ -63,7 +63,7 @@ export class ModelPostgres {
     this.#hosts.set(name, new SimPostgres(this.#world, host, this.#seed))
   }
 
-  /** A host's kernel answers for PostgreSQL, whether that is stopped or not; a host without power or asleep is silent. */
+  /** A host's kernel answers for a PostgreSQL that is stopped; a host without power or asleep is silent. */
   knock(from: SimProcess, at: { host: string }): Promise<KnockAnswer> {
     const { network, hosts } = this.#parts
     const target = hosts.find(({ address }) => address === at.host)
@@ -78,8 +78,7 @@ export class ModelPostgres {
       if (round >= KNOCK_MS || !isThere()) from.after(KNOCK_MS, () => resolve('silent'))
       else {
         from.after(round, () => {
-          const isOpen = target !== undefined && this.of(target.name).isListening
-          resolve(!isThere() ? 'silent' : isOpen ? 'accepts' : 'refuses')
+          resolve(target === undefined || !isThere() ? 'silent' : this.of(target.name).answer)
         })
       }
     })
@@ -115,8 +114,11 @@ export class SimPostgres {
     }
   }
 
-  get isListening(): boolean {
-    return this.#host.server?.isPostmasterAlive === true
+  /** To whoever knocks. */
+  get answer(): KnockAnswer {
+    const { server } = this.#host
+    if (server?.isPostmasterAlive !== true) return 'refuses'
+    return server.isPostmasterAwake ? 'answers' : 'accepts'
   }
 
   /** As one life of the agent drives it: what it began ends with it. */

@@ -131,6 +131,11 @@ export class PostgresServer {
     return true
   }
 
+  /** It says something to whoever connects. */
+  get isPostmasterAwake(): boolean {
+    return this.isPostmasterAlive && !this.isFrozen && !this.#isPostmasterFrozen
+  }
+
   /* ── start ── */
 
   readonly #recover = (): void => {
