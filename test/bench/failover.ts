@@ -10,7 +10,7 @@ import { MODES, type Mode } from '../support/replication-mode.ts'
 import { CASES, type BenchCluster, type Case } from './failover/bench-cluster.ts'
 import { MetakoCluster } from './failover/metako.ts'
 import { packagesMissingForPatroni, PatroniCluster } from './failover/patroni.ts'
-import { hasCompiler, stallablePrograms } from './failover/stalled-disk.ts'
+import { COMPILER_PACKAGES, faultyPrograms, hasCompiler } from '../support/faulty-host.ts'
 
 /**
  * `npm run bench -- failover`: how long nobody can write, what is lost, and whether two primaries ever acknowledged. A writer
@@ -112,7 +112,7 @@ async function measure(name: Case, options: Options): Promise<readonly BenchRow[
 /** Both systems' programs for a disk that stalls; gone when the bench ends. */
 function stallable(): string {
   if (binDir === undefined) throw new Error('Cannot stall a disk: that needs PostgreSQL of Debian')
-  const programs = stallablePrograms(binDir)
+  const programs = faultyPrograms(binDir)
   process.once('exit', () => programs.dispose())
   return programs.binDir
 }
@@ -238,7 +238,7 @@ function whyNot(name: string): readonly string[] {
     return [`${name} needs hosts made of namespaces: run it as root, with ip and unshare`]
   if (name !== 'disk' || (binDir !== undefined && hasCompiler())) return []
   return [
-    'disk needs a library to preload: apt-get install -y --no-install-recommends postgresql-15 gcc libc6-dev',
+    `disk needs a library to preload: apt-get install -y --no-install-recommends postgresql-15 ${COMPILER_PACKAGES}`,
   ]
 }
 

@@ -1,16 +1,18 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LossReport } from '#client'
 import { pause } from '../../src/platform/timers.ts'
+import { isHealthy } from '../../src/cli/demo/observe-cluster.ts'
 import { Cluster } from '../support/cluster.ts'
+import { faultyPrograms, hasCompiler } from '../support/faulty-host.ts'
 import type { Machines, TestNode } from '../support/machines.ts'
 import { namespaceMachines } from '../support/namespace-machines.ts'
 import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
 import type { Mode } from '../support/replication-mode.ts'
 import type { Write } from '../support/write-history.ts'
-import { FaultMaker } from './fault-maker.ts'
+import { REPOSITORY_ROOT } from '../support/repository-root.ts'
+import { FaultMaker, leftOutKinds } from './fault-maker.ts'
 import { describeFault, type ChaosSchedule, type Rank, type ScheduledFault } from './schedule.ts'
 import { TimelineReader } from './timeline-reader.ts'
 import { judge, type Read } from './verdict.ts'
@@ -23,6 +25,11 @@ const WRITES_MS = 60_000
 const WRITES_BEFORE = 10
 const WRITE_EVERY_MS = 20
 const WRITERS = 3
+/** All is whole for so long and no fault is at work: what would still be waited for is skipped. */
+const CALM_MS = 500
+const CALM_LOOK_MS = 100
+/** Violations stay here: whatever else a run writes goes with it. */
+const KEPT = join(REPOSITORY_ROOT, '.build/chaos')
 /** Holds a data directory, its WAL, a copy beside it while it is rewritten, and the agent's state. */
 const DISK_MB = 1024
 
@@ -61,10 +68,20 @@ export class Arena {
   readonly #writes: ArenaWrite[] = []
   readonly #reads: Read[] = []
   readonly #losses = new Map<string, LossReport>()
+  readonly #leftOut: ReturnType<typeof leftOutKinds>
+  readonly #undo: () => void
   #writers = 0
+  #lastHit: TestNode | undefined
 
-  private constructor(options: ArenaOptions, machines: Machines, say: (line: string) => void) {
+  private constructor(
+    options: ArenaOptions,
+    hosts: { readonly machines: Machines; readonly hasFaultyHosts: boolean; readonly undo: () => void },
+    say: (line: string) => void,
+  ) {
+    const { machines } = hosts
     this.#options = options
+    this.#leftOut = leftOutKinds(hosts.hasFaultyHosts)
+    this.#undo = hosts.undo
     this.#machines = machines
     this.#cluster = new Cluster(machines)
     this.#faults = new FaultMaker(this.#cluster, machines)
@@ -72,13 +89,17 @@ export class Arena {
   }
 
   static async open(options: ArenaOptions, say: (line: string) => void): Promise<Arena> {
+    const programs = hasCompiler() ? faultyPrograms(options.binDir) : undefined
+    const binDir = programs?.binDir ?? options.binDir
+    const undo = () => programs?.dispose()
     const machines = await namespaceMachines({
       from: 'init',
       count: options.nodes,
       diskMb: DISK_MB,
-      edit: (text) => configFor(text, options),
+      faulty: programs?.library,
+      edit: (text) => configFor(text, { ...options, binDir }),
     })
-    const arena = new Arena(options, machines, say)
+    const arena = new Arena(options, { machines, hasFaultyHosts: programs !== undefined, undo }, say)
     try {
       arena.#cluster.supervise(true)
       arena.#cluster.startAll()
@@ -92,8 +113,10 @@ export class Arena {
     }
   }
 
-  close(): Promise<void> {
-    return this.#cluster.dispose()
+  async close(): Promise<void> {
+    await this.#cluster.dispose()
+    this.#faults.endQuotas()
+    this.#undo()
   }
 
   /** Faults as scheduled under load, then none, then the verdict. The cluster is whole again unless that is a violation. */
@@ -124,7 +147,8 @@ export class Arena {
 
   /** Logs, configs, schedule and history, for a person; says where. */
   keep(schedule: ChaosSchedule, report: ScheduleReport): string {
-    const folder = mkdtempSync(join(tmpdir(), `pg-metako-chaos-${this.#options.mode}-${schedule.seed}-`))
+    mkdirSync(KEPT, { recursive: true })
+    const folder = mkdtempSync(join(KEPT, `${this.#options.mode}-${schedule.seed}-`))
     for (const node of this.#cluster.nodes) {
       copyFileSync(node.logFile, join(folder, `${node.name}-agent.log`))
       const [file = '', ...words] = this.#machines.enter?.(node) ?? []
@@ -170,32 +194,61 @@ export class Arena {
   }
 
   async #makeFaults(schedule: ChaosSchedule): Promise<void> {
+    const all: Promise<void>[] = []
+    let atWork = 0
+    let skippedMs = 0
     const beganAt = performance.now()
-    const due = (atMs: number) => pause(Math.max(0, beganAt + atMs - performance.now()))
     try {
-      await Promise.all(
-        schedule.faults.map(async (one) => {
-          await due(one.atMs)
-          const undo = await this.#makeFault(one)
-          if (!undo || !('ms' in one.fault)) return
-          await pause(one.fault.ms)
-          undo()
-        }),
-      )
+      for (const one of schedule.faults) {
+        skippedMs += await this.#until(beganAt + one.atMs - skippedMs, () => atWork === 0)
+        atWork += 1
+        const done = this.#makeFault(one).finally(() => (atWork -= 1))
+        // It is waited for below, together with the others.
+        done.catch(() => undefined)
+        all.push(done)
+      }
+      await Promise.all(all)
     } finally {
       this.#faults.heal()
     }
   }
 
-  async #makeFault(one: ScheduledFault): Promise<(() => void) | undefined> {
+  /** Waits until `dueMs`, or until calm: says how much of it was left then. */
+  async #until(dueMs: number, isAlone: () => boolean): Promise<number> {
+    let calmSince: number | undefined
+    for (let now = performance.now(); now < dueMs; now = performance.now()) {
+      const isCalm = isAlone() && isHealthy(await this.#cluster.observe(), this.#cluster.nodes) && isAlone()
+      calmSince = isCalm ? (calmSince ?? now) : undefined
+      if (calmSince !== undefined && now - calmSince > CALM_MS) return Math.max(0, dueMs - now)
+      await pause(Math.min(CALM_LOOK_MS, Math.max(0, dueMs - performance.now())))
+    }
+    return 0
+  }
+
+  /** From its beginning to its end. */
+  async #makeFault(one: ScheduledFault): Promise<void> {
     const { fault } = one
+    const why = this.#leftOut.get(fault.kind)
+    if (why !== undefined) {
+      this.#say(`  ${describeFault(one)} LEFT OUT: ${why}`)
+      return
+    }
     if (fault.kind === 'wipe') await this.#cluster.waitForHealthy(HEALED_MS)
     const ranked = await this.#ranked()
-    const node = rankedNode(ranked, one.target)
+    const node =
+      one.target === 'again' ? (this.#lastHit ?? rankedNode(ranked, 0)) : rankedNode(ranked, one.target)
+    this.#lastHit = node
     const peers = fault.kind === 'cut' ? peersOf(ranked, node, fault.peer) : undefined
     const names = [node, ...(peers ?? [])].map(({ name }) => name)
     this.#say(`  ${describeFault(one)} → ${names.join(', ')}`)
-    return this.#faults.make(fault, { node, peers })
+    if (fault.kind === 'roll') {
+      await this.#faults.roll(ranked.toReversed(), fault.how)
+      return
+    }
+    const undo = this.#faults.make(fault, { node, peers })
+    if (!undo || !('ms' in fault)) return
+    await pause(fault.ms)
+    undo()
   }
 
   /** The primary, or who comes first where nobody is known to be, then the others by name. */

@@ -1,13 +1,19 @@
 import { execFileSync } from 'node:child_process'
-import { signalAll } from '../../src/cli/demo/node-processes.ts'
+import { pidsOf, signalAll } from '../../src/cli/demo/node-processes.ts'
 import { argumentsOf } from '../../src/platform/process-table.ts'
 import type { ProcessStat } from '../../src/platform/process.ts'
+import { pause } from '../../src/platform/timers.ts'
 import type { Cluster } from '../support/cluster.ts'
+import { COMPILER_PACKAGES, setClockOffset, setDiskTrouble } from '../support/faulty-host.ts'
 import type { Machines, TestNode } from '../support/machines.ts'
+import { hasQuotas, limitProcessor } from './processor-quota.ts'
 import type { ChaosFault, FrozenPart } from './schedule.ts'
 import type { Standstill } from './verdict.ts'
 
 const BALLAST = '/var/lib/pg-metako/ballast'
+/** For an agent that another fault keeps away: then the next one's turn comes all the same. */
+const ROLL_STEP_MS = 8000
+const ROLL_LOOK_MS = 100
 const FROZEN: Readonly<Record<FrozenPart, readonly (keyof ReturnType<Cluster['processesOf']>)[]>> = {
   agent: ['agents'],
   guard: ['guards'],
@@ -17,22 +23,36 @@ const FROZEN: Readonly<Record<FrozenPart, readonly (keyof ReturnType<Cluster['pr
   all: ['agents', 'guards', 'routers', 'instance'],
 }
 
+/** What this machine cannot do to its hosts, and what would bring it. */
+export function leftOutKinds(hasFaultyHosts: boolean): ReadonlyMap<ChaosFault['kind'], string> {
+  const compiler = `no compiler: apt-get install -y --no-install-recommends ${COMPILER_PACKAGES}`
+  return new Map([
+    ...(hasFaultyHosts ? [] : (['disk', 'clock-step'] as const).map((kind) => [kind, compiler] as const)),
+    ...(hasQuotas()
+      ? []
+      : [['starve', 'no control group (version 1) with a quota for the processor'] as const]),
+  ])
+}
+
 /** The hands that break hosts: each fault is made, and ended by what `make` returns. `heal` ends whatever is left. */
 export class FaultMaker {
   readonly standstills: Standstill[] = []
   readonly #cluster: Cluster
   readonly #enter: (node: TestNode) => readonly string[]
+  readonly #faultsOf: (node: TestNode) => string
+  readonly #quotas = new Set<() => void>()
   /** How many faults hold a node's cable or power at this moment. */
   readonly #holds = new Map<string, number>()
 
   constructor(cluster: Cluster, machines: Machines) {
-    if (!machines.enter) throw new Error('Chaos needs hosts of their own')
+    if (!machines.enter || !machines.faultsOf) throw new Error('Chaos needs hosts of their own')
     this.#cluster = cluster
+    this.#faultsOf = machines.faultsOf.bind(machines)
     this.#enter = machines.enter.bind(machines)
   }
 
   make(
-    fault: ChaosFault,
+    fault: Exclude<ChaosFault, { kind: 'roll' }>,
     at: {
       readonly node: TestNode
       /** Whom alone a cut means; absent: everybody. */
@@ -77,6 +97,31 @@ export class FaultMaker {
         return undefined
       case 'full-disk':
         return this.#fillDisk(node)
+      case 'disk':
+        return this.#hold(`disk ${node.name}`, (isGood) =>
+          setDiskTrouble(this.#faultsOf(node), isGood ? undefined : fault),
+        )
+      case 'starve':
+        return this.#starve(node, fault.percent)
+      case 'clock-step':
+        setClockOffset(this.#faultsOf(node), fault.seconds)
+        return undefined
+    }
+  }
+
+  /** Agent after agent, in this order, each when the one before is back. */
+  async roll(nodes: readonly TestNode[], how: 'stop' | 'detach'): Promise<void> {
+    for (const node of nodes) {
+      const before = new Set(this.#cluster.processesOf(node).agents.map(({ pid }) => pid))
+      signalAll(this.#cluster.processesOf(node).agents, how === 'stop' ? 'SIGTERM' : 'SIGUSR2')
+      const isBack = async () => {
+        const { views } = await this.#cluster.observe()
+        const own = views.get(node.name)?.members.find(({ facts }) => facts.name === node.name)
+        const isNew = this.#cluster.processesOf(node).agents.some(({ pid }) => !before.has(pid))
+        return isNew && own?.facts.instance.state === 'running'
+      }
+      const giveUpAt = performance.now() + ROLL_STEP_MS
+      while (performance.now() < giveUpAt && !(await isBack())) await pause(ROLL_LOOK_MS)
     }
   }
 
@@ -86,9 +131,17 @@ export class FaultMaker {
     for (const node of this.#cluster.nodes) {
       this.#run(node, 'iptables', '-F')
       this.#run(node, 'rm', '-f', BALLAST)
+      setDiskTrouble(this.#faultsOf(node), undefined)
+      setClockOffset(this.#faultsOf(node), 0)
       this.#wake(node, 'all')
       this.#cluster.setPower(node, true)
     }
+    this.endQuotas()
+  }
+
+  endQuotas(): void {
+    for (const end of this.#quotas) end()
+    this.#quotas.clear()
   }
 
   #victims(node: TestNode, name: (ChaosFault & { kind: 'kill' })['process']): readonly ProcessStat[] {
@@ -134,6 +187,15 @@ export class FaultMaker {
     this.#cluster.setPower(node, false)
     this.#run(node, 'find', node.dataDir, '-mindepth', '1', '-delete')
     this.#cluster.setPower(node, true)
+  }
+
+  #starve(node: TestNode, percent: number): () => void {
+    const end = limitProcessor(node.name, pidsOf(this.#cluster.processesOf(node)), percent)
+    this.#quotas.add(end)
+    return () => {
+      this.#quotas.delete(end)
+      end()
+    }
   }
 
   #fillDisk(node: TestNode): () => void {

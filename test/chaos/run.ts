@@ -5,7 +5,7 @@ import { findDatabaseUser } from '../../src/platform/os-user.ts'
 import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
 import { Arena, type ScheduleReport } from './arena.ts'
 import { addToLedger, stampNow } from './ledger.ts'
-import { drawSchedule } from './schedule.ts'
+import { drawSchedule, KINDS, type DrawnKind } from './schedule.ts'
 import { MODES, type Mode } from '../support/replication-mode.ts'
 
 /*
@@ -21,6 +21,8 @@ type Asked = {
   readonly from: number
   readonly nodes: number
   readonly postgres: string
+  /** Faults of these kinds alone; absent: as each seed draws. */
+  readonly kinds: readonly DrawnKind[] | undefined
   /** No schedule is begun after this. */
   readonly minutes: number
   readonly ledger: string | undefined
@@ -36,6 +38,7 @@ function readOptions(): Asked {
       from: { type: 'string', default: '1' },
       nodes: { type: 'string', default: '3' },
       postgres: { type: 'string', default: '18' },
+      kinds: { type: 'string' },
       minutes: { type: 'string', default: '720' },
       ledger: { type: 'string' },
     },
@@ -54,9 +57,16 @@ function readOptions(): Asked {
     from: number(values.from),
     nodes: number(values.nodes),
     postgres: values.postgres,
+    kinds: values.kinds?.split(',').map(readKind),
     minutes: number(values.minutes),
     ledger: values.ledger,
   }
+}
+
+function readKind(name: string): DrawnKind {
+  const kind = KINDS.find((one) => one === name)
+  if (!kind) throw new Error(`There is no kind of fault "${name}": ${KINDS.join(', ')}`)
+  return kind
 }
 
 async function programsOf(major: string): Promise<string> {
@@ -91,7 +101,7 @@ async function main(): Promise<number> {
   try {
     for (; next < asked.from + asked.schedules; next += 1) {
       if (performance.now() - began > asked.minutes * 60_000) break
-      const schedule = drawSchedule({ seed: next, nodes: asked.nodes })
+      const schedule = drawSchedule({ seed: next, nodes: asked.nodes, kinds: asked.kinds })
       say(`${asked.mode} ${next}: ${schedule.faults.length} faults`)
       arena ??= await Arena.open({ mode: asked.mode, nodes: asked.nodes, binDir }, say)
       const begun = performance.now()
@@ -105,9 +115,7 @@ async function main(): Promise<number> {
         sum.violations += 1
         for (const violation of report.violations) say(`  VIOLATION ${violation}`)
         say(`  kept in ${arena.keep(schedule, report)}`)
-        say(
-          `  again: npm run chaos -- --mode ${asked.mode} --from ${next} --schedules 1 --nodes ${asked.nodes} --postgres ${asked.postgres}`,
-        )
+        say(`  again: npm run chaos -- ${againOf(asked, next)}`)
       } else sum.clean += 1
       if (report.violations.length > 0 || used >= FRESH_EVERY) await end()
     }
@@ -118,10 +126,17 @@ async function main(): Promise<number> {
   say(
     `${asked.mode}: ${sum.clean} clean, ${sum.violations} violations, schedules ${asked.from} to ${next - 1}, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${sum.staleReads} stale reads, ${seconds.toFixed(0)} s`,
   )
-  if (asked.ledger !== undefined && next > asked.from) {
+  // The ledger adds up schedules that a seed draws by itself.
+  if (asked.ledger !== undefined && asked.kinds === undefined && next > asked.from) {
     addToLedger(asked.ledger, { ...asked, ...sum, ...stamp, to: next - 1, seconds })
   }
   return sum.violations === 0 ? 0 : 1
+}
+
+/** What makes a schedule once more. */
+function againOf({ mode, nodes, postgres, kinds }: Asked, seed: number): string {
+  const only = kinds ? ` --kinds ${kinds.join()}` : ''
+  return `--mode ${mode} --from ${seed} --schedules 1 --nodes ${nodes} --postgres ${postgres}${only}`
 }
 
 function describeReport(report: ScheduleReport): string {

@@ -33,7 +33,7 @@ describe('a chaos schedule', () => {
   it('hits members that there are, and no member is its own peer', () => {
     for (const { nodes, faults } of schedules) {
       for (const { target, fault } of faults) {
-        expect(target).toBeLessThan(nodes)
+        if (target !== 'again') expect(target).toBeLessThan(nodes)
         if (fault.kind !== 'cut' || typeof fault.peer !== 'number') continue
         expect(fault.peer).toBeLessThan(nodes)
         expect(fault.peer).not.toBe(target)
@@ -49,7 +49,7 @@ describe('a chaos schedule', () => {
     }
   })
 
-  it('meets a copy of the data while it is made, a switchover, and standbys that lag', () => {
+  it('meets a copy of the data while it is made, a switchover, an upgrade, and standbys that lag', () => {
     const gapsAfter = (kind: string) =>
       schedules.flatMap(({ faults }) =>
         faults.slice(1).flatMap(({ atMs }, index) => {
@@ -59,18 +59,19 @@ describe('a chaos schedule', () => {
       )
     expect(Math.max(...gapsAfter('wipe'))).toBeLessThanOrEqual(2501)
     expect(Math.max(...gapsAfter('lag'))).toBeLessThanOrEqual(1501)
+    expect(Math.max(...gapsAfter('roll'))).toBeLessThanOrEqual(2501)
     const switchovers = gapsAfter('switchover')
     expect(switchovers.filter((gap) => gap <= 501).length / switchovers.length).toBeGreaterThan(0.5)
   })
 
   it('has every kind of fault, kill, cut and freeze often enough, and two at once', () => {
     const kindOf = ({ kind, ...rest }: ChaosFault): string => {
-      const part = rest as { process?: string; way?: string; how?: string; what?: string }
-      return [kind, part.process ?? part.what ?? part.way, part.how].filter(Boolean).join(' ')
+      const part = rest as { process?: string; way?: string; how?: string; what?: string; of?: string }
+      return [kind, part.process ?? part.what ?? part.way ?? part.of, part.how].filter(Boolean).join(' ')
     }
     const counts = new Map<string, number>()
     for (const { fault } of all) counts.set(kindOf(fault), (counts.get(kindOf(fault)) ?? 0) + 1)
-    expect(counts.size).toBe(6 + 1 + 1 + 1 + 6 + 1 + 1 + 6 + 1 + 1 + 1 + 1)
+    expect(counts.size).toBe(6 + 1 + 1 + 1 + 6 + 1 + 1 + 6 + 1 + 1 + 2 * 4 + 1 + 1 + 1 + 2 + 1)
     for (const [kind, count] of counts) expect(count, kind).toBeGreaterThan(20)
     const together = schedules.filter(({ faults }) =>
       faults.some(({ atMs }, index) => index > 0 && atMs - (faults[index - 1]?.atMs ?? 0) <= 60),
@@ -90,6 +91,25 @@ describe('a chaos schedule', () => {
     expect(new Set(afterLag.map(({ target }) => target))).toEqual(new Set([0]))
   })
 
+  it('hits a host that comes back, or the one that it follows then, often enough', () => {
+    const again = schedules.flatMap(({ faults }) =>
+      faults.slice(1).flatMap((one, index) => {
+        const before = faults[index]
+        return one.target === 'again' && before ? [one.atMs - before.atMs] : []
+      }),
+    )
+    expect(again.length / schedules.length).toBeGreaterThan(0.1)
+    // It is back, and after a loss of half a second at least it has something to catch up with.
+    expect(Math.min(...again)).toBeGreaterThanOrEqual(500)
+  })
+
+  it('has the kinds alone that were asked for', () => {
+    const kinds = seeds.flatMap((seed) =>
+      drawSchedule({ seed, nodes: 3, kinds: ['clock-step', 'starve'] }).faults.map(({ fault }) => fault.kind),
+    )
+    expect(new Set(kinds)).toEqual(new Set(['clock-step', 'starve']))
+  })
+
   it('can be read', () => {
     expect(
       describeFault({
@@ -99,5 +119,8 @@ describe('a chaos schedule', () => {
       }),
     ).toBe('1.23 s primary cut in drop with standby2 for 2.50 s')
     expect(describeFault({ atMs: 0, target: 1, fault: { kind: 'wipe' } })).toBe('0.00 s standby1 wipe')
+    expect(
+      describeFault({ atMs: 0, target: 'again', fault: { kind: 'disk', of: 'all', how: 30, ms: 900 } }),
+    ).toBe('0.00 s same disk of all late by 30 ms for 0.90 s')
   })
 })

@@ -26,6 +26,8 @@ export interface Machines {
   runOn?(node: TestNode, argv: readonly string[]): Promise<ProgramResult>
   processesOf(node: TestNode): NodeProcesses
   postmasterOf(node: TestNode): ProcessStat | undefined
+  /** The folder that says what is wrong with a node's disk and clock (`faulty-host.ts`); absent where all share one. */
+  faultsOf?(node: TestNode): string
   /** Pulls a node's network cable, or plugs it in again; absent where all nodes share one address. */
   setLink?(node: TestNode, isUp: boolean): void
   /** Ends every process and removes every file, whatever state the test left them in. */

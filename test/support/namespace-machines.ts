@@ -29,6 +29,8 @@ const DATA_PARENT = '/var/lib/pg-metako'
 const PORTS = { api: 8008, primary: 5433, replica: 5434, pooled: 6432, postgres: 5432 } as const
 const HOST_OF_TEST = `${NETWORK}.254`
 const COUNT_USUAL = 3
+/** Not on the disk that they are about, which may be full; a link leads there from beside the data. */
+const FAULTS = 'faults'
 
 /** Whether this machine lets us make hosts: root with the right to mount, and `ip`. */
 export function canMakeHosts(): boolean {
@@ -62,6 +64,8 @@ export type HostFiles = {
   readonly edit?: (text: string) => string
   /** Data on a disk of its own of this size, in memory; absent: a folder of this machine's. */
   readonly diskMb?: number
+  /** What agents, guards and routers are preloaded with, so that disk and clock can be made bad; see `faulty-host.ts`. */
+  readonly faulty?: string | undefined
 }
 
 /**
@@ -91,7 +95,7 @@ export async function namespaceMachines(files: HostFiles = {}): Promise<Machines
       const node = nodeIn(root, number, configFile)
       hosts.push(await makeHost(node, { bridge, number, undo, diskMb: files.diskMb }))
     }
-    return machinesOf(hosts, { count, appPassword, apiToken, undo })
+    return machinesOf(hosts, { count, appPassword, apiToken, undo, faulty: files.faulty })
   } catch (error) {
     undoAll(undo)
     throw error
@@ -100,7 +104,13 @@ export async function namespaceMachines(files: HostFiles = {}): Promise<Machines
 
 function machinesOf(
   hosts: readonly Host[],
-  about: { count: number; appPassword: string; apiToken: string | undefined; undo: (() => void)[] },
+  about: {
+    count: number
+    appPassword: string
+    apiToken: string | undefined
+    undo: (() => void)[]
+    faulty: string | undefined
+  },
 ): Machines {
   const hostOf = (node: TestNode): Host => {
     const host = hosts.find((one) => one.node.name === node.name)
@@ -114,11 +124,18 @@ function machinesOf(
     apiToken: (node) => about.apiToken ?? readTokenOf(hostOf(node)),
     enter: (node) => enter(hostOf(node)),
     runOn: (node, argv) => runProgram(argv, '/', enter(hostOf(node))),
+    faultsOf: ({ folder }) => join(folder, FAULTS),
     spawnAgent: (node) =>
-      spawnLogged([...enter(hostOf(node)), process.execPath, PROGRAM, '--config', node.configFile], {
-        logFile: node.logFile,
-        cwd: '/',
-      }),
+      spawnLogged(
+        [
+          ...enter(hostOf(node)),
+          ...(about.faulty === undefined
+            ? []
+            : ['env', `LD_PRELOAD=${about.faulty}`, `FAULTY_HOST=${DATA_PARENT}/${FAULTS}`]),
+          ...[process.execPath, PROGRAM, '--config', node.configFile],
+        ],
+        { logFile: node.logFile, cwd: '/' },
+      ),
     processesOf: (node) => processesIn(hostOf(node)),
     postmasterOf: (node) => postmasterIn(hostOf(node)),
     setLink: (node, isUp) => ip('link', 'set', hostOf(node).near, isUp ? 'up' : 'down'),
@@ -193,11 +210,13 @@ async function makeHost(
 ): Promise<Host> {
   const store = join(node.folder, 'var')
   mkdirSync(store)
+  mkdirSync(join(node.folder, FAULTS))
   chmodSync(node.folder, 0o755)
   const disk =
     options.diskMb === undefined ? `--bind ${store}` : `-t tmpfs -o size=${options.diskMb}m,mode=755 disk`
   // The shell stays as the first process: it takes up the dead, as an init does. A postmaster that nobody took up counts as alive.
-  const script = `mount ${disk} ${DATA_PARENT} && ip link set lo up && { sleep infinity & wait; }`
+  const faults = `ln -s ${join(node.folder, FAULTS)} ${DATA_PARENT}/${FAULTS}`
+  const script = `mount ${disk} ${DATA_PARENT} && ${faults} && ip link set lo up && { sleep infinity & wait; }`
   const shared = ['--net', '--mount', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc']
   const child = spawn('unshare', [...shared, 'sh', '-c', script], { stdio: 'ignore', detached: true })
   options.undo.push(() => child.kill('SIGKILL'))

@@ -8,7 +8,7 @@ import type { Machines, TestNode } from '../../support/machines.ts'
 import { namespaceMachines } from '../../support/namespace-machines.ts'
 import { connectTo } from '../../support/numbered-writer.ts'
 import type { BenchCluster, Case, StartOptions } from './bench-cluster.ts'
-import { setDiskStalled } from './stalled-disk.ts'
+import { faultsBeside, setDiskTrouble } from '../../support/faulty-host.ts'
 
 const START_MS = 60_000
 
@@ -69,7 +69,7 @@ export class MetakoCluster implements BenchCluster {
         this.#cluster.freezeInstance(node, 'SIGSTOP')
         return
       case 'disk':
-        setDiskStalled(node.dataDir, true)
+        setDiskTrouble(faultsBeside(node.dataDir), { of: 'postgres', how: 'stall' })
         return
       case 'switchover':
         await this.#cluster.switchover(this.#other(primary))
@@ -84,7 +84,7 @@ export class MetakoCluster implements BenchCluster {
   heal(name: string): Promise<void> {
     const node = this.#cluster.node(name)
     if (this.#cluster.hasLinks) this.#cluster.setPower(node, true)
-    else setDiskStalled(node.dataDir, false)
+    else setDiskTrouble(faultsBeside(node.dataDir), undefined)
     this.#cluster.freezeInstance(node, 'SIGCONT')
     this.#cluster.supervise(true)
     this.#cluster.startAgent(node)

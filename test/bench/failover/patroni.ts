@@ -16,7 +16,7 @@ import type { BenchCluster, Case, StartOptions } from './bench-cluster.ts'
 import { patroniConfig } from './patroni-config.ts'
 import { hostPlaces, loopbackPlaces, type Places } from './places.ts'
 import { openServer, openWritable, type Server } from './server-list.ts'
-import { setDiskStalled } from './stalled-disk.ts'
+import { faultsBeside, setDiskTrouble } from '../../support/faulty-host.ts'
 
 const NODES = ['node1', 'node2', 'node3'] as const
 const START_MS = 120_000
@@ -165,7 +165,7 @@ export class PatroniCluster implements BenchCluster {
         this.#signalInstance(primary, 'SIGSTOP')
         return
       case 'disk':
-        setDiskStalled(this.#dataDir(primary), true)
+        setDiskTrouble(faultsBeside(this.#dataDir(primary)), { of: 'postgres', how: 'stall' })
         return
       case 'switchover':
         await this.#switchOver(primary)
@@ -205,7 +205,7 @@ export class PatroniCluster implements BenchCluster {
 
   heal(node: string): Promise<void> {
     if (this.#options.onHosts) this.#options.places.setLink(numberOf(node), true)
-    setDiskStalled(this.#dataDir(node), false)
+    setDiskTrouble(faultsBeside(this.#dataDir(node)), undefined)
     this.#signalInstance(node, 'SIGCONT')
     const child = this.#children.get(node)
     if (!child || child.exitCode !== null || child.signalCode !== null) this.#startNode(node)
