@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LossReport } from '#client'
+import { policyOf, type ProfileName } from '../../src/ha/policy.ts'
 import { pause } from '../../src/platform/timers.ts'
 import { isHealthy } from '../../src/cli/demo/observe-cluster.ts'
 import { Cluster } from '../support/cluster.ts'
@@ -12,6 +13,7 @@ import { createNumberedTable, NumberedWriter, readNumbered } from '../support/nu
 import type { Mode } from '../support/replication-mode.ts'
 import type { Write } from '../support/write-history.ts'
 import { REPOSITORY_ROOT } from '../support/repository-root.ts'
+import { badWeather, drawPauses, type CalmReport } from './calm.ts'
 import { FaultMaker, leftOutKinds } from './fault-maker.ts'
 import { describeFault, type ChaosSchedule, type Rank, type ScheduledFault } from './schedule.ts'
 import { TimelineReader } from './timeline-reader.ts'
@@ -36,6 +38,7 @@ const DISK_MB = 1024
 export type ArenaOptions = {
   readonly mode: Mode
   readonly nodes: number
+  readonly profile: ProfileName
   /** Folder of PostgreSQL's programs. */
   readonly binDir: string
 }
@@ -49,6 +52,8 @@ export type ScheduleReport = {
   /** How long after a newer timeline's first acknowledgement the latest of them was sent. */
   readonly staleMs: number
   readonly epochs: number
+  /** From the first fault to the end of the last. */
+  readonly faultsMs: number
   readonly healedMs: number
 }
 
@@ -124,13 +129,16 @@ export class Arena {
     const clients = this.#startClients(schedule.seed)
     let epochBefore = 0
     let healedMs = 0
+    let faultsMs = 0
     const unhealed: string[] = []
     try {
       await this.#cluster.waitForHealthy(HEALED_MS)
       await this.#writesGoOn(clients.writers)
       epochBefore = await this.#cluster.epoch()
+      const begunAt = performance.now()
       await this.#makeFaults(schedule)
       const endedAt = performance.now()
+      faultsMs = endedAt - begunAt
       await this.#cluster.waitForHealthy(HEALED_MS)
       healedMs = performance.now() - endedAt
       await this.#writesGoOn(clients.writers)
@@ -141,21 +149,43 @@ export class Arena {
       this.#faults.heal()
       await this.#stopClients(clients)
     }
-    if (unhealed.length > 0) return this.#report({ violations: unhealed, healedMs, epochs: 0 })
-    return this.#verdict({ healedMs, epochBefore })
+    if (unhealed.length > 0) return this.#report({ violations: unhealed, faultsMs, healedMs, epochs: 0 })
+    return this.#verdict({ faultsMs, healedMs, epochBefore })
   }
 
-  /** Logs, configs, schedule and history, for a person; says where. */
-  keep(schedule: ChaosSchedule, report: ScheduleReport): string {
+  /** Bad weather for so long under load, and the verdict: that nobody took over is for whoever asked. */
+  async calm(
+    seed: number,
+    lastsMs: number,
+  ): Promise<CalmReport & { readonly violations: readonly string[] }> {
+    const { nodes, profile } = this.#options
+    const clients = this.#startClients(seed)
+    const at = { cluster: this.#cluster, faults: this.#faults, say: this.#say }
+    let weather: CalmReport
+    try {
+      await this.#writesGoOn(clients.writers)
+      weather = await badWeather(at, drawPauses({ seed, lastsMs, profile, nodes }), lastsMs)
+      await this.#cluster.waitForHealthy(HEALED_MS)
+      await this.#writesGoOn(clients.writers)
+    } finally {
+      await this.#stopClients(clients)
+    }
+    const { violations } = await this.#verdict({ faultsMs: 0, healedMs: 0, epochBefore: 0 })
+    for (const failover of await this.#cluster.failovers()) this.#say(`  ${JSON.stringify(failover)}`)
+    return { ...weather, violations }
+  }
+
+  /** Logs, configs, what was done and the whole history, for a person; says where. */
+  keep(seed: number, report: object): string {
     mkdirSync(KEPT, { recursive: true })
-    const folder = mkdtempSync(join(KEPT, `${this.#options.mode}-${schedule.seed}-`))
+    const folder = mkdtempSync(join(KEPT, `${this.#options.mode}-${seed}-`))
     for (const node of this.#cluster.nodes) {
       copyFileSync(node.logFile, join(folder, `${node.name}-agent.log`))
       const [file = '', ...words] = this.#machines.enter?.(node) ?? []
       const target = join(folder, `${node.name}-postgres.log`)
       execFileSync(file, [...words, 'cp', `${node.dataDir}.log`, target], { stdio: 'ignore' })
     }
-    const history = { schedule, report, writes: this.#writes, reads: this.#reads }
+    const history = { report, writes: this.#writes, reads: this.#reads }
     writeFileSync(join(folder, 'history.json'), JSON.stringify(history, undefined, 1))
     return folder
   }
@@ -259,6 +289,7 @@ export class Arena {
   }
 
   async #verdict(about: {
+    readonly faultsMs: number
     readonly healedMs: number
     readonly epochBefore: number
   }): Promise<ScheduleReport> {
@@ -270,9 +301,11 @@ export class Arena {
       rows: await readNumbered(this.#anyUrl),
       losses: [...this.#losses.values()],
       standstills: this.#faults.standstills,
+      tableMs: policyOf(this.#options.profile).leaseTtlMs,
     })
     return this.#report({
       violations: verdict.violations,
+      faultsMs: about.faultsMs,
       healedMs: about.healedMs,
       epochs: (await this.#cluster.epoch()) - about.epochBefore,
       missing: verdict.history.missing.length,
@@ -283,6 +316,7 @@ export class Arena {
 
   #report(of: {
     readonly violations: readonly string[]
+    readonly faultsMs: number
     readonly healedMs: number
     readonly epochs: number
     readonly missing?: number
@@ -329,5 +363,8 @@ function configFor(text: string, options: ArenaOptions): string {
   return `${text
     .replace('postgresql:\n', `postgresql:\n  bin_dir: ${JSON.stringify(options.binDir)}\n`)
     .replace(/shared_buffers: .*/, 'shared_buffers: "16MB"')
-    .replace(/max_connections: .*/, 'max_connections: "50"')}replication: { mode: ${options.mode} }\n`
+    .replace(
+      /max_connections: .*/,
+      'max_connections: "50"',
+    )}replication: { mode: ${options.mode} }\nha: { profile: ${options.profile} }\n`
 }

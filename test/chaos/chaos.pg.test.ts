@@ -1,17 +1,20 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { knock } from '../../src/platform/net.ts'
 import { Cluster } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
+import { faultyPrograms, hasCompiler } from '../support/faulty-host.ts'
 import type { Machines, TestNode } from '../support/machines.ts'
 import { canMakeHosts, namespaceMachines } from '../support/namespace-machines.ts'
+import { withClient } from '../support/numbered-writer.ts'
 import { describePostgres } from '../support/postgres.ts'
 import { Arena } from './arena.ts'
 import { FaultMaker } from './fault-maker.ts'
-import { drawSchedule, type ChaosFault } from './schedule.ts'
+import { hasQuotas, limitProcessor } from './processor-quota.ts'
+import { drawSchedule, type HostFault } from './schedule.ts'
 
 const PORT = 7000
 const SEEDS = [1, 2]
@@ -53,7 +56,7 @@ describe.runIf(canMakeHosts())('a fault', () => {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim()
-  const make = (fault: ChaosFault, peers?: readonly TestNode[]) => maker.make(fault, { node: host(), peers })
+  const make = (fault: HostFault, peers?: readonly TestNode[]) => maker.make(fault, { node: host(), peers })
   const seenBy = (node: TestNode): string =>
     within(
       node,
@@ -124,12 +127,85 @@ describe.runIf(canMakeHosts())('a fault', () => {
   })
 })
 
+describe.runIf(canMakeHosts() && hasQuotas())('a starved group', () => {
+  it('has its share of a processor and no more, and is gone afterwards', async () => {
+    const spin =
+      'const end = Date.now() + 1000; while (Date.now() < end); console.log(process.cpuUsage().user)'
+    const child = spawn(process.execPath, ['-e', spin], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const end = limitProcessor('test', [child.pid ?? 0], 10)
+    const [used] = (await once(child.stdout, 'data')) as [Buffer]
+    expect(Number(used)).toBeLessThan(500_000)
+    end()
+    expect(readdirSync('/sys/fs/cgroup/cpu').filter((name) => name.endsWith(`${process.pid}-test`))).toEqual(
+      [],
+    )
+  })
+})
+
+describePostgres('a host with a bad disk and a bad clock', (postgres) => {
+  it.runIf(canMakeHosts() && hasCompiler())('is felt by PostgreSQL and by its agent', async () => {
+    const programs = faultyPrograms(postgres().binaries.folder)
+    const machines = await namespaceMachines({
+      from: 'init',
+      count: 1,
+      diskMb: 512,
+      faulty: programs.library,
+      edit: (text) => text.replace('postgresql:\n', `postgresql:\n  bin_dir: ${programs.binDir}\n`),
+    })
+    const cluster = new Cluster(machines)
+    const maker = new FaultMaker(cluster, machines)
+    try {
+      cluster.startAll()
+      const node = await cluster.waitForPrimary({ deadlineMs: 60_000 })
+      const make = (fault: HostFault) => maker.make(fault, { node, peers: undefined })
+      await withClient(cluster.directUrl(node), async (client) => {
+        const tookMs = async (sql: string): Promise<number> => {
+          const begun = performance.now()
+          await client.query(sql)
+          return performance.now() - begun
+        }
+        await client.query('CREATE TABLE written (at timestamptz)')
+
+        make({ kind: 'clock-step', seconds: 86_400 })
+        await eventually('PostgreSQL lives a day later', async () => {
+          const { rows } = await client.query<{ ms: number }>('SELECT extract(epoch FROM now()) * 1000 AS ms')
+          return Number(rows[0]?.ms) - Date.now() > 86_000_000
+        })
+        await eventually('so does its agent', async () => {
+          return Date.parse((await cluster.view()).takenAt) - Date.now() > 86_000_000
+        })
+        maker.heal()
+
+        const undoSlow = make({ kind: 'disk', of: 'postgres', how: 300, ms: 1 })
+        expect(await tookMs('INSERT INTO written VALUES (now())')).toBeGreaterThan(300)
+        undoSlow?.()
+
+        const undoStall = make({ kind: 'disk', of: 'all', how: 'stall', ms: 1 })
+        const inserted = client.query('INSERT INTO written VALUES (now())')
+        await withClient(cluster.directUrl(node), (other) =>
+          eventually('the write hangs in its disk', async () => {
+            const { rows } = await other.query(
+              "SELECT FROM pg_stat_activity WHERE query LIKE 'INSERT%' AND wait_event ~* '^wal(write|sync)$'",
+            )
+            return rows.length > 0
+          }),
+        )
+        undoStall?.()
+        await inserted
+      })
+    } finally {
+      await cluster.dispose()
+      programs.dispose()
+    }
+  })
+})
+
 describePostgres('schedules of chaos on three hosts', (postgres) => {
   for (const mode of ['async', 'quorum'] as const) {
     it.runIf(canMakeHosts())(`keep every promise in ${mode} mode`, async () => {
       const lines: string[] = []
       const binDir = postgres().binaries.folder
-      const arena = await Arena.open({ mode, nodes: 3, binDir }, (line) => lines.push(line))
+      const arena = await Arena.open({ mode, nodes: 3, profile: 'lan', binDir }, (line) => lines.push(line))
       try {
         for (const seed of SEEDS) {
           const report = await arena.run(drawSchedule({ seed, nodes: 3 }))

@@ -7,7 +7,7 @@ import type { Cluster } from '../support/cluster.ts'
 import { COMPILER_PACKAGES, setClockOffset, setDiskTrouble } from '../support/faulty-host.ts'
 import type { Machines, TestNode } from '../support/machines.ts'
 import { hasQuotas, limitProcessor } from './processor-quota.ts'
-import type { ChaosFault, FrozenPart } from './schedule.ts'
+import type { ChaosFault, FrozenPart, HostFault } from './schedule.ts'
 import type { Standstill } from './verdict.ts'
 
 const BALLAST = '/var/lib/pg-metako/ballast'
@@ -52,7 +52,7 @@ export class FaultMaker {
   }
 
   make(
-    fault: Exclude<ChaosFault, { kind: 'roll' }>,
+    fault: HostFault,
     at: {
       readonly node: TestNode
       /** Whom alone a cut means; absent: everybody. */

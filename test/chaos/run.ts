@@ -3,17 +3,22 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { findDatabaseUser } from '../../src/platform/os-user.ts'
 import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
+import type { ProfileName } from '../../src/ha/policy.ts'
 import { Arena, type ScheduleReport } from './arena.ts'
+import { SCHEDULED_MS } from './calm.ts'
 import { addToLedger, stampNow } from './ledger.ts'
 import { drawSchedule, KINDS, type DrawnKind } from './schedule.ts'
 import { MODES, type Mode } from '../support/replication-mode.ts'
 
 /*
+ * `npm run chaos -- --calm --minutes N --profile P`: bad weather that is no reason for a failover.
  * `npm run chaos -- --mode async|sync|quorum --schedules N --from S`: schedule after schedule on a cluster of real hosts, a fresh
  * one now and then and after a violation. `scripts/chaos.mjs` runs it in namespaces of its own, which end with it.
  */
 
 const FRESH_EVERY = 10
+const PROFILES: readonly ProfileName[] = ['lan', 'noisy', 'wan']
+const PROVES_NOTHING = 3
 
 type Asked = {
   readonly mode: Mode
@@ -26,8 +31,11 @@ type Asked = {
   /** No schedule is begun after this. */
   readonly minutes: number
   readonly ledger: string | undefined
+  readonly isCalm: boolean
+  readonly profile: ProfileName
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 function readOptions(): Asked {
@@ -39,8 +47,10 @@ function readOptions(): Asked {
       nodes: { type: 'string', default: '3' },
       postgres: { type: 'string', default: '18' },
       kinds: { type: 'string' },
-      minutes: { type: 'string', default: '720' },
+      minutes: { type: 'string' },
       ledger: { type: 'string' },
+      calm: { type: 'boolean', default: false },
+      profile: { type: 'string', default: 'lan' },
     },
   })
   const number = (text: string): number => {
@@ -50,6 +60,8 @@ function readOptions(): Asked {
   }
   const mode = MODES.find((one) => one === values.mode)
   if (!mode) throw new Error(`There is no mode "${values.mode}": ${MODES.join(', ')}`)
+  const profile = PROFILES.find((one) => one === values.profile)
+  if (!profile) throw new Error(`There is no profile "${values.profile}": ${PROFILES.join(', ')}`)
   if (!['3', '5'].includes(values.nodes)) throw new Error(`"${values.nodes}" nodes: wanted 3 or 5`)
   return {
     mode,
@@ -58,8 +70,10 @@ function readOptions(): Asked {
     nodes: number(values.nodes),
     postgres: values.postgres,
     kinds: values.kinds?.split(',').map(readKind),
-    minutes: number(values.minutes),
+    minutes: number(values.minutes ?? (values.calm ? '30' : '720')),
     ledger: values.ledger,
+    isCalm: values.calm,
+    profile,
   }
 }
 
@@ -79,9 +93,31 @@ async function programsOf(major: string): Promise<string> {
   return usableEmbeddedFolder(embedded.package, findDatabaseUser({}))
 }
 
+/** G5 under noise. The code is 0 when nobody took over and the primary's agent was never late, which alone proves something. */
+async function calm(asked: Asked, binDir: string): Promise<number> {
+  const { mode, nodes, profile, minutes, from } = asked
+  const arena = await Arena.open({ mode, nodes, profile, binDir }, say)
+  const endNow = (): void => void arena.close().then(() => process.exit(130))
+  for (const signal of SIGNALS) process.once(signal, endNow)
+  try {
+    const { failovers, lateMs, pauses, violations } = await arena.calm(from, minutes * 60_000)
+    const isLate = lateMs > SCHEDULED_MS
+    say(
+      `calm ${mode} ${profile}, seed ${from}, ${minutes} minutes: ${failovers} needless failovers in ${pauses} pauses; the primary's agent was never away for longer than ${lateMs.toFixed(0)} ms${isLate ? `, wanted ${SCHEDULED_MS}: PROVES NOTHING` : ''}`,
+    )
+    for (const violation of violations) say(`  VIOLATION ${violation}`)
+    if (violations.length === 0 && failovers === 0) return isLate ? PROVES_NOTHING : 0
+    say(`  kept in ${arena.keep(from, { failovers, lateMs, violations })}`)
+    return violations.length === 0 && isLate ? PROVES_NOTHING : 1
+  } finally {
+    await arena.close()
+  }
+}
+
 async function main(): Promise<number> {
   const asked = readOptions()
   const binDir = await programsOf(asked.postgres)
+  if (asked.isCalm) return calm(asked, binDir)
   const stamp = stampNow()
   const began = performance.now()
   const sum = { clean: 0, violations: 0, acknowledged: 0, missing: 0, staleReads: 0 }
@@ -97,13 +133,13 @@ async function main(): Promise<number> {
     before = { acknowledged: 0, missing: 0, staleReads: 0 }
   }
   const endNow = (): void => void end().then(() => process.exit(130))
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, endNow)
+  for (const signal of SIGNALS) process.once(signal, endNow)
   try {
     for (; next < asked.from + asked.schedules; next += 1) {
       if (performance.now() - began > asked.minutes * 60_000) break
       const schedule = drawSchedule({ seed: next, nodes: asked.nodes, kinds: asked.kinds })
       say(`${asked.mode} ${next}: ${schedule.faults.length} faults`)
-      arena ??= await Arena.open({ mode: asked.mode, nodes: asked.nodes, binDir }, say)
+      arena ??= await Arena.open({ ...asked, binDir }, say)
       const begun = performance.now()
       const report = await arena.run(schedule)
       used += 1
@@ -114,7 +150,7 @@ async function main(): Promise<number> {
       if (report.violations.length > 0) {
         sum.violations += 1
         for (const violation of report.violations) say(`  VIOLATION ${violation}`)
-        say(`  kept in ${arena.keep(schedule, report)}`)
+        say(`  kept in ${arena.keep(next, { schedule, ...report })}`)
         say(`  again: npm run chaos -- ${againOf(asked, next)}`)
       } else sum.clean += 1
       if (report.violations.length > 0 || used >= FRESH_EVERY) await end()
@@ -140,8 +176,9 @@ function againOf({ mode, nodes, postgres, kinds }: Asked, seed: number): string 
 }
 
 function describeReport(report: ScheduleReport): string {
-  const { violations, acknowledged, unanswered, missing, staleReads, staleMs, epochs, healedMs } = report
-  return `${violations.length === 0 ? 'clean' : 'VIOLATED'}: since the cluster's birth ${acknowledged} acknowledged, ${unanswered} not, ${missing} lost, ${staleReads} stale reads (${Math.round(staleMs)} ms at most); ${epochs} epochs on, whole after ${(healedMs / 1000).toFixed(1)} s`
+  const { violations, acknowledged, unanswered, missing, staleReads, staleMs, epochs, faultsMs, healedMs } =
+    report
+  return `${violations.length === 0 ? 'clean' : 'VIOLATED'}: since the cluster's birth ${acknowledged} acknowledged, ${unanswered} not, ${missing} lost, ${staleReads} stale reads (${Math.round(staleMs)} ms at most); ${epochs} epochs on, faults for ${(faultsMs / 1000).toFixed(1)} s, whole ${(healedMs / 1000).toFixed(1)} s later`
 }
 
 try {

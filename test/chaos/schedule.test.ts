@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { describeFault, drawSchedule, type ChaosFault } from './schedule.ts'
 
-const seeds = Array.from({ length: 500 }, (_, index) => index + 1)
+const seeds = Array.from({ length: 700 }, (_, index) => index + 1)
 const schedules = [3, 5].flatMap((nodes) =>
   seeds.map((seed) => ({ nodes, ...drawSchedule({ seed, nodes }) })),
 )

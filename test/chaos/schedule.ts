@@ -43,6 +43,9 @@ export type ChaosFault =
   | { readonly kind: 'roll'; readonly how: 'stop' | 'detach' }
   | { readonly kind: 'switchover' }
 
+/** All but an upgrade are made at one host, in a moment. */
+export type HostFault = Exclude<ChaosFault, { readonly kind: 'roll' }>
+
 /** Who the primary is when the fault is made is 0; the others follow by name. */
 export type Rank = number
 /** `again`: the host that the fault before hit. */

@@ -24,6 +24,7 @@ const of = (changes: Partial<Input>) =>
     rows: (changes.writes ?? []).map(({ id }) => id),
     losses: [],
     standstills: [],
+    tableMs: 3000,
     ...changes,
   })
 

@@ -1,12 +1,6 @@
 import type { Mode } from '../support/replication-mode.ts'
 import type { LossReport } from '#client'
-import { policyOf } from '../../src/ha/policy.ts'
 import { checkHistory, type HistoryVerdict, type Write } from '../support/write-history.ts'
-
-/** A table ends with the lease that it was made from, which nobody renews once a newer epoch has begun; `init` writes this profile. */
-const TABLE_MS = policyOf('lan').leaseTtlMs
-
-/** How commits wait for standbys. */
 
 /** What a client read through a router: on which timeline the answer was given. */
 export type Read = {
@@ -38,6 +32,8 @@ export function judge(input: {
   readonly rows: readonly number[]
   readonly losses: readonly LossReport[]
   readonly standstills: readonly Standstill[]
+  /** A table ends with the lease that it was made from, which nobody renews once a newer epoch has begun. */
+  readonly tableMs: number
 }): ChaosVerdict {
   const history = checkHistory(input)
   const routers = new Map(input.writes.map(({ id, router }) => [id, router]))
@@ -53,7 +49,7 @@ export function judge(input: {
     ['G7: rows that nobody wrote', history.invented],
     [
       'G7: read from the past when every table of it had ended',
-      stale.filter(({ lateMs }) => lateMs > TABLE_MS),
+      stale.filter(({ lateMs }) => lateMs > input.tableMs),
     ],
     input.mode === 'async'
       ? ['G3: lost, and the product did not say so', history.unreported]
