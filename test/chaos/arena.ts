@@ -7,7 +7,7 @@ import { pause } from '../../src/platform/timers.ts'
 import { isHealthy } from '../../src/cli/demo/observe-cluster.ts'
 import { Cluster } from '../support/cluster.ts'
 import { faultyPrograms, hasCompiler } from '../support/faulty-host.ts'
-import type { Machines, TestNode } from '../support/machines.ts'
+import { PROGRAM, type Machines, type TestNode } from '../support/machines.ts'
 import { namespaceMachines } from '../support/namespace-machines.ts'
 import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
 import type { Mode } from '../support/replication-mode.ts'
@@ -39,6 +39,8 @@ export type ArenaOptions = {
   readonly mode: Mode
   readonly nodes: number
   readonly profile: ProfileName
+  /** The `main.js` of an older build: all hosts begin with it, and the first that rolls upgrades them. */
+  readonly older?: string | undefined
   /** Folder of PostgreSQL's programs. */
   readonly binDir: string
 }
@@ -106,6 +108,8 @@ export class Arena {
     })
     const arena = new Arena(options, { machines, hasFaultyHosts: programs !== undefined, undo }, say)
     try {
+      for (const node of machines.nodes)
+        if (options.older !== undefined) machines.setProgram?.(node, options.older)
       arena.#cluster.supervise(true)
       arena.#cluster.startAll()
       await arena.#cluster.waitForHealthy(BORN_MS)
@@ -272,6 +276,7 @@ export class Arena {
     const names = [node, ...(peers ?? [])].map(({ name }) => name)
     this.#say(`  ${describeFault(one)} → ${names.join(', ')}`)
     if (fault.kind === 'roll') {
+      for (const node of ranked) this.#machines.setProgram?.(node, PROGRAM)
       await this.#faults.roll(ranked.toReversed(), fault.how)
       return
     }

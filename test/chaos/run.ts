@@ -7,7 +7,7 @@ import type { ProfileName } from '../../src/ha/policy.ts'
 import { Arena, type ScheduleReport } from './arena.ts'
 import { SCHEDULED_MS } from './calm.ts'
 import { addToLedger, stampNow } from './ledger.ts'
-import { drawSchedule, KINDS, type DrawnKind } from './schedule.ts'
+import { drawSchedule, KINDS, withUpgrade, type DrawnKind } from './schedule.ts'
 import { MODES, type Mode } from '../support/replication-mode.ts'
 
 /*
@@ -28,6 +28,8 @@ type Asked = {
   readonly postgres: string
   /** Faults of these kinds alone; absent: as each seed draws. */
   readonly kinds: readonly DrawnKind[] | undefined
+  /** The `main.js` of an older build, which each schedule upgrades. */
+  readonly older: string | undefined
   /** No schedule is begun after this. */
   readonly minutes: number
   readonly ledger: string | undefined
@@ -47,6 +49,7 @@ function readOptions(): Asked {
       nodes: { type: 'string', default: '3' },
       postgres: { type: 'string', default: '18' },
       kinds: { type: 'string' },
+      'upgrade-from': { type: 'string' },
       minutes: { type: 'string' },
       ledger: { type: 'string' },
       calm: { type: 'boolean', default: false },
@@ -70,6 +73,7 @@ function readOptions(): Asked {
     nodes: number(values.nodes),
     postgres: values.postgres,
     kinds: values.kinds?.split(',').map(readKind),
+    older: values['upgrade-from'],
     minutes: number(values.minutes ?? (values.calm ? '30' : '720')),
     ledger: values.ledger,
     isCalm: values.calm,
@@ -137,7 +141,8 @@ async function main(): Promise<number> {
   try {
     for (; next < asked.from + asked.schedules; next += 1) {
       if (performance.now() - began > asked.minutes * 60_000) break
-      const schedule = drawSchedule({ seed: next, nodes: asked.nodes, kinds: asked.kinds })
+      const drawn = drawSchedule({ seed: next, nodes: asked.nodes, kinds: asked.kinds })
+      const schedule = asked.older === undefined ? drawn : withUpgrade(drawn)
       say(`${asked.mode} ${next}: ${schedule.faults.length} faults`)
       arena ??= await Arena.open({ ...asked, binDir }, say)
       const begun = performance.now()
@@ -153,7 +158,7 @@ async function main(): Promise<number> {
         say(`  kept in ${arena.keep(next, { schedule, ...report })}`)
         say(`  again: npm run chaos -- ${againOf(asked, next)}`)
       } else sum.clean += 1
-      if (report.violations.length > 0 || used >= FRESH_EVERY) await end()
+      if (report.violations.length > 0 || used >= (asked.older === undefined ? FRESH_EVERY : 1)) await end()
     }
   } finally {
     await end()
@@ -163,16 +168,22 @@ async function main(): Promise<number> {
     `${asked.mode}: ${sum.clean} clean, ${sum.violations} violations, schedules ${asked.from} to ${next - 1}, ${sum.acknowledged} acknowledged, ${sum.missing} lost and reported, ${sum.staleReads} stale reads, ${seconds.toFixed(0)} s`,
   )
   // The ledger adds up schedules that a seed draws by itself.
-  if (asked.ledger !== undefined && asked.kinds === undefined && next > asked.from) {
+  if (
+    asked.ledger !== undefined &&
+    asked.kinds === undefined &&
+    asked.older === undefined &&
+    next > asked.from
+  ) {
     addToLedger(asked.ledger, { ...asked, ...sum, ...stamp, to: next - 1, seconds })
   }
   return sum.violations === 0 ? 0 : 1
 }
 
 /** What makes a schedule once more. */
-function againOf({ mode, nodes, postgres, kinds }: Asked, seed: number): string {
+function againOf({ mode, nodes, postgres, kinds, older }: Asked, seed: number): string {
   const only = kinds ? ` --kinds ${kinds.join()}` : ''
-  return `--mode ${mode} --from ${seed} --schedules 1 --nodes ${nodes} --postgres ${postgres}${only}`
+  const from = older === undefined ? '' : ` --upgrade-from ${older}`
+  return `--mode ${mode} --from ${seed} --schedules 1 --nodes ${nodes} --postgres ${postgres}${only}${from}`
 }
 
 function describeReport(report: ScheduleReport): string {

@@ -135,6 +135,12 @@ export function drawSchedule(options: ScheduleOptions): ChaosSchedule {
   return { seed: options.seed, faults }
 }
 
+/** The same faults, met by an upgrade that begins at once. */
+export function withUpgrade({ seed, faults }: ChaosSchedule): ChaosSchedule {
+  const how = seed % 2 === 0 ? 'stop' : 'detach'
+  return { seed, faults: [{ atMs: 0, target: 0, fault: { kind: 'roll', how } }, ...faults] }
+}
+
 function enabledKinds(chance: RandomStream, only: readonly DrawnKind[] | undefined): readonly DrawnKind[] {
   const drawn = KINDS.filter(() => chance.chance(0.5))
   const enabled = only ?? (drawn.length > 0 ? drawn : [chance.pick(KINDS)])

@@ -20,6 +20,8 @@ export interface Machines {
   apiToken(node: TestNode): string
   /** Starts `pg-metako --config` for a node, its output added to the node's log file. */
   spawnAgent(node: TestNode): ChildProcess
+  /** From now on agents of this node are started from this `main.js`; absent where nobody asked for it. */
+  setProgram?(node: TestNode, program: string): void
   /** The words before a command that is to run on a node's host; absent where all share one. */
   enter?(node: TestNode): readonly string[]
   /** Runs a command of the program on a node's host; absent where all share one. */

@@ -112,6 +112,7 @@ function machinesOf(
     faulty: string | undefined
   },
 ): Machines {
+  const programs = new Map<string, string>()
   const hostOf = (node: TestNode): Host => {
     const host = hosts.find((one) => one.node.name === node.name)
     if (!host) throw new Error(`No host for ${node.name}`)
@@ -124,6 +125,7 @@ function machinesOf(
     apiToken: (node) => about.apiToken ?? readTokenOf(hostOf(node)),
     enter: (node) => enter(hostOf(node)),
     runOn: (node, argv) => runProgram(argv, '/', enter(hostOf(node))),
+    setProgram: ({ name }, program) => void programs.set(name, program),
     faultsOf: ({ folder }) => join(folder, FAULTS),
     spawnAgent: (node) =>
       spawnLogged(
@@ -132,7 +134,7 @@ function machinesOf(
           ...(about.faulty === undefined
             ? []
             : ['env', `LD_PRELOAD=${about.faulty}`, `FAULTY_HOST=${DATA_PARENT}/${FAULTS}`]),
-          ...[process.execPath, PROGRAM, '--config', node.configFile],
+          ...[process.execPath, programs.get(node.name) ?? PROGRAM, '--config', node.configFile],
         ],
         { logFile: node.logFile, cwd: '/' },
       ),
