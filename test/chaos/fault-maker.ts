@@ -40,7 +40,7 @@ export class FaultMaker {
   readonly #cluster: Cluster
   readonly #enter: (node: TestNode) => readonly string[]
   readonly #faultsOf: (node: TestNode) => string
-  readonly #quotas = new Set<() => void>()
+  readonly #quotas = new Map<string, () => void>()
   /** How many faults hold a node's cable or power at this moment. */
   readonly #holds = new Map<string, number>()
 
@@ -102,7 +102,10 @@ export class FaultMaker {
           setDiskTrouble(this.#faultsOf(node), isGood ? undefined : fault),
         )
       case 'starve':
-        return this.#starve(node, fault.percent)
+        return this.#hold(`processor ${node.name}`, (isGood) => {
+          if (isGood) this.#endQuota(node.name)
+          else this.#starve(node, fault.percent)
+        })
       case 'clock-step':
         setClockOffset(this.#faultsOf(node), fault.seconds)
         return undefined
@@ -140,8 +143,7 @@ export class FaultMaker {
   }
 
   endQuotas(): void {
-    for (const end of this.#quotas) end()
-    this.#quotas.clear()
+    for (const name of this.#quotas.keys()) this.#endQuota(name)
   }
 
   #victims(node: TestNode, name: (ChaosFault & { kind: 'kill' })['process']): readonly ProcessStat[] {
@@ -189,13 +191,14 @@ export class FaultMaker {
     this.#cluster.setPower(node, true)
   }
 
-  #starve(node: TestNode, percent: number): () => void {
-    const end = limitProcessor(node.name, pidsOf(this.#cluster.processesOf(node)), percent)
-    this.#quotas.add(end)
-    return () => {
-      this.#quotas.delete(end)
-      end()
-    }
+  #starve(node: TestNode, percent: number): void {
+    const pids = pidsOf(this.#cluster.processesOf(node))
+    this.#quotas.set(node.name, limitProcessor(node.name, pids, percent))
+  }
+
+  #endQuota(name: string): void {
+    this.#quotas.get(name)?.()
+    this.#quotas.delete(name)
   }
 
   #fillDisk(node: TestNode): () => void {
