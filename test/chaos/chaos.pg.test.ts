@@ -174,7 +174,7 @@ describePostgres('a host with a bad disk and a bad clock', (postgres) => {
         await eventually('so does its agent', async () => {
           return Date.parse((await cluster.view()).takenAt) - Date.now() > 86_000_000
         })
-        maker.heal()
+        make({ kind: 'clock-step', seconds: -86_400 })
 
         const undoSlow = make({ kind: 'disk', of: 'postgres', how: 300, ms: 1 })
         expect(await tookMs('INSERT INTO written VALUES (now())')).toBeGreaterThan(300)

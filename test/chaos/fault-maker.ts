@@ -41,6 +41,8 @@ export class FaultMaker {
   readonly #enter: (node: TestNode) => readonly string[]
   readonly #faultsOf: (node: TestNode) => string
   readonly #quotas = new Map<string, () => void>()
+  /** By how many seconds the time of day of a host is off. */
+  readonly #offsets = new Map<string, number>()
   /** How many faults hold a node's cable or power at this moment. */
   readonly #holds = new Map<string, number>()
 
@@ -107,7 +109,7 @@ export class FaultMaker {
           else this.#starve(node, fault.percent)
         })
       case 'clock-step':
-        setClockOffset(this.#faultsOf(node), fault.seconds)
+        this.#stepClock(node, fault.seconds)
         return undefined
     }
   }
@@ -128,14 +130,13 @@ export class FaultMaker {
     }
   }
 
-  /** The end of all faults, whatever became of them. */
+  /** The end of all faults, whatever became of them; a clock that was stepped has been stepped. */
   heal(): void {
     this.#holds.clear()
     for (const node of this.#cluster.nodes) {
       this.#run(node, 'iptables', '-F')
       this.#run(node, 'rm', '-f', BALLAST)
       setDiskTrouble(this.#faultsOf(node), undefined)
-      setClockOffset(this.#faultsOf(node), 0)
       this.#wake(node, 'all')
       this.#cluster.setPower(node, true)
     }
@@ -189,6 +190,12 @@ export class FaultMaker {
     this.#cluster.setPower(node, false)
     this.#run(node, 'find', node.dataDir, '-mindepth', '1', '-delete')
     this.#cluster.setPower(node, true)
+  }
+
+  #stepClock(node: TestNode, seconds: number): void {
+    const offset = (this.#offsets.get(node.name) ?? 0) + seconds
+    this.#offsets.set(node.name, offset)
+    setClockOffset(this.#faultsOf(node), offset)
   }
 
   #starve(node: TestNode, percent: number): void {

@@ -35,7 +35,7 @@ export type ChaosFault =
     }
   /** All of the host together gets so much of a processor. */
   | { readonly kind: 'starve'; readonly percent: number; readonly ms: number }
-  /** The time of day jumps, and back when the faults end; the monotonic clock goes on. */
+  /** The time of day jumps, for good; the monotonic clock goes on. */
   | { readonly kind: 'clock-step'; readonly seconds: number }
   // What an operator does.
   | { readonly kind: 'restart-agent' }
