@@ -114,6 +114,17 @@ describe('RouterLink', () => {
     expect(link.totals[0]).toMatchObject({ port: 5433, queries: 3 })
   })
 
+  it('is not cut off from routers to come by an agent that was started twice and ends before it listens', async () => {
+    const deps = {
+      log: silentLogger(),
+      table: () => ({ epoch, replicas: [], validForMs: 1, bootId: 'boot' }),
+    }
+    const twice = new RouterLink({ ...deps, members: () => members, startRouter: () => {} }, socketPath)
+    twice.detach()
+    await router()
+    expect(link.pid).toBe(77)
+  })
+
   it('is for its own user only', () => {
     expect(statSync(socketPath).mode & 0o077).toBe(0)
   })

@@ -86,6 +86,8 @@ export class RouterLink {
     this.#isStopped = true
     for (const cancel of this.#cancels) cancel()
     for (const router of this.#routers) router.destroy()
+    // An agent that was started twice ends here too, before it listens: what lies there is then the other one's.
+    if (!this.#server.listening) return
     this.#server.close()
     rmSync(this.#socketPath, { force: true })
   }

@@ -91,6 +91,9 @@ export class Cluster {
   /** Does nothing where the agent of the node runs already. */
   startAgent(node: TestNode): void {
     if (this.#disposed || this.#dark.has(node.name) || this.processesOf(node).agents.length > 0) return
+    // One that was started a moment ago is not yet seen in /proc; a supervisor knows it, and starts the next when it has ended.
+    const child = this.#children.get(node.name)
+    if (this.#supervised && child && child.exitCode === null && child.signalCode === null) return
     this.#spawnAgent(node)
   }
 
@@ -323,7 +326,7 @@ export class Cluster {
       .map(({ name }) => {
         const view = views.get(name)
         const own = view?.members.find(({ facts }) => facts.name === name)?.facts.instance
-        return `${name}: ${view ? `${own?.role ?? '-'} ${own?.state} tl ${own?.timeline} ${own?.trouble ?? ''}; ${view.stance}; epoch ${view.record?.epoch} of ${view.record?.holder} ${view.record?.state}` : 'no answer'}`
+        return `${name}: ${view ? `${own?.role ?? '-'} ${own?.state} tl ${own?.timeline} ${own?.streaming ? 'streams ' : ''}${own?.trouble ?? ''}; router ${view.pids.router ?? 'gone'}; ${view.stance}; epoch ${view.record?.epoch} of ${view.record?.holder} ${view.record?.state}` : 'no answer'}`
       })
       .join('\n')
   }
