@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeFault, drawSchedule, type ChaosFault } from './schedule.ts'
+import { describeFault, drawSchedule, withUpgrade, type ChaosFault } from './schedule.ts'
 
 const seeds = Array.from({ length: 700 }, (_, index) => index + 1)
 const schedules = [3, 5].flatMap((nodes) =>
@@ -108,6 +108,17 @@ describe('a chaos schedule', () => {
       drawSchedule({ seed, nodes: 3, kinds: ['clock-step', 'starve'] }).faults.map(({ fault }) => fault.kind),
     )
     expect(new Set(kinds)).toEqual(new Set(['clock-step', 'starve']))
+  })
+
+  it('meets an upgrade from its first moment on, where one was asked for, in either way', () => {
+    const ways = seeds.map((seed) => {
+      const drawn = drawSchedule({ seed, nodes: 3 })
+      const [first, ...others] = withUpgrade(drawn).faults
+      expect(others).toEqual(drawn.faults)
+      expect(first).toMatchObject({ atMs: 0, target: 0, fault: { kind: 'roll' } })
+      return first?.fault.kind === 'roll' ? first.fault.how : undefined
+    })
+    expect(new Set(ways)).toEqual(new Set(['stop', 'detach']))
   })
 
   it('can be read', () => {
