@@ -58,6 +58,13 @@ export type MemberFacts = {
   readonly routerPorts?: { readonly primary: number; readonly replica: number; readonly pooled: number }
   readonly agentUptimeMs: number
   readonly guard: 'armed' | 'idle' | 'absent'
+  /** The device that resets the host when its guard does not act; absent where the config wants none. */
+  readonly watchdog?: {
+    readonly mode: 'automatic' | 'required'
+    readonly state: 'armed' | 'usable' | 'absent' | 'unfit'
+    /** Why it is absent or unfit. */
+    readonly why?: string
+  }
   readonly instance: InstanceFacts
   readonly version: string
 }

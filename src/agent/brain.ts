@@ -94,6 +94,7 @@ export class Brain {
           keepLease: this.loop.decision?.stance.keepLease ?? false,
           decidedAt: this.loop.decidedAt,
         }),
+        isUnfenced: () => managed && guard.isUnfenced(),
         position: () => {
           const { role, state, flushLsn } = this.observer.instance
           // Of one that is down: the end of its WAL, which the holder is going to open again (G3).

@@ -5,7 +5,7 @@ import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
-import { policyOf, runsUntil, type Policy } from '../ha/policy.ts'
+import { runsUntil, type Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { SeenByMember } from '../model/member.ts'
@@ -18,6 +18,7 @@ import { ClusterMembers } from './membership/cluster-members.ts'
 import { pauseOn } from '../ha/pause-on.ts'
 import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
 import { endLeftovers } from './leftovers.ts'
+import { nodePolicy } from './node-policy.ts'
 import { Picture, type PictureParts } from './picture.ts'
 import type { Secrets } from './secrets.ts'
 import { requestSwitchover } from './switchover.ts'
@@ -96,13 +97,7 @@ export class ControlPlane {
     const peers = config.members.map(({ nodeName }) => nodeName)
     this.#self = config.identity.nodeName
     this.#configured = [this.#self, ...peers].toSorted()
-    this.policy = policyOf(config.ha.profile, {
-      ...(config.ha.leaseTtlMs === undefined ? {} : { leaseTtlMs: config.ha.leaseTtlMs }),
-      maximumLagBytes: config.replication.maximumLagOnFailoverBytes,
-      primaryStartTimeoutMs: config.ha.primaryStartTimeoutMs,
-      storeGraceMs: config.ha.storeGraceMs,
-      ...(config.replication.acks ? { acks: config.replication.acks } : {}),
-    })
+    this.policy = nodePolicy(config)
     this.keys = keysOf(config.namespace, config.scope)
     this.picture = this.#createPicture()
     const { clock, log, link } = ports

@@ -55,7 +55,7 @@ class PlayedGuard {
       for (const line of text.trim().split('\n')) {
         const order = JSON.parse(line) as GuardOrder
         this.orders.push(order)
-        if (order.kind === 'stop' || !this.isAnswering) continue
+        if (!('id' in order) || !this.isAnswering) continue
         this.until = order.kind === 'arm' ? order.until : undefined
         socket.write(`${JSON.stringify({ kind: 'holds', id: order.id, until: this.until })}\n`)
       }

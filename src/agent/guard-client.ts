@@ -3,6 +3,12 @@ import type { MonotonicMs } from '../model/time.ts'
 import type { GuardOrder, GuardReport } from '../guard/guard-orders.ts'
 import type { Clock, Guard } from '../ha/ports.ts'
 import type { Logger } from '../platform/log.ts'
+import {
+  watchdogObstacle,
+  type WatchdogFacts,
+  type WatchdogPlan,
+  type WatchdogState,
+} from '../model/watchdog.ts'
 import type { GuardConversation, GuardDoor } from './guard-door.ts'
 
 const RECONNECT_MS = 50
@@ -22,6 +28,8 @@ export type GuardClientDeps = {
   readonly door: GuardDoor
   readonly onFenced: () => void
   readonly onState: () => void
+  /** The watchdog that this node is to use; absent: none. */
+  readonly watchdog?: { readonly mode: WatchdogFacts['mode']; readonly plan: WatchdogPlan } | undefined
 }
 
 /** The agent's end of its guard: adopts a running one, starts one when there is none, and starts it again when it dies. */
@@ -38,6 +46,8 @@ export class GuardClient implements Guard {
   #startedAt: number | undefined
   #isStopped = false
   #unansweredSince: number | undefined
+  /** As a guard said it last, also one that is gone: a device that it left running ends this host. */
+  #watchdog: WatchdogState = { state: 'absent', why: 'its guard has said nothing yet' }
   #wanted: { kind: 'arm'; until: MonotonicMs } | { kind: 'disarm' } | undefined
 
   constructor(deps: GuardClientDeps) {
@@ -76,6 +86,15 @@ export class GuardClient implements Guard {
     return this.#until === undefined ? 'idle' : 'armed'
   }
 
+  watchdog(): WatchdogFacts | undefined {
+    const { watchdog } = this.#deps
+    return watchdog && { mode: watchdog.mode, ...this.#watchdog }
+  }
+
+  isUnfenced(): boolean {
+    return this.state() === 'absent' && this.watchdog()?.state !== 'armed'
+  }
+
   /**
    * Prolongs what is armed, or was when its guard died. Never arms a guard that was told to let go: an order on its way
    * to a primary that ended meanwhile would kill the standby that follows it.
@@ -91,9 +110,13 @@ export class GuardClient implements Guard {
     this.#tell({ kind: 'arm', until, id: this.#nextId++ })
   }
 
-  armAndConfirm(until: MonotonicMs): Promise<void> {
+  async armAndConfirm(until: MonotonicMs): Promise<void> {
     this.#wanted = { kind: 'arm', until }
-    return this.#confirm((id) => ({ kind: 'arm', until, id }), 'arm')
+    await this.#confirm((id) => ({ kind: 'arm', until, id }), 'arm')
+    const watchdog = this.watchdog()
+    if (watchdog?.mode !== 'required' || watchdog.state === 'armed') return
+    const why = watchdogObstacle(watchdog) ?? 'its watchdog, which is required, does not run yet'
+    throw new Fault('WATCHDOG_UNUSABLE', `Cannot be primary: ${why}`, { retryable: true })
   }
 
   disarmAndConfirm(): Promise<void> {
@@ -173,6 +196,7 @@ export class GuardClient implements Guard {
         this.#pid = report.pid
         this.#until = report.until
         this.#deps.log.info('Guard found', { guard: report.pid, armed: report.until !== undefined })
+        this.#useWatchdog(report.watchdog)
         this.#repeatWanted()
         this.#deps.onState()
         return
@@ -185,12 +209,39 @@ export class GuardClient implements Guard {
         if (before !== this.state()) this.#deps.onState()
         return
       }
+      case 'watchdog':
+        this.#watchdog = report.state
+        this.#tellOfWatchdog()
+        this.#deps.onState()
+        return
       case 'fenced':
         this.#until = undefined
         this.#deps.log.error('The guard fenced PostgreSQL', { ...report })
         this.#deps.onFenced()
         return
     }
+  }
+
+  /** Order: before it is told a deadline. A guard without a plan does not touch the device. */
+  #useWatchdog(known: WatchdogState | undefined): void {
+    const { watchdog } = this.#deps
+    const why =
+      'the guard that runs is of an older release; it ends with the node: restart the node as a whole'
+    this.#watchdog = known ?? { state: 'unfit', why }
+    if (known)
+      this.#conversation?.tell({ kind: 'use-watchdog', ...(watchdog ? { plan: watchdog.plan } : {}) })
+    else this.#tellOfWatchdog()
+  }
+
+  #tellOfWatchdog(): void {
+    const { watchdog, log } = this.#deps
+    if (!watchdog) return
+    const { state, why } = this.#watchdog
+    const fields = { state, ...(why === undefined ? {} : { why }) }
+    if (state === 'armed' || state === 'usable') log.info('Watchdog', fields)
+    else if (watchdog.mode === 'required')
+      log.error('The watchdog cannot be used: this node becomes no primary', fields)
+    else log.warn('The watchdog cannot be used: the guard alone fences', fields)
   }
 
   /** A guard that was started anew holds nothing: it is told again what its predecessor was told. */

@@ -15,6 +15,7 @@ import { ControlPlane } from './control-plane.ts'
 import { startDetached } from './detached-process.ts'
 import { GuardClient } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
+import { watchdogOf } from './node-policy.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
 import { RouterLink } from './router-link.ts'
 import { agentSocketOf, routerOptions } from './router-options.ts'
@@ -73,6 +74,7 @@ export class Node {
       }),
       onFenced: () => this.#control.noteFencedByGuard(),
       onState: () => this.#control.wake(),
+      watchdog: watchdogOf(config),
     })
     this.#link = this.#createLink()
     this.#router = new RouterLink(

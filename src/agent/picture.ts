@@ -22,7 +22,7 @@ export type PictureParts = {
   readonly silenceLimitMs: number
   readonly keys: Keys
   readonly clock: Clock
-  readonly guard: Pick<Guard, 'state'> & { readonly pid: number | undefined }
+  readonly guard: Pick<Guard, 'state' | 'watchdog'> & { readonly pid: number | undefined }
   readonly bootId: string
   readonly pid: number
   /** What comes into being later, or changes. */
@@ -50,6 +50,7 @@ export class Picture {
   ownFacts(): MemberFacts {
     const { config, ownHost, version, isTls, guard } = this.#parts
     const { brain, isStopping } = this.#parts.now()
+    const watchdog = guard.watchdog()
     const incarnation = brain?.observer.incarnation
     const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
@@ -63,6 +64,7 @@ export class Picture {
       // In whole seconds: a heartbeat that says what the last one said costs its receiver little.
       agentUptimeMs: SECOND * Math.floor((this.#parts.clock.monotonic() - this.#startedAt) / SECOND),
       guard: guard.state(),
+      ...(watchdog ? { watchdog } : {}),
       instance: brain?.observer.instance ?? { state: 'unknown' },
       stopping: isStopping,
       seen: brain?.observer.measuredUnder ?? SAW_NONE,

@@ -118,6 +118,9 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
       : undefined,
     instance.walReplayPaused === true ? 'replay paused' : undefined,
     holds && facts.guard === 'absent' ? 'no guard' : undefined,
+    facts.watchdog && (holds || facts.watchdog.state !== 'armed') && facts.watchdog.state !== 'usable'
+      ? `watchdog ${facts.watchdog.state}`
+      : undefined,
     instance.trouble,
   ]
   return notes.filter((note) => note !== undefined)

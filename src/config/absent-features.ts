@@ -30,10 +30,6 @@ const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
     'Citus is not there yet',
     'remove the section: today a cluster is one primary with its standbys',
   ),
-  watchdog: absent(
-    'a hardware watchdog is not there yet',
-    'remove the section: every node runs a guard process that stops PostgreSQL when its lease ends',
-  ),
   backup: absent(
     'backup is not there yet',
     'remove the section and keep your own backups for now, for instance pg_basebackup through the replica port',
@@ -129,7 +125,7 @@ const KEYS: Readonly<Record<string, AbsentFeature>> = {
     'the key is called enable',
     'write it as coordination.pair_mode.enable',
   ),
-  'ha.watchdog': SECTIONS['watchdog'] as AbsentFeature,
+  'ha.watchdog': absent('the watchdog has a section of its own', 'write watchdog: at the top of the file'),
   'load_balancer.max_connections': absent('this key has moved', 'write it as router.max_client_connections'),
   'router.pool_mode': absent(
     'pool modes are not there yet: every client has a server connection of its own',

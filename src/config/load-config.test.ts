@@ -71,7 +71,14 @@ describe('the smallest useful config', () => {
         acks: { method: 'ANY', isStrict: false },
       },
       bootstrap: { users: [], databases: [], initdb: [] },
-      ha: { profile: 'lan', leaseTtlMs: 3000, primaryStartTimeoutMs: 0, storeGraceMs: 30_000 },
+      ha: {
+        profile: 'lan',
+        leaseTtlMs: 3000,
+        primaryStartTimeoutMs: 0,
+        storeGraceMs: 30_000,
+        fencing: 'required',
+      },
+      watchdog: { mode: 'off', device: '/dev/watchdog', safetyMarginMs: 100 },
       router: {
         enabled: true,
         listenHost: '0.0.0.0',

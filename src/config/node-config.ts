@@ -104,6 +104,14 @@ export type NodeConfig = {
     readonly primaryStartTimeoutMs: number
     /** How long a primary whose commits wait for standbys runs on without a lease. */
     readonly storeGraceMs: number
+    /** `none`: a silent primary that nothing could have stopped is taken over from all the same. */
+    readonly fencing: 'required' | 'none'
+  }
+  readonly watchdog: {
+    readonly mode: 'off' | 'automatic' | 'required'
+    readonly device: string
+    /** The host has been reset so long before the lease ends. */
+    readonly safetyMarginMs: number
   }
   readonly router: {
     readonly enabled: boolean

@@ -164,7 +164,7 @@ const mistakes: readonly Mistake[] = [
     remedy: /api_host/,
   },
   // What is not there yet.
-  ...['citus', 'consul', 'zookeeper', 'kubernetes', 'exhibitor', 'etcd', 'etcd3', 'watchdog', 'backup'].map(
+  ...['citus', 'consul', 'zookeeper', 'kubernetes', 'exhibitor', 'etcd', 'etcd3', 'backup'].map(
     (name): Mistake => ({
       title: `the section ${name}`,
       text: `${name}:\n  enabled: true\n`,

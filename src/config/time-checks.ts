@@ -1,7 +1,8 @@
+import { watchdogTimeoutMaxS } from '../model/watchdog.ts'
 import { PROFILES } from './derive-defaults.ts'
 import type { Key } from './key.ts'
 import { clusterKeys } from './keys/cluster-keys.ts'
-import { runtimeKeys } from './keys/runtime-keys.ts'
+import { runtimeKeys, WATCHDOG_MARGIN_MS } from './keys/runtime-keys.ts'
 import type { Problems } from './problem.ts'
 import type { Settings } from './settings.ts'
 import { showDuration } from './value-kinds.ts'
@@ -31,6 +32,7 @@ export function checkTimes(settings: Settings, problems: Problems): void {
     instead: Math.floor(profile.leaseMs / 3),
     rule: 'a request that waits longer than the lease lives would cost the primary its lease',
   })
+  checkWatchdog(settings, problems, lease)
   const failover = settings.need(clusterKeys.failoverTimeout)
   if (failover < lease) {
     problems.error(settings.placeOf(clusterKeys.failoverTimeout), clusterKeys.failoverTimeout.name, {
@@ -39,6 +41,23 @@ export function checkTimes(settings: Settings, problems: Problems): void {
       remedy: `write at least ${showDuration(lease * 2)}, or a shorter ha.lease_ttl`,
     })
   }
+}
+
+/** A watchdog counts whole seconds, and has to end before the lease. */
+function checkWatchdog(settings: Settings, problems: Problems, leaseMs: number): void {
+  const { watchdogMode, watchdogMargin, leaseTtl } = runtimeKeys
+  if (settings.need(watchdogMode) === 'off') return
+  const marginMs = settings.need(watchdogMargin)
+  if (watchdogTimeoutMaxS(leaseMs, marginMs) >= 1) return
+  const isTheMargin = watchdogTimeoutMaxS(leaseMs, WATCHDOG_MARGIN_MS) >= 1
+  const key = isTheMargin ? watchdogMargin : leaseTtl
+  problems.error(settings.placeOf(key), key.name, {
+    value: showDuration(isTheMargin ? marginMs : leaseMs),
+    rule: `no watchdog fits: it counts whole seconds, and has to end ${showDuration(marginMs)} before a lease of ${showDuration(leaseMs)}, of which a fifth is for renewals that come late`,
+    remedy: isTheMargin
+      ? 'write a shorter time, or remove the key; or set a longer ha.lease_ttl on all nodes'
+      : 'set ha.lease_ttl to at least 1500ms on all nodes, or "mode: off" under watchdog:',
+  })
 }
 
 /**

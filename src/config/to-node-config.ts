@@ -134,13 +134,21 @@ function withDashes(option: string): string {
   return option.startsWith('-') ? option : `--${option}`
 }
 
-function runtimePart(settings: Settings): Pick<NodeConfig, 'ha' | 'router' | 'logging' | 'paths'> {
+function runtimePart(
+  settings: Settings,
+): Pick<NodeConfig, 'ha' | 'watchdog' | 'router' | 'logging' | 'paths'> {
   return {
     ha: {
       profile: settings.need(runtime.profile),
       leaseTtlMs: settings.need(runtime.leaseTtl),
       primaryStartTimeoutMs: settings.need(runtime.primaryStartTimeout),
       storeGraceMs: settings.need(runtime.storeGrace),
+      fencing: settings.need(runtime.fencing),
+    },
+    watchdog: {
+      mode: settings.need(runtime.watchdogMode),
+      device: settings.need(runtime.watchdogDevice),
+      safetyMarginMs: settings.need(runtime.watchdogMargin),
     },
     router: {
       enabled: settings.need(runtime.routerEnabled),

@@ -5,9 +5,11 @@ import { createLogger, type Logger } from '../platform/log.ts'
 import { connectWithin, createServer, type Server, type Socket } from '../platform/net.ts'
 import { onSignal, pid } from '../platform/process.ts'
 import { every } from '../platform/timers.ts'
+import { LinuxWatchdog } from '../platform/watchdog-device.ts'
 import { killInstance } from '../postgres/process-tree.ts'
 import type { GuardOptions, GuardOrder, GuardReport } from './guard-orders.ts'
 import { GuardRule, type GuardTimes } from './guard-rule.ts'
+import { Watchdog } from './watchdog.ts'
 
 /*
  * The dead-man's switch of one PostgreSQL instance: a process of its own, detached from the agent. It knows one thing,
@@ -37,6 +39,7 @@ class Guard {
   readonly stopped: Promise<void>
   #resolveStopped: () => void = () => undefined
   readonly #rule: GuardRule
+  readonly #watchdog: Watchdog
   #cancelLook: () => void = () => undefined
 
   constructor(options: GuardOptions) {
@@ -45,6 +48,10 @@ class Guard {
     this.#rule = new GuardRule(times(), (suspendedMs) =>
       this.#log.warn('The host was suspended', { suspendedMs }),
     )
+    this.#watchdog = new Watchdog(new LinuxWatchdog(options.watchdogFolders), (state) => {
+      this.#log.info('Watchdog', { ...state })
+      for (const agent of this.#agents) tell(agent, { kind: 'watchdog', state })
+    })
     this.#server = createServer((socket) => this.#serve(socket))
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve
@@ -71,6 +78,7 @@ class Guard {
 
   stop(): void {
     this.#cancelLook()
+    this.#watchdog.letGo()
     for (const agent of this.#agents) agent.destroy()
     this.#server.close()
     rmSync(this.#options.socketPath, { force: true })
@@ -104,6 +112,7 @@ class Guard {
       pid,
       ...this.#held(),
       ...(this.#rule.fencedAt === undefined ? {} : { fencedAt: this.#rule.fencedAt }),
+      watchdog: this.#watchdog.state,
     })
   }
 
@@ -119,8 +128,16 @@ class Guard {
       if (this.#rule.held === undefined) this.stop()
       return
     }
+    if (order.kind === 'use-watchdog') {
+      this.#watchdog.use(order.plan, monotonicMs())
+      return
+    }
     if (order.kind === 'arm') this.#rule.arm(order.until)
-    else this.#rule.disarm()
+    else if (order.kind === 'disarm') this.#rule.disarm()
+    else return this.#log.error('Ignored an order that this guard does not know')
+    // Order: who was told that the deadline is held has heard before what became of the watchdog.
+    this.#watchdog.look(monotonicMs(), this.#rule.held)
+    if (order.kind === 'disarm') this.#watchdog.stopLeftover()
     tell(socket, { kind: 'holds', id: order.id, ...this.#held() })
   }
 
@@ -130,8 +147,10 @@ class Guard {
 
   #look(): void {
     const verdict = this.#rule.look(times(), this.#agents.size > 0)
-    if (verdict.kind === 'end') this.stop()
-    else if (verdict.kind === 'fence') void this.#fence()
+    if (verdict.kind === 'end') return this.stop()
+    // Order: after the rule has counted what the host slept, which the device may not have.
+    this.#watchdog.look(monotonicMs(), this.#rule.held)
+    if (verdict.kind === 'fence') void this.#fence()
   }
 
   async #fence(): Promise<void> {

@@ -57,6 +57,7 @@ export type StanceReason =
   | 'AWAITS_PEERS'
   | 'COLD_START_WAIT'
   | 'RESERVED'
+  | 'HOLDER_UNFENCED'
   | 'SUSPECTS'
   | 'PLEDGES'
   | 'AWAITS_PLEDGES'

@@ -29,6 +29,7 @@ describe('LeaseKeeper', () => {
   let keepLease: boolean
   let decidedAt: () => MonotonicMs
   let position: string | undefined
+  let isUnfenced: boolean
 
   beforeEach(async () => {
     clock = new VirtualClock()
@@ -41,8 +42,12 @@ describe('LeaseKeeper', () => {
     keepLease = true
     decidedAt = clock.monotonic
     position = undefined
+    isUnfenced = false
     const wanted = () => ({ keepLease, decidedAt: decidedAt() })
-    lease = new LeaseKeeper({ clock, keeper }, { policy, self: 'n1', wanted, position: () => position })
+    lease = new LeaseKeeper(
+      { clock, keeper },
+      { policy, self: 'n1', wanted, isUnfenced: () => isUnfenced, position: () => position },
+    )
     lease.start()
   })
 
@@ -52,6 +57,15 @@ describe('LeaseKeeper', () => {
     await clock.advance(3000)
     expect(seq()).toBe(20)
     expect(keeper.record?.ttlMs).toBe(3000)
+  })
+
+  it('says in the record that nothing else would fence, for as long as that is so', async () => {
+    isUnfenced = true
+    await clock.advance(500)
+    expect(keeper.record?.isUnfenced).toBe(true)
+    isUnfenced = false
+    await clock.advance(500)
+    expect(keeper.record).not.toHaveProperty('isUnfenced')
   })
 
   it('publishes the position that the primary has reached, and keeps the last one while it is unknown', async () => {

@@ -16,6 +16,8 @@ export type LeaseKeeperOptions = {
   readonly self: string
   /** The last decision: whether the lease is wanted, and when it was made. */
   readonly wanted: () => { readonly keepLease: boolean; readonly decidedAt: MonotonicMs }
+  /** Nothing would end this node's PostgreSQL if its agent died now: whoever judges the lease has to know. */
+  readonly isUnfenced: () => boolean
   /** The newest flush position of the local primary. */
   readonly position: () => string | undefined
 }
@@ -62,14 +64,20 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const { clock, keeper } = this.#deps
-    const { self, policy, position } = this.#options
+    const { self, policy, position, isUnfenced } = this.#options
     const { keepLease, decidedAt } = this.#options.wanted()
     if (this.#isRenewing || this.#isStopped) return
     if (!keepLease || clock.monotonic() - decidedAt > DECISION_AGE_MAX_MS) return
     this.#isRenewing = true
     try {
       await keeper.write(
-        (record) => renewed(record, { self, ttlMs: policy.leaseTtlMs, position: position() }),
+        (record) =>
+          renewed(record, {
+            self,
+            ttlMs: policy.leaseTtlMs,
+            position: position(),
+            isUnfenced: isUnfenced(),
+          }),
         {
           deadlineMs: policy.leaseTtlMs / 3,
         },
@@ -83,8 +91,15 @@ export class LeaseKeeper {
 /** The record with the next seq; `undefined` when it is not this node's any more. */
 function renewed(
   record: EpochRecord | undefined,
-  own: { self: string; ttlMs: number; position: string | undefined },
+  own: { self: string; ttlMs: number; position: string | undefined; isUnfenced: boolean },
 ): EpochRecord | undefined {
   if (!record || record.holder !== own.self || !isHeld(record)) return undefined
-  return { ...record, seq: record.seq + 1, ttlMs: own.ttlMs, position: own.position ?? record.position }
+  const { isUnfenced: _before, ...rest } = record
+  return {
+    ...rest,
+    seq: record.seq + 1,
+    ttlMs: own.ttlMs,
+    position: own.position ?? record.position,
+    ...(own.isUnfenced ? { isUnfenced: true } : {}),
+  }
 }

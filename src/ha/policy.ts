@@ -1,6 +1,7 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
 import { plus, type MonotonicMs } from '../model/time.ts'
+import { FENCE_BEFORE_RESET_MS, watchdogTimeoutMaxS, type WatchdogPlan } from '../model/watchdog.ts'
 import { MiB, SECOND } from '../std/units.ts'
 
 /**
@@ -15,6 +16,10 @@ export type Policy = {
   readonly leaseTtlMs: number
   /** The holder stops this long before its lease can run out: time to stop routers and to kill PostgreSQL. */
   readonly killMarginMs: number
+  /** The watchdog of a host ends it so long before its lease can run out; absent where none is used. */
+  readonly watchdogMarginMs?: number
+  /** A silent holder without guard and watchdog is taken over from all the same, when its lease is over (safety.md 20). */
+  readonly trustsUnfenced: boolean
   /** ρ: how far two clocks may drift apart; the judge waits ttl × (1 + 2ρ) + margin. */
   readonly clockDrift: number
   readonly judgeMarginMs: number
@@ -60,11 +65,23 @@ const profiles: Readonly<Record<ProfileName, Timing>> = {
 export function policyOf(
   profile: ProfileName,
   chosen: Partial<
-    Pick<Policy, 'leaseTtlMs' | 'maximumLagBytes' | 'primaryStartTimeoutMs' | 'acks' | 'storeGraceMs'>
+    Pick<
+      Policy,
+      | 'leaseTtlMs'
+      | 'maximumLagBytes'
+      | 'primaryStartTimeoutMs'
+      | 'acks'
+      | 'storeGraceMs'
+      | 'watchdogMarginMs'
+      | 'trustsUnfenced'
+    >
   > = {},
 ): Policy {
+  const timing = profiles[profile]
+  const { watchdogMarginMs } = chosen
   return {
     profile,
+    trustsUnfenced: false,
     clockDrift: 0.01,
     judgeMarginMs: 100,
     handoverTtlMs: 3 * SECOND,
@@ -72,8 +89,25 @@ export function policyOf(
     maximumLagBytes: MiB,
     primaryStartTimeoutMs: 0,
     storeGraceMs: 30 * SECOND,
-    ...profiles[profile],
+    ...timing,
     ...chosen,
+    // Order: the guard ends PostgreSQL before the watchdog ends the host, and that before the lease ends.
+    ...(watchdogMarginMs === undefined
+      ? {}
+      : { killMarginMs: Math.max(timing.killMarginMs, watchdogMarginMs + FENCE_BEFORE_RESET_MS) }),
+  }
+}
+
+/** What the guard has to know of a watchdog on this device; `undefined` where none is used. */
+export function watchdogPlan(
+  { watchdogMarginMs, leaseTtlMs, killMarginMs }: Policy,
+  device: string,
+): WatchdogPlan | undefined {
+  if (watchdogMarginMs === undefined) return undefined
+  return {
+    device,
+    timeoutMaxS: watchdogTimeoutMaxS(leaseTtlMs, watchdogMarginMs),
+    afterDeadlineMs: killMarginMs - watchdogMarginMs,
   }
 }
 

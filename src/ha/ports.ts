@@ -3,6 +3,7 @@ import type { LossReport } from '../model/cluster-view.ts'
 import type { KeyValue, Transaction, TransactionResult, WatchEvent } from '../model/key-value.ts'
 import type { InstanceFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
+import type { WatchdogFacts } from '../model/watchdog.ts'
 import type { DirectoryState, KnockAnswer, PeerFacts } from './snapshot.ts'
 
 /*
@@ -105,9 +106,13 @@ export interface LocalInstance {
 /** The dead-man's switch: kills the instance when the deadline passes without a later one. */
 export interface Guard {
   state(): 'armed' | 'idle' | 'absent'
+  /** What would end the host if the guard did not act; absent where the config wants none. */
+  watchdog(): WatchdogFacts | undefined
+  /** Whoever kills agent and guard now leaves nothing on this host that ends a primary in time (safety.md 20). */
+  isUnfenced(): boolean
   /** Prolongs an armed deadline. Fire and forget: a guard that does not hear it fences earlier, never later. */
   arm(until: MonotonicMs): void
-  /** Returns once the guard has said that it holds this deadline. */
+  /** Returns once the guard has said that it holds this deadline; throws `WATCHDOG_UNUSABLE` where a required watchdog does not run. */
   armAndConfirm(until: MonotonicMs): Promise<void>
   disarmAndConfirm(): Promise<void>
 }

@@ -2,6 +2,7 @@ import type { Pledge } from '../model/ack-rule.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
+import type { WatchdogFacts } from '../model/watchdog.ts'
 import type { Policy } from './policy.ts'
 
 /**
@@ -81,6 +82,7 @@ export type LocalFacts = {
   /** How often it was stopped because it did not stream, since it last did. */
   readonly unstreamedStops: number
   readonly guard: 'armed' | 'idle' | 'absent'
+  readonly watchdog?: WatchdogFacts
   /** The newest promise of this node, made with whichever data directory. */
   readonly pledge?: Pledge
   /** When a standby last streamed from here, by the name that it calls itself. */

@@ -30,6 +30,10 @@ export type EpochRecord = {
   readonly givenTimeline?: number
   /** Last published flush position of the holder, as PostgreSQL writes an LSN. */
   readonly position: string
+  /**
+   * When it was renewed last nothing would have ended the holder's PostgreSQL but its agent: no guard, no watchdog (safety.md 20).
+   */
+  readonly isUnfenced?: true
   /** With `released`: end of the holder's WAL; and, for a switchover, the only member that may take it before `handoverTtlMs`. */
   readonly release?: { readonly endLsn: string; readonly to?: string; readonly reason: ReleaseReason }
   /** Authorised history, oldest first: one link for each epoch that began a timeline. */

@@ -148,6 +148,12 @@ export const errorCodes = {
       'The guard process does not answer. Without it a member neither takes over nor starts as primary.',
     remedy: "Nothing: the agent starts it again. If it repeats, read the guard's log in the state folder.",
   },
+  WATCHDOG_UNUSABLE: {
+    meaning:
+      'The watchdog of this host cannot be used. With `watchdog.mode: required` the node does not become primary without it.',
+    remedy:
+      'Read the message: load its driver, give the group of the agent the right to the device, let no other program hold it, or choose a longer lease.',
+  },
   GUARD_RUNNING: {
     meaning: 'Another guard answers for this instance already; the second one ended.',
     remedy: 'Nothing: the agent uses the one that runs.',

@@ -1,5 +1,6 @@
 import type { Pledge } from './ack-rule.ts'
 import type { EpochRecord } from './epoch-record.ts'
+import type { WatchdogFacts } from './watchdog.ts'
 
 /** What PostgreSQL says it is. Other words for these two exist only at the borders. */
 export type Role = 'primary' | 'standby'
@@ -74,6 +75,8 @@ export type MemberFacts = {
   readonly routerPorts?: { readonly primary: number; readonly replica: number; readonly pooled: number }
   readonly agentUptimeMs: number
   readonly guard: 'armed' | 'idle' | 'absent'
+  /** Absent where `watchdog.mode` is off. */
+  readonly watchdog?: WatchdogFacts
   readonly instance: InstanceFacts
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean

@@ -4,6 +4,7 @@ import type { Pledge } from '../../src/model/ack-rule.ts'
 import type { KeyValue, Transaction, TransactionResult } from '../../src/model/key-value.ts'
 import type { InstanceFacts } from '../../src/model/member.ts'
 import type { MonotonicMs } from '../../src/model/time.ts'
+import type { WatchdogFacts } from '../../src/model/watchdog.ts'
 import { createMemoryStore, createMemoryTree, type MemoryStore } from '../../src/store/memory/memory-store.ts'
 import { Fault } from '../../src/std/fault.ts'
 
@@ -260,6 +261,7 @@ export function running(role: 'primary' | 'standby', more: Partial<InstanceFacts
 export class FakeGuard implements Guard {
   until: MonotonicMs | undefined
   isAbsent = false
+  watched: WatchdogFacts | undefined
   readonly log: string[]
 
   constructor(log: string[] = []) {
@@ -269,6 +271,14 @@ export class FakeGuard implements Guard {
   state(): 'armed' | 'idle' | 'absent' {
     if (this.isAbsent) return 'absent'
     return this.until === undefined ? 'idle' : 'armed'
+  }
+
+  watchdog(): WatchdogFacts | undefined {
+    return this.watched
+  }
+
+  isUnfenced(): boolean {
+    return this.isAbsent && this.watched?.state !== 'armed'
   }
 
   arm(until: MonotonicMs): void {

@@ -25,6 +25,7 @@ export const SECTIONS: readonly string[] = [
   'replication',
   'bootstrap',
   'ha',
+  'watchdog',
   'router',
   'logging',
   'paths',

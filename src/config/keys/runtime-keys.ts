@@ -1,10 +1,13 @@
-import { HOUR, MINUTE, SECOND } from '../../std/units.ts'
+import { HOUR, MILLISECOND, MINUTE, SECOND } from '../../std/units.ts'
 import type { Key } from '../key.ts'
 import { duration, host, oneOf, path, port, wholeNumber, yesOrNo } from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const
 const key = <T>(it: Key<T>): Key<T> => it
+
+/** Less than the time that a guard needs to stop PostgreSQL: it costs the lease nothing. */
+export const WATCHDOG_MARGIN_MS = 100 * MILLISECOND
 
 /** The keys about how this node's processes work. */
 export const runtimeKeys = {
@@ -31,6 +34,30 @@ export const runtimeKeys = {
     type: duration({ min: 0, max: 5 * MINUTE }),
     fallback: value(30 * SECOND),
     doc: 'Where commits wait for standbys (`sync` and `quorum`): how long a primary runs on that cannot renew its lease, since its commits need the others anyway. Clients that bypass the routers may read old data meanwhile; 0 = PostgreSQL is stopped when the lease ends.',
+  }),
+  fencing: key({
+    name: 'ha.fencing',
+    type: oneOf(['required', 'none']),
+    fallback: value('required'),
+    doc: 'What a take-over by lease needs (asynchronous mode): `required` = a primary that went silent while neither guard nor watchdog could end its PostgreSQL is not taken over from, until it is back or somebody decides; `none` = it is taken over from when its lease is over, and two primaries may write for a while. The same on all nodes.',
+  }),
+  watchdogMode: key({
+    name: 'watchdog.mode',
+    type: oneOf(['off', 'automatic', 'required']),
+    fallback: value('off'),
+    doc: 'The watchdog of the host resets it when agent and guard are gone or hang while this node is primary: `automatic` = used where there is one that fits, `required` = a node without one does not become primary. Not tested on hardware.',
+  }),
+  watchdogDevice: key({
+    name: 'watchdog.device',
+    type: path,
+    fallback: value('/dev/watchdog'),
+    doc: 'The device. The agent needs the right to write to it, and no other program may hold it.',
+  }),
+  watchdogMargin: key({
+    name: 'watchdog.safety_margin',
+    type: duration({ min: 0, max: 5 * MINUTE }),
+    fallback: value(WATCHDOG_MARGIN_MS),
+    doc: 'How long before the end of the lease the host has been reset. What is more than a few hundred milliseconds makes the lease shorter: the guard stops PostgreSQL 200 ms before that.',
   }),
   routerEnabled: key({
     name: 'router.enabled',

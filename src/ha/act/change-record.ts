@@ -66,7 +66,7 @@ export function takeEpoch(world: World, next: TakeOver): Promise<WriteOutcome> {
 
 function taken(world: World, record: EpochRecord, next: TakeOver): EpochRecord {
   const { incarnation, instance } = world.observer
-  const { release: _given, ...rest } = record
+  const { release: _given, isUnfenced: _former, ...rest } = record
   return {
     ...rest,
     epoch: next.epoch,

@@ -1,6 +1,7 @@
 import { present } from '../../std/assert.ts'
 import { NO_ACKS } from '../../model/ack-rule.ts'
-import { isHeld } from '../../model/epoch-record.ts'
+import { isHeld, type EpochRecord } from '../../model/epoch-record.ts'
+import { watchdogObstacle } from '../../model/watchdog.ts'
 import type { Action } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { canAcknowledge, changeOfAcks } from './acks.ts'
@@ -14,6 +15,7 @@ import {
   isRunningAs,
   verdict,
   type StanceRule,
+  type Verdict,
 } from './stance.ts'
 
 /** Peers need a moment to be heard after this agent's start, before "nobody else can" is believed. */
@@ -114,6 +116,8 @@ function answerRequest(seen: Snapshot): ReturnType<StanceRule> {
 export const becomePrimary: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || !isHolder(seen) || !isRunningAs(seen, 'standby') || !isHeld(record)) return undefined
+  const unwatched = leaveUnwatched(seen, record)
+  if (unwatched) return unwatched
   const say = { sentence: `becomes primary of epoch ${record.epoch}`, keepLease: true }
   if (!isLeaseProven(seen)) return verdict('becoming-primary', 'AUTHORISED', say)
   const isBegun = hasBegunTimeline(seen, seen.local.instance.timeline)
@@ -130,6 +134,8 @@ export const reviveOrRelease: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || !isHolder(seen) || !isHeld(record) || !isInstanceDown(seen)) return undefined
   if (seen.local.directory !== 'instance') return undefined
+  const unwatched = leaveUnwatched(seen, record)
+  if (unwatched) return unwatched
   if (record.acks && mayLeave(seen)) {
     const left = leaveToOthers(seen, record)
     if (left) return left
@@ -170,6 +176,15 @@ export const reviveOrRelease: StanceRule = (seen) => {
     sentence: `starts its PostgreSQL again in epoch ${record.epoch}`,
     keepLease: true,
     actions: isReady ? [{ kind: 'start', as }] : [],
+  })
+}
+
+/** Without its watchdog it must not be primary: its lease is left to run out, and another member goes on. */
+function leaveUnwatched(seen: Snapshot, record: EpochRecord): Verdict | undefined {
+  const obstacle = watchdogObstacle(seen.local.watchdog)
+  if (obstacle === undefined || seen.local.job === 'promote') return undefined
+  return verdict(isRunningAs(seen, 'standby') ? 'standby' : 'waiting', 'NOT_ELIGIBLE', {
+    sentence: `leaves epoch ${record.epoch} to others: ${obstacle}`,
   })
 }
 

@@ -1,11 +1,13 @@
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import { formatLsn, parseLsn } from '../../model/lsn.ts'
+import { watchdogObstacle } from '../../model/watchdog.ts'
 import type { Upstream } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
 import { isCountedOn, ruleAfterRelease } from './revocation.ts'
+import { isHolderUnfenced } from './unfenced.ts'
 import {
   isHeard,
   isHolder,
@@ -31,6 +33,10 @@ export const createCluster: StanceRule = (seen) => {
     return verdict('waiting', 'NO_CLUSTER_YET', {
       sentence: `waits for ${seen.initialiser} to create the cluster`,
     })
+  }
+  const obstacle = watchdogObstacle(seen.local.watchdog)
+  if (obstacle !== undefined) {
+    return verdict('waiting', 'NOT_ELIGIBLE', { sentence: `does not create the cluster: ${obstacle}` })
   }
   if (seen.local.directory !== 'absent' && seen.local.directory !== 'incomplete') {
     return verdict('waiting', 'FOREIGN_DATA', {
@@ -60,6 +66,11 @@ export const takeOver: StanceRule = (seen) => {
   if (isInstanceDown(seen)) return undefined
   // Where commits wait for others, an epoch that was not given up whole is taken by revocation alone.
   if (record.acks && (lapse.kind !== 'released' || record.acks.length > 1)) return undefined
+  if (isHolderUnfenced(seen, record)) {
+    return verdict('standby', 'HOLDER_UNFENCED', {
+      sentence: `does not take over from ${record.holder}: when its lease was renewed last, neither guard nor watchdog could have ended its PostgreSQL`,
+    })
+  }
   return considerTakeOver(seen, record, lapse)
 }
 

@@ -2,6 +2,7 @@ import { MiB } from '../../std/units.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
 import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
+import { watchdogObstacle, type WatchdogFacts } from '../../model/watchdog.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeHistory } from './history.ts'
 import { isHeard } from './stance.ts'
@@ -26,6 +27,7 @@ type Considered = {
   readonly instance: InstanceFacts
   readonly stopping: boolean
   readonly guard: 'armed' | 'idle' | 'absent'
+  readonly watchdog: WatchdogFacts | undefined
   readonly isReachable: boolean
   readonly seen: SeenByMember | undefined
 }
@@ -57,12 +59,21 @@ function considered(seen: Snapshot): readonly Considered[] {
     instance: seen.local.instance,
     stopping: seen.stopping,
     guard: seen.local.guard,
+    watchdog: seen.local.watchdog,
     isReachable: true,
     seen: undefined,
   }
   const others = seen.peers.map((peer) => {
-    const { instance, stopping, guard, seen: saw } = peer.facts
-    return { name: peer.name, instance, stopping, guard, isReachable: isHeard(seen, peer), seen: saw }
+    const { instance, stopping, guard, watchdog, seen: saw } = peer.facts
+    return {
+      name: peer.name,
+      instance,
+      stopping,
+      guard,
+      watchdog,
+      isReachable: isHeard(seen, peer),
+      seen: saw,
+    }
   })
   return [own, ...others]
 }
@@ -80,6 +91,8 @@ function judge(
   if (instance.systemId !== record.systemId) return unfit('belongs to another cluster')
   // It would not take over: whoever waits for it would wait in vain.
   if (member.guard === 'absent') return unfit('its guard process is not running')
+  const unwatched = watchdogObstacle(member.watchdog)
+  if (unwatched !== undefined) return unfit(unwatched)
   const flush = parseLsn(instance.flushLsn ?? '')
   if (flush === undefined || instance.timeline === undefined) return unfit('its WAL position is unknown')
   const wal = { timeline: instance.timeline, endLsn: formatLsn(flush) }

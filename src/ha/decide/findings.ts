@@ -2,6 +2,7 @@ import type { Finding } from '../../model/cluster-view.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
 import { isHeard, isHolder, isRunningAs } from './stance.ts'
+import { isHolderUnfenced } from './unfenced.ts'
 
 /** Independent checks for people and alerts. None of them stops an action. */
 export function findAll(seen: Snapshot): readonly Finding[] {
@@ -27,6 +28,33 @@ const guardAbsent: Check = (seen) =>
         severity: 'warning',
         message: `The guard of ${seen.self} is not running: it is started again; until then this node takes nothing over`,
       }
+
+const watchdogUnusable: Check = (seen) => {
+  const { watchdog, managed } = seen.local
+  if (!managed || !watchdog || watchdog.state === 'armed' || watchdog.state === 'usable') return undefined
+  const { mode, state, why = 'nothing is known of it' } = watchdog
+  const follows =
+    mode === 'required'
+      ? isRunningAs(seen, 'primary')
+        ? 'it is primary without it: move it by a switchover'
+        : 'this node does not become primary'
+      : 'the guard alone fences'
+  return {
+    code: 'WATCHDOG_UNUSABLE',
+    severity: mode === 'required' ? 'critical' : 'warning',
+    message: `The watchdog of ${seen.self} is ${state}: ${why}; ${follows}`,
+  }
+}
+
+const holderUnfenced: Check = (seen) => {
+  const { record } = seen.store
+  if (!record || !isHolderUnfenced(seen, record)) return undefined
+  return {
+    code: 'HOLDER_UNFENCED',
+    severity: 'critical',
+    message: `Nobody takes over from ${record.holder}: its guard was gone when it was heard last, so its PostgreSQL may still write. Start its agent again; or, when that host is off for sure, set ha.fencing: none on the others and restart their agents`,
+  }
+}
 
 const silentMembers: Check = (seen) => {
   const silent = seen.members.filter((name) => {
@@ -85,6 +113,8 @@ const trouble: Check = (seen) =>
 const checks: readonly Check[] = [
   noQuorum,
   guardAbsent,
+  watchdogUnusable,
+  holderUnfenced,
   silentMembers,
   noStandbyStreams,
   noAcknowledgers,

@@ -13,6 +13,7 @@ import {
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
+import { watchdogObstacle } from '../../model/watchdog.ts'
 import type { Action } from '../decision.ts'
 import type { KnockAnswer, Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
@@ -363,13 +364,14 @@ function ownObstacle(seen: Snapshot): string | undefined {
   if (!isRunningAs(seen, 'standby')) return `its PostgreSQL is ${seen.local.instance.state}`
   if (seen.stopping) return 'it is being shut down'
   if (seen.local.guard === 'absent') return 'its guard process is not running'
-  return undefined
+  return watchdogObstacle(seen.local.watchdog)
 }
 
 /** As good as this member, fit, and before it: less to replay, or the name. */
 function goesBefore(seen: Snapshot, name: string): boolean {
   const peer = seen.peers.find((one) => one.name === name)
   if (!peer || !isHeard(seen, peer) || peer.facts.stopping || peer.facts.guard === 'absent') return false
+  if (watchdogObstacle(peer.facts.watchdog) !== undefined) return false
   const { instance } = peer.facts
   if (instance.state !== 'running' || instance.role !== 'standby') return false
   const [theirs, own] = [unreplayed(instance), unreplayed(seen.local.instance)]

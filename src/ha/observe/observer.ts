@@ -286,6 +286,7 @@ export class Observer {
     else if (directory === 'instance' && jobs.running === undefined) this.#measureStoppedWal()
     this.#instance = this.#withJob(facts)
     const promotion = notebook.promotedIn()
+    const watchdog = guard.watchdog()
     const pledge = notebook.pledge()
     const incarnation = this.#directory?.incarnation
     const following = instance.following()
@@ -309,6 +310,7 @@ export class Observer {
       streamedAt: Object.fromEntries(this.#streamedAt),
       ...(this.#primarySince === undefined ? {} : { primarySince: this.#primarySince }),
       guard: guard.state(),
+      ...(watchdog ? { watchdog } : {}),
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
     }

@@ -5,6 +5,12 @@ import type { FaultProfile } from './fault-schedule.ts'
 import type { ClockShape } from './sim-host.ts'
 import type { NetworkShape } from './sim-network.ts'
 
+/** `everywhere`: as `required` wants it. `some`: every host has one or not. */
+export type WatchdogShape = {
+  readonly mode: 'off' | 'automatic' | 'required'
+  readonly hosts: 'everywhere' | 'some'
+}
+
 export type AckShape = 'async' | 'sync' | 'quorum' | 'quorum strict'
 
 /** What one run is made of. */
@@ -20,12 +26,19 @@ export type ClusterSimulationShape = {
   readonly primaryStartTimeoutMs: number
   /** Without a lease, where commits wait for others. */
   readonly storeGraceMs: number
+  readonly watchdog: WatchdogShape
   /** Small ones make a clone that lacks what others need. */
   readonly segmentBytes: number
 }
 
 /** How far a clock may be from real time, as docs/guarantees.md assumes. */
 const DRIFT_MAX = 0.01
+
+const WATCHDOGS: readonly WatchdogShape[] = [
+  { mode: 'off', hosts: 'everywhere' },
+  { mode: 'automatic', hosts: 'some' },
+  { mode: 'required', hosts: 'everywhere' },
+]
 
 const MODES: readonly AckShape[] = ['async', 'async', 'quorum', 'quorum', 'quorum strict', 'sync']
 
@@ -58,6 +71,7 @@ export function drawShape(
     ],
     storeGraceMs: new RandomStream(seed, 'grace').pick([0, 5000, 30_000, 30_000]),
     primaryStartTimeoutMs: chance.pick([0, 0, 0, 5000]),
+    watchdog: new RandomStream(seed, 'watchdog').pick(WATCHDOGS),
     segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
     maximumLagBytes: chance.pick([MiB, MiB, 64 * KiB]),
   }

@@ -155,6 +155,7 @@ export class ClusterSimulation {
   readonly #volumes = new NothingIrreplaceableIsDestroyed()
   readonly #acks: BackendAcknowledgement[] = []
   readonly #acknowledged: PassedAcknowledgement[] = []
+  readonly #sleptUntil = new Map<string, number>()
   readonly #stillUntil = new Map<string, number>()
   readonly #routerStillUntil = new Map<string, number>()
   readonly #clients: SimClient[] = []
@@ -415,7 +416,9 @@ export class ClusterSimulation {
       isAwaited: this.#shape.mode !== 'async' && !ack.warned,
       isUnguarded:
         this.#shape.mode === 'async' &&
-        (this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.isGuarded !== true),
+        (this.#time.now < (this.#sleptUntil.get(ack.host) ?? 0) ||
+          (node?.isWatched !== true &&
+            (this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.isGuarded !== true))),
     }
     this.#acks.push(seen)
     this.#ordered.seeBackend(seen)
@@ -474,7 +477,15 @@ export class ClusterSimulation {
 
   #createNode(host: SimHost, members: readonly string[]): SimNode {
     const { name } = host
-    const { timing: profile, mode, maximumLagBytes, primaryStartTimeoutMs, storeGraceMs } = this.#shape
+    const {
+      timing: profile,
+      mode,
+      maximumLagBytes,
+      primaryStartTimeoutMs,
+      storeGraceMs,
+      watchdog,
+    } = this.#shape
+    const chance = new RandomStream(this.#options.seed, `watchdog ${name}`)
     return new SimNode({
       release: this.#schedule.some(({ fault }) => fault.kind === 'upgrade' && fault.from === 'before')
         ? 'before'
@@ -487,7 +498,17 @@ export class ClusterSimulation {
         maximumLagBytes,
         primaryStartTimeoutMs,
         storeGraceMs,
+        watchdogMode: watchdog.mode,
       }),
+      watchdog: {
+        isThere: watchdog.hosts === 'everywhere' || chance.chance(0.5),
+        pick: chance.below(1000),
+      },
+      onReset: () => {
+        this.#calmSince = this.#time.now
+        this.#needless.seeReset(name, this.#time.now, [...this.#operator.members])
+        this.#needless.disturb(name, this.#time.now + CALMED_MS)
+      },
       peers: this.#peers,
       postgres: this.#world.of(name),
       chance: new RandomStream(this.#options.seed, `node ${name}`),
@@ -614,7 +635,7 @@ export class ClusterSimulation {
       case 'suspend':
         this.#node(fault.host)?.suspend()
         return this.#later(fault.ms, () => {
-          this.#noteStandstill(fault.host)
+          this.#sleptUntil.set(fault.host, this.#time.now + STANDSTILL_GRACE_MS)
           this.#node(fault.host)?.wake()
         })
       case 'partition':
@@ -707,6 +728,7 @@ export class ClusterSimulation {
     this.#rare.end(this.#nodes.values())
     for (const node of this.#nodes.values()) {
       this.#noteStandstill(node.name)
+      if (node.host.isAsleep) this.#sleptUntil.set(node.name, this.#time.now + STANDSTILL_GRACE_MS)
       node.wake()
       node.postgres.setReplayPaused(false)
       node.powerOn()

@@ -2,7 +2,7 @@ import { formatProblems } from '../../../src/config/format-problems.ts'
 import { loadConfig } from '../../../src/config/load-config.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { ProfileName } from '../../../src/ha/policy.ts'
-import type { AckShape } from './cluster-shape.ts'
+import type { AckShape, WatchdogShape } from './cluster-shape.ts'
 
 export type ClusterShape = {
   readonly members: readonly string[]
@@ -11,6 +11,7 @@ export type ClusterShape = {
   readonly maximumLagBytes: number
   readonly primaryStartTimeoutMs: number
   readonly storeGraceMs: number
+  readonly watchdogMode: WatchdogShape['mode']
 }
 
 const made = new Map<string, NodeConfig>()
@@ -62,6 +63,7 @@ function yamlOf(self: string, shape: ClusterShape): string {
     'postgresql: { data_dir: /var/lib/pg-metako/data }',
     `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes}, mode: ${mode}, synchronous_mode_strict: ${strict === 'strict' ? 'yes' : 'no'} }`,
     `ha: { profile: ${shape.profile}, primary_start_timeout: ${shape.primaryStartTimeoutMs}ms, store_grace: ${shape.storeGraceMs}ms }`,
+    `watchdog: { mode: ${shape.watchdogMode} }`,
     '',
   ].join('\n')
 }

@@ -1,5 +1,6 @@
 import { ControlPlane } from '../../../src/agent/control-plane.ts'
 import { GuardClient } from '../../../src/agent/guard-client.ts'
+import { watchdogOf } from '../../../src/agent/node-policy.ts'
 import { TableNews } from '../../../src/agent/table-news.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { LocalInstance } from '../../../src/ha/ports.ts'
@@ -63,6 +64,7 @@ export class SimAgent {
       door: guard.doorFor(this.process),
       onFenced: () => this.control.noteFencedByGuard(),
       onState: () => this.control.wake(),
+      watchdog: watchdogOf(config),
     })
     this.#link = new SimPeerLink(deps.peers, this.process, deps.release)
     this.control = new ControlPlane(

@@ -1,11 +1,15 @@
 import type { GuardDoor, GuardVisitor } from '../../../src/agent/guard-door.ts'
 import type { GuardOrder, GuardReport } from '../../../src/guard/guard-orders.ts'
 import { GuardRule } from '../../../src/guard/guard-rule.ts'
+import { Watchdog } from '../../../src/guard/watchdog.ts'
 import type { RandomStream } from '../random-stream.ts'
 import type { SimHost, SimProcess } from './sim-host.ts'
+import type { SimWatchdog } from './sim-watchdog.ts'
 
 /** As `guard-process.ts`: how often a guard looks at its deadline. */
 const LOOK_EVERY_MS = 20
+/** As `watchdog.ts`. */
+const KICK_EVERY_MS = 50
 const START_MS = { min: 40, max: 150 }
 const SOCKET_MS = { min: 0.05, max: 0.5 }
 
@@ -24,17 +28,25 @@ export class SimGuard {
   readonly #fence: Fence
   readonly #onFence: () => void
   #process: SimProcess | undefined
+  readonly #device: SimWatchdog
   #rule: GuardRule | undefined
+  #watchdog: Watchdog | undefined
   #visits: Visit[] = []
   #cancelLook: () => void = () => undefined
   #lookDue: number | undefined
   #lives = 0
+  #usesWatchdog = false
 
-  constructor(host: SimHost, chance: RandomStream, deps: { fence: Fence; onFence: () => void }) {
+  constructor(
+    host: SimHost,
+    chance: RandomStream,
+    deps: { fence: Fence; onFence: () => void; device: SimWatchdog },
+  ) {
     this.#host = host
     this.#chance = chance
     this.#fence = deps.fence
     this.#onFence = deps.onFence
+    this.#device = deps.device
   }
 
   get process(): SimProcess | undefined {
@@ -52,6 +64,7 @@ export class SimGuard {
   }
 
   kill(): void {
+    if (this.process) this.#device.abandon()
     this.process?.end()
     this.#cancelLook()
     this.#lookDue = undefined
@@ -70,6 +83,9 @@ export class SimGuard {
     const process = this.#host.spawn(`guard ${this.#lives}`)
     this.#process = process
     this.#rule = new GuardRule({ monotonic: this.#host.monotonic(), boot: this.#host.boot() })
+    this.#watchdog = new Watchdog(this.#device, (state) => {
+      for (const visit of this.#visits) this.#report(visit, { kind: 'watchdog', state })
+    })
     this.#lookLater(60_000)
   }
 
@@ -85,7 +101,8 @@ export class SimGuard {
 
   #greet(visit: Visit): void {
     const rule = this.#rule
-    if (rule === undefined) return
+    const watchdog = this.#watchdog
+    if (rule === undefined || watchdog === undefined) return
     visit.isOpen = true
     visit.agent.run(() =>
       visit.visitor.opened({
@@ -98,25 +115,41 @@ export class SimGuard {
       pid: this.#lives,
       ...held(rule),
       ...(rule.fencedAt === undefined ? {} : { fencedAt: rule.fencedAt }),
+      watchdog: watchdog.state,
     })
   }
 
   #obey(visit: Visit, order: GuardOrder): void {
     const rule = this.#rule
-    if (rule === undefined || !visit.isOpen) return
+    const watchdog = this.#watchdog
+    if (rule === undefined || watchdog === undefined || !visit.isOpen) return
     if (order.kind === 'stop') {
-      if (rule.held === undefined) this.kill()
+      if (rule.held === undefined) this.#end()
       return
+    }
+    if (order.kind === 'use-watchdog') {
+      this.#usesWatchdog = order.plan !== undefined
+      return watchdog.use(order.plan, this.#host.monotonic())
     }
     if (order.kind === 'arm') rule.arm(order.until)
     else rule.disarm()
+    watchdog.look(this.#host.monotonic(), rule.held)
+    if (order.kind === 'disarm') watchdog.stopLeftover()
     this.#report(visit, { kind: 'holds', id: order.id, ...held(rule) })
     this.#lookAtDeadline()
   }
 
   #lookAtDeadline(): void {
     const until = this.#rule?.held
-    if (until !== undefined) this.#lookLater(until - this.#host.monotonic())
+    if (until === undefined) return
+    const leftMs = until - this.#host.monotonic()
+    this.#lookLater(this.#usesWatchdog ? Math.min(leftMs, KICK_EVERY_MS) : leftMs)
+  }
+
+  /** In order: unlike one that is killed it lets go of the device. */
+  #end(): void {
+    this.#watchdog?.letGo()
+    this.kill()
   }
 
   /** A look at a moment at which nothing can be due needs no event; one that is planned is not put off. */
@@ -140,7 +173,8 @@ export class SimGuard {
     const at = this.#host.monotonic()
     const hasAgent = this.#visits.some(({ agent }) => agent.isAlive)
     const verdict = rule.look({ monotonic: at, boot: this.#host.boot() }, hasAgent)
-    if (verdict.kind === 'end') return this.kill()
+    if (verdict.kind === 'end') return this.#end()
+    this.#watchdog?.look(at, rule.held)
     if (verdict.kind === 'fence') {
       this.#onFence()
       this.#fence(process, (outcome) => {

@@ -10,6 +10,7 @@ import type { SimHost } from './sim-host.ts'
 import type { PeerSwitch } from './sim-peer-link.ts'
 import type { SimPostgres } from './model-postgres.ts'
 import { SimRouter, type RouterDeps } from './sim-router.ts'
+import { SimWatchdog } from './sim-watchdog.ts'
 import { SimStateFolder } from './sim-state.ts'
 
 /** As systemd with `RestartSec=1`. */
@@ -19,6 +20,7 @@ const AGENT_START_MS = { min: 150, max: 600 }
 const ROUTER_START_MS = { min: 100, max: 400 }
 const ROUTER_GRACE_MS = 400
 const PIPE_MS = 0.1
+const BOOT_MS = { min: 2000, max: 15_000 }
 const KILL_ALL_AFTER_POWER_MS = { min: 3000, max: 9000 }
 
 export type SimNodeDeps = {
@@ -34,6 +36,9 @@ export type SimNodeDeps = {
   readonly newNonce: () => string
   /** A new life of the agent begins: what its predecessor knew is forgotten. */
   readonly agentStarts: () => void
+  readonly watchdog: { readonly isThere: boolean; readonly pick: number }
+  /** Its watchdog is about to reset this host. */
+  readonly onReset: () => void
 }
 
 /** One node: host, agent, guard, router and PostgreSQL, and the supervisor that starts the agent again. */
@@ -41,6 +46,7 @@ export class SimNode {
   readonly host: SimHost
   readonly postgres: SimPostgres
   readonly guard: SimGuard
+  readonly #watchdog: SimWatchdog
   readonly #deps: SimNodeDeps
   readonly #state = new SimStateFolder()
   #agent: SimAgent | undefined
@@ -58,9 +64,11 @@ export class SimNode {
     this.release = deps.release
     this.host = deps.host
     this.postgres = deps.postgres
+    this.#watchdog = new SimWatchdog(deps.host, deps.watchdog, () => this.#reset())
     this.guard = new SimGuard(deps.host, deps.chance, {
       fence: (process, done) => deps.postgres.killAll(process, done),
       onFence: () => deps.note('the guard fences'),
+      device: this.#watchdog,
     })
   }
 
@@ -129,6 +137,7 @@ export class SimNode {
     this.host.losePower()
     this.postgres.agentEnded()
     this.guard.kill()
+    this.#watchdog.powerOff()
     this.#router?.end()
     this.postgres.losePower()
     this.#state.disk.losePower(this.#deps.chance.below(40))
@@ -144,6 +153,18 @@ export class SimNode {
   /** Somebody on this host could fence its PostgreSQL now. */
   get isGuarded(): boolean {
     return this.guard.process?.isPaused === false
+  }
+
+  /** Its watchdog runs: this host ends before its lease does, whatever became of its processes. */
+  get isWatched(): boolean {
+    return this.#watchdog.isRunning
+  }
+
+  #reset(): void {
+    this.#deps.note('the watchdog resets the host')
+    this.#deps.onReset()
+    this.losePower()
+    this.host.time.after(this.#deps.chance.between(BOOT_MS.min, BOOT_MS.max), () => this.powerOn())
   }
 
   /** Stops processes as SIGSTOP does; the result lets those very processes go on. */

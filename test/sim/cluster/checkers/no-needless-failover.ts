@@ -23,6 +23,14 @@ export class NoNeedlessFailover {
     this.#disturbedUntil.set(host, Math.max(until, this.#disturbedUntil.get(host) ?? 0))
   }
 
+  /** A watchdog resets a host only when its guard could not act; else a host in good health is lost by it. */
+  seeReset(host: string, now: number, members: readonly string[]): void {
+    const begun = now - this.#windowMs
+    const calm = members.filter((name) => (this.#disturbedUntil.get(name) ?? 0) < begun)
+    if (!calm.includes(host) || 2 * calm.length <= members.length) return
+    throw new Violation(`the watchdog reset ${host}, and nothing had happened to it`, 'no-needless-failover')
+  }
+
   see(record: EpochRecord, now: number, members: readonly string[]): void {
     const before = this.#holder
     // Begun and nobody's: the old primary may still go on in it.
