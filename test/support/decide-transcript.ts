@@ -10,6 +10,7 @@ import {
 import type { EpochLink, EpochRecord } from '../../src/model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts } from '../../src/model/member.ts'
 import type { MonotonicMs } from '../../src/model/time.ts'
+import type { WatchdogFacts } from '../../src/model/watchdog.ts'
 import { decide } from '../../src/ha/decide/decide.ts'
 import type { Action } from '../../src/ha/decision.ts'
 import { policyOf } from '../../src/ha/policy.ts'
@@ -24,6 +25,8 @@ import type { KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/
  *   record … pledging acks=7:n1:1/n2,n3  who has to have the commits of epoch 7 of n1: one of n2, n3; `;` between epochs
  *   member n2 … pledge=8@1/0/6000        its promise: epoch 8, on timeline 1 with WAL up to 0/6000
  *   member n1 … senders=n2,n3            who streams from it
+ *   set n2 watchdog=required:unfit       what its watchdog is; `member n3 … watchdog=` what another one's is
+ *   record … unfenced                    renewed last while nothing but its agent could have ended its PostgreSQL
  *   policy primaryStartTimeoutMs=5000    changes what is judged by
  *   policy acks=quorum                   commits wait for standbys; or `strict`, `async`
  *   decide n2                            prints stance, reason, actions
@@ -31,6 +34,9 @@ import type { KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/
 
 const NOW = 1_000_000
 const MEMBERS_START = 60_000
+
+/** Those that are about a rule of the transcripts; the others are tested where they are made. */
+const SPOKEN_FINDINGS: readonly string[] = ['HOLDER_UNFENCED', 'WATCHDOG_UNUSABLE']
 
 type Pairs = Record<string, string>
 
@@ -140,6 +146,7 @@ function setRecord(world: World, words: readonly string[]): string {
     systemId: options['system'] === 'none' ? '' : '42',
     timeline: chain.at(-1)?.timeline ?? 1,
     position: options['position'] ?? '0/5000',
+    ...(words.includes('unfenced') ? { isUnfenced: true } : {}),
     ...(options['given'] === undefined ? {} : { givenTimeline: Number(options['given']) }),
     ...(state === 'released'
       ? {
@@ -209,6 +216,8 @@ function decideFor(world: World, self: string): string {
   const { suspects, leavesAckRule } = decision.told
   if (suspects) lines.push(`  tells that the holder of epoch ${suspects.epoch} is gone`)
   if (leavesAckRule) lines.push('  tells that it must not be counted on')
+  for (const { code, message } of decision.findings)
+    if (SPOKEN_FINDINGS.includes(code)) lines.push(`  finds ${code}: ${message}`)
   for (const action of decision.actions) lines.push(`  act ${describeAction(action)}`)
   return lines.join('\n')
 }
@@ -312,11 +321,20 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
       : { unstreamedSince: (NOW - Number(own['unstreamed'])) as MonotonicMs }),
     unstreamedStops: Number(own['stops'] ?? 0),
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
+    ...watchdogOf(own),
     provedLease: own['proved'] !== 'no',
     setAside: Number(own['aside'] ?? 0),
     streamedAt: streamedAtOf(member?.options ?? {}),
     ...(member?.options['pledge'] === undefined ? {} : { pledge: pledgeOf(self, member.options['pledge']) }),
   }
+}
+
+/** `mode:state`. */
+function watchdogOf({ watchdog }: Pairs): { watchdog?: WatchdogFacts } {
+  if (watchdog === undefined) return {}
+  const [mode, state] = watchdog.split(':') as [WatchdogFacts['mode'], WatchdogFacts['state']]
+  const isThere = state === 'armed' || state === 'usable'
+  return { watchdog: { mode, state, ...(isThere ? {} : { why: 'its timeout is too long' }) } }
 }
 
 /** Who streams now did so just now; `away=n2:2000`: who does not, and since when. */
@@ -343,6 +361,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
         apiUrl: `http://${name}:8008`,
         agentUptimeMs: MEMBERS_START,
         guard: (options['guard'] ?? 'idle') as MemberFacts['guard'],
+        ...watchdogOf(options),
         instance,
         stopping: options['stopping'] === 'yes',
         seen: {

@@ -135,7 +135,6 @@ export const reviveOrRelease: StanceRule = (seen) => {
   if (!record || !isHolder(seen) || !isHeld(record) || !isInstanceDown(seen)) return undefined
   if (seen.local.directory !== 'instance') return undefined
   const unwatched = leaveUnwatched(seen, record)
-  if (unwatched) return unwatched
   if (record.acks && mayLeave(seen)) {
     const left = leaveToOthers(seen, record)
     if (left) return left
@@ -155,7 +154,7 @@ export const reviveOrRelease: StanceRule = (seen) => {
   // Held against the real end of its WAL, which it knows, not against the position published last.
   const known = { ...record, position: seen.local.stoppedWal.endLsn }
   const heir = record.acks ? undefined : eligibleCandidates(seen, known)[0]
-  if (heir && shouldRelease(seen, heir.witnessed)) {
+  if (heir && (unwatched || shouldRelease(seen, heir.witnessed))) {
     return verdict('waiting', 'CRASHED', {
       sentence: `its PostgreSQL crashed: leaves epoch ${record.epoch} to ${heir.name}`,
       actions: [{ kind: 'release', reason: 'PRIMARY_CRASHED' }],
@@ -167,6 +166,7 @@ export const reviveOrRelease: StanceRule = (seen) => {
       keepLease: true,
     })
   }
+  if (unwatched) return unwatched
   const isReady = isLeaseProven(seen) && seen.local.guard !== 'absent' && seen.takenAt >= seen.local.retryAt
   // Order: an authorised epoch has to begin its own timeline, so it starts as a standby and is promoted, once: promoted again,
   // a timeline that nobody knows of would lie between the history and what is opened.
