@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
 import type { GuardOrder } from '../guard/guard-orders.ts'
+import type { WatchdogState } from '../model/watchdog.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { silentLogger } from '../platform/log.ts'
 import type { Clock } from '../ha/ports.ts'
 import { realClock } from './clock.ts'
-import { GuardClient } from './guard-client.ts'
+import { GuardClient, type GuardClientDeps } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
 
 const soon = () => (monotonicMs() + 60_000) as MonotonicMs
@@ -22,6 +23,8 @@ class PlayedGuard {
   #server: Server | undefined
   #sockets = new Set<Socket>()
   isAnswering = true
+  /** Absent: it is of a release that knows none. */
+  watchdog: WatchdogState | undefined
   until: number | undefined
 
   constructor(path: string) {
@@ -50,7 +53,9 @@ class PlayedGuard {
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => undefined)
     // A pid that exists for nobody: nothing may ever be signalled here.
-    socket.write(`${JSON.stringify({ kind: 'hello', pid: 4_999_999, until: this.until })}\n`)
+    socket.write(
+      `${JSON.stringify({ kind: 'hello', pid: 4_999_999, until: this.until, watchdog: this.watchdog })}\n`,
+    )
     socket.setEncoding('utf8').on('data', (text: string) => {
       for (const line of text.trim().split('\n')) {
         const order = JSON.parse(line) as GuardOrder
@@ -98,6 +103,7 @@ describe('GuardClient', () => {
   let clock: HurriedClock
   let starts = 0
   let client: GuardClient
+  let create: (watchdog?: GuardClientDeps['watchdog']) => GuardClient
   let fenced = 0
 
   beforeEach(async () => {
@@ -114,13 +120,16 @@ describe('GuardClient', () => {
       dataDir: join(folder, 'data'),
       logFile: join(folder, 'guard.log'),
     })
-    client = new GuardClient({
-      clock,
-      log,
-      door: { ...door, start: () => void (starts += 1) },
-      onFenced: () => (fenced += 1),
-      onState: () => undefined,
-    })
+    create = (watchdog) =>
+      new GuardClient({
+        clock,
+        log,
+        door: { ...door, start: () => void (starts += 1) },
+        onFenced: () => (fenced += 1),
+        onState: () => undefined,
+        watchdog,
+      })
+    client = create()
   })
 
   afterEach(() => {
@@ -199,6 +208,58 @@ describe('GuardClient', () => {
     await guard.live()
     await eventually('it holds', () => guard.until === newest)
     expect(client.state()).toBe('armed')
+  })
+
+  describe('with a watchdog', () => {
+    const plan = { device: '/dev/watchdog', timeoutMaxS: 2, afterDeadlineMs: 200 }
+
+    beforeEach(() => {
+      guard.watchdog = { state: 'usable' }
+      client = create({ mode: 'required', plan })
+    })
+
+    it('tells its guard which one before any deadline', async () => {
+      await connected()
+      guard.say({ kind: 'watchdog', state: { state: 'armed' } })
+      await eventually('the news', () => client.watchdog()?.state === 'armed')
+      await client.armAndConfirm(soon())
+      expect(guard.orders.map(({ kind }) => kind)).toEqual(['use-watchdog', 'arm'])
+      expect(guard.orders[0]).toEqual({ kind: 'use-watchdog', plan })
+    })
+
+    it('is no primary where the required one does not run, and says why', async () => {
+      await connected()
+      guard.say({ kind: 'watchdog', state: { state: 'unfit', why: 'another program holds it' } })
+      await eventually('the news', () => client.watchdog()?.state === 'unfit')
+      await expect(client.armAndConfirm(soon())).rejects.toMatchObject({
+        code: 'WATCHDOG_UNUSABLE',
+        message: /another program holds it/,
+      })
+    })
+
+    it('is fenced by a device that its dead guard left running, and by nothing where there was none', async () => {
+      await connected()
+      guard.say({ kind: 'watchdog', state: { state: 'armed' } })
+      await eventually('the news', () => client.watchdog()?.state === 'armed')
+      guard.die()
+      await eventually('it is missed', () => client.state() === 'absent')
+      expect(client.isUnfenced()).toBe(false)
+      guard.watchdog = { state: 'absent', why: 'there is none' }
+      await guard.live()
+      await eventually('the next one', () => client.state() !== 'absent')
+      expect(client.isUnfenced()).toBe(false)
+      guard.die()
+      await eventually('it is missed', () => client.state() === 'absent')
+      expect(client.isUnfenced()).toBe(true)
+    })
+
+    it('asks nothing of a guard of an older release, which would let go of its deadline', async () => {
+      guard.watchdog = undefined
+      await connected()
+      expect(client.watchdog()).toMatchObject({ mode: 'required', state: 'unfit', why: /older release/ })
+      await client.disarmAndConfirm()
+      expect(guard.orders.map(({ kind }) => kind)).toEqual(['disarm'])
+    })
   })
 
   it('says that PostgreSQL was fenced', async () => {

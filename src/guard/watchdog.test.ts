@@ -21,7 +21,7 @@ class PlayedDevice implements WatchdogDevice {
     return this.reading
   }
 
-  setTimeout(_device: string, seconds: number): Promise<void> {
+  changeTimeout(_device: string, seconds: number): Promise<void> {
     this.done.push(`set ${seconds}`)
     if (this.refusal !== undefined) return Promise.reject(new Error(this.refusal))
     if (this.reading) this.reading = { ...this.reading, timeoutS: seconds }

@@ -14,7 +14,7 @@ export interface WatchdogDevice {
   /** `undefined`: there is none. Throws where it may not be used, or nothing is known about it. */
   read(device: string): WatchdogReading | undefined
   /** Resolves once the device has this timeout. */
-  setTimeout(device: string, seconds: number): Promise<void>
+  changeTimeout(device: string, seconds: number): Promise<void>
   /** From here on the host is reset unless it is kicked. Throws where it cannot be had. */
   open(device: string): void
   kick(): void
@@ -104,16 +104,16 @@ export class Watchdog {
     }
     const fit = fitWatchdog(reading, plan)
     if (fit.kind === 'unfit') return this.#become({ state: 'unfit', why: fit.why })
-    if (fit.kind === 'set') return void this.#setTimeout(plan, fit.timeoutS, reading.timeoutS)
+    if (fit.kind === 'set') return void this.#changeTimeout(plan, fit.timeoutS, reading.timeoutS)
     this.#fit = fit
     this.#become({ state: 'usable' })
   }
 
-  async #setTimeout(plan: WatchdogPlan, timeoutS: number, wasS: number): Promise<void> {
+  async #changeTimeout(plan: WatchdogPlan, timeoutS: number, wasS: number): Promise<void> {
     this.#isSetting = true
     const numbers = `its timeout is ${wasS} s, and at most ${plan.timeoutMaxS} s end before the lease`
     try {
-      await this.#device.setTimeout(plan.device, timeoutS)
+      await this.#device.changeTimeout(plan.device, timeoutS)
       if (this.#plan !== plan) return
       const reading = this.#device.read(plan.device)
       const fit = reading && fitWatchdog(reading, plan)

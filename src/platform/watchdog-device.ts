@@ -71,7 +71,7 @@ export class LinuxWatchdog {
     }
   }
 
-  async setTimeout(device: string, seconds: number): Promise<void> {
+  async changeTimeout(device: string, seconds: number): Promise<void> {
     try {
       await runProgram(this.#folders.wdctl, ['--settimeout', String(seconds), device], WDCTL_MS)
     } catch (error) {

@@ -81,6 +81,10 @@ export const importTable: readonly RoomRule[] = [
     rooms: ['std', 'model', 'platform', 'postgres'],
   }),
   room('src/guard/guard-rule.ts', 'when the guard acts', { pure: true, rooms: ['std', 'model'] }),
+  room('src/guard/watchdog-rule.ts', 'when a watchdog fits, and when it is kicked', {
+    pure: true,
+    rooms: ['std', 'model'],
+  }),
   room('src/agent', 'builds a node from the parts and owns its lifecycle', {
     rooms: EVERYTHING_BUT_CLI,
     speaksToApi: true,

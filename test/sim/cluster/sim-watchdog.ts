@@ -40,7 +40,7 @@ export class SimWatchdog implements WatchdogDevice {
     }
   }
 
-  setTimeout(_device: string, seconds: number): Promise<void> {
+  changeTimeout(_device: string, seconds: number): Promise<void> {
     this.#timeoutS = seconds
     return Promise.resolve()
   }

@@ -5,7 +5,8 @@ import type { BackendAcknowledgement, PassedAcknowledgement } from './cluster-fa
  * G1 and G7. Where commits wait for others an acknowledgement may be late: it left its standby before that one pledged, so the commit is
  * part of what the newer epoch began with (`isKept`), and nothing is wrong. In asynchronous mode: through routers that did not just stand still themselves, or with their host: after any router
  * passed an acknowledgement of epoch e on, none passes one of a lower epoch. At the backends themselves the same, but for a host
- * on which nobody could fence: its guard is gone or stood still until just now (safety.md 18).
+ * on which nobody could fence: its guard is gone or stood still until just now, and no watchdog
+ * runs that would end it in time (safety.md 18, 20).
  */
 export class AcksOrderedByEpoch {
   #passed: PassedAcknowledgement | undefined

@@ -37,7 +37,7 @@ export type BackendAcknowledgement = {
   readonly isAwaited: boolean
   /** Where commits wait for others: whoever acknowledged in the newest epoch has it too. */
   readonly isKept: boolean
-  /** The guard of this host stands still, is gone, or did until just now: nobody here could have fenced. */
+  /** The guard of this host stands still, is gone, or did until just now: nobody here could have fenced; and no watchdog runs. */
   readonly isUnguarded: boolean
 }
 
