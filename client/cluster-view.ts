@@ -74,6 +74,7 @@ export type InstanceFacts = {
     | 'absent'
     | 'initialising'
     | 'cloning'
+    | 'rewinding'
     | 'stopped'
     | 'starting'
     | 'running'

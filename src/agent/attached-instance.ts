@@ -41,6 +41,7 @@ export function createAttachedInstance(target: SqlTarget): LocalInstance {
     endOfWal: refuse,
     ensureSlots: refuse,
     clone: refuse,
+    rewind: refuse,
     keepDiverged: refuse,
     countSetAside: () => Promise.resolve(0),
     removeSetAside: refuse,

@@ -104,10 +104,12 @@ class ManagedInstance implements LocalInstance {
     if (found.kind === 'absent' || found.kind === 'empty') return { directory: 'absent' }
     if (found.kind !== 'instance') return { directory: found.kind }
     const { systemId, timeline, incarnation } = found
+    const rewindObstacle = await this.#instance.rewindObstacle()
     return {
       directory: 'instance',
       systemId,
       timeline,
+      ...(rewindObstacle === undefined ? {} : { rewindObstacle }),
       ...(incarnation === undefined ? {} : { incarnation }),
     }
   }
@@ -205,11 +207,17 @@ class ManagedInstance implements LocalInstance {
 
   async ensureSlots(members: readonly string[]): Promise<void> {
     if (this.#config.replication.useSlots) await this.#instance.ensureSlots(members, SQL_MS)
+    await this.#instance.allowRewind(SQL_MS)
   }
 
   async clone(...[from, onProgress]: Parameters<LocalInstance['clone']>): Promise<void> {
     const { systemId } = from
     await this.#instance.clone({ source: { host: from.host, port: from.port }, systemId, onProgress })
+    this.#following = { host: from.host, port: from.port }
+  }
+
+  async rewind(...[from, onProgress]: Parameters<LocalInstance['rewind']>): Promise<void> {
+    await this.#instance.rewind({ source: { host: from.host, port: from.port }, onProgress })
     this.#following = { host: from.host, port: from.port }
   }
 

@@ -109,7 +109,7 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
   const notes: (string | undefined)[] = [
     holds ? (view.record?.state === 'authorised' ? 'holds lease, opening' : 'holds lease') : undefined,
     reachable ? undefined : heardMsAgo === undefined ? 'never heard' : `silent for ${duration(heardMsAgo)}`,
-    instance.clone ? cloneNote(instance.clone) : undefined,
+    instance.clone ? copyNote(instance.state, instance.clone) : undefined,
     instance.state === 'running' && instance.role === 'standby' && instance.streaming !== true && reachable
       ? 'not streaming'
       : undefined,
@@ -126,11 +126,11 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
   return notes.filter((note) => note !== undefined)
 }
 
-function cloneNote(clone: NonNullable<MemberView['facts']['instance']['clone']>): string {
+function copyNote(state: string, clone: NonNullable<MemberView['facts']['instance']['clone']>): string {
   const rate = `${Math.round(clone.bytesPerSecond / MiB)} MB/s`
   const { bytesDone, bytesTotal } = clone
-  if (bytesTotal === undefined || bytesTotal <= 0) return `cloning ${bytes(bytesDone)}, ${rate}`
-  return `cloning ${Math.min(100, Math.floor((100 * bytesDone) / bytesTotal))} %, ${rate}`
+  if (bytesTotal === undefined || bytesTotal <= 0) return `${state} ${bytes(bytesDone)}, ${rate}`
+  return `${state} ${Math.min(100, Math.floor((100 * bytesDone) / bytesTotal))} %, ${rate}`
 }
 
 function cellsOf(row: MemberRow, depth: number): readonly Cell[] {
@@ -149,7 +149,7 @@ function cellsOf(row: MemberRow, depth: number): readonly Cell[] {
 
 /** Who has nothing to lag with, as opposed to who does not tell. */
 function hasNoLag({ role, state }: MemberRow): boolean {
-  return role === 'primary' || ['absent', 'initialising', 'cloning'].includes(state)
+  return role === 'primary' || ['absent', 'initialising', 'cloning', 'rewinding'].includes(state)
 }
 
 function stateTone(state: string): Tone | undefined {

@@ -49,6 +49,7 @@ export type StanceReason =
   | 'REJOINS'
   | 'DIVERGED'
   | 'CLONES'
+  | 'REINITIALISES'
   | 'FOREIGN_DATA'
   | 'OTHER_SYSTEM'
   | 'TAKES_OVER'
@@ -99,6 +100,8 @@ export type Action =
   | { readonly kind: 'mark-open'; readonly epoch: number }
   | { readonly kind: 'follow'; readonly upstream: Upstream }
   | { readonly kind: 'clone'; readonly from: Upstream; readonly diverged?: Divergence }
+  /** The data directory is brought back onto the history of the primary: faster than a clone, and not always possible. */
+  | { readonly kind: 'rewind'; readonly from: Upstream; readonly diverged: Divergence }
   | { readonly kind: 'fence'; readonly reason: StanceReason }
   | { readonly kind: 'release'; readonly reason: ReleaseReason; readonly to?: string }
   | { readonly kind: 'hand-over'; readonly to: string; readonly reason: 'SWITCHOVER' | 'PRIMARY_STOPPED' }
@@ -123,6 +126,7 @@ const JOBS: Readonly<Record<JobKind, true>> = {
   promote: true,
   'mark-open': true,
   clone: true,
+  rewind: true,
   'hand-over': true,
   release: true,
   stop: true,

@@ -2,7 +2,7 @@ import { messageOf } from '../std/fault.ts'
 import { plus, type MonotonicMs } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Clock } from './ports.ts'
-import type { JobKind } from './snapshot.ts'
+import type { JobKind, RewindFailure } from './snapshot.ts'
 
 /** Waits between tries of a job that fails: doubled each time, up to a bound that a person can wait for. */
 const RETRY_FIRST_MS = 500
@@ -19,6 +19,7 @@ export class Jobs {
   #failures = 0
   #startFailures = 0
   #cloneFailures = 0
+  #rewindFailure: RewindFailure | undefined
   #retryAt = 0 as MonotonicMs
   #trouble: string | undefined
 
@@ -43,6 +44,11 @@ export class Jobs {
     return this.#cloneFailures
   }
 
+  /** Since the instance was last brought up, by a rewind or without one. */
+  get rewindFailure(): RewindFailure | undefined {
+    return this.#rewindFailure
+  }
+
   /** Why the last job failed; gone after the next one that succeeds. */
   get trouble(): string | undefined {
     return this.#trouble
@@ -61,6 +67,10 @@ export class Jobs {
     void this.#run(kind, work)
   }
 
+  #noteRewindFailure(why: string): void {
+    this.#rewindFailure = { times: (this.#rewindFailure?.times ?? 0) + 1, why }
+  }
+
   async #run(kind: JobKind, work: () => Promise<void>): Promise<void> {
     const { clock, log, onChange } = this.#deps
     const startedAt = clock.monotonic()
@@ -68,15 +78,17 @@ export class Jobs {
       await work()
       this.#failures = 0
       this.#trouble = undefined
-      if (kind === 'start' || kind === 'clone') {
+      if (kind === 'start' || kind === 'clone' || kind === 'rewind') {
         this.#startFailures = 0
         this.#cloneFailures = 0
+        this.#rewindFailure = undefined
       }
       log.info(`Finished: ${kind}`, { tookMs: Math.round(clock.monotonic() - startedAt) })
     } catch (error) {
       this.#failures += 1
       if (kind === 'start') this.#startFailures += 1
       if (kind === 'clone') this.#cloneFailures += 1
+      if (kind === 'rewind') this.#noteRewindFailure(messageOf(error))
       const wait = Math.min(RETRY_FIRST_MS * 2 ** (this.#failures - 1), RETRY_MAX_MS)
       this.#retryAt = plus(clock.monotonic(), wait)
       this.#trouble = messageOf(error)

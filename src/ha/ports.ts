@@ -53,6 +53,8 @@ export interface LocalInstance {
     incarnation?: string
     systemId?: string
     timeline?: number
+    /** Why what lies there cannot be rewound; absent: it can, if its source allows. */
+    rewindObstacle?: string
   }>
   /** Never throws: what cannot be learnt is absent. */
   facts(): Promise<InstanceFacts>
@@ -93,6 +95,14 @@ export interface LocalInstance {
   /** Refuses a source of another cluster. */
   clone(
     from: { host: string; port: number; systemId: string },
+    onProgress: (progress: NonNullable<InstanceFacts['clone']>) => void,
+  ): Promise<void>
+  /**
+   * Brings the directory onto the history of the primary there. Throws `REWIND_REFUSED` when it was left as it is; after any other fault
+   * nothing lies there any more, and it has to be cloned.
+   */
+  rewind(
+    from: { host: string; port: number },
     onProgress: (progress: NonNullable<InstanceFacts['clone']>) => void,
   ): Promise<void>
   /** Keeps the WAL behind the fork and says which transactions are in it; for an instance that is down. */

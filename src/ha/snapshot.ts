@@ -73,6 +73,12 @@ export type LocalFacts = {
   readonly startFailures: number
   /** Since the instance was last brought up. */
   readonly cloneFailures: number
+  /** Why the data directory cannot be rewound, whatever its source; absent: it can. */
+  readonly rewindObstacle?: string
+  /** Rewinds that failed since the instance was last brought up. */
+  readonly rewindFailure?: RewindFailure
+  /** An operator asked for the data here to be cloned anew. */
+  readonly reinitAsked?: boolean
   /** Not before this time may a failed job be tried again. */
   readonly retryAt: MonotonicMs
   /** Where its `primary_conninfo` points to. */
@@ -95,6 +101,8 @@ export type LocalFacts = {
   readonly setAside: number
 }
 
+export type RewindFailure = { readonly times: number; readonly why: string }
+
 /** `unknown`: could not be looked at yet. */
 export type DirectoryState = 'unknown' | 'absent' | 'incomplete' | 'foreign' | 'instance'
 
@@ -104,6 +112,7 @@ export type JobKind =
   | 'promote'
   | 'mark-open'
   | 'clone'
+  | 'rewind'
   | 'hand-over'
   | 'release'
   | 'stop'

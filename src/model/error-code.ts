@@ -267,6 +267,17 @@ export const errorCodes = {
     meaning: 'A text that should be a WAL position is none.',
     remedy: 'Report it: it is a defect, or a damaged file.',
   },
+  REWIND_REFUSED: {
+    meaning:
+      'An old primary cannot be rewound: a precondition of pg_rewind does not hold. Nothing was touched; it is cloned instead.',
+    remedy:
+      'Nothing for now. To have it rewound next time: data checksums or `wal_log_hints`, the package of the server with `pg_rewind`, and access for the replication role to the primary.',
+  },
+  REWIND_FAILED: {
+    meaning: 'pg_rewind ended, and what it made cannot be used. It stays aside and is cloned instead.',
+    remedy:
+      'Nothing for now. When WAL was missing: keep more of it (`wal_keep_size`), or set `restore_command`.',
+  },
   CLONE_SOURCE_FOREIGN: {
     meaning: 'The member to be cloned from has another system identifier: it is of another cluster.',
     remedy: 'Compare addresses and `scope` of the nodes: two clusters were mixed up.',

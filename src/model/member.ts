@@ -10,6 +10,7 @@ export type InstanceState =
   | 'absent'
   | 'initialising'
   | 'cloning'
+  | 'rewinding'
   | 'stopped'
   | 'starting'
   | 'running'
@@ -40,7 +41,7 @@ export type InstanceFacts = {
   /** Parameters that wait for a restart. */
   readonly pendingRestart?: readonly string[]
   readonly walReplayPaused?: boolean
-  /** A running clone. */
+  /** A running clone or rewind. */
   readonly clone?: {
     readonly bytesDone: number
     readonly bytesTotal?: number

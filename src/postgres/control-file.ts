@@ -38,6 +38,9 @@ export type ControlFile = {
   readonly walSegmentBytes: number
   /** `data_checksum_version`; 0 is off. */
   readonly checksumVersion: number
+  /** As the server wrote with them: `pg_rewind` needs them. */
+  readonly walLogHints: boolean
+  readonly fullPageWrites: boolean
   /** A standby refuses to start with less than its primary had: the values that came with the WAL. */
   readonly primarySettings: Readonly<Record<string, number>>
 }
@@ -87,6 +90,8 @@ export function parseControlFile(bytes: Buffer): ControlFile | string {
     minRecoveryTimeline: bytes.readUInt32LE(144),
     walSegmentBytes: bytes.readUInt32LE(228),
     checksumVersion: bytes.readUInt32LE(252),
+    walLogHints: bytes.readUInt8(176) !== 0,
+    fullPageWrites: bytes.readUInt8(56) !== 0,
     primarySettings: {
       max_connections: bytes.readInt32LE(180),
       max_worker_processes: bytes.readInt32LE(184),

@@ -177,6 +177,20 @@ export async function moveIntoPlace(folder: string, dataDir: string): Promise<st
   return aside
 }
 
+/**
+ * Renames the data directory away for a rewind, under a name of what is set aside: from here on nothing lies where one belongs, and what
+ * is left of a rewind that is cut off goes the way of all that was set aside. The mark is for whoever moves it back by hand; pg_rewind
+ * deletes it on its way.
+ */
+export async function setAsideForRewind(dataDir: string, owner: FileOwner | undefined): Promise<string> {
+  await refuseMountPoint(dataDir)
+  const folder = `${dataDir}${SET_ASIDE}${timestamp()}-rewind`
+  await markIncomplete(dataDir, 'a rewind was interrupted', owner)
+  await fs.rename(dataDir, folder)
+  await syncFolder(dirname(dataDir))
+  return folder
+}
+
 /** Data directories that were renamed aside, newest first. */
 export async function listSetAside(dataDir: string): Promise<readonly string[]> {
   const prefix = `${basename(dataDir)}${SET_ASIDE}`

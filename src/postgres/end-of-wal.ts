@@ -1,5 +1,5 @@
-import { formatLsn, type Lsn } from '../model/lsn.ts'
-import { fs, join } from '../platform/disk.ts'
+import { formatLsn, parseLsn, type Lsn } from '../model/lsn.ts'
+import { fs, join, readTextIfPresent } from '../platform/disk.ts'
 import { readControlFile, type ControlFile } from './control-file.ts'
 import { readTimelineHistory } from './timeline-history.ts'
 import { walRecords } from './wal-reader.ts'
@@ -13,7 +13,7 @@ export type WalEnd = { readonly timeline: number; readonly endLsn: string }
 export async function endOfWal(options: { dataDir: string }): Promise<WalEnd> {
   const { dataDir } = options
   const control = await readControlFile(dataDir)
-  const known = knownPosition(control)
+  const known = (await readBackupStart(dataDir)) ?? knownPosition(control)
   let { timeline } = known
   let end = await walk(control, { dataDir, ...known })
   for (const fork of await laterForks(dataDir, timeline)) {
@@ -34,6 +34,18 @@ function knownPosition(control: ControlFile): { timeline: number; from: Lsn } {
     return { timeline: minRecoveryTimeline, from: minRecoveryLsn }
   }
   return { timeline: checkpointTimeline, from: redoLsn }
+}
+
+/**
+ * A copy that was never recovered begins where its label says. Its control file is the source's, and that says more: WAL which the
+ * source had last may not be here.
+ */
+export async function readBackupStart(dataDir: string): Promise<{ timeline: number; from: Lsn } | undefined> {
+  const label = await readTextIfPresent(join(dataDir, 'backup_label'))
+  const [, lsn = '', timeline = ''] =
+    /^START WAL LOCATION: (\S+) \(file ([0-9A-F]{8})[0-9A-F]{16}\)/.exec(label ?? '') ?? []
+  const from = parseLsn(lsn)
+  return from === undefined ? undefined : { timeline: Number.parseInt(timeline, 16), from }
 }
 
 async function walk(

@@ -15,6 +15,7 @@ import {
   putStandbySignal,
   writeIncarnation,
 } from './data-directory.ts'
+import { rewindGrants } from './rewind.ts'
 import { runTool } from './run-tool.ts'
 
 export type Credentials = { readonly name: string; readonly password: string }
@@ -53,7 +54,7 @@ export async function initialiseInstance(options: {
   readonly setAside: string | undefined
 }> {
   const { dataDir, binaries, osUser, superuser } = options
-  const statements = bootstrapStatements(options)
+  const statements = bootstrapStatements({ ...options, majorVersion: binaries.majorVersion })
   const build = await prepareBuildFolder({
     dataDir,
     suffix: '.init',
@@ -147,6 +148,7 @@ export function bootstrapStatements(options: {
   superuser: Credentials
   replication: Credentials
   content: BootstrapContent
+  majorVersion: number
 }): readonly string[] {
   const { superuser, replication, content } = options
   const statements: string[] = []
@@ -159,6 +161,8 @@ export function bootstrapStatements(options: {
     statements.push(`CREATE ROLE ${identifier(role.name)} ${words} PASSWORD '${verifier(role.password)}'`)
   }
   createRole(replication, ['REPLICATION'])
+  if (replication.name !== superuser.name)
+    statements.push(...rewindGrants(identifier(replication.name), options.majorVersion))
   for (const user of content.users) {
     const wrong = user.options.find((option) => !ROLE_OPTIONS.test(option))
     if (wrong !== undefined) {

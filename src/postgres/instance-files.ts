@@ -8,6 +8,7 @@ import { renderHba, renderSettings, type ReplicationSource, type SettingsInput }
 /** The files that the agent writes into a data directory, and what it learns from them. */
 export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast' | 'walName' | 'synchronousNames'> & {
   readonly superuser: string
+  readonly database: string
   readonly pgHba: readonly string[]
   readonly owner: FileOwner | undefined
 }
@@ -27,6 +28,7 @@ export async function writeInstanceFiles(
     renderHba({
       superuser: input.superuser,
       replicationUser: input.replication.name,
+      database: input.database,
       rules: input.pgHba,
     }),
     owner,

@@ -51,13 +51,20 @@ import {
 } from './postmaster.ts'
 import { instanceProcesses, killInstance, type KillOutcome } from './process-tree.ts'
 import { promoteInstance, type PromotionOutcome } from './promotion.ts'
+import {
+  REWIND_FUNCTIONS,
+  rewindGrants,
+  rewindInstance,
+  rewindObstacle,
+  type RewindResult,
+} from './rewind.ts'
 import { forgetReservedTimelines } from './timeline-history.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
 import { endWaitingCommits } from './synchronous-commit.ts'
 import { removeSetAside } from './tablespaces.ts'
 
-type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
+type Phase = 'idle' | 'initialising' | 'cloning' | 'rewinding' | 'starting' | 'stopping'
 
 const FACTS_DEADLINE_MS = 1000
 const KILL_DEADLINE_MS = 5 * SECOND
@@ -187,6 +194,59 @@ export class Instance {
     })
   }
 
+  /** Why the stopped directory cannot be rewound; `undefined` when it can. */
+  async rewindObstacle(): Promise<string | undefined> {
+    return rewindObstacle(this.#options.binaries, await readControlFile(this.#options.dataDir))
+  }
+
+  /** Brings the directory back onto the history of `source`. Throws faults; see `rewindInstance`. */
+  async rewind(options: {
+    source: ReplicationSource
+    onProgress?: ((progress: CloneProgress) => void) | undefined
+  }): Promise<RewindResult> {
+    const { dataDir, osUser, binaries, replication, database, memberName, parameters } = this.#options
+    return this.#during('rewinding', async () => {
+      if (instanceProcesses(dataDir).length > 0) {
+        throw new Fault('PG_STILL_RUNNING', `Cannot rewind "${dataDir}": its PostgreSQL still runs`)
+      }
+      const result = await rewindInstance(
+        { log: this.#log },
+        {
+          dataDir,
+          binaries,
+          owner: osUser,
+          source: options.source,
+          role: replication,
+          database,
+          memberName,
+          hasRestoreCommand: (parameters['restore_command'] ?? '') !== '',
+          onProgress: (progress) => {
+            this.#progress = progress
+            options.onProgress?.(progress)
+          },
+          finish: async (folder) => {
+            await this.settings.write(folder, 'standby', options.source)
+          },
+        },
+      )
+      this.#log.info('Rewound', { ...result, from: `${options.source.host}:${options.source.port}` })
+      return result
+    })
+  }
+
+  /** Lets other members rewind from this primary, also where the cluster was made before they could. */
+  async allowRewind(deadlineMs: number): Promise<void> {
+    const { replication, binaries } = this.#options
+    const [role] = await this.query<{ name: string; may: boolean }>(
+      `select quote_ident($1) as name, (select bool_and(has_function_privilege($1, name, 'execute')) from unnest($2::text[]) name) as may`,
+      [replication.name, REWIND_FUNCTIONS],
+      deadlineMs,
+    )
+    if (!role || role.may) return
+    for (const grant of rewindGrants(role.name, binaries.majorVersion))
+      await this.query(grant, [], deadlineMs)
+  }
+
   /**
    * Starts PostgreSQL. As primary only with the right to be one in hand: `standby.signal` is taken away for the start and put
    * back as soon as it takes writes (safety.md 13).
@@ -277,7 +337,7 @@ export class Instance {
   async facts(deadlineMs: number = FACTS_DEADLINE_MS): Promise<InstanceFacts> {
     const base = {
       ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
-      ...(this.#progress && this.#phase === 'cloning' ? { clone: this.#progress } : {}),
+      ...(this.#progress && this.#isCopying ? { clone: this.#progress } : {}),
     }
     const postmaster = this.adopt()
     if (!postmaster) {
@@ -442,8 +502,12 @@ export class Instance {
       throw error
     } finally {
       this.#phase = before === 'stopping' ? 'idle' : before
-      if (phase === 'cloning') this.#progress = undefined
+      if (!this.#isCopying) this.#progress = undefined
     }
+  }
+
+  get #isCopying(): boolean {
+    return this.#phase === 'cloning' || this.#phase === 'rewinding'
   }
 
   #sqlTarget(): SqlTarget {
@@ -477,6 +541,7 @@ function filesOf(options: InstanceOptions, socketDir: string | undefined): Files
     parameters: options.parameters,
     majorVersion: options.binaries.majorVersion,
     superuser: options.superuser.name,
+    database: options.database,
     pgHba: options.pgHba,
     owner: options.osUser,
   }

@@ -94,7 +94,7 @@ describe('settings file', () => {
 
 describe('access rules', () => {
   it('let everybody in with a password only where the configuration has no rules of its own', () => {
-    const users = { superuser: 'po"st', replicationUser: 'replicator' }
+    const users = { superuser: 'po"st', replicationUser: 'replicator', database: 'postgres' }
     expect(renderHba({ ...users, rules: [] })).toContain('host all all all scram-sha-256')
     const own = renderHba({ ...users, rules: ['hostssl app app 10.0.0.0/8 scram-sha-256'] })
     expect(own).not.toContain('host all all all')

@@ -169,6 +169,11 @@ function conninfo(source: ReplicationSource, input: SettingsInput): string {
     ['keepalives_interval', '2'],
     ['keepalives_count', '3'],
   ]
+  return conninfoText(fields)
+}
+
+/** A connection string as libpq reads it. */
+export function conninfoText(fields: readonly (readonly [string, string])[]): string {
   return fields
     .map(([name, value]) => `${name}='${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`)
     .join(' ')
@@ -207,6 +212,8 @@ export function withoutOwnedLines(autoConf: string): string {
 export function renderHba(options: {
   superuser: string
   replicationUser: string
+  /** Where a rewind asks its source. */
+  database: string
   rules: readonly string[]
 }): string {
   const superuser = hbaName(options.superuser)
@@ -220,6 +227,7 @@ local all ${superuser} scram-sha-256
 host all ${superuser} 127.0.0.1/32 scram-sha-256
 host all ${superuser} ::1/128 scram-sha-256
 host replication ${replicationUser} all scram-sha-256
+host ${hbaName(options.database)} ${replicationUser} all scram-sha-256
 ${rules.join('\n')}
 `
 }

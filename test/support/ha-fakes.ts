@@ -212,6 +212,10 @@ export class FakeInstance implements LocalInstance {
     return this.#do(`clone ${from.host}`)
   }
 
+  rewind(from: { host: string; port: number }): Promise<void> {
+    return this.#do(`rewind from ${from.host}`)
+  }
+
   async keepDiverged(divergence: { timeline: number; forkLsn: string; epoch: number }) {
     await this.#do('keepDiverged')
     return {

@@ -5,6 +5,7 @@ const STATES: Readonly<Record<InstanceState, string>> = {
   absent: 'stopped',
   initialising: 'initializing new cluster',
   cloning: 'creating replica',
+  rewinding: 'creating replica',
   stopped: 'stopped',
   starting: 'starting',
   running: 'running',
@@ -39,8 +40,7 @@ export function patroniState(state: InstanceState): string {
 /** A member without data is `uninitialized`; one that is down and has data counts as a replica. */
 export function patroniRole(instance: InstanceFacts): 'primary' | 'replica' | 'uninitialized' {
   if (instance.role !== undefined) return instance.role === 'primary' ? 'primary' : 'replica'
-  const empty =
-    instance.state === 'absent' || instance.state === 'initialising' || instance.state === 'cloning'
+  const empty = ['absent', 'initialising', 'cloning', 'rewinding'].includes(instance.state)
   return empty ? 'uninitialized' : 'replica'
 }
 

@@ -14,7 +14,8 @@ export function stateOf(
   const { instance } = member.facts
   switch (instance.state) {
     case 'cloning':
-      return { text: cloneText(instance.clone), good: false }
+    case 'rewinding':
+      return { text: copyText(instance.state, instance.clone), good: false }
     case 'running':
       if (instance.role === 'primary') return { text: 'running', good: true }
       return instance.streaming === true
@@ -38,11 +39,11 @@ export function memberState(node: DemoNode, picture: Pick<DemoPicture, 'agents' 
   return stateOf(node, member, picture).text
 }
 
-function cloneText(clone: MemberView['facts']['instance']['clone']): string {
-  if (!clone) return 'cloning'
+function copyText(state: string, clone: MemberView['facts']['instance']['clone']): string {
+  if (!clone) return state
   const rate = `${Math.round(clone.bytesPerSecond / MiB)} MB/s`
-  if (!clone.bytesTotal) return `cloning ${bytes(clone.bytesDone)} ${rate}`
-  return `cloning ${Math.min(100, Math.floor((100 * clone.bytesDone) / clone.bytesTotal))} % ${rate}`
+  if (!clone.bytesTotal) return `${state} ${bytes(clone.bytesDone)} ${rate}`
+  return `${state} ${Math.min(100, Math.floor((100 * clone.bytesDone) / clone.bytesTotal))} % ${rate}`
 }
 
 /** A size in the largest unit that leaves a number above one. */

@@ -1,7 +1,7 @@
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 import { present, unreachable } from '../../std/assert.ts'
 import { isHeld } from '../../model/epoch-record.ts'
-import { isJob, type Action, type JobAction } from '../decision.ts'
+import { isJob, type Action, type Divergence, type JobAction } from '../decision.ts'
 import { NO_ACKS, NOBODY, synchronousNamesOf } from '../../model/ack-rule.ts'
 import { runsUntil } from '../policy.ts'
 import { changeAcks } from './change-acks.ts'
@@ -67,6 +67,8 @@ export class Executor {
         return () => this.#changingDirectory(() => this.#start(action))
       case 'clone':
         return () => this.#changingDirectory(() => this.#clone(action))
+      case 'rewind':
+        return () => this.#changingDirectory(() => this.#rewind(action))
       case 'fence':
         return () => this.#changingDirectory(() => instance.kill())
       case 'stop':
@@ -255,20 +257,33 @@ export class Executor {
   }
 
   async #clone(action: Extract<Action, { kind: 'clone' }>): Promise<void> {
-    const { instance, notebook, store, keys, keeper, log, writeDeadlineMs, self } = this.#world
-    if (action.diverged) {
-      const report = await instance.keepDiverged(action.diverged)
-      log.warn('Lost transactions: the old WAL left the history', { ...report, xids: report.xids.length })
-      const key = keys.loss(action.diverged.epoch, self)
-      await store.transact(
-        { compares: [], operations: [{ kind: 'put', key, value: JSON.stringify(report) }] },
-        { deadlineMs: writeDeadlineMs },
-      )
-    }
+    const { instance, notebook, keeper } = this.#world
+    if (action.diverged) await this.#reportLoss(action.diverged)
     const { systemId } = present(keeper.record, 'record of a cluster')
     await instance.setSynchronousNames(keeper.record?.acks ? NOBODY : '')
     await instance.clone({ ...action.from, systemId }, () => undefined)
     await notebook.writePromotion(undefined)
+  }
+
+  async #rewind({ from, diverged }: Extract<Action, { kind: 'rewind' }>): Promise<void> {
+    const { instance, notebook, keeper } = this.#world
+    // Order: pg_rewind throws the diverged WAL away without a word.
+    await this.#reportLoss(diverged)
+    await instance.setSynchronousNames(keeper.record?.acks ? NOBODY : '')
+    await instance.rewind({ host: from.host, port: from.port }, () => undefined)
+    await notebook.writePromotion(undefined)
+  }
+
+  /** Keeps what the history left behind, and tells everybody. */
+  async #reportLoss(diverged: Divergence): Promise<void> {
+    const { instance, store, keys, log, writeDeadlineMs, self } = this.#world
+    const report = await instance.keepDiverged(diverged)
+    log.warn('Lost transactions: the old WAL left the history', { ...report, xids: report.xids.length })
+    const key = keys.loss(diverged.epoch, self)
+    await store.transact(
+      { compares: [], operations: [{ kind: 'put', key, value: JSON.stringify(report) }] },
+      { deadlineMs: writeDeadlineMs },
+    )
   }
 
   async #stop(): Promise<void> {

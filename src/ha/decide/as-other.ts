@@ -1,7 +1,7 @@
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import { formatLsn, parseLsn } from '../../model/lsn.ts'
 import { watchdogObstacle } from '../../model/watchdog.ts'
-import type { Upstream } from '../decision.ts'
+import type { Divergence, Upstream } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
@@ -22,6 +22,9 @@ import {
 const UNSTREAMED_MS = 10_000
 /** Ten minutes, in the end. */
 const UNSTREAMED_DOUBLINGS_MAX = 6
+
+/** Rewinds that left everything as it was; then the primary refuses for a reason that stays. */
+const REWIND_TRIES = 3
 
 /** So long a taker waits for the others to say where they are, after the lease became free. */
 const POSITIONS_WAIT_MS = 500
@@ -236,7 +239,7 @@ function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream |
   }
   if (history?.kind === 'diverged') {
     return verdict('standby', 'DIVERGED', {
-      sentence: `its WAL passes the fork of epoch ${history.divergence.epoch}: stops to be cloned again`,
+      sentence: `its WAL passes the fork of epoch ${history.divergence.epoch}: stops to come back onto the history`,
       actions: [{ kind: 'stop' }],
     })
   }
@@ -303,13 +306,13 @@ function isLeftBehind(seen: Snapshot, record: EpochRecord, endLsn: string): bool
 function rewriting(seen: Snapshot, record: EpochRecord, how: Verdict): Verdict {
   if (isCountedOn(seen, record)) {
     return verdict('waiting', 'LEAVES_ACK_RULE', {
-      sentence: `has to be cloned again: waits until ${record.holder} counts on it no more`,
+      sentence: `its data has to be rewritten: waits until ${record.holder} counts on it no more`,
       told: { leavesAckRule: true },
     })
   }
   if (!record.acks || record.state === 'open') return how
   return verdict('waiting', 'AWAITS_OPEN', {
-    sentence: `has to be cloned again: waits for ${record.holder} to open epoch ${record.epoch}`,
+    sentence: `its data has to be rewritten: waits for ${record.holder} to open epoch ${record.epoch}`,
   })
 }
 
@@ -323,10 +326,14 @@ function cloneFromHolder(seen: Snapshot, record: EpochRecord, upstream: Upstream
     seen,
     record,
     verdict('standby', 'CLONES', {
-      sentence: `clones ${record.holder}`,
+      sentence: `clones ${record.holder}${failedRewind(seen)}`,
       actions: [{ kind: 'clone', from: upstream }],
     }),
   )
+}
+
+function failedRewind({ local }: Snapshot): string {
+  return local.rewindFailure === undefined ? '' : `, since a rewind failed: ${local.rewindFailure.why}`
 }
 
 function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
@@ -366,12 +373,43 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
   }
   if (!upstream || !isHolderServing(seen, record)) {
     return verdict('waiting', 'AWAITS_HOLDER', {
-      sentence: `diverged: waits for ${record.holder} to be cloned from it`,
+      sentence: `diverged: waits for ${record.holder} to come back from it`,
     })
   }
-  const sentence = `its WAL left the history at ${history.divergence.forkLsn}: keeps it aside and clones ${record.holder}`
-  const actions = [{ kind: 'clone', from: upstream, diverged: history.divergence } as const]
-  return rewriting(seen, record, verdict('standby', 'DIVERGED', { sentence, actions }))
+  return rewriting(seen, record, comeBack(seen, { record, upstream }, history.divergence))
+}
+
+/** The way back onto the history: what differs is fetched where that can work, else everything (ADR 0020). */
+function comeBack(
+  seen: Snapshot,
+  { record, upstream: from }: { record: EpochRecord; upstream: Upstream },
+  diverged: Divergence,
+): Verdict {
+  const left = `its WAL left the history at ${diverged.forkLsn}: keeps it aside and`
+  const why = whyNotRewound(seen, record, diverged)
+  if (why === undefined) {
+    return verdict('standby', 'DIVERGED', {
+      sentence: `${left} rewinds to ${from.name}`,
+      actions: [{ kind: 'rewind', from, diverged }],
+    })
+  }
+  return verdict('standby', 'DIVERGED', {
+    sentence: `${left} clones ${from.name}, since it cannot be rewound: ${why}`,
+    actions: [{ kind: 'clone', from, diverged }],
+  })
+}
+
+function whyNotRewound(
+  { local }: Snapshot,
+  record: EpochRecord,
+  { timeline }: Divergence,
+): string | undefined {
+  const { rewindObstacle, rewindFailure } = local
+  if (rewindObstacle !== undefined) return rewindObstacle
+  // pg_rewind compares ids alone, and sees nothing to do (safety.md M12).
+  if (timeline === record.timeline) return `both histories call their timeline ${timeline}`
+  // A primary that does not answer just now would not give a clone either.
+  return rewindFailure && rewindFailure.times >= REWIND_TRIES ? rewindFailure.why : undefined
 }
 
 function walOf(

@@ -105,6 +105,18 @@ const fewAcknowledgers: Check = (seen) => {
   }
 }
 
+/** A clone of much data takes long, and what would spare it is known. */
+const clonedForLackOfRewind: Check = (seen) => {
+  const { job, rewindFailure, rewindObstacle, instance } = seen.local
+  const why = rewindFailure?.why ?? (job === 'clone' ? rewindObstacle : undefined)
+  if (why === undefined || instance.state === 'running') return undefined
+  return {
+    code: 'NOT_REWOUND',
+    severity: 'warning',
+    message: `${seen.self} comes back by a clone, since it cannot be rewound: ${why}`,
+  }
+}
+
 const trouble: Check = (seen) =>
   seen.local.instance.trouble === undefined
     ? undefined
@@ -119,5 +131,6 @@ const checks: readonly Check[] = [
   noStandbyStreams,
   noAcknowledgers,
   fewAcknowledgers,
+  clonedForLackOfRewind,
   trouble,
 ]

@@ -288,7 +288,7 @@ export class Observer {
     const promotion = notebook.promotedIn()
     const watchdog = guard.watchdog()
     const pledge = notebook.pledge()
-    const incarnation = this.#directory?.incarnation
+    const { incarnation, rewindObstacle } = this.#directory ?? {}
     const following = instance.following()
     const isOwnPromotion = promotion !== undefined && promotion.incarnation === incarnation
     return {
@@ -302,6 +302,8 @@ export class Observer {
       ...(this.#crashedAt === undefined || this.#isFencedByGuard ? {} : { crashedAt: this.#crashedAt }),
       startFailures: jobs.startFailures,
       cloneFailures: jobs.cloneFailures,
+      ...(rewindObstacle === undefined ? {} : { rewindObstacle }),
+      ...(jobs.rewindFailure === undefined ? {} : { rewindFailure: jobs.rewindFailure }),
       retryAt: jobs.retryAt,
       ...(following ? { following } : {}),
       ...(this.#unstreamedSince === undefined ? {} : { unstreamedSince: this.#unstreamedSince }),

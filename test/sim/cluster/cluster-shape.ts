@@ -29,6 +29,8 @@ export type ClusterSimulationShape = {
   readonly watchdog: WatchdogShape
   /** Small ones make a clone that lacks what others need. */
   readonly segmentBytes: number
+  /** Hosts whose PostgreSQL has a pg_rewind: the others' old primaries come back by a clone. */
+  readonly rewinds: readonly string[]
 }
 
 /** How far a clock may be from real time, as docs/guarantees.md assumes. */
@@ -74,5 +76,11 @@ export function drawShape(
     watchdog: new RandomStream(seed, 'watchdog').pick(WATCHDOGS),
     segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
     maximumLagBytes: chance.pick([MiB, MiB, 64 * KiB]),
+    rewinds: drawRewinds(new RandomStream(seed, 'rewind'), members),
   }
+}
+
+/** All hosts of a cluster are usually alike; a rolling upgrade of packages is when they are not. */
+function drawRewinds(chance: RandomStream, members: readonly string[]): readonly string[] {
+  return chance.pick([members, members, [], members.slice(0, 1)])
 }

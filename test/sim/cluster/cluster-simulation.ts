@@ -211,6 +211,7 @@ export class ClusterSimulation {
       network: this.#network,
       hosts,
       segmentBytes: this.#shape.segmentBytes,
+      rewinds: this.#shape.rewinds,
       acknowledged: (ack) => this.#sawBackend(ack),
     })
     for (const host of hosts) this.#nodes.set(host.name, this.#createNode(host, members))

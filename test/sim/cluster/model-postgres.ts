@@ -25,6 +25,8 @@ export type ModelPostgresParts = {
   readonly network: SimNetwork
   readonly hosts: readonly SimHost[]
   readonly segmentBytes: number
+  /** Hosts with a pg_rewind. */
+  readonly rewinds: readonly string[]
   readonly acknowledged: (acknowledgement: Acknowledgement) => void
 }
 
@@ -60,7 +62,13 @@ export class ModelPostgres {
       chance: new RandomStream(this.#seed, `postgres ${name}`),
       segmentBytes: this.#segmentBytes,
     })
-    this.#hosts.set(name, new SimPostgres(this.#world, host, this.#seed))
+    this.#hosts.set(
+      name,
+      new SimPostgres(this.#world, host, {
+        seed: this.#seed,
+        hasRewind: this.#parts.rewinds.includes(name),
+      }),
+    )
   }
 
   /** A host's kernel answers for a PostgreSQL that is stopped; a host without power or asleep is silent. */
@@ -96,11 +104,17 @@ export class SimPostgres {
   readonly #world: PostgresWorld
   readonly #host: PostgresHost
   readonly #chance: RandomStream
+  readonly #hasRewind: boolean
   #instance: ModelInstance | undefined
 
-  constructor(world: PostgresWorld, host: PostgresHost, seed: number) {
+  constructor(
+    world: PostgresWorld,
+    host: PostgresHost,
+    { seed, hasRewind }: { seed: number; hasRewind: boolean },
+  ) {
     this.#world = world
     this.#host = host
+    this.#hasRewind = hasRewind
     this.#chance = new RandomStream(seed, `agent's hands ${host.name}`)
   }
 
@@ -127,6 +141,7 @@ export class SimPostgres {
     this.#instance = createModelInstance(this.#host, {
       memberName: this.#host.name,
       useSlots: true,
+      hasRewind: this.#hasRewind,
       chance: this.#chance,
       after: (ms, run) => void agent.after(ms, run),
     })

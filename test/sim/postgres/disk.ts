@@ -26,6 +26,8 @@ export class Disk {
   /** A build beside it that did not end: the next one removes it. */
   hasHalfBuild = false
   readonly setAside: DataDirectory[] = []
+  /** What a pg_rewind works on, or left half: it lies with what is set aside and is nobody's copy of anything. */
+  halfRewound: DataDirectory | undefined
   /** Rows whose WAL was kept beside it when their history was left. */
   readonly kept = new Set<number>()
   fault: DiskFault | undefined
@@ -77,5 +79,6 @@ export class Disk {
     this.isIncomplete = false
     this.hasHalfBuild = false
     this.setAside.length = 0
+    this.halfRewound = undefined
   }
 }

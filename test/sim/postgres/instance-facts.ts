@@ -6,7 +6,7 @@ import type { PostgresServer } from './server.ts'
 
 /** What the adapter itself is doing. */
 export type HeldFacts = {
-  readonly phase: 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
+  readonly phase: 'idle' | 'initialising' | 'cloning' | 'rewinding' | 'starting' | 'stopping'
   readonly trouble: string | undefined
   readonly clone: InstanceFacts['clone']
 }

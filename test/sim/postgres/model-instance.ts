@@ -10,12 +10,15 @@ import type { PostgresHost } from './host.ts'
 import { lsnText, readLsn } from './lsn.ts'
 import type { ReplicationMessage, ReplicationRequest } from './messages.ts'
 import { between, type Address, type Chance, type Range } from './ports.ts'
+import { rewindObstacle, runRewind } from './model-rewind.ts'
 import type { PostgresServer, StartEnd } from './server.ts'
 import { parseSynchronousNames } from './synchronous-names.ts'
 
 export type ModelInstanceOptions = {
   readonly memberName: string
   readonly useSlots: boolean
+  /** There is a pg_rewind among the server's programs. */
+  readonly hasRewind?: boolean
   /** How it calls itself at its primary, where that is not to be told from other data under its name. */
   readonly walName?: string
   /** Chance of the agent's own work. */
@@ -48,7 +51,7 @@ const END_OF_WAL_MS: Range = [4, 20]
 const MOVE_MS: Range = [20, 120]
 const LOOK_MS = 3
 
-type Phase = 'idle' | 'initialising' | 'cloning' | 'starting' | 'stopping'
+type Phase = 'idle' | 'initialising' | 'cloning' | 'rewinding' | 'starting' | 'stopping'
 
 /** The adapter of `src/agent/managed-instance.ts` over the model. Each life of an agent makes its own. */
 export class ModelInstance implements LocalInstance {
@@ -93,10 +96,12 @@ export class ModelInstance implements LocalInstance {
       const { directory } = disk
       if (directory === undefined) return { directory: 'absent' as const }
       const { systemId, timeline, incarnation } = directory
+      const obstacle = rewindObstacle(directory, this.#options.hasRewind === true)
       return {
         directory: 'instance' as const,
         systemId,
         timeline,
+        ...(obstacle === undefined ? {} : { rewindObstacle: obstacle }),
         ...(incarnation === undefined ? {} : { incarnation }),
       }
     })
@@ -456,6 +461,26 @@ export class ModelInstance implements LocalInstance {
     this.#following = { host: from.host, port: from.port }
   }
 
+  async rewind(...[from]: Parameters<LocalInstance['rewind']>): Promise<void> {
+    const obstacle = rewindObstacle(this.#directory(), this.#options.hasRewind === true)
+    if (obstacle !== undefined) throw new Fault('REWIND_REFUSED', `Cannot rewind: ${obstacle}`)
+    if (this.#host.server) throw new Fault('PG_STILL_RUNNING', 'Cannot rewind: its PostgreSQL still runs')
+    await this.#during<void>('rewinding', (resolve, reject) => {
+      runRewind({
+        host: this.#host,
+        from,
+        chance: this.#chance,
+        after: (ms, run) => this.#after(ms, run),
+        done: (copy) => {
+          this.#moveIn(copy, from)
+          resolve()
+        },
+        failed: reject,
+      })
+    })
+    this.#following = { host: from.host, port: from.port }
+  }
+
   #receiveClone(
     from: Parameters<LocalInstance['clone']>[0],
     onProgress: Parameters<LocalInstance['clone']>[1],
@@ -572,12 +597,16 @@ export class ModelInstance implements LocalInstance {
   }
 
   countSetAside(): Promise<number> {
-    return this.#take(FILES_MS, () => this.#host.disk.setAside.length)
+    return this.#take(FILES_MS, () => {
+      const { setAside, halfRewound } = this.#host.disk
+      return setAside.length + (halfRewound ? 1 : 0)
+    })
   }
 
   removeSetAside(): Promise<void> {
     return this.#take(MOVE_MS, () => {
       this.#host.disk.setAside.length = 0
+      this.#host.disk.halfRewound = undefined
     })
   }
 

@@ -34,6 +34,20 @@ export function rewind(target: DataDirectory, source: DataDirectory): DataDirect
   return result
 }
 
+/** What pg_rewind does first with what crashed as a primary: `postgres --single` recovers it and shuts it down. */
+export function recoverInSingleUserMode(target: DataDirectory): void {
+  if (target.isClean) return
+  const { timeline, endLsn } = target.endOfWal()
+  target.control = {
+    state: 'shut down',
+    redo: endLsn,
+    checkpointLsn: endLsn,
+    checkpointTimeline: timeline,
+    minRecoveryLsn: 0,
+    minRecoveryTimeline: 0,
+  }
+}
+
 /** The last position that both histories have. */
 function forkOf(target: DataDirectory, source: DataDirectory): { timeline: number; lsn: number } | undefined {
   const lineOf = (directory: DataDirectory) => {
