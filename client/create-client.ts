@@ -7,6 +7,7 @@ import type {
   JoinAnswer,
   JoinRequest,
   MembersDocument,
+  ReinitResult,
   RemoveResult,
 } from './member-documents.ts'
 import {
@@ -74,6 +75,8 @@ export type Client = {
   members(options?: CallOptions): Promise<MembersDocument>
   invite(request: InviteRequest, options?: CallOptions): Promise<InviteResult>
   removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
+  /** Has the data of a member cloned anew from the primary. */
+  reinit(name: string, options?: CallOptions): Promise<ReinitResult>
   /** Needs no token of the API: the request proves an invitation. */
   join(request: JoinRequest, options?: CallOptions): Promise<JoinAnswer>
 }
@@ -125,6 +128,8 @@ export function createClient(options: ClientOptions): Client {
         expectSuccess(path, await send({ method: 'DELETE', path, timeoutMs, options: call })),
       )
     },
+    reinit: (name, call) =>
+      post({ path: `/v1/members/${encodeURIComponent(name)}/reinit`, body: {}, options: call }),
     join: (body, call) => post({ path: '/v1/join', body, options: call }),
   }
 }

@@ -40,6 +40,7 @@ export type {
   MembersDocument,
   RemovedEntry,
   RemoveResult,
+  ReinitResult,
 } from './member-documents.ts'
 export {
   PROBLEM_MEDIA_TYPE,

@@ -103,3 +103,6 @@ export type JoinDocument = {
   /** Sections of the configuration that all nodes share, in the words of the file. */
   readonly sections: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 }
+
+/** Answer of `POST /v1/members/:name/reinit`: it is asked for, and happens as soon as nothing hangs on the member's data. */
+export type ReinitResult = { readonly name: string; readonly from: string }

@@ -1,7 +1,7 @@
 import { present } from '../std/assert.ts'
 import { codeOf, messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
-import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
+import type { SwitchoverOrder, SwitchoverOutcome, ReinitOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
@@ -21,6 +21,7 @@ import { endLeftovers } from './leftovers.ts'
 import { nodePolicy } from './node-policy.ts'
 import { Picture, type PictureParts } from './picture.ts'
 import type { Secrets } from './secrets.ts'
+import { requestReinit } from './reinit.ts'
 import { requestSwitchover } from './switchover.ts'
 
 /*
@@ -205,6 +206,13 @@ export class ControlPlane {
     const { store, keeper } = brain
     const deps = { clock: this.#ports.clock, store, keeper, keys: this.keys, seen: () => this.#seen }
     return requestSwitchover(deps, order, deadlineMs)
+  }
+
+  /** Has a member's data cloned anew. */
+  async reinit(name: string): Promise<ReinitOutcome> {
+    const store = this.#brain?.store
+    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
+    return requestReinit({ store, keys: this.keys, seen: this.#seen }, name)
   }
 
   async #startBrain(): Promise<void> {

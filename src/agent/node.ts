@@ -257,6 +257,7 @@ export class Node {
       members: () => control.members.document(),
       invite: (order) => control.members.invite(order),
       removeMember: ({ name }) => control.members.remove(name),
+      reinit: (name) => control.reinit(name),
       join: (order) => control.members.join(order),
     }
   }

@@ -1,10 +1,17 @@
-import type { InviteResult, JoinAnswer, MembersDocument, RemoveResult } from '#client'
-import type { FastifyInstance } from 'fastify'
+import type { InviteResult, JoinAnswer, MembersDocument, ReinitResult, RemoveResult } from '#client'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { monotonicMs } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
 import { KiB, SECOND } from '../std/units.ts'
 import { readInviteRequest, readJoinRequest, readMemberName } from './member-requests.ts'
-import type { ClusterOperations, JoinOutcome, MemberRefusal, MemberRefused } from './ports.ts'
+import type {
+  ClusterOperations,
+  JoinOutcome,
+  MemberRefusal,
+  MemberRefused,
+  ReinitOutcome,
+  ReinitRefusal,
+} from './ports.ts'
 import { RequestRefused, sendProblem, type ProblemFields } from './problem.ts'
 
 /** The one change that needs no token of the API: its body proves an invitation. */
@@ -19,6 +26,10 @@ export type MemberRouteDeps = { readonly operations: ClusterOperations; readonly
 
 /** Who belongs to the cluster, and changes of that. */
 export function addMemberRoutes(app: FastifyInstance, { operations, log }: MemberRouteDeps): void {
+  const orderReinit = (name: string, request: FastifyRequest) => {
+    log.warn('A member is to be cloned anew', { name, requestedBy: request.ip })
+    return operations.reinit(name)
+  }
   app.get('/v1/members', (_request, reply) => {
     const document: MembersDocument = operations.members()
     return reply.send(document)
@@ -40,6 +51,18 @@ export function addMemberRoutes(app: FastifyInstance, { operations, log }: Membe
     const { removedAt, consensus, remaining } = outcome
     const result: RemoveResult = { name, removedAt, consensus, remaining }
     return reply.send(result)
+  })
+  app.post<{ Params: { name: string } }>('/v1/members/:name/reinit', async (request, reply) => {
+    const outcome = await orderReinit(readMemberName(request.params.name), request)
+    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
+    const result: ReinitResult = { name: outcome.name, from: outcome.from }
+    return reply.code(202).send(result)
+  })
+  // Patroni's name for it: this very node.
+  app.post('/reinitialize', async (request, reply) => {
+    const outcome = await orderReinit(operations.view().self, request)
+    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
+    return reply.type('text/plain; charset=utf-8').send('reinitialize started')
   })
   addJoin(app, { operations, log })
 }
@@ -69,7 +92,9 @@ function addJoin(app: FastifyInstance, { operations, log }: MemberRouteDeps): vo
   })
 }
 
-const REFUSALS: Readonly<Record<MemberRefusal, { readonly status: number; readonly code: string }>> = {
+const REFUSALS: Readonly<
+  Record<MemberRefusal | ReinitRefusal, { readonly status: number; readonly code: string }>
+> = {
   NO_QUORUM: { status: 503, code: 'MEMBER_NO_QUORUM' },
   NOT_READY: { status: 409, code: 'MEMBER_NOT_READY' },
   EXISTS: { status: 409, code: 'MEMBER_EXISTS' },
@@ -79,9 +104,14 @@ const REFUSALS: Readonly<Record<MemberRefusal, { readonly status: number; readon
   IS_NEEDED: { status: 409, code: 'MEMBER_IS_NEEDED' },
   TAKE_OVER: { status: 409, code: 'MEMBER_TAKE_OVER' },
   BUSY: { status: 409, code: 'MEMBER_BUSY' },
+  HAS_NO_DATA: { status: 409, code: 'MEMBER_HAS_NO_DATA' },
 }
 
-function memberProblem({ reason, message, remedy }: MemberRefused): ProblemFields {
+function memberProblem({
+  reason,
+  message,
+  remedy,
+}: MemberRefused | Extract<ReinitOutcome, { kind: 'refused' }>): ProblemFields {
   return { ...REFUSALS[reason], detail: message, remedy }
 }
 

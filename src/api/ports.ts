@@ -27,6 +27,8 @@ export interface ClusterOperations {
   invite(order: InviteOrder): Promise<InviteOutcome>
   removeMember(order: { readonly name: string; readonly requestedBy: string }): Promise<RemoveOutcome>
   join(order: JoinOrder): Promise<JoinOutcome>
+  /** Has the data of a member cloned anew; it may wait until nothing hangs on it. Throws only a `Fault`. */
+  reinit(name: string): Promise<ReinitOutcome>
 }
 
 export type SwitchoverOrder = {
@@ -145,3 +147,15 @@ export type JoinOutcome =
   /** Said only to who has proven the token. */
   | { readonly kind: 'expired' | 'used' }
   | MemberRefused
+
+export type ReinitRefusal = 'NO_QUORUM' | 'UNKNOWN' | 'IS_PRIMARY' | 'TAKE_OVER' | 'HAS_NO_DATA'
+
+export type ReinitOutcome =
+  /** The member clones `from` as soon as its data is not counted on. */
+  | { readonly kind: 'asked'; readonly name: string; readonly from: string }
+  | {
+      readonly kind: 'refused'
+      readonly reason: ReinitRefusal
+      readonly message: string
+      readonly remedy?: string
+    }

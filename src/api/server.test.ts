@@ -211,7 +211,9 @@ describe('access', () => {
         '/switchover',
         '/v1/join',
         '/v1/members',
+        '/reinitialize',
         '/v1/members/:name',
+        '/v1/members/:name/reinit',
         '/v1/reload',
         '/v1/switchover',
       ].toSorted(),
@@ -310,6 +312,18 @@ describe('members', () => {
     operations.inviteOutcome = { kind: 'refused', reason: 'EXISTS', message: '"n2" is a member' }
     const answer = await problem(await post('/v1/members', '{"name":"n2","apiHost":"10.0.0.2"}'))
     expect(answer).toMatchObject({ code: 'MEMBER_EXISTS', remedy: expect.stringContaining('member remove') })
+  })
+
+  it('are cloned anew when somebody with the token says so, but for the primary', async () => {
+    const asked = await post('/v1/members/n2/reinit', '{}')
+    expect([asked.status, await asked.json()]).toEqual([202, { name: 'n2', from: 'n1' }])
+    expect(await (await post('/reinitialize', '{"force":true}')).text()).toBe('reinitialize started')
+    expect(operations.changes).toEqual(['reinit n2', 'reinit n1'])
+    operations.reinitOutcome = { kind: 'refused', reason: 'IS_PRIMARY', message: '"n1" is the primary' }
+    expect(await problem(await post('/v1/members/n1/reinit', '{}'))).toMatchObject({
+      status: 409,
+      code: 'MEMBER_IS_PRIMARY',
+    })
   })
 
   it('join without the token of the API: the body proves an invitation', async () => {

@@ -10,6 +10,7 @@ import { memberList } from './member-list.ts'
 import { joinCluster } from './member/join-command.ts'
 import { addMember as addMemberTo, listMembers, removeMember } from './member/member-commands.ts'
 import { readConfig } from './read-config.ts'
+import { reinit } from './reinit-command.ts'
 import { FORMATS, printReport, type Format, type Report } from './report.ts'
 import { DATA_DIR_DEFAULT, init, OUT_DEFAULT, SCOPE_DEFAULT, type InitOptions } from './setup/init-command.ts'
 import { API_PORT_DEFAULT } from './setup/parse-nodes.ts'
@@ -110,6 +111,7 @@ function addClusterCommands(program: Command, world: World): void {
       }),
     )
   addSwitchover(add('switchover'), world)
+  addReinit(add('reinit'), world)
   addMember(add('member'), world)
   addSetup(add, world)
   addDsn(add('dsn'), world)
@@ -149,6 +151,21 @@ function addSwitchover(command: Command, world: World): void {
           force: options.force === true,
           format: options.format,
         },
+        world,
+      )
+    })
+}
+
+function addReinit(command: Command, world: World): void {
+  command
+    .description('replace the data of a standby by a new clone of the primary')
+    .argument('<member>')
+    .option('--force', 'do not ask')
+    .action(async (name: string) => {
+      const options = command.optsWithGlobals<GlobalOptions & { force?: boolean }>()
+      await reinit(
+        await findEndpoints(options, world),
+        { name, force: options.force === true, format: options.format },
         world,
       )
     })

@@ -215,6 +215,39 @@ cluster_members: [{ node_name: n2, api_host: 127.0.0.1, api_port: ${port} }, { n
   })
 })
 
+describe('reinit', () => {
+  const auth = () => `--url ${url} --token ${TOKEN}`
+
+  it('shows the cluster, asks, and does what was confirmed', async () => {
+    const { code, out, world } = await cli(`reinit n2 ${auth()}`, { answers: ['y'] })
+    expect([code, world.questions]).toEqual([0, ['Replace all data of "n2" by a new clone? [y/N] ']])
+    expect(out).toContain('"n2" clones "n1" anew')
+    expect(operations.changes).toEqual(['reinit n2'])
+  })
+
+  it('changes nothing without a yes, nor where nobody can be asked', async () => {
+    for (const answer of ['', 'n', undefined])
+      expect((await cli(`reinit n2 ${auth()}`, { answers: [answer] })).code).toBe(1)
+    expect((await cli(`reinit n2 ${auth()}`)).code).toBe(2)
+    expect(operations.changes).toEqual([])
+  })
+
+  it('refuses the primary, and whom it does not know, before it asks', async () => {
+    const primary = await cli(`reinit n1 ${auth()}`)
+    expect([primary.code, primary.err]).toEqual([
+      1,
+      'pg-metako: Cannot clone "n1" anew: it is the primary\nhint: First: pg-metako switchover\n',
+    ])
+    expect((await cli(`reinit n22 --force ${auth()}`)).err).toContain('Did you mean n2?')
+    expect(operations.changes).toEqual([])
+  })
+
+  it('answers in JSON, for scripts', async () => {
+    const { out } = await cli(`reinit n2 --force --format json ${auth()}`)
+    expect(JSON.parse(out)).toEqual({ name: 'n2', from: 'n1' })
+  })
+})
+
 describe('switchover', () => {
   const auth = () => `--url ${url} --token ${TOKEN}`
 

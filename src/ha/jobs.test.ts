@@ -57,6 +57,18 @@ describe('Jobs', () => {
     expect(jobs.cloneFailures).toBe(0)
   })
 
+  it('counts rewinds that failed until the instance is up again', async () => {
+    const { jobs } = given()
+    for (let times = 1; times < 3; times += 1) {
+      jobs.begin('rewind', fails)
+      await settle()
+      expect(jobs.rewindFailure).toEqual({ times, why: 'no space left' })
+    }
+    jobs.begin('clone', () => Promise.resolve())
+    await settle()
+    expect(jobs.rewindFailure).toBeUndefined()
+  })
+
   it('waits twice as long after each failure, up to a bound', async () => {
     const { clock, jobs } = given()
     const waits: number[] = []

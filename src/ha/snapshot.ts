@@ -101,6 +101,9 @@ export type LocalFacts = {
   readonly setAside: number
 }
 
+/** How an order to clone a member anew lies in the store. */
+export type ReinitOrder = { readonly incarnation: string; readonly epoch: number }
+
 export type RewindFailure = { readonly times: number; readonly why: string }
 
 /** `unknown`: could not be looked at yet. */

@@ -59,7 +59,7 @@ export const errorCodes = {
     remedy: 'See `pg-metako member list`.',
   },
   MEMBER_IS_PRIMARY: {
-    meaning: 'The member that is the primary cannot be removed.',
+    meaning: 'The member that is the primary can neither be removed nor cloned anew.',
     remedy: 'Switch over first: `pg-metako switchover`.',
   },
   MEMBER_IS_LAST: {
@@ -266,6 +266,10 @@ export const errorCodes = {
   LSN_INVALID: {
     meaning: 'A text that should be a WAL position is none.',
     remedy: 'Report it: it is a defect, or a damaged file.',
+  },
+  MEMBER_HAS_NO_DATA: {
+    meaning: 'A member cannot be cloned anew: it was not heard, or has no data that could be replaced.',
+    remedy: 'See `pg-metako list`. A member without data is cloned by itself as soon as a primary serves.',
   },
   REWIND_REFUSED: {
     meaning:

@@ -313,7 +313,9 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     startFailures: Number(own['failures'] ?? 0),
     cloneFailures: Number(own['cloneFailures'] ?? 0),
     ...(own['rewind'] === undefined ? {} : { rewindObstacle: own['rewind'].replaceAll('_', ' ') }),
-    ...(own['rewindFailed'] === undefined ? {} : { rewindFailure: { times: Number(own['rewindFailed']), why: 'it is refused' } }),
+    ...(own['rewindFailed'] === undefined
+      ? {}
+      : { rewindFailure: { times: Number(own['rewindFailed']), why: 'it is refused' } }),
     ...(own['reinit'] === undefined ? {} : { reinitAsked: true }),
     retryAt: (own['retry'] === undefined ? 0 : NOW + Number(own['retry'])) as MonotonicMs,
     ...(following === undefined || following === 'none'

@@ -5,6 +5,7 @@ import type {
   InviteOutcome,
   JoinOrder,
   JoinOutcome,
+  ReinitOutcome,
   ReloadOutcome,
   RemoveOutcome,
   SwitchoverOrder,
@@ -34,6 +35,7 @@ export class FakeOperations implements ClusterOperations {
     consensus: 'done',
     remaining: ['n1', 'n2'],
   }
+  reinitOutcome: ReinitOutcome = { kind: 'asked', name: 'n2', from: 'n1' }
   joinOutcome: JoinOutcome = { kind: 'done', name: 'n4', nonce: 'aa', sealed: 'bb' }
   membersDocument: MembersDocument = {
     scope: 'main',
@@ -130,6 +132,11 @@ export class FakeOperations implements ClusterOperations {
   removeMember({ name }: { readonly name: string }): Promise<RemoveOutcome> {
     this.changes.push(`remove ${name}`)
     return Promise.resolve(this.removeOutcome)
+  }
+
+  reinit(name: string): Promise<ReinitOutcome> {
+    this.changes.push(`reinit ${name}`)
+    return Promise.resolve(this.reinitOutcome)
   }
 
   join({ invitation }: JoinOrder): Promise<JoinOutcome> {

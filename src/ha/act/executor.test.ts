@@ -334,6 +334,28 @@ describe('Executor', () => {
     expect(instance.done).toEqual(['keepDiverged'])
   })
 
+  it('keeps the diverged WAL and tells of it before it rewinds', async () => {
+    const diverged = { timeline: 1, forkLsn: '0/6000', epoch: 8 }
+    instance.before = (deed) => {
+      if (deed === 'rewind from n2') expect(store.peek(keys.loss(8, 'n1'))).toBeDefined()
+    }
+    await executor.run({ kind: 'rewind', from: { name: 'n2', host: 'n2', port: 5432 }, diverged })
+    await settle()
+    expect(instance.done).toEqual(['keepDiverged', 'rewind from n2', 'promotion forgotten'])
+    expect(jobs.trouble).toBeUndefined()
+  })
+
+  it('rewinds nothing when the diverged WAL cannot be kept', async () => {
+    instance.before = (deed) => {
+      if (deed === 'keepDiverged') throw new Error('no space left')
+    }
+    const diverged = { timeline: 1, forkLsn: '0/6000', epoch: 8 }
+    await executor.run({ kind: 'rewind', from: { name: 'n2', host: 'n2', port: 5432 }, diverged })
+    await settle()
+    expect(instance.done).toEqual(['keepDiverged'])
+    expect(jobs.rewindFailure).toEqual({ times: 1, why: 'no space left' })
+  })
+
   it('arms an idle guard of a running primary, and never for a right that is gone', async () => {
     await executor.run({ kind: 'arm-guard' })
     expect(guard.state()).toBe('idle')

@@ -211,6 +211,8 @@ export const joinAsStandby: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || isHolder(seen)) return undefined
   const upstream = upstreamOf(seen, record.holder)
+  const anew = seen.local.reinitAsked === true ? reinitialise(seen, record, upstream) : undefined
+  if (anew) return anew
   if (isRunningAs(seen, 'standby')) return keepFollowing(seen, record, upstream)
   if (!isInstanceDown(seen)) return verdict('waiting', 'BUSY', { sentence: 'waits for its PostgreSQL' })
   if (seen.takenAt < seen.local.retryAt) {
@@ -220,6 +222,27 @@ export const joinAsStandby: StanceRule = (seen) => {
   }
   if (seen.local.directory !== 'instance') return cloneFromHolder(seen, record, upstream)
   return startAgain(seen, record, upstream)
+}
+
+/** An operator said so by name. What lies here is kept aside all the same, and only given up while somebody serves a copy. */
+function reinitialise(
+  seen: Snapshot,
+  record: EpochRecord,
+  upstream: Upstream | undefined,
+): Verdict | undefined {
+  if (record.state !== 'open' || !upstream || !isHolderServing(seen, record)) return undefined
+  const isUp = isRunningAs(seen, 'standby')
+  if (!isUp && !isInstanceDown(seen)) return undefined
+  const wal = seen.local.stoppedWal
+  // What it had alone is kept and told also when an operator gives it up.
+  if (!isUp && !wal) return undefined
+  const history = isUp || !wal ? undefined : judgeHistory(record.chain, walOf(seen, wal.timeline, wal.endLsn))
+  const diverged = history?.kind === 'diverged' ? { diverged: history.divergence } : {}
+  const how = verdict('standby', 'REINITIALISES', {
+    sentence: `clones ${upstream.name}, as an operator asked`,
+    actions: [isUp ? { kind: 'stop' } : { kind: 'clone', from: upstream, ...diverged }],
+  })
+  return rewriting(seen, record, how)
 }
 
 function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {

@@ -27,6 +27,7 @@ describe('Observer', () => {
   let instance: FakeInstance
   let notebook: FakeNotebook
   let observer: Observer
+  let keeper: RecordKeeper
 
   beforeEach(() => {
     clock = new VirtualClock()
@@ -34,7 +35,7 @@ describe('Observer', () => {
     instance = new FakeInstance()
     notebook = new FakeNotebook()
     const log = silentLogger()
-    const keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
+    keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
     const jobs = new Jobs({ clock, log, onChange: () => undefined })
     observer = new Observer(
       {
@@ -76,6 +77,19 @@ describe('Observer', () => {
     const { local } = await observer.observe()
     expect(local.directory).toBe('unknown')
     expect(local.instance.trouble).toContain('EIO')
+  })
+
+  it('hears an order to clone anew for this copy in this epoch only', async () => {
+    const asked = async (order: unknown) => {
+      await store.put(keys.reinit('n1'), order)
+      return (await observer.observe()).local.reinitAsked === true
+    }
+    await store.put(keys.epoch, { epoch: 7, holder: 'n2', seq: 1, ttlMs: 3000, chain: [] })
+    await keeper.refresh(1000)
+    expect(await asked({ incarnation: 'disk-n1', epoch: 7 })).toBe(true)
+    expect(await asked({ incarnation: 'disk-of-before', epoch: 7 })).toBe(false)
+    expect(await asked({ incarnation: 'disk-n1', epoch: 6 })).toBe(false)
+    expect(await asked('no order')).toBe(false)
   })
 
   it('stays the instance that it was while its directory is read again', async () => {

@@ -10,7 +10,7 @@ import type { Keys } from '../keys.ts'
 import type { Policy } from '../policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } from '../ports.ts'
 import type { RecordKeeper } from '../record-keeper.ts'
-import type { LocalFacts, Snapshot, StoreFacts, SwitchoverRequest } from '../snapshot.ts'
+import type { LocalFacts, ReinitOrder, Snapshot, StoreFacts, SwitchoverRequest } from '../snapshot.ts'
 
 export type ObserverDeps = {
   readonly clock: Clock
@@ -305,6 +305,7 @@ export class Observer {
       ...(rewindObstacle === undefined ? {} : { rewindObstacle }),
       ...(jobs.rewindFailure === undefined ? {} : { rewindFailure: jobs.rewindFailure }),
       retryAt: jobs.retryAt,
+      ...(this.#isReinitAsked() ? { reinitAsked: true } : {}),
       ...(following ? { following } : {}),
       ...(this.#unstreamedSince === undefined ? {} : { unstreamedSince: this.#unstreamedSince }),
       unstreamedStops: this.#unstreamedStops,
@@ -316,6 +317,20 @@ export class Observer {
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
     }
+  }
+
+  /** An order counts for the copy that it named and in the epoch that it was given in: it never strikes what came later. */
+  #isReinitAsked(): boolean {
+    const { store, keeper } = this.#deps
+    const { keys, self } = this.#options
+    const order = store.peek(keys.reinit(self))
+    if (order === undefined) return false
+    const { incarnation, epoch } = parsed(order.value) as Partial<ReinitOrder>
+    return (
+      incarnation !== undefined &&
+      incarnation === this.#directory?.incarnation &&
+      epoch === keeper.record?.epoch
+    )
   }
 
   #noteStreaming({ state, role, streaming }: InstanceFacts): void {
