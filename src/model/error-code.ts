@@ -279,8 +279,7 @@ export const errorCodes = {
   },
   REWIND_FAILED: {
     meaning: 'pg_rewind ended, and what it made cannot be used. It stays aside and is cloned instead.',
-    remedy:
-      'Nothing for now. When WAL was missing: keep more of it (`wal_keep_size`), or set `restore_command`.',
+    remedy: 'Nothing for now. Where WAL was missing, keep more of it: see `wal_keep_size`.',
   },
   CLONE_SOURCE_FOREIGN: {
     meaning: 'The member to be cloned from has another system identifier: it is of another cluster.',

@@ -15,7 +15,7 @@ import {
   putStandbySignal,
   writeIncarnation,
 } from './data-directory.ts'
-import { rewindGrants } from './rewind.ts'
+import { rewindGrants } from './rewind-access.ts'
 import { runTool } from './run-tool.ts'
 
 export type Credentials = { readonly name: string; readonly password: string }

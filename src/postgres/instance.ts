@@ -12,7 +12,7 @@ import { every } from '../platform/timers.ts'
 import type { InstanceFacts, Role } from '../model/member.ts'
 import { Fault, messageOf } from '../std/fault.ts'
 import { MiB, MINUTE, SECOND } from '../std/units.ts'
-import { cloneInstance, type CloneProgress, type CloneResult } from './clone.ts'
+import type { CloneResult } from './clone.ts'
 import { readControlFile } from './control-file.ts'
 import {
   inspectDataDirectory,
@@ -24,6 +24,7 @@ import {
 } from './data-directory.ts'
 import { LiveFactsReader, RestingFactsReader } from './facts.ts'
 import { initialiseInstance, type BootstrapContent } from './initialise.ts'
+import { InstanceCopies, type CopyRequest } from './instance-copies.ts'
 import { InstanceSettings } from './instance-settings.ts'
 import { logFileOf, logTail, rotateLog, trimLog, type FilesInput } from './instance-files.ts'
 import type {
@@ -51,13 +52,8 @@ import {
 } from './postmaster.ts'
 import { instanceProcesses, killInstance, type KillOutcome } from './process-tree.ts'
 import { promoteInstance, type PromotionOutcome } from './promotion.ts'
-import {
-  REWIND_FUNCTIONS,
-  rewindGrants,
-  rewindInstance,
-  rewindObstacle,
-  type RewindResult,
-} from './rewind.ts'
+import type { RewindResult } from './rewind.ts'
+import { allowRewind } from './rewind-access.ts'
 import { forgetReservedTimelines } from './timeline-history.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
@@ -87,9 +83,9 @@ export class Instance {
   readonly #live: LiveFactsReader
   readonly #resting: RestingFactsReader
   readonly #keeper: PostmasterKeeper
+  readonly #copies: InstanceCopies
   readonly #stopTrimming: () => void
   #phase: Phase = 'idle'
-  #progress: CloneProgress | undefined
   #trouble: string | undefined
 
   constructor(deps: { log: Logger }, options: InstanceOptions) {
@@ -107,6 +103,7 @@ export class Instance {
       { adopt: () => this.adopt(), target, session: this.#watchSession, live: this.#live },
       { dataDir: options.dataDir, files: filesOf(options, this.#socketDir) },
     )
+    this.#copies = new InstanceCopies({ ...deps, settings: this.settings }, options)
     this.#stopTrimming = every(MINUTE, () => {
       trimLog(logFileOf(options.dataDir), LOG_RUNNING_MAX_BYTES).catch(() => undefined)
     })
@@ -159,92 +156,24 @@ export class Instance {
   }
 
   /** Replaces the data directory by a copy of `source`. What lay there is kept aside. Throws faults; see `cloneInstance`. */
-  async clone(options: {
-    source: ReplicationSource
-    systemId?: string | undefined
-    onProgress?: ((progress: CloneProgress) => void) | undefined
-    signal?: AbortSignal | undefined
-  }): Promise<CloneResult> {
-    const { dataDir, osUser, replication, memberName } = this.#options
-    return this.#during('cloning', async () => {
-      if (instanceProcesses(dataDir).length > 0) {
-        throw new Fault('PG_STILL_RUNNING', `Cannot clone into "${dataDir}": its PostgreSQL still runs`)
-      }
-      const result = await cloneInstance({
-        dataDir,
-        owner: osUser,
-        source: {
-          ...options.source,
-          user: replication.name,
-          password: replication.password,
-          applicationName: memberName,
-        },
-        systemId: options.systemId,
-        signal: options.signal,
-        onProgress: (progress) => {
-          this.#progress = progress
-          options.onProgress?.(progress)
-        },
-        finish: async (folder) => {
-          await this.settings.write(folder, 'standby', options.source)
-        },
-      })
-      this.#log.info('Cloned', { ...result, from: `${options.source.host}:${options.source.port}` })
-      return result
-    })
+  clone(request: CopyRequest & { systemId?: string | undefined }): Promise<CloneResult> {
+    return this.#during('cloning', () => this.#copies.clone(request))
   }
 
   /** Why the stopped directory cannot be rewound; `undefined` when it can. */
-  async rewindObstacle(): Promise<string | undefined> {
-    return rewindObstacle(this.#options.binaries, await readControlFile(this.#options.dataDir))
+  rewindObstacle(): Promise<string | undefined> {
+    return this.#copies.rewindObstacle()
   }
 
   /** Brings the directory back onto the history of `source`. Throws faults; see `rewindInstance`. */
-  async rewind(options: {
-    source: ReplicationSource
-    onProgress?: ((progress: CloneProgress) => void) | undefined
-  }): Promise<RewindResult> {
-    const { dataDir, osUser, binaries, replication, database, memberName, parameters } = this.#options
-    return this.#during('rewinding', async () => {
-      if (instanceProcesses(dataDir).length > 0) {
-        throw new Fault('PG_STILL_RUNNING', `Cannot rewind "${dataDir}": its PostgreSQL still runs`)
-      }
-      const result = await rewindInstance(
-        { log: this.#log },
-        {
-          dataDir,
-          binaries,
-          owner: osUser,
-          source: options.source,
-          role: replication,
-          database,
-          memberName,
-          hasRestoreCommand: (parameters['restore_command'] ?? '') !== '',
-          onProgress: (progress) => {
-            this.#progress = progress
-            options.onProgress?.(progress)
-          },
-          finish: async (folder) => {
-            await this.settings.write(folder, 'standby', options.source)
-          },
-        },
-      )
-      this.#log.info('Rewound', { ...result, from: `${options.source.host}:${options.source.port}` })
-      return result
-    })
+  rewind(request: CopyRequest): Promise<RewindResult> {
+    return this.#during('rewinding', () => this.#copies.rewind(request))
   }
 
-  /** Lets other members rewind from this primary, also where the cluster was made before they could. */
-  async allowRewind(deadlineMs: number): Promise<void> {
+  allowRewind(deadlineMs: number): Promise<void> {
     const { replication, binaries } = this.#options
-    const [role] = await this.query<{ name: string; may: boolean }>(
-      `select quote_ident($1) as name, (select bool_and(has_function_privilege($1, name, 'execute')) from unnest($2::text[]) name) as may`,
-      [replication.name, REWIND_FUNCTIONS],
-      deadlineMs,
-    )
-    if (!role || role.may) return
-    for (const grant of rewindGrants(role.name, binaries.majorVersion))
-      await this.query(grant, [], deadlineMs)
+    const { majorVersion } = binaries
+    return allowRewind(this.#workSession, { role: replication.name, majorVersion }, deadlineMs)
   }
 
   /**
@@ -337,7 +266,7 @@ export class Instance {
   async facts(deadlineMs: number = FACTS_DEADLINE_MS): Promise<InstanceFacts> {
     const base = {
       ...(this.#trouble === undefined ? {} : { trouble: this.#trouble }),
-      ...(this.#progress && this.#isCopying ? { clone: this.#progress } : {}),
+      ...(this.#copies.progress ? { clone: this.#copies.progress } : {}),
     }
     const postmaster = this.adopt()
     if (!postmaster) {
@@ -502,12 +431,7 @@ export class Instance {
       throw error
     } finally {
       this.#phase = before === 'stopping' ? 'idle' : before
-      if (!this.#isCopying) this.#progress = undefined
     }
-  }
-
-  get #isCopying(): boolean {
-    return this.#phase === 'cloning' || this.#phase === 'rewinding'
   }
 
   #sqlTarget(): SqlTarget {

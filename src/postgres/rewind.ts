@@ -20,6 +20,7 @@ import type { Credentials } from './initialise.ts'
 import { conninfoText, type ReplicationSource } from './parameters.ts'
 import { clearStaleLocks } from './postmaster.ts'
 import { killInstance } from './process-tree.ts'
+import { REWIND_FUNCTIONS } from './rewind-access.ts'
 import { runTool } from './run-tool.ts'
 import { SqlSession } from './sql-session.ts'
 import { segmentFileName } from './timeline-history.ts'
@@ -38,20 +39,6 @@ const SOURCE_CHECKPOINT_MS = 5 * MINUTE
 const SILENCE_MAX_MS = 15 * MINUTE
 const PROGRESS_EVERY_MS = 250
 const OUTPUT_TAIL_BYTES = 4 * KiB
-
-/** What pg_rewind asks its source for: execution is what a role needs that is no superuser (its manual page, "Notes"). */
-export const REWIND_FUNCTIONS = [
-  'pg_catalog.pg_ls_dir(text, boolean, boolean)',
-  'pg_catalog.pg_stat_file(text, boolean)',
-  'pg_catalog.pg_read_binary_file(text)',
-  'pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)',
-] as const
-
-/** Lets the role of replication be the source of a rewind. It can read all of these files by a base backup already. */
-export function rewindGrants(role: string, majorVersion: number): readonly string[] {
-  const functions = `GRANT EXECUTE ON FUNCTION ${REWIND_FUNCTIONS.join(', ')} TO ${role}`
-  return majorVersion >= 15 ? [functions, `GRANT pg_checkpoint TO ${role}`] : [functions]
-}
 
 /** Why the directory cannot be rewound, whatever its source; `undefined` when it can. */
 export function rewindObstacle(
@@ -86,6 +73,7 @@ export async function rewindInstance(
     /** WAL that is not in `pg_wal` any more can be asked for. */
     hasRestoreCommand: boolean
     onProgress: (progress: CloneProgress) => void
+    signal?: AbortSignal | undefined
     /** Last touches before it is moved in. */
     finish: (folder: string) => Promise<void>
   },
@@ -194,7 +182,7 @@ async function runRewind(
       // Not among the arguments: ps shows those.
       env: { PGPASSWORD: role.password },
       osUser: owner,
-      signal: stuck.signal,
+      signal: options.signal ? AbortSignal.any([stuck.signal, options.signal]) : stuck.signal,
       outputFile,
     })
   } catch (error) {
