@@ -278,7 +278,8 @@ export const errorCodes = {
       'Nothing for now. To have it rewound next time: data checksums or `wal_log_hints`, the package of the server with `pg_rewind`, and access for the replication role to the primary.',
   },
   REWIND_FAILED: {
-    meaning: 'pg_rewind ended, and what it made cannot be used. It stays aside and is cloned instead.',
+    meaning:
+      'The program pg_rewind ended, and what it made cannot be used. It stays aside and is cloned instead.',
     remedy: 'Nothing for now. Where WAL was missing, keep more of it: see `wal_keep_size`.',
   },
   CLONE_SOURCE_FOREIGN: {

@@ -18,6 +18,7 @@ import { checkLeaseIsExclusive } from './checkers/lease-is-exclusive.ts'
 import { LossIsBounded } from './checkers/loss-is-bounded.ts'
 import { checkLossIsReported } from './checkers/loss-is-reported.ts'
 import { NoNeedlessFailover } from './checkers/no-needless-failover.ts'
+import { checkHalfRewound } from './checkers/half-rewound-is-nobody.ts'
 import {
   NothingIrreplaceableIsDestroyed,
   type DataVolume,
@@ -363,6 +364,7 @@ export class ClusterSimulation {
   #check(): void {
     const glimpses: MemberGlimpse[] = []
     for (const node of this.#nodes.values()) {
+      checkHalfRewound(node.name, node.postgres.volume)
       this.#volumes.see(node.name, node.postgres.volume, () => this.#allVolumes())
       const brain = node.agent?.control.brain
       if (brain === undefined) continue

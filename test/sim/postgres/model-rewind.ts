@@ -59,6 +59,7 @@ function tear(work: Work, target: DataDirectory): void {
   const { host, chance, after, failed } = work
   host.disk.directory = undefined
   host.disk.halfRewound = target
+  target.isDestroyed = true
   let left = Math.round(between(chance, LOOKS))
   const look = (): void => {
     const source = reach(work)?.disk.directory
