@@ -107,8 +107,8 @@ const KEYS: Readonly<Record<string, AbsentFeature>> = {
   ),
   'postgresql.pgpass': absent('no password file is written', 'remove the key'),
   'postgresql.use_pg_rewind': absent(
-    'pg_rewind is not used yet',
-    'remove the key: an old primary comes back as a fresh clone',
+    'there is no such choice',
+    'remove the key: an old primary is rewound wherever pg_rewind can work, and cloned elsewhere',
   ),
   'postgresql.use_slots': absent('this key has moved', 'write it as replication.use_slots'),
   'postgresql.version': absent('the version follows from the programs', 'set postgresql.bin_dir'),

@@ -47,7 +47,6 @@ describe('settings file', () => {
     expect(written.get('work_mem')).toBe(`'8MB'`)
     expect(written.get('wal_level')).toBe(`'logical'`)
     expect(written.get('auto_explain.log_min_duration')).toBe(`'1s'`)
-    expect(written.get('restore_command')).toBe(`'cp /a/%f "%p"'`)
     expect([written.get('port'), written.get('fsync')]).toEqual([`'5441'`, `'on'`])
     expect(refusedParameters(parameters).map(({ name }) => name)).toEqual(['Port', 'fsync'])
   })
@@ -73,6 +72,14 @@ describe('settings file', () => {
     expect(settings().get('primary_conninfo')).toBe(`''`)
     expect(settings({ follow: { host: 'db2', port: 1 } }).get('primary_slot_name')).toBe(`'metako_n_1'`)
     expect(settings().get('primary_slot_name')).toBe(`''`)
+  })
+
+  it('lets WAL in from an archive only while it follows somebody', () => {
+    const parameters = { restore_command: 'cp /a/%f "%p"' }
+    const follow = { host: 'db2', port: 1 }
+    expect(settings({ parameters, follow }).get('restore_command')).toBe(`'cp /a/%f "%p"'`)
+    expect(settings({ parameters }).get('restore_command')).toBe(`''`)
+    expect(settings().has('restore_command')).toBe(false)
   })
 
   it('never gives a standby lower limits than its primary had', () => {

@@ -131,6 +131,8 @@ export function renderSettings(input: SettingsInput): string {
     if (wanted === undefined || !(Number(wanted) >= least)) settings.set(name, String(least))
   }
   for (const [name, value] of Object.entries(ownedSettings(input))) settings.set(name, value)
+  // Who follows nobody gets no WAL from an archive either: a pledge says where its WAL ends (safety.md 2).
+  if (!input.follow && settings.has('restore_command')) settings.set('restore_command', '')
   const lines = [...settings].map(([name, value]) => `${name} = ${quoted(value)}`)
   return `# Written by pg-metako, which replaces it at every start. Set parameters in the node's configuration.\n${lines.join('\n')}\n`
 }

@@ -1,9 +1,16 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
-import { describePostgres, freePort, running, SUPERUSER, Workspace } from '../../test/support/postgres.ts'
+import {
+  describePostgres,
+  freePort,
+  makeFolder,
+  running,
+  SUPERUSER,
+  Workspace,
+} from '../../test/support/postgres.ts'
 import type { CloneProgress } from './clone.ts'
 import { endOfWal } from './end-of-wal.ts'
 import type { Instance } from './instance.ts'
@@ -157,6 +164,25 @@ describePostgres('an old primary that diverged', (postgres) => {
       for (const name of segments) rmSync(join(wal, name))
       await expect(n1.rewind({ source: source('n2') })).rejects.toMatchObject({ code: 'PG_TOOL_FAILED' })
       expect(await n1.inspect()).toEqual({ kind: 'absent' })
+    })
+
+    it('gets the WAL that is gone here from an archive, where there is one', async () => {
+      await diverge('crash')
+      const archive = makeFolder(workspace, 'archive')
+      const wal = join(instances.n1.dataDir, 'pg_wal')
+      for (const name of readdirSync(wal)) {
+        if (!/^[0-9A-F]{24}$/.test(name)) continue
+        copyFileSync(join(wal, name), join(archive, name))
+        workspace.own(join(archive, name))
+      }
+      await instances.n1.start({ as: 'standby' })
+      await instances.n1.stop({ mode: 'fast' })
+      for (const name of readdirSync(wal)) if (/^[0-9A-F]{24}$/.test(name)) rmSync(join(wal, name))
+      const restore = { ...parameters, restore_command: `cp ${archive}/%f %p` }
+      const n1 = await workspace.instance('n1', { port: ports.n1, parameters: restore, useSlots: true })
+      await n1.rewind({ source: source('n2') })
+      await running(n1.start({ as: 'standby', follow: source('n2') }))
+      await caughtUp('n1', 'n2')
     })
 
     it('is known for one that cannot start when the WAL to recover from is not there', async () => {

@@ -89,6 +89,8 @@ export async function rewindInstance(
   await clearStaleLocks(folder, undefined)
   // Single-user recovery refuses a standby.
   await removeStandbySignal(folder)
+  // pg_rewind asks the settings here for the command.
+  if (options.hasRestoreCommand) await options.finish(folder)
   const bytes = await runRewind(deps, { ...options, folder })
   const missing = options.hasRestoreCommand ? undefined : await missingWal(folder)
   if (missing !== undefined)

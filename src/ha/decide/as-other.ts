@@ -402,7 +402,7 @@ function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | un
   return rewriting(seen, record, comeBack(seen, { record, upstream }, history.divergence))
 }
 
-/** The way back onto the history: what differs is fetched where that can work, else everything (ADR 0020). */
+/** The way back onto the history: what differs is fetched where that can work, else everything (ADR 0022). */
 function comeBack(
   seen: Snapshot,
   { record, upstream: from }: { record: EpochRecord; upstream: Upstream },

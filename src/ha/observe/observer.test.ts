@@ -177,6 +177,20 @@ describe('Observer', () => {
     expect(streams.unstreamedStops).toBe(0)
   })
 
+  it('does not call a standby stuck that is fed from an archive', async () => {
+    instance.upstream = { host: 'n2', port: 5432 }
+    const looks = async (replayLsn: string) => {
+      instance.now = running('standby', { streaming: false, replayLsn })
+      return (await observer.observe()).local.unstreamedSince
+    }
+    await looks('0/5000')
+    await clock.advance(9000)
+    const fedAt = clock.monotonic()
+    expect(await looks('0/6000')).toBe(fedAt)
+    await clock.advance(9000)
+    expect(await looks('0/6000')).toBe(fedAt)
+  })
+
   it('knows of a crash until the instance runs again, and not of what the guard did', async () => {
     instance.crash()
     expect((await observer.observe()).local.crashedAt).toBe(clock.monotonic())

@@ -64,6 +64,7 @@ export class Observer {
   #setAside = 0
   #unstreamedSince: MonotonicMs | undefined
   #unstreamedStops = 0
+  #replayedTo: string | undefined
   #crashedAt: MonotonicMs | undefined
   #isFencedByGuard = false
   #addresses: { readonly entries: readonly KeyValue[]; readonly addresses: Addresses } = {
@@ -333,10 +334,15 @@ export class Observer {
     )
   }
 
-  #noteStreaming({ state, role, streaming }: InstanceFacts): void {
+  #noteStreaming({ state, role, streaming, replayLsn }: InstanceFacts): void {
+    // What it replays and nobody streams comes from an archive, or lay here: as long as that goes on it is on its way.
+    const isFed = replayLsn !== undefined && replayLsn !== this.#replayedTo
+    this.#replayedTo = replayLsn
     if (state === 'running' && role === 'standby' && streaming !== true) {
+      const now = this.#deps.clock.monotonic()
       // Whoever is pointed at nobody waits for somebody: that is no trouble of its own.
-      if (this.#deps.instance.following()) this.#unstreamedSince ??= this.#deps.clock.monotonic()
+      if (this.#deps.instance.following())
+        this.#unstreamedSince = isFed ? now : (this.#unstreamedSince ?? now)
       else this.#unstreamedSince = undefined
     } else if (state === 'running') {
       this.#unstreamedStops = 0
