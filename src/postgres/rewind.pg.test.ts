@@ -183,6 +183,7 @@ describePostgres('an old primary that diverged', (postgres) => {
       await n1.rewind({ source: source('n2') })
       await running(n1.start({ as: 'standby', follow: source('n2') }))
       await caughtUp('n1', 'n2')
+      expect(await n1.inspect()).toMatchObject({ kind: 'instance' })
     })
 
     it('is known for one that cannot start when the WAL to recover from is not there', async () => {

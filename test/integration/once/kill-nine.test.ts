@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest'
-import { pause } from '../../../src/platform/timers.ts'
 import { Cluster } from '../../support/cluster.ts'
 import { expectHonestHistory, FailoverStory } from '../../support/failover-story.ts'
 import { loopbackMachines } from '../../support/loopback-machines.ts'
@@ -39,7 +38,12 @@ describePostgres('agents that are killed over and over under load', (postgres) =
     for (let kills = 0; kills < KILLS; kills += 2) {
       const node = cluster.nodes[Math.floor(chance() * cluster.nodes.length)] ?? primary
       await cluster.restartAgent(node)
-      await pause(chance() * HALF_WAY_MAX_MS)
+      const strikesAt = performance.now() + chance() * HALF_WAY_MAX_MS
+      await cluster.waitFor(
+        'the moment of the second kill',
+        2 * HALF_WAY_MAX_MS,
+        () => performance.now() >= strikesAt,
+      )
       await cluster.restartAgent(node)
       await cluster.waitFor(`${node.name} to take part again`, BACK_MS, () =>
         cluster.saidAt(node, /"Consensus answers"/),
@@ -51,5 +55,5 @@ describePostgres('agents that are killed over and over under load', (postgres) =
     const verdict = await story.verdict()
     expectHonestHistory(verdict)
     expect(verdict.missing).toEqual([])
-  })
+  }, 400_000)
 })

@@ -28,6 +28,7 @@ export class SimGuard {
   readonly #fence: Fence
   readonly #onFence: () => void
   #process: SimProcess | undefined
+  #lastAt = 0
   readonly #device: SimWatchdog
   #rule: GuardRule | undefined
   #watchdog: Watchdog | undefined
@@ -201,8 +202,11 @@ export class SimGuard {
     this.#soon(() => visit.agent.run(() => visit.visitor.closed()))
   }
 
+  /** What goes over a socket arrives in order. */
   #soon(task: () => void): void {
-    this.#host.time.after(this.#chance.between(SOCKET_MS.min, SOCKET_MS.max), task)
+    const { time } = this.#host
+    this.#lastAt = Math.max(this.#lastAt, time.now + this.#chance.between(SOCKET_MS.min, SOCKET_MS.max))
+    time.at(this.#lastAt, task)
   }
 }
 
