@@ -127,8 +127,10 @@ export class PeerLink implements PeerWire {
       socket.destroy()
       return false
     }
-    // In one piece: two would cost a system call with a list, and the objects for it.
-    socket.write(Buffer.concat([header(CODES[kind], payload.length), payload]))
+    socket.cork()
+    socket.write(header(CODES[kind], payload.length))
+    socket.write(payload)
+    socket.uncork()
     return true
   }
 

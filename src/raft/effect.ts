@@ -8,8 +8,7 @@ export type HardState = { readonly term: number; readonly vote?: string }
 /**
  * A to-do list as data, in order. Order: `persist` effects are made durable in their order; a message with `after: 'persist'`
  * may leave, and entries be applied, only when everything that stands before it is; then `persisted` is fed back. Messages
- * with `after: 'nothing'` may leave at once; with `after: 'leisure'` a little later, or not at all where an append or a
- * heartbeat leaves for the same member meanwhile: these say the commit index as well.
+ * with `after: 'nothing'` may leave at once.
  */
 export type Effect =
   | { readonly kind: 'persist'; readonly change: DurableChange }
@@ -17,7 +16,7 @@ export type Effect =
       readonly kind: 'send'
       readonly to: string
       readonly message: Message
-      readonly after: 'nothing' | 'persist' | 'leisure'
+      readonly after: 'nothing' | 'persist'
     }
   /** Entries up to `index` are committed: apply what was not applied yet. */
   | { readonly kind: 'commit'; readonly index: number }

@@ -74,16 +74,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     },
     { requiredKeys: ['kind', 'term', 'index'] },
   ),
-  fc.record(
-    {
-      kind: fc.constant('heartbeat' as const),
-      term: count,
-      commit: count,
-      round: count,
-      quiet: fc.constant(true as const),
-    },
-    { requiredKeys: ['kind', 'term', 'commit', 'round'] },
-  ),
+  fc.record({ kind: fc.constant('heartbeat' as const), term: count, commit: count, round: count }),
   fc.record({ kind: fc.constant('heartbeat-response' as const), term: count, round: count }),
   fc.record({
     kind: fc.constant('install-snapshot' as const),

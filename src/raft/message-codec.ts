@@ -168,7 +168,12 @@ function messageFrom(kind: unknown, fields: Fields, bodies: BodyReader): Message
     case 'append-response':
       return appendResponseFrom(fields)
     case 'heartbeat':
-      return heartbeatFrom(fields)
+      return {
+        kind,
+        term: asCount(fields['term']),
+        commit: asCount(fields['commit']),
+        round: asCount(fields['round']),
+      }
     case 'heartbeat-response':
       return { kind, term: asCount(fields['term']), round: asCount(fields['round']) }
     case 'install-snapshot':
@@ -199,16 +204,6 @@ function messageFrom(kind: unknown, fields: Fields, bodies: BodyReader): Message
     default:
       throw new Malformed()
   }
-}
-
-function heartbeatFrom(fields: Fields): Message {
-  const heartbeat = {
-    kind: 'heartbeat',
-    term: asCount(fields['term']),
-    commit: asCount(fields['commit']),
-    round: asCount(fields['round']),
-  } as const
-  return fields['quiet'] === true ? { ...heartbeat, quiet: true } : heartbeat
 }
 
 function appendResponseFrom(fields: Fields): Message {

@@ -89,8 +89,6 @@ export type Heartbeat = {
   readonly commit: number
   /** Number of the newest read round; the answer repeats it. */
   readonly round: number
-  /** Only the news of a commit: wants no answer, and gets one from an older program. */
-  readonly quiet?: true
 }
 
 export type HeartbeatResponse = {

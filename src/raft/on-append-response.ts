@@ -2,7 +2,7 @@ import { lastIndex, lastThatMayFit } from './log.ts'
 import type { AppendResponse } from './message.ts'
 import { continueCatchUp, settleChange } from './on-change.ts'
 import { acknowledged, rejectedAt } from './progress.ts'
-import { advanceCommit, sendAppends, sendCommit } from './replicate.ts'
+import { advanceCommit, sendAppends } from './replicate.ts'
 import { sendNow, updatePeer, type Turn } from './state.ts'
 
 export function onAppendResponse(turn: Turn, from: string, response: AppendResponse): void {
@@ -28,7 +28,6 @@ export function onAppendResponse(turn: Turn, from: string, response: AppendRespo
   if (advanceCommit(turn)) settleChange(turn)
   continueCatchUp(turn, from)
   sendAppends(turn, from, { evenEmpty: false })
-  sendCommit(turn, from)
   finishTransfer(turn, from)
 }
 

@@ -7,6 +7,5 @@ import { send, type Turn } from './state.ts'
 export function onHeartbeat(turn: Turn, from: string, heartbeat: Heartbeat): void {
   const { node } = turn
   followCommit(turn, Math.min(heartbeat.commit, lastIndex(node.log)))
-  if (heartbeat.quiet === true) return
   send(turn, from, { kind: 'heartbeat-response', term: node.term, round: heartbeat.round })
 }

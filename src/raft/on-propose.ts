@@ -2,7 +2,7 @@ import type { RequestRefusal } from './effect.ts'
 import { ENTRY_LENGTH_MAX, UNCOMMITTED_ENTRIES_MAX, UNCOMMITTED_LENGTH_MAX } from './limits.ts'
 import { entriesBetween, lastIndex } from './log.ts'
 import { appendOwn } from './roles.ts'
-import { sendNow, updatePeer, type Turn } from './state.ts'
+import { sendNow, type Turn } from './state.ts'
 
 /** A proposal of this node: into the log where it leads, else to the leader. */
 export function onPropose(turn: Turn, proposal: { readonly ticket: number; readonly body: string }): void {
@@ -18,11 +18,8 @@ export function onPropose(turn: Turn, proposal: { readonly ticket: number; reado
 }
 
 /** A proposal that another member sent here. Not passed on: its sender tries again when it knows the leader. */
-export function onForwardedPropose(turn: Turn, from: string, body: string): void {
-  const { node } = turn
-  if (node.role !== 'leader' || refusal(turn, body) !== undefined) return
-  const progress = node.peers.get(from)
-  if (progress !== undefined) updatePeer(turn, from, { ...progress, proposedAt: lastIndex(node.log) + 1 })
+export function onForwardedPropose(turn: Turn, body: string): void {
+  if (turn.node.role !== 'leader' || refusal(turn, body) !== undefined) return
   appendOwn(turn, 'command', body)
 }
 

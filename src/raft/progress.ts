@@ -19,8 +19,6 @@ export type Progress = {
   readonly snapshotSentAt: number
   /** Highest commit index that it was told. */
   readonly commitSent: number
-  /** The last entry that it asked for: it waits for the news of its commit. */
-  readonly proposedAt: number
   /** When it was last heard in this term; at first, when the term began: it is given time to answer. */
   readonly heardAt: number
   /** It was heard in this term. */
@@ -40,7 +38,6 @@ export function newProgress(lastIndex: number, now: number): Progress {
     snapshotOffset: 0,
     snapshotSentAt: 0,
     commitSent: 0,
-    proposedAt: 0,
     heardAt: now,
     hasAnswered: false,
     round: 0,

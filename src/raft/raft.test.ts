@@ -269,25 +269,6 @@ describe('a change of members', () => {
 })
 
 describe('a leader', () => {
-  it('tells who asked of a commit at once and the others at leisure, and wants no answer', () => {
-    let state = leader()
-    for (const peer of ['b', 'c']) {
-      state = step(state, from(peer, { kind: 'append-response', term: 1, index: 1 }), 1010).state
-    }
-    state = step(state, from('b', { kind: 'propose', body: 'x' }), 1011).state
-    state = step(state, from('c', { kind: 'append-response', term: 1, index: 2 }), 1012).state
-    const committed = step(state, from('b', { kind: 'append-response', term: 1, index: 2 }), 1013)
-    const news = { kind: 'heartbeat', term: 1, commit: 2, round: 0, quiet: true } as const
-    expect(committed.effects).toEqual([
-      { kind: 'commit', index: 2 },
-      { kind: 'send', to: 'b', message: news, after: 'nothing' },
-      { kind: 'send', to: 'c', message: news, after: 'leisure' },
-    ])
-    const followed = step(member('b'), from('a', { ...news, commit: 0 }), 1014)
-    expect(followed.state.leader).toBe('a')
-    expect(followed.effects.filter(({ kind }) => kind === 'send')).toEqual([])
-  })
-
   it('does not move its commit index for an answer that cannot be true', () => {
     const state = leader()
     const lie = step(state, from('b', { kind: 'append-response', term: 1, index: 99 }), 1010)

@@ -214,7 +214,7 @@ function dispatch(turn: Turn, from: string, message: Message): void {
     case 'timeout-now':
       return onTimeoutNow(turn, from)
     case 'propose':
-      return onForwardedPropose(turn, from, message.body)
+      return onForwardedPropose(turn, message.body)
     case 'read':
       return onForwardedRead(turn, from, message.id)
     case 'read-confirmed':

@@ -1,5 +1,5 @@
 import { isQuorum } from './quorum.ts'
-import { hasCommittedInTerm, sendNow, updatePeer, type PendingRead, type Turn } from './state.ts'
+import { hasCommittedInTerm, sendNow, type PendingRead, type Turn } from './state.ts'
 
 /**
  * Starts a quorum round for a read. The index is safe to read at when a quorum confirmed this leader in a round that
@@ -47,6 +47,5 @@ export function broadcastHeartbeat(turn: Turn): void {
   for (const [peer, progress] of node.peers) {
     const commit = Math.min(progress.match, node.commit)
     sendNow(turn, peer, { kind: 'heartbeat', term: node.term, commit, round: node.readRound })
-    if (commit > progress.commitSent) updatePeer(turn, peer, { ...progress, commitSent: commit })
   }
 }

@@ -9,25 +9,9 @@ import { sendSnapshot } from './send-snapshot.ts'
 import { sendNow, updatePeer, versionOf, type Turn } from './state.ts'
 import { present } from '../std/assert.ts'
 
-/** Sends each member what it lacks. */
+/** Sends each member what it lacks, entries or the news of a commit. */
 export function broadcastAppend(turn: Turn): void {
   for (const peer of turn.node.peers.keys()) sendAppends(turn, peer, { evenEmpty: false })
-}
-
-/**
- * Tells a member what is committed of the entries that it is known to have. Nobody acts on a commit but who asked for it, so the
- * others hear of it with the next append, if one follows soon.
- */
-export function sendCommit(turn: Turn, peer: string): void {
-  const { node } = turn
-  const progress = node.peers.get(peer)
-  if (progress === undefined) return
-  const commit = Math.min(progress.match, node.commit)
-  if (commit <= progress.commitSent) return
-  const news = { kind: 'heartbeat', term: node.term, commit, round: node.readRound, quiet: true } as const
-  const isAwaited = progress.proposedAt > progress.commitSent
-  turn.effects.push({ kind: 'send', to: peer, message: news, after: isAwaited ? 'nothing' : 'leisure' })
-  updatePeer(turn, peer, { ...progress, commitSent: commit })
 }
 
 /**
@@ -41,8 +25,7 @@ export function sendAppends(turn: Turn, peer: string, options: { readonly evenEm
     if (progress === undefined || !mayReceive(progress)) return
     if (progress.next <= turn.node.log.baseIndex) return sendSnapshot(turn, peer, progress)
     const entries = nextEntries(turn, peer, progress)
-    // Whom nothing is known of yet is told of a commit by an append, which asks at the same time what it has.
-    const hasNews = progress.mode === 'probe' && progress.commitSent < turn.node.commit
+    const hasNews = progress.commitSent < turn.node.commit
     if (entries.length === 0 && !hasNews && !evenEmpty) return
     sendOne(turn, peer, { progress, entries })
     if (entries.length === 0) return
@@ -112,7 +95,6 @@ export function advanceCommit(turn: Turn): boolean {
   commitTo(turn, reached)
   openWaitingReads(turn)
   broadcastAppend(turn)
-  for (const peer of node.peers.keys()) sendCommit(turn, peer)
   return true
 }
 

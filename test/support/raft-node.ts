@@ -124,7 +124,7 @@ export class RaftNode {
         break
       }
       case 'send':
-        if (effect.after !== 'persist') this.#events.send(effect.to, effect.message)
+        if (effect.after === 'nothing') this.#events.send(effect.to, effect.message)
         else this.#held.push({ needs, run: () => this.#events.send(effect.to, effect.message) })
         break
       case 'commit':

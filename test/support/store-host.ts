@@ -16,8 +16,8 @@ import type { StoreHostSetup, StoreReply, StoreRequest } from './store-host-prot
  * and cut cables do to it they do to an agent's consensus. Clients speak JSON lines over a Unix socket.
  */
 const setup = JSON.parse(process.argv[2] ?? '{}') as StoreHostSetup
-/** Followers say nothing to each other, and a link is for who speaks: without a word it is dialled anew after 5 s. */
-const WORD_EVERY_MS = 1000
+/** Peers must hear something all the time; in an agent these are the heartbeats of the node. */
+const WORD_EVERY_MS = 100
 
 const log = createLogger({ level: 'warn' })
 const link = new PeerLink({ log, now: monotonicMs }, { self: setup.self, secret: 'test', scope: 'test' })

@@ -45,9 +45,6 @@ export type DriverListener = {
   failed(thrown: unknown): void
 }
 
-/** How long the news of a commit that nobody waits for may wait for an append to go with. */
-const NEWS_MS = 2
-
 export type DriverDeps = {
   readonly transport: RaftTransport
   readonly storage: RaftStorage
@@ -76,9 +73,6 @@ export class RaftDriver {
   #isFlushDue = false
   #changes: DurableChange[] = []
   #held: { readonly to: string; readonly message: Message }[] = []
-  /** What may leave at leisure, at most one a member. */
-  readonly #news = new Map<string, Message>()
-  #cancelNews: (() => void) | undefined
   #restoring: Snapshot | undefined
   #isStopped = false
   #cancelTimer: () => void = () => {}
@@ -126,7 +120,6 @@ export class RaftDriver {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#cancelTimer()
-    this.#cancelNews?.()
     for (const end of this.#endListening) end()
     this.#deps.storage.close()
   }
@@ -169,7 +162,6 @@ export class RaftDriver {
         break
       case 'send':
         if (effect.after === 'nothing') this.#send(effect.to, effect.message)
-        else if (effect.after === 'leisure') this.#sendLater(effect.to, effect.message)
         else this.#held.push({ to: effect.to, message: effect.message })
         break
       case 'commit':
@@ -253,23 +245,7 @@ export class RaftDriver {
     return false
   }
 
-  #sendLater(to: string, message: Message): void {
-    this.#news.set(to, message)
-    this.#cancelNews ??= this.#deps.after(NEWS_MS, () => {
-      this.#cancelNews = undefined
-      for (const [peer, news] of [...this.#news]) this.#send(peer, news)
-    })
-  }
-
   #send(to: string, message: Message): void {
-    const news = this.#news.get(to)
-    this.#news.delete(to)
-    const saysCommit = message.kind === 'append' || message.kind === 'heartbeat'
-    if (news !== undefined && !saysCommit) this.#post(to, news)
-    this.#post(to, message)
-  }
-
-  #post(to: string, message: Message): void {
     const { group, self } = this.#state
     this.#deps.transport.send(nameOf(to), encodeMessage({ group, from: self, to, message }))
   }

@@ -59,36 +59,6 @@ describe('a group of three', () => {
     expect(Math.max(...added)).toBeLessThan(10)
   })
 
-  it('sends a commit that nobody waits for with the next append, or by itself a few milliseconds later', async () => {
-    const group = new VirtualGroup(names)
-    const leader = await group.leader()
-    const [one] = others(leader)
-    await group.until(group.store(leader).transact(put('warm'), within))
-    await group.pass(50)
-    const count = 50
-    const before = names.map((name) => group.sent(name))
-    for (let at = 0; at < count; at += 1) await group.until(group.store(leader).transact(put('k'), within))
-    const added = names.map((name, at) => group.sent(name) - (before[at] ?? 0))
-    // An append and its answer for each follower; now and then one answers so late that nothing follows soon.
-    expect(Math.max(...added)).toBeLessThan(2.5 * count)
-    expect(added.reduce((sum, messages) => sum + messages)).toBeLessThan(4.7 * count)
-    await group.pass(250)
-    const { revision } = await group.until(group.store(leader).transact(put('last'), within))
-    const late = await group.untilSeen(() => group.store(one).status().appliedRevision === revision)
-    expect(late).toBeLessThan(5)
-  })
-
-  it('answers a member that does not lead without a wait', async () => {
-    const group = new VirtualGroup(names)
-    const [one] = others(await group.leader())
-    await group.until(group.store(one).transact(put('warm'), within))
-    await group.pass(50)
-    const start = group.time.now
-    for (let at = 0; at < 20; at += 1) await group.until(group.store(one).transact(put('k'), within))
-    // Four hops of 0.2 ms in the mean.
-    expect((group.time.now - start) / 20).toBeLessThan(1.5)
-  })
-
   it('applies a transaction once although messages are lost and doubled and its leader changes', async () => {
     const group = new VirtualGroup(names, 5)
     const leader = await group.leader()
