@@ -65,6 +65,14 @@ describe('extendChain', () => {
     expect(judgeHistory(extended, { timeline: 1, endLsn: '0/5F00' }).kind).toBe('on-history')
   })
 
+  it('leaves the history where an abandoned branch began, when what followed it had more of the older timeline', () => {
+    const chain = [link(1, 1, '0/0'), { ...link(3, 2, '0/4000'), abandonedIn: 4 }, link(4, 3, '0/6000')]
+    expect(judgeHistory(chain, { timeline: 2, endLsn: '0/6000' })).toEqual({
+      kind: 'diverged',
+      divergence: { timeline: 2, forkLsn: '0/4000', epoch: 4 },
+    })
+  })
+
   it('forks where the new holder really was, though it aimed at a timeline that it had got no WAL of', () => {
     const chain = [link(1, 1, '0/0'), link(2, 2, '0/6000'), link(3, 3, '0/7000')]
     // It had the history file of timeline 3 and ended where timeline 2 begins: PostgreSQL names all of them, in this order.

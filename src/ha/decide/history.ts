@@ -17,14 +17,19 @@ export function judgeHistory(
   wal: { readonly timeline: number; readonly endLsn: string; readonly promotedInEpoch?: number | undefined },
 ): HistoryVerdict {
   const index = chain.findIndex((link) => link.timeline === wal.timeline)
-  const abandonedIn = chain[index]?.abandonedIn
+  const link = chain[index]
   const promoted = wal.promotedInEpoch
   const oldest = chain[0]
   if (promoted !== undefined && oldest && promoted > oldest.epoch) {
-    if (!chain.some((link) => link.epoch === promoted)) return orphanBranch(chain, promoted, wal.timeline)
+    if (!chain.some((link) => link.epoch === promoted))
+      return orphanBranch(chain, promoted, { timeline: wal.timeline, branches: [] })
   }
-  if (index < 0) return { kind: 'unknown-timeline' }
-  if (abandonedIn !== undefined) return orphanBranch(chain, abandonedIn - 1, wal.timeline)
+  if (!link) return { kind: 'unknown-timeline' }
+  if (link.abandonedIn !== undefined) {
+    const { abandonedIn } = link
+    const branches = chain.filter((one, at) => at <= index && one.abandonedIn === abandonedIn)
+    return orphanBranch(chain, abandonedIn - 1, { timeline: wal.timeline, branches })
+  }
   const left = lowestFork(chain.slice(index + 1))
   if (!left) return { kind: 'on-history' }
   const end = parseLsn(wal.endLsn) ?? LSN_NONE
@@ -46,18 +51,20 @@ function lowestFork(later: readonly EpochLink[]): EpochLink | undefined {
   return lowest?.link
 }
 
-/** The fork of a branch that was left is that of the epochs which followed it. */
+/**
+ * A branch that was left left the history where the epochs which followed it forked, or where it began itself: what followed may have
+ * begun with more of the older timeline than it had.
+ */
 function orphanBranch(
   chain: readonly EpochLink[],
   promotedInEpoch: number,
-  timeline: number,
+  { timeline, branches }: { readonly timeline: number; readonly branches: readonly EpochLink[] },
 ): HistoryVerdict {
   const successor = lowestFork(chain.filter((link) => link.epoch > promotedInEpoch))
   if (!successor) return { kind: 'unknown-timeline' }
-  return {
-    kind: 'diverged',
-    divergence: { timeline, forkLsn: successor.forkLsn, epoch: successor.epoch },
-  }
+  const forks = [successor, ...branches].map(({ forkLsn }) => parseLsn(forkLsn) ?? LSN_NONE)
+  const forkLsn = formatLsn(forks.reduce((lowest, at) => (at < lowest ? at : lowest)))
+  return { kind: 'diverged', divergence: { timeline, forkLsn, epoch: successor.epoch } }
 }
 
 /** A timeline id above all that any epoch was given, and above that of the instance which is going to use it. */
