@@ -198,7 +198,7 @@ async function runRewind(
   log.info('pg_rewind has ended', { output: output.split(/[\r\n]+/).filter((line) => !isProgress(line)) })
   // It compares less than we do: ids of timelines, and for a standby what was replayed, not what was received.
   if (/no rewind required/.test(output)) throw failed('pg_rewind sees nothing to rewind')
-  return watch.read().bytesDone
+  return (await watch.last()).bytesDone
 }
 
 function isProgress(line: string): boolean {
@@ -209,12 +209,14 @@ function isProgress(line: string): boolean {
 function watchOutput(
   file: string,
   listeners: { onProgress: (progress: CloneProgress) => void; onSilence: () => void },
-): { stop: () => void; read: () => CloneProgress } {
+): { stop: () => void; last: () => Promise<CloneProgress> } {
   const startedAt = monotonicMs()
   let progress: CloneProgress = { bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0 }
   let grownAt = startedAt
   let size = 0
-  const look = async (): Promise<void> => {
+  let looking: Promise<void> = Promise.resolve()
+  const look = (): Promise<void> => (looking = looking.then(lookOnce).catch(() => undefined))
+  const lookOnce = async (): Promise<void> => {
     const { size: now = 0 } = (await statIfPresent(file)) ?? {}
     if (now === size) {
       if (monotonicMs() - grownAt > SILENCE_MAX_MS) listeners.onSilence()
@@ -234,8 +236,9 @@ function watchOutput(
     }
     listeners.onProgress(progress)
   }
-  const stop = every(PROGRESS_EVERY_MS, () => void look().catch(() => undefined))
-  return { stop, read: () => progress }
+  const stop = every(PROGRESS_EVERY_MS, () => void look())
+  // A tool that is quick ends between two looks.
+  return { stop, last: () => look().then(() => progress) }
 }
 
 /**
