@@ -1,8 +1,7 @@
-import type { ReinitOutcome } from '../api/ports.ts'
+import type { ReinitOutcome, ReinitRefusal } from '../api/ports.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { Store } from '../ha/ports.ts'
 import type { ReinitOrder, Snapshot } from '../ha/snapshot.ts'
-import type { ReinitRefusal } from '../api/ports.ts'
 
 const ORDER_MS = 3000
 

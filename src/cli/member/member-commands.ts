@@ -1,15 +1,9 @@
-import {
-  ClientError,
-  type InviteResult,
-  type MemberEntry,
-  type MembersDocument,
-  type RemoveResult,
-} from '#client'
+import type { InviteResult, MemberEntry, MembersDocument, RemoveResult } from '#client'
 import { createClient } from '#client'
 import { createHttpExchange } from '../../platform/http-client.ts'
 import { SECOND } from '../../std/units.ts'
 import { visibleText } from '../../std/visible-text.ts'
-import { CommandFailure, EXIT } from '../command-failure.ts'
+import { confirm, outcomeUnknown } from '../ask-first.ts'
 import { connectCluster, connectForChange } from '../connect.ts'
 import { duration } from '../demo/member-words.ts'
 import type { Endpoints } from '../endpoints.ts'
@@ -18,6 +12,7 @@ import type { Cell } from '../table.ts'
 import type { World } from '../world.ts'
 
 const ANSWER_MS = 2 * SECOND
+const LOOK_FIRST = 'It may have happened all the same: look at "pg-metako member list" before trying again'
 
 /** `member list`: who belongs to the cluster and votes in its consensus. */
 export async function listMembers(endpoints: Endpoints): Promise<Report> {
@@ -136,7 +131,9 @@ export type AddOptions = {
 export async function addMember(endpoints: Endpoints, options: AddOptions, world: World): Promise<void> {
   const { client } = await connectForChange(endpoints)
   const { name, apiHost, apiPort } = options
-  const invited = await client.invite({ name, apiHost, apiPort }).catch(outcomeUnknown('The invitation'))
+  const invited = await client
+    .invite({ name, apiHost, apiPort })
+    .catch(outcomeUnknown('The invitation', LOOK_FIRST))
   const command = joinCommand(invited)
   if (options.format !== 'pretty') return printReport(invitedReport(invited, command), options.format, world)
   world.stdout.write(
@@ -175,8 +172,12 @@ export async function removeMember(
 ): Promise<void> {
   const { client } = await connectForChange(endpoints)
   const { name } = options
-  if (!options.force) await confirm(name, await client.members(), world)
-  const result = await client.removeMember(name).catch(outcomeUnknown('The removal'))
+  if (!options.force) {
+    const shown = membersReport(await client.members())
+    const question = `Remove "${visibleText(name)}" from the cluster?`
+    await confirm({ whether: 'remove a member', shown, question }, world)
+  }
+  const result = await client.removeMember(name).catch(outcomeUnknown('The removal', LOOK_FIRST))
   if (options.format !== 'pretty') return printReport(removedReport(result), options.format, world)
   world.stdout.write(removedText(result))
 }
@@ -195,20 +196,6 @@ function removedText(result: RemoveResult): string {
   return `${lines.join('\n')}\n`
 }
 
-async function confirm(name: string, document: MembersDocument, world: World): Promise<void> {
-  if (!world.ask) {
-    throw new CommandFailure(
-      EXIT.wrongUsage,
-      'Cannot ask whether to remove a member: there is no terminal',
-      'Add --force to do it without a question',
-    )
-  }
-  printReport(membersReport(document), 'pretty', { ...world, stdout: world.stderr })
-  const answer = await world.ask(`Remove "${visibleText(name)}" from the cluster? [y/N] `)
-  if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
-  throw new CommandFailure(EXIT.failed, 'Nothing was changed: the question was not answered with yes')
-}
-
 function removedReport(result: RemoveResult): Report {
   return {
     data: result,
@@ -218,17 +205,5 @@ function removedReport(result: RemoveResult): Report {
       ['name', 'removed_at', 'consensus', 'remaining'],
       [result.name, result.removedAt, result.consensus, result.remaining.join(',')],
     ],
-  }
-}
-
-/** The request was sent and no answer came: that it failed is not known. */
-function outcomeUnknown(what: string): (error: unknown) => never {
-  return (error) => {
-    if (!(error instanceof ClientError) || error.kind !== 'unreachable') throw error
-    throw new CommandFailure(
-      EXIT.unreachable,
-      `${what} was asked for, and no answer came: ${error.message}`,
-      'It may have happened all the same: look at "pg-metako member list" before trying again',
-    )
   }
 }
