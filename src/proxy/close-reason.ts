@@ -8,6 +8,8 @@ export type CloseReason =
   | 'BACKEND_CLOSED'
   /** PostgreSQL's side ended without a word. */
   | 'BACKEND_LOST'
+  /** PostgreSQL stopped waiting for the standbys that a commit has to be on, and would have told a success. */
+  | 'COMMIT_UNCONFIRMED'
   /** A table with a higher epoch: the primary that this session was bound to has lost the right. */
   | 'PRIMARY_CHANGED'
   /** A table with a higher epoch no longer has the replica that this session was bound to. */
@@ -51,6 +53,12 @@ function fatalOf(reason: CloseReason): Fatal | undefined {
       return undefined
     case 'BACKEND_LOST':
       return { sqlState: '08006', message: 'Connection lost: PostgreSQL closed it without a reason' }
+    case 'COMMIT_UNCONFIRMED':
+      return {
+        sqlState: '40003',
+        message: 'Whether the transaction is committed is unknown: the wait for its standbys was cancelled',
+        hint: 'It is on the primary alone so far; look whether it is there before you repeat it',
+      }
     case 'PRIMARY_CHANGED':
       return {
         sqlState: '57P01',

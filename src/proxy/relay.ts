@@ -135,7 +135,9 @@ export class Relay {
       this.#heldToClient = this.#heldToClient ? Buffer.concat([this.#heldToClient, chunk]) : chunk
       return
     }
+    const mayTell = this.#progress.clientAtBorder
     this.#progress.scanToClient(chunk)
+    if (this.#progress.isUnconfirmed) return this.#finish('COMMIT_UNCONFIRMED', mayTell)
     if (!this.#client.write(chunk)) this.#backend.pause()
   }
 
@@ -177,18 +179,19 @@ export class Relay {
     this.#place.cancels.add(key, this)
   }
 
-  #finish(reason: CloseReason): void {
+  /** `mayTell`: whether the client has whole messages only, so that one of ours can follow. */
+  #finish(reason: CloseReason, mayTell = this.#progress.clientAtBorder): void {
     if (this.#ended) return
     this.#ended = true
     this.#heldToBackend = undefined
     this.#heldToClient = undefined
     if (this.#key) this.#place.cancels.remove(this.#key, this)
     this.#backend.destroy()
-    this.#endClient(reason)
+    this.#endClient(reason, mayTell)
     this.#place.relayEnded(this, reason)
   }
 
-  #endClient(reason: CloseReason): void {
+  #endClient(reason: CloseReason, mayTell: boolean): void {
     const client = this.#client
     // What an old primary said and a slow client has not taken yet is not to be said any more: reset drops it.
     if (reason === 'PRIMARY_CHANGED' && client.writableLength > 0 && !client.destroyed) {
@@ -196,9 +199,9 @@ export class Relay {
       return
     }
     const response = closeResponse(reason, { idle: this.#progress.isIdle })
-    const mayTell = response !== undefined && this.#progress.clientAtBorder
-    if (mayTell) this.counters.errors += 1
+    const told = mayTell ? response : undefined
+    if (told) this.counters.errors += 1
     client.off('data', this.#onClientData)
-    endClient(client, mayTell ? response : undefined)
+    endClient(client, told)
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { NOBODY } from '../model/ack-rule.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { bootMs, monotonicMs } from '../platform/clock.ts'
 import { silentLogger } from '../platform/log.ts'
@@ -12,7 +13,7 @@ import { bootId } from '../platform/process.ts'
 import type { Instance } from '../postgres/instance.ts'
 import { buildCancelRequest, buildStartup, parseBackendKey } from '../wire/startup.ts'
 import { MessageReader, messageType } from '../wire/frame.ts'
-import { describePostgres, freePort, running, Workspace } from '../../test/support/postgres.ts'
+import { describePostgres, freePort, running, SUPERUSER, Workspace } from '../../test/support/postgres.ts'
 import { connectRaw, eventually, type RawClient } from '../../test/support/raw-client.ts'
 import { startRouter, type RunningRouter } from './router-process.ts'
 
@@ -143,6 +144,17 @@ describePostgres('the router before PostgreSQL', (postgres) => {
     return client
   }
 
+  /** Whom commits of sessions that begin from now on wait for. */
+  async function waitForStandbys(names: string): Promise<void> {
+    const owner = await connect(port, { ...SUPERUSER, user: SUPERUSER.name, database: 'postgres' })
+    await owner.query(`alter system set synchronous_standby_names = '${names}'`)
+    await owner.query('select pg_reload_conf()')
+    await eventually(async () => {
+      const { rows } = await owner.query('show synchronous_standby_names')
+      expect(rows).toEqual([{ synchronous_standby_names: names }])
+    })
+  }
+
   function startTrusty(minor: 0 | 2): RawClient {
     const client = connectRaw(router.ports.primary)
     clients.push(client)
@@ -216,6 +228,32 @@ describePostgres('the router before PostgreSQL', (postgres) => {
     await client.untilReady(2)
     expect(client.error()).toMatchObject({ C: '57014' })
   })
+
+  it.each(['pg_cancel_backend', 'pg_terminate_backend'])(
+    'never passes on the success of a commit whose wait for standbys was ended by %s',
+    async (end) => {
+      const client = await connect(router.ports.primary)
+      const watcher = await connect(router.ports.primary)
+      await client.query('create table if not exists confirmed (id int)')
+      await waitForStandbys(NOBODY)
+      try {
+        // The first ones may not wait yet: PostgreSQL's checkpointer tells that commits wait.
+        const insertUntilRefused = async (): Promise<unknown> => {
+          for (;;) await client.query('insert into confirmed values (1)')
+        }
+        const refusal = insertUntilRefused().catch((error: unknown) => error)
+        await eventually(async () => {
+          const waiting = await watcher.query(
+            `select ${end}(pid) from pg_stat_activity where wait_event = 'SyncRep'`,
+          )
+          expect(waiting.rowCount).toBe(1)
+        })
+        expect(await refusal).toMatchObject({ code: '40003' })
+      } finally {
+        await waitForStandbys('')
+      }
+    },
+  )
 
   it('passes on that PostgreSQL shuts down, and holds a new client until it is up again', async () => {
     const old = await connect(router.ports.primary)

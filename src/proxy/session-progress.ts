@@ -1,4 +1,5 @@
 import { messageType } from '../wire/frame.ts'
+import { isWaitCancelled } from '../wire/error-response.ts'
 import { MessageScanner, type MessageVisitor } from '../wire/message-scanner.ts'
 import { parseBackendKey, type CancelKey } from '../wire/startup.ts'
 import type { PortCounters } from './port-counters.ts'
@@ -17,7 +18,8 @@ const COPY_FAIL = messageType('f')
 const ERROR_RESPONSE = messageType('E')
 const READY = messageType('Z')
 const BACKEND_KEY = messageType('K')
-const CAPTURED = [READY, BACKEND_KEY]
+const NOTICE = messageType('N')
+const CAPTURED = [READY, BACKEND_KEY, NOTICE]
 const NOTHING_CAPTURED: readonly number[] = []
 
 /** What the bytes of one session tell about it, from headers alone; adds to its port's counters. */
@@ -34,6 +36,7 @@ export class SessionProgress {
   /** Messages of an extended batch went out and no Sync yet. */
   #openBatch = false
   #terminated = false
+  #isUnconfirmed = false
   #lastFromBackend = 0
 
   constructor(counters: PortCounters, onKey: (key: CancelKey) => void) {
@@ -60,6 +63,11 @@ export class SessionProgress {
   /** The client has whole messages only: one of ours can follow. */
   get clientAtBorder(): boolean {
     return this.#toClient.atBorder
+  }
+
+  /** PostgreSQL said that a commit did not wait for the standbys that it has to be on: the success that follows is none. */
+  get isUnconfirmed(): boolean {
+    return this.#isUnconfirmed
   }
 
   /** The session's end needs no explanation: the client asked for it, or PostgreSQL's last word was an error. */
@@ -117,6 +125,10 @@ export class SessionProgress {
     if (type === READY) {
       this.#status = statusOf(body[0])
       if (this.#owed > 0) this.#owed -= 1
+      return
+    }
+    if (type === NOTICE) {
+      if (isWaitCancelled(body)) this.#isUnconfirmed = true
       return
     }
     const key = parseBackendKey(body)

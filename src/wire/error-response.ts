@@ -39,3 +39,11 @@ export function parseErrorResponse(body: Buffer): Record<string, string> {
   }
   return fields
 }
+
+/**
+ * Whether a NoticeResponse says that the wait for synchronous standbys was given up: the transaction is committed here, and may be nowhere
+ * else. By the routine that said it, since the words are translated (PostgreSQL's syncrep.c, SyncRepWaitForLSN).
+ */
+export function isWaitCancelled(noticeBody: Buffer): boolean {
+  return parseErrorResponse(noticeBody)['R'] === 'SyncRepWaitForLSN'
+}

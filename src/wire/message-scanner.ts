@@ -7,8 +7,8 @@ export interface MessageVisitor {
 }
 
 const HEADER_BYTES = 5
-/** Bodies beyond this are not captured: ReadyForQuery has 1 byte, BackendKeyData at most 260. */
-const CAPTURE_BYTES_MAX = 512
+/** Bodies beyond this are not captured: ReadyForQuery has 1 byte, BackendKeyData at most 260, PostgreSQL's longest own notice some 700. */
+const CAPTURE_BYTES_MAX = 2048
 
 /**
  * Walks over the headers of a byte stream, however it is cut into chunks, without keeping or copying its bodies.
