@@ -402,7 +402,7 @@ function newsOf(seen: Snapshot, decision: Decision, under: SeenByMember): string
   const { state, role, timeline, streaming } = seen.local.instance
   const { told } = decision
   return JSON.stringify([
-    [state, role, timeline, streaming],
+    [state, role, timeline, streaming, seen.local.isClosed],
     [under.epoch, under.state, under.expired],
     [seen.local.pledge?.epoch, told.suspects?.epoch, told.leavesAckRule],
   ])

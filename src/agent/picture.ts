@@ -70,6 +70,7 @@ export class Picture {
       seen: brain?.observer.measuredUnder ?? SAW_NONE,
       ...(pledge ? { pledge } : {}),
       ...brain?.loop.decision?.told,
+      ...(brain?.observer.isClosed === true ? { closed: true } : {}),
       version,
     }
   }

@@ -75,6 +75,11 @@ describe('routingTable', () => {
     expect(table({ own: member('n1', primary, 6) })).toMatchObject({ holding: 'NO_PRIMARY', validUntil: 0 })
   })
 
+  it('sends nobody to a primary that came up again before others have what it recovered', () => {
+    const closed = { ...member('n1', primary), closed: true } as const
+    expect(table({ own: closed })).toMatchObject({ holding: 'NO_PRIMARY', validUntil: 0 })
+  })
+
   it('sends nobody to a cluster whose creation is not recorded', () => {
     const young = { ...record, state: 'authorised', systemId: '', incarnation: '' } as const
     expect(table({ record: young }).primary).toBeUndefined()

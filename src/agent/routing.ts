@@ -38,7 +38,8 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
     record.state === 'open' &&
     holder.instance.state === 'running' &&
     holder.instance.role === 'primary' &&
-    holder.seen.epoch === record.epoch
+    holder.seen.epoch === record.epoch &&
+    holder.closed !== true
   if (!isServing || facts.isHandingOver) {
     const holding = isPlanned(facts, record) ? 'SWITCHOVER' : 'NO_PRIMARY'
     return { epoch: record.epoch, replicas, validUntil: NEVER, holding }

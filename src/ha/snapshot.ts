@@ -79,6 +79,8 @@ export type LocalFacts = {
   readonly rewindFailure?: RewindFailure
   /** An operator asked for the data here to be cloned anew. */
   readonly reinitAsked?: boolean
+  /** It came up again as primary, and what it recovered may be nowhere else: nobody is led there yet. */
+  readonly isClosed?: true
   /** Not before this time may a failed job be tried again. */
   readonly retryAt: MonotonicMs
   /** Where its `primary_conninfo` points to. */

@@ -3,6 +3,8 @@
  * pure, because every word of G2 hangs on it (design.md §5, safety.md 1, 4, 8–10).
  */
 
+import { parseLsn, type Lsn } from './lsn.ts'
+
 /** A data directory under a member's name: a new disk is another member. */
 export type AckMember = { readonly name: string; readonly incarnation: string }
 
@@ -26,6 +28,9 @@ export type Pledge = AckMember & {
   readonly timeline: number
   readonly flushLsn: string
 }
+
+/** As far as one standby has it, as its WAL sender tells. */
+export type WalSenderFacts = { readonly name: string; readonly flushLsn?: string }
 
 export const NO_ACKS: AckRule = { k: 0, members: [] }
 
@@ -60,6 +65,16 @@ export function synchronousNamesOf(rule: AckRule, { method, isStrict }: AckMode 
   if (rule.k === 0) return isStrict ? NOBODY : ''
   const names = rule.members.map((member) => `"${walNameOf(member).replaceAll('"', '""')}"`)
   return `${method} ${rule.k} (${names.join(', ')})`
+}
+
+/** How many members of a rule have all WAL up to `goal` on their disks, as the WAL senders tell. */
+export function countWith(rule: AckRule, senders: readonly WalSenderFacts[], goal: Lsn): number {
+  const names = new Set(rule.members.map(walNameOf))
+  const there = senders.filter(({ name, flushLsn }) => {
+    const at = names.has(name) ? parseLsn(flushLsn ?? '') : undefined
+    return at !== undefined && at >= goal
+  })
+  return new Set(there.map(({ name }) => name)).size
 }
 
 export function isSameRule(one: AckRule, other: AckRule): boolean {

@@ -86,6 +86,8 @@ export type MemberFacts = {
   readonly pledge?: Pledge
   /** This agent would say that the holder of this epoch is gone. */
   readonly suspects?: { readonly epoch: number }
+  /** A primary that came up again: what it recovered may be nowhere else, so nobody is led there before enough members have it. */
+  readonly closed?: true
   /** Its data is going to be rewritten: it must not be counted on any more (safety.md 8). */
   readonly leavesAckRule?: boolean
   readonly version: string

@@ -1,6 +1,7 @@
 import { Fault } from '../../std/fault.ts'
 import { SECOND } from '../../std/units.ts'
 import {
+  countWith,
   isIn,
   isSameRule,
   NO_ACKS,
@@ -86,20 +87,17 @@ async function proveSenders(world: World, to: AckRule): Promise<void> {
 /** What was acknowledged until now lies before this moment's end of WAL: it has to be where the new rule looks for it. */
 async function reach(world: World, to: AckRule): Promise<void> {
   if (to.k === 0) return
-  const names = new Set(to.members.map(walNameOf))
   const { flushLsn = '' } = await world.instance.facts()
   const goal = parseLsn(flushLsn)
   if (goal === undefined)
     throw new Fault('PG_UNREACHABLE', 'Cannot change who acknowledges: the end of WAL is unknown', {
       retryable: true,
     })
-  await until(world, `${to.k} of the new members have all WAL`, ({ walSenders = [] }) => {
-    const there = walSenders.filter(({ name, flushLsn: flush }) => {
-      const at = names.has(name) ? parseLsn(flush ?? '') : undefined
-      return at !== undefined && at >= goal
-    })
-    return new Set(there.map(({ name }) => name)).size >= to.k
-  })
+  await until(
+    world,
+    `${to.k} of the new members have all WAL`,
+    ({ walSenders = [] }) => countWith(to, walSenders, goal) >= to.k,
+  )
 }
 
 async function settle(world: World, to: AckRule, mayFrom: (link: AckLink) => boolean): Promise<void> {

@@ -156,7 +156,7 @@ export class Executor {
   }
 
   async #start(action: Extract<Action, { kind: 'start' }>): Promise<void> {
-    const { guard, keeper, instance } = this.#world
+    const { guard, keeper, instance, observer } = this.#world
     if (action.as === 'standby') {
       // The guard may still hold the deadline of a primary that is dead: it would kill this standby.
       await guard.disarmAndConfirm()
@@ -169,6 +169,8 @@ export class Executor {
       throw new Fault('LEASE_LOST', 'Cannot start as primary: the lease is not proven')
     await this.#armGuard()
     await instance.setSynchronousNames(this.#ownNames())
+    // Order: nobody is led there between its start and the first look at what it recovered.
+    observer.noteStartedAsPrimary()
     await instance.start('primary')
     await this.#killUnlessProven('start')
   }

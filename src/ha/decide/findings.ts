@@ -94,6 +94,17 @@ const noAcknowledgers: Check = (seen) => {
       }
 }
 
+const primaryClosed: Check = (seen) => {
+  const { rule } = seen.store.record?.acks?.at(-1) ?? {}
+  if (!rule || seen.local.isClosed !== true || !isRunningAs(seen, 'primary')) return undefined
+  const names = rule.members.map(({ name }) => name).join(', ')
+  return {
+    code: 'PRIMARY_CLOSED',
+    severity: 'critical',
+    message: `${seen.self} came up again and routers lead nobody there yet: what it recovered has to be on ${rule.k} of ${names} first`,
+  }
+}
+
 /** Fewer standbys than were asked for have each commit. */
 const fewAcknowledgers: Check = (seen) => {
   const link = seen.store.record?.acks?.at(-1)
@@ -131,6 +142,7 @@ const checks: readonly Check[] = [
   noStandbyStreams,
   noAcknowledgers,
   fewAcknowledgers,
+  primaryClosed,
   clonedForLackOfRewind,
   trouble,
 ]

@@ -10,6 +10,7 @@ import type { Keys } from '../keys.ts'
 import type { Policy } from '../policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } from '../ports.ts'
 import type { RecordKeeper } from '../record-keeper.ts'
+import { RecoveredWal } from './recovered-wal.ts'
 import type { LocalFacts, ReinitOrder, Snapshot, StoreFacts, SwitchoverRequest } from '../snapshot.ts'
 
 export type ObserverDeps = {
@@ -77,6 +78,7 @@ export class Observer {
   #attentiveSince: MonotonicMs
   #lookedAt: MonotonicMs
   #primarySince: MonotonicMs | undefined
+  readonly #recovered = new RecoveredWal()
   readonly #streamedAt = new Map<string, MonotonicMs>()
   #holderAnswers: Snapshot['holderAnswers']
   #isKnocking = false
@@ -119,6 +121,16 @@ export class Observer {
   /** From now on the node is being shut down on purpose. */
   beginStopping(): void {
     this.#stoppingSince ??= this.#deps.clock.monotonic()
+  }
+
+  /** The instance was started as primary of an epoch that may have acknowledged already. */
+  noteStartedAsPrimary(): void {
+    this.#recovered.begin()
+  }
+
+  /** What it recovered is not on enough members yet. */
+  get isClosed(): boolean {
+    return this.#recovered.isPending
   }
 
   /**
@@ -276,6 +288,7 @@ export class Observer {
     this.#measuredUnder = seen
     this.#noteStreaming(facts)
     this.#noteStandbys(facts)
+    this.#recovered.look(facts, keeper.record?.acks?.at(-1))
     if (facts.state === 'running') {
       this.#crashedAt = undefined
       this.#isFencedByGuard = false
@@ -306,6 +319,7 @@ export class Observer {
       ...(rewindObstacle === undefined ? {} : { rewindObstacle }),
       ...(jobs.rewindFailure === undefined ? {} : { rewindFailure: jobs.rewindFailure }),
       retryAt: jobs.retryAt,
+      ...(this.isClosed ? { isClosed: true as const } : {}),
       ...(this.#isReinitAsked() ? { reinitAsked: true } : {}),
       ...(following ? { following } : {}),
       ...(this.#unstreamedSince === undefined ? {} : { unstreamedSince: this.#unstreamedSince }),
