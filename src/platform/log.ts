@@ -1,5 +1,9 @@
+import { mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import pino from 'pino'
 import { withSourcePlaces } from './source-place.ts'
+
+const STANDARD_ERROR = 2
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export type LogFields = Readonly<Record<string, unknown>>
@@ -15,9 +19,16 @@ export type Logger = {
   setLevel(level: LogLevel): void
 }
 
-/** Writes to standard error, like the original; `destination` names a file instead. */
+/** So much waits in memory for a log that takes nothing; what comes beyond is dropped and counted. */
+const WAITING_BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * Writes to standard error, like the original; `destination` names a file instead, and throws when it cannot be opened. Never waits for the
+ * disk or the reader: a log that stalls must not stall who fences or routes. What is waiting is written when the process exits.
+ */
 export function createLogger(options: { level: LogLevel; destination?: string | undefined }): Logger {
-  const sink = pino.destination({ dest: options.destination ?? 2, sync: true, mkdir: true, append: true })
+  const fd = options.destination === undefined ? STANDARD_ERROR : openLog(options.destination)
+  const sink = pino.destination({ dest: fd, sync: false, maxLength: WAITING_BYTES_MAX })
   const root = pino(
     {
       level: options.level,
@@ -28,7 +39,24 @@ export function createLogger(options: { level: LogLevel; destination?: string | 
     },
     sink,
   )
+  let dropped = 0
+  sink.on('drop', () => {
+    dropped += 1
+  })
+  sink.on('drain', () => {
+    if (dropped === 0) return
+    const lines = dropped
+    dropped = 0
+    root.warn({ lines }, 'Log lines were dropped: the log could not be written for a while')
+  })
+  // A full disk: what waits is tried again with the next line.
+  sink.on('error', () => {})
   return wrap(root)
+}
+
+function openLog(path: string): number {
+  mkdirSync(dirname(path), { recursive: true })
+  return openSync(path, 'a')
 }
 
 /** For tests and one-shot commands that must not write log lines. */
