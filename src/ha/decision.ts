@@ -1,6 +1,7 @@
 import type { AckRule } from '../model/ack-rule.ts'
 import type { Finding } from '../model/cluster-view.ts'
 import type { ReleaseReason, TakeoverReason } from '../model/epoch-record.ts'
+import type { FailoverRecord } from '../model/failover-record.ts'
 import type { JobKind } from './snapshot.ts'
 
 /** What a node does now, as plain data: it can be logged, shown, replayed and tested without carrying it out. */
@@ -79,7 +80,7 @@ export type Action =
       /** Who has to have a commit before it is acknowledged in that epoch; absent where commits wait for nobody. */
       readonly rule?: AckRule
       /** Who else could have, and why not: for people. */
-      readonly passedOver?: readonly { readonly name: string; readonly why: string }[]
+      readonly passedOver?: FailoverRecord['passedOver']
     }
   /** Begins an epoch that is nobody's yet: what the one before acknowledges by is frozen. */
   | {

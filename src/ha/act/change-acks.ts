@@ -50,7 +50,7 @@ async function changeWhileHeld(world: World, to: AckRule): Promise<void> {
   await instance.setSynchronousNames(NOBODY)
   await proveSenders(world, NO_ACKS)
   await reach(world, to)
-  await settle(world, to, (link) => link.next !== undefined)
+  await settle(world, to)
   await instance.setSynchronousNames(synchronousNamesOf(to, policy.acks))
   await proveSenders(world, to)
 }
@@ -100,7 +100,11 @@ async function reach(world: World, to: AckRule): Promise<void> {
   )
 }
 
-async function settle(world: World, to: AckRule, mayFrom: (link: AckLink) => boolean): Promise<void> {
+async function settle(
+  world: World,
+  to: AckRule,
+  mayFrom: (link: AckLink) => boolean = () => true,
+): Promise<void> {
   const outcome = await changeOwnLink(world, (one) => {
     if (!one.next || !mayFrom(one)) return undefined
     const { next: _next, ...rest } = one

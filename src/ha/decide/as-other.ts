@@ -1,4 +1,5 @@
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
+import type { FailoverRecord } from '../../model/failover-record.ts'
 import { formatLsn, parseLsn } from '../../model/lsn.ts'
 import { watchdogObstacle } from '../../model/watchdog.ts'
 import type { Divergence, Upstream } from '../decision.ts'
@@ -131,7 +132,7 @@ function takesOver(seen: Snapshot, record: EpochRecord): Verdict {
   })
 }
 
-function passedOver(seen: Snapshot, record: EpochRecord): readonly { name: string; why: string }[] {
+function passedOver(seen: Snapshot, record: EpochRecord): FailoverRecord['passedOver'] {
   return judgeCandidates(seen, record)
     .filter(({ name }) => name !== seen.self)
     .map((one) => ({ name: one.name, why: one.kind === 'unfit' ? one.why : 'ranks behind' }))

@@ -11,6 +11,7 @@ import {
   type Pledge,
 } from '../../model/ack-rule.ts'
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
+import type { FailoverRecord } from '../../model/failover-record.ts'
 import { lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
 import { watchdogObstacle } from '../../model/watchdog.ts'
@@ -163,7 +164,7 @@ function passedOver(
   seen: Snapshot,
   record: EpochRecord,
   { pledges, ranked, own }: { pledges: readonly Pledge[]; ranked: readonly Ranked[]; own: Ranked },
-): readonly { readonly name: string; readonly why: string }[] {
+): FailoverRecord['passedOver'] {
   const why = (name: string): string => {
     const pledge = pledges.find((one) => one.name === name)
     if (!pledge) return 'did not pledge'
