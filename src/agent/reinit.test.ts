@@ -34,6 +34,14 @@ describe('requestReinit', () => {
     }
   })
 
+  it('refuses the only standby that streams where commits wait for one, whatever happens', async () => {
+    runCommand(world, 'member n3 standby streaming=no')
+    expect(await ask('n2')).toMatchObject({ kind: 'asked' })
+    runCommand(world, 'policy acks=strict')
+    expect(await ask('n2')).toMatchObject({ kind: 'refused', reason: 'IS_ONLY_STANDBY' })
+    expect(await ask('n3')).toMatchObject({ kind: 'asked' })
+  })
+
   it.each([
     ['n1', '', 'IS_PRIMARY'],
     ['n9', '', 'UNKNOWN'],

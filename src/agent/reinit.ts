@@ -33,12 +33,24 @@ export async function requestReinit(
       'HAS_NO_DATA',
       `"${name}" was not heard, or has no data: it is cloned as soon as it can be`,
     )
+  if (isOnlyStandby(seen, record.holder, name))
+    return refused('IS_ONLY_STANDBY', `"${name}" is the only standby that streams, and commits wait for one`)
   const order: ReinitOrder = { incarnation, epoch: record.epoch }
   await store.transact(
     { compares: [], operations: [{ kind: 'put', key: keys.reinit(name), value: JSON.stringify(order) }] },
     { deadlineMs: ORDER_MS },
   )
   return { kind: 'asked', name, from: record.holder }
+}
+
+/** Where commits wait for a standby even when there is none, it would never be let go. */
+function isOnlyStandby({ policy, self, local, peers }: Snapshot, holder: string, name: string): boolean {
+  if (policy.acks?.isStrict !== true) return false
+  const others = [
+    { name: self, instance: local.instance },
+    ...peers.map(({ facts }) => ({ name: facts.name, instance: facts.instance })),
+  ]
+  return !others.some((one) => one.name !== holder && one.name !== name && one.instance.streaming === true)
 }
 
 function refused(

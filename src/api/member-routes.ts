@@ -102,6 +102,7 @@ const REFUSALS: Readonly<
   IS_PRIMARY: { status: 409, code: 'MEMBER_IS_PRIMARY' },
   IS_LAST: { status: 409, code: 'MEMBER_IS_LAST' },
   IS_NEEDED: { status: 409, code: 'MEMBER_IS_NEEDED' },
+  IS_ONLY_STANDBY: { status: 409, code: 'MEMBER_IS_ONLY_STANDBY' },
   TAKE_OVER: { status: 409, code: 'MEMBER_TAKE_OVER' },
   BUSY: { status: 409, code: 'MEMBER_BUSY' },
   HAS_NO_DATA: { status: 409, code: 'MEMBER_HAS_NO_DATA' },

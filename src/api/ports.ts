@@ -108,6 +108,7 @@ export type MemberRefusal =
   | 'IS_LAST'
   /** Without it no majority of the voters would answer. */
   | 'IS_NEEDED'
+  | 'IS_ONLY_STANDBY'
   /** No member is primary and settled now: nothing is changed during a take-over. */
   | 'TAKE_OVER'
   /** Others changed the same at the same time. */
@@ -148,7 +149,13 @@ export type JoinOutcome =
   | { readonly kind: 'expired' | 'used' }
   | MemberRefused
 
-export type ReinitRefusal = 'NO_QUORUM' | 'UNKNOWN' | 'IS_PRIMARY' | 'TAKE_OVER' | 'HAS_NO_DATA'
+export type ReinitRefusal =
+  | 'NO_QUORUM'
+  | 'UNKNOWN'
+  | 'IS_PRIMARY'
+  | 'TAKE_OVER'
+  | 'HAS_NO_DATA'
+  | 'IS_ONLY_STANDBY'
 
 export type ReinitOutcome =
   /** The member clones `from` as soon as its data is not counted on. */

@@ -66,6 +66,12 @@ export const errorCodes = {
     meaning: 'The last member cannot be removed: there would be no cluster.',
     remedy: 'Stop it instead.',
   },
+  MEMBER_IS_ONLY_STANDBY: {
+    meaning:
+      'Commits wait strictly for a standby, and this member is the only one: without it every write would wait.',
+    remedy:
+      'Add a member or bring another one back first, or turn `replication.synchronous_mode_strict` off.',
+  },
   MEMBER_IS_NEEDED: {
     meaning:
       'Without this member no majority of the voters would answer, so nothing could be decided any more.',

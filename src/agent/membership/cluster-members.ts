@@ -189,6 +189,7 @@ export class ClusterMembers {
         keys: this.#options.keys,
         record: () => keeper.record && { record: keeper.record, revision: keeper.revision },
         isSettled: () => this.#isSettled(),
+        isStrict: this.#options.policy.acks?.isStrict ?? false,
         isReachable: (member) => this.#isReachable(member),
       },
       name,

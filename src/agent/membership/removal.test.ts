@@ -46,6 +46,7 @@ describe('removeMember', () => {
       keys,
       record: () => ({ record, revision: group.peek(keys.epoch)?.modRevision ?? 0 }),
       isSettled: () => isSettled,
+      isStrict: false,
       isReachable: (name) => !silent.includes(name),
     }
     const nodes = names.map((name) => ({
@@ -100,6 +101,15 @@ describe('removeMember', () => {
     silent = ['n3']
     expect(await removeMember(deps, 'n2')).toMatchObject({ kind: 'refused', reason: 'IS_NEEDED' })
     expect(members()).toEqual(names)
+  })
+
+  it('refuses the last standby where commits wait for one, whatever happens', async () => {
+    const strict = { ...deps, isStrict: true }
+    const removing = removeMember(strict, 'n3')
+    await clock.advance(11_000)
+    expect((await removing).kind).toBe('done')
+    expect(await removeMember(strict, 'n2')).toMatchObject({ kind: 'refused', reason: 'IS_ONLY_STANDBY' })
+    expect(members()).toEqual(['n1', 'n2'])
   })
 
   it('counts a vote as gone whose name came back with another log: consensus still waits for the old one', async () => {

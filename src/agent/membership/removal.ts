@@ -24,6 +24,8 @@ export type RemovalDeps = {
   readonly record: () => { readonly record: EpochRecord; readonly revision: number } | undefined
   /** A member is primary and its lease is not overdue. */
   readonly isSettled: () => boolean
+  /** Commits wait for a standby even when there is none. */
+  readonly isStrict: boolean
   /** This node, or heard within the silence limit. */
   readonly isReachable: (name: string) => boolean
 }
@@ -96,6 +98,9 @@ function refuse(
   }
   if (record.holder === name) {
     return refused('IS_PRIMARY', `"${name}" is the primary`, 'First: pg-metako switchover')
+  }
+  if (deps.isStrict && names.length === 2) {
+    return refused('IS_ONLY_STANDBY', `Without "${name}" no standby is left, and commits would wait for one`)
   }
   return refuseNeeded(deps, name, registry.nodes)
 }
