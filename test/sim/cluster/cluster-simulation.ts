@@ -375,7 +375,7 @@ export class ClusterSimulation {
         if (this.#records.see(node.name, record)) this.#sawRecord(record)
         if (record.acks)
           this.#settings.see(
-            { name: node.name, record, ...node.postgres.commitsWaitFor },
+            { name: node.name, record, waitsFor: node.postgres.commitsWaitFor },
             node.agent?.control.policy.acks,
           )
       }

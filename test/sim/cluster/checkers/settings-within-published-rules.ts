@@ -5,8 +5,7 @@ import { Violation } from '../../checkers/violation.ts'
 type Settings = {
   readonly name: string
   readonly record: EpochRecord
-  readonly names: string
-  readonly isPrimary: boolean
+  readonly waitsFor: { readonly names: string; readonly isPrimary: boolean }
 }
 
 /**
@@ -18,10 +17,15 @@ export class SettingsWithinPublishedRules {
   readonly #newest = new Map<number, EpochRecord>()
 
   see(settings: Settings, mode: AckMode | undefined): void {
-    const { name, record, names, isPrimary } = settings
+    const { name, record, waitsFor } = settings
     const seen = this.#seen.get(name)
     // Nearly always nothing of it is new, and this looks after every event.
-    if (seen?.record === record && seen.names === names && seen.isPrimary === isPrimary) return
+    if (
+      seen?.record === record &&
+      seen.waitsFor.names === waitsFor.names &&
+      seen.waitsFor.isPrimary === waitsFor.isPrimary
+    )
+      return
     check({ ...settings, record: this.#newestOf(record) }, mode)
     this.#seen.set(name, settings)
   }
@@ -34,7 +38,8 @@ export class SettingsWithinPublishedRules {
   }
 }
 
-function check({ name, record, names, isPrimary }: Settings, mode: AckMode | undefined): void {
+function check({ name, record, waitsFor }: Settings, mode: AckMode | undefined): void {
+  const { names, isPrimary } = waitsFor
   if (!record.acks || !isPrimary || names === NOBODY) return
   const links = record.acks.filter(({ holder }) => holder.name === name)
   const allowed = links.flatMap(rulesOf).map((rule) => synchronousNamesOf(rule, mode))
