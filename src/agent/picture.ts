@@ -11,7 +11,7 @@ import type { Brain } from './brain.ts'
 import type { Founding } from './consensus.ts'
 import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
-import { messageOf, routingTable } from './routing.ts'
+import { messageOf, routingTable, type RoutedMember } from './routing.ts'
 import { clusterView } from './view.ts'
 
 export type PictureParts = {
@@ -88,6 +88,19 @@ export class Picture {
     }
   }
 
+  /** Tables are drawn much more often than heartbeats are sent. */
+  #routed(): RoutedMember {
+    const { config, ownHost } = this.#parts
+    const { observer } = this.#parts.now().brain ?? {}
+    return {
+      name: config.identity.nodeName,
+      host: ownHost,
+      port: config.localDb.port,
+      instance: observer?.instance ?? { state: 'unknown' },
+      seen: observer?.measuredUnder ?? SAW_NONE,
+    }
+  }
+
   routing(): RoutingTableMessage {
     const { brain, heartbeats } = this.#parts.now()
     const now = this.#parts.clock.monotonic()
@@ -97,7 +110,7 @@ export class Picture {
       record: brain?.keeper.record,
       provenUntil: brain?.keeper.provenUntil ?? NEVER,
       isHandingOver: brain?.executor.isHandingOver ?? false,
-      own: this.ownFacts(),
+      own: this.#routed(),
       reachable: heartbeats
         .facts()
         .filter(({ heardAt }) => now - heardAt <= this.#parts.silenceLimitMs)

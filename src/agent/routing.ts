@@ -1,10 +1,13 @@
 import type { EpochRecord } from '../model/epoch-record.ts'
-import { lagBytes, LSN_NONE, parseLsn } from '../model/lsn.ts'
+import { lagBytes, LSN_NONE, parseLsn, type Lsn } from '../model/lsn.ts'
 import type { MemberFacts } from '../model/member.ts'
 import type { RouteTarget, RoutingTable, RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { RemoteLease } from './heartbeats.ts'
 import { NEVER } from './host-ports.ts'
+
+/** What a table hangs on in a member. */
+export type RoutedMember = Pick<MemberFacts, 'name' | 'host' | 'port' | 'instance' | 'seen'>
 
 export type RoutingFacts = {
   readonly now: MonotonicMs
@@ -13,9 +16,9 @@ export type RoutingFacts = {
   /** Until when this node's own lease is proven. */
   readonly provenUntil: MonotonicMs
   readonly isHandingOver: boolean
-  readonly own: MemberFacts
+  readonly own: RoutedMember
   /** Members that were heard within the silence limit. */
-  readonly reachable: readonly MemberFacts[]
+  readonly reachable: readonly RoutedMember[]
   readonly leaseOf: (member: string) => RemoteLease | undefined
 }
 
@@ -27,9 +30,10 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   const { record } = facts
   if (!record) return { epoch: 0, replicas: [], validUntil: NEVER, holding: 'NO_PRIMARY' }
   const members = [facts.own, ...facts.reachable]
+  const position = parseLsn(record.position) ?? LSN_NONE
   const replicas = members
     .filter((member) => isReplica(member, record))
-    .map((member) => ({ ...targetOf(member), lagBytes: lagOf(member, record) }))
+    .map((member) => ({ ...targetOf(member), lagBytes: lagOf(member, position) }))
   const holder = members.find(({ name }) => name === record.holder)
   const validUntil = validity(facts, record)
   const isServing =
@@ -63,17 +67,16 @@ function isPlanned(facts: RoutingFacts, record: EpochRecord): boolean {
 }
 
 /** In the read pool is who streams on the authorised timeline; a former primary is in no pool before that (safety.md 13). */
-function isReplica(member: MemberFacts, record: EpochRecord): boolean {
+function isReplica(member: RoutedMember, record: EpochRecord): boolean {
   const { state, role, streaming, timeline } = member.instance
   return state === 'running' && role === 'standby' && streaming === true && timeline === record.timeline
 }
 
 /** Behind the primary's last published position: at most one renewal old. */
-function lagOf(member: MemberFacts, record: EpochRecord): number {
-  const flush = parseLsn(member.instance.flushLsn ?? '') ?? LSN_NONE
-  return lagBytes(flush, parseLsn(record.position) ?? LSN_NONE)
+function lagOf(member: RoutedMember, position: Lsn): number {
+  return lagBytes(parseLsn(member.instance.flushLsn ?? '') ?? LSN_NONE, position)
 }
 
-function targetOf(member: MemberFacts): RouteTarget {
+function targetOf(member: RoutedMember): RouteTarget {
   return { name: member.name, host: member.host, port: member.port }
 }
