@@ -43,24 +43,28 @@ export type Decoded =
 
 /** Layout: its number (1 byte), header length (4, big endian), header as JSON, then the bodies that it announces, one after the other. */
 const PREFIX_BYTES = 5
+const PREFIX_ROOM = '\0'.repeat(PREFIX_BYTES)
 
 const encoder = new TextEncoder()
 
 /** Bodies stand outside of the header, so that text which is JSON itself is not escaped once more. */
 export function encodeMessage(envelope: Envelope, version = PROTOCOL_VERSION): Uint8Array<ArrayBuffer> {
+  const { group, from, to, message } = envelope
   const bodies: Uint8Array[] = []
-  const header = encoder.encode(
-    JSON.stringify({ ...headerOf(envelope, bodies), ...versions(envelope, version) }),
-  )
-  const length = bodies.reduce((sum, body) => sum + body.length, PREFIX_BYTES + header.length)
-  const bytes = new Uint8Array(length)
-  bytes[0] = LAYOUT
-  new DataView(bytes.buffer).setUint32(1, header.length)
-  bytes.set(header, PREFIX_BYTES)
-  let offset = PREFIX_BYTES + header.length
-  for (const body of bodies) {
-    bytes.set(body, offset)
-    offset += body.length
+  const content = contentOf(message, bodies)
+  const header = { g: group, f: from, t: to, k: message.kind, m: content, ...versions(message, version) }
+  const head = encoder.encode(PREFIX_ROOM + JSON.stringify(header))
+  head[0] = LAYOUT
+  new DataView(head.buffer, head.byteOffset).setUint32(1, head.length - PREFIX_BYTES)
+  return bodies.length === 0 ? head : concatenated([head, ...bodies])
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    bytes.set(part, offset)
+    offset += part.length
   }
   return bytes
 }
@@ -87,19 +91,18 @@ export function decodeMessage(bytes: Uint8Array): Decoded {
 }
 
 /** Version 1 said neither. */
-function versions({ message }: Envelope, version: number): object {
+function versions(message: Message, version: number): object {
   if (version === OLDEST_VERSION) return {}
   const needs = neededVersion(message)
   return needs === OLDEST_VERSION ? { v: version } : { v: version, n: needs }
 }
 
-function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]): object {
+function contentOf(message: Message, bodies: Uint8Array[]): object {
   const addBody = (text: string): number => {
     const body = encoder.encode(text)
     bodies.push(body)
     return body.length
   }
-  const address = { g: group, f: from, t: to, k: message.kind }
   switch (message.kind) {
     case 'append': {
       const entries = message.entries.map((entry) => [
@@ -108,21 +111,21 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
         entry.kind,
         addBody(entry.body),
       ])
-      return { ...address, m: { ...message, kind: undefined, entries } }
+      return { ...message, kind: undefined, entries }
     }
     case 'install-snapshot': {
       const configuration = configurationFields(message.snapshot.configuration)
       const snapshot = { ...message.snapshot, configuration, body: addBody(message.snapshot.body) }
-      return { ...address, m: { term: message.term, snapshot } }
+      return { term: message.term, snapshot }
     }
     case 'snapshot-chunk': {
       const configuration = configurationFields(message.snapshot.configuration)
       const body = addBody(message.body)
       const snapshot = { ...message.snapshot, configuration }
-      return { ...address, m: { ...message, kind: undefined, snapshot, body } }
+      return { ...message, kind: undefined, snapshot, body }
     }
     case 'propose':
-      return { ...address, m: { body: addBody(message.body) } }
+      return { body: addBody(message.body) }
     case 'vote-request':
     case 'vote-response':
     case 'append-response':
@@ -135,7 +138,7 @@ function headerOf({ group, from, to, message }: Envelope, bodies: Uint8Array[]):
     case 'change-request':
     case 'change-answer':
     case 'removed':
-      return { ...address, m: { ...message, kind: undefined } }
+      return { ...message, kind: undefined }
   }
 }
 
