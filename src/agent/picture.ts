@@ -98,6 +98,7 @@ export class Picture {
       port: config.localDb.port,
       instance: observer?.instance ?? { state: 'unknown' },
       seen: observer?.measuredUnder ?? SAW_NONE,
+      ...(observer?.isClosed === true ? { closed: true } : {}),
     }
   }
 

@@ -7,7 +7,7 @@ import type { RemoteLease } from './heartbeats.ts'
 import { NEVER } from './host-ports.ts'
 
 /** What a table hangs on in a member. */
-export type RoutedMember = Pick<MemberFacts, 'name' | 'host' | 'port' | 'instance' | 'seen'>
+export type RoutedMember = Pick<MemberFacts, 'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed'>
 
 export type RoutingFacts = {
   readonly now: MonotonicMs
