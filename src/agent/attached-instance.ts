@@ -36,6 +36,7 @@ export function createAttachedInstance(target: SqlTarget): LocalInstance {
     follow: refuse,
     following: () => undefined,
     checkpoint: refuse,
+    clients: refuse,
     stop: refuse,
     kill: refuse,
     endOfWal: refuse,

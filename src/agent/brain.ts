@@ -37,6 +37,8 @@ export type BrainOptions = {
   readonly managed: boolean
   readonly onDecision: (decision: Decision, seen: Snapshot) => void
   readonly onRecord: () => void
+  /** A job did something that routers and other members should hear of now. */
+  readonly onStep: () => void
 }
 
 /** The HA core of one node on its store: built when consensus runs, and then for as long as the agent lives. */
@@ -59,7 +61,7 @@ export class Brain {
     this.store = store
     this.#log = log
     this.keeper = new RecordKeeper({ clock, log, store }, { keys, policy, self })
-    this.jobs = new Jobs({ clock, log, onChange: () => this.loop.wake() })
+    this.jobs = new Jobs({ clock, log, onChange: () => this.loop.wake(), onStep: options.onStep })
     const { keeper, jobs } = this
     const writeDeadlineMs = policy.leaseTtlMs / 2
     const shared = { clock, store, instance, guard, notebook, keeper, jobs }

@@ -182,7 +182,7 @@ export class ControlPlane {
     brain.observer.beginStopping()
     this.heartbeats.push()
     brain.loop.wake()
-    const until = plus(clock.monotonic(), STOP_MS - SECOND)
+    const until = plus(clock.monotonic(), this.policy.drainTimeoutMs + STOP_MS - SECOND)
     while (!brain.isInstanceDown() && clock.monotonic() < until) await pauseOn(clock, LOOK_WHILE_STOPPING_MS)
     if (!brain.isInstanceDown()) await instance.kill()
   }
@@ -236,6 +236,10 @@ export class ControlPlane {
         managed: this.isManaged,
         onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
         onRecord: () => this.#onRecord(brain),
+        onStep: () => {
+          this.#options.onTable()
+          this.heartbeats.push()
+        },
       },
     )
     this.#brain = brain

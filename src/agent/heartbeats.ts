@@ -193,6 +193,8 @@ function isNews(before: MemberFacts, after: MemberFacts): boolean {
     before.suspects?.epoch !== after.suspects?.epoch ||
     before.leavesAckRule !== after.leavesAckRule ||
     before.seen.expired !== after.seen.expired ||
-    before.stopping !== after.stopping
+    before.stopping !== after.stopping ||
+    before.handsOver !== after.handsOver ||
+    before.closed !== after.closed
   )
 }

@@ -190,6 +190,10 @@ class ManagedInstance implements LocalInstance {
     return this.#instance.checkpoint(CHECKPOINT_MS)
   }
 
+  clients(): ReturnType<LocalInstance['clients']> {
+    return this.#instance.clients(SQL_MS)
+  }
+
   async stop(deadlineMs: number): Promise<'clean' | 'unclean'> {
     const outcome = await this.#instance.stop({ mode: 'fast', deadlineMs })
     if (outcome.kind === 'alive') throw notDead(outcome.pids)

@@ -9,6 +9,7 @@ export function nodePolicy({ ha, replication, watchdog }: NodeConfig): Policy {
     maximumLagBytes: replication.maximumLagOnFailoverBytes,
     primaryStartTimeoutMs: ha.primaryStartTimeoutMs,
     storeGraceMs: ha.storeGraceMs,
+    drainTimeoutMs: ha.drainTimeoutMs,
     trustsUnfenced: ha.fencing === 'none',
     ...(watchdog.mode === 'off' ? {} : { watchdogMarginMs: watchdog.safetyMarginMs }),
     ...(replication.acks ? { acks: replication.acks } : {}),

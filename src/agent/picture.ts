@@ -55,22 +55,17 @@ export class Picture {
     const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
     return {
-      name: config.identity.nodeName,
+      ...this.#routed(),
       ...(incarnation === undefined ? {} : { incarnation }),
-      host: ownHost,
-      port: config.localDb.port,
       apiUrl: `${isTls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
       ...(enabled ? { routerPorts: { primary: primaryPort, replica: replicaPort, pooled: pooledPort } } : {}),
       // In whole seconds: a heartbeat that says what the last one said costs its receiver little.
       agentUptimeMs: SECOND * Math.floor((this.#parts.clock.monotonic() - this.#startedAt) / SECOND),
       guard: guard.state(),
       ...(watchdog ? { watchdog } : {}),
-      instance: brain?.observer.instance ?? { state: 'unknown' },
       stopping: isStopping,
-      seen: brain?.observer.measuredUnder ?? SAW_NONE,
       ...(pledge ? { pledge } : {}),
       ...brain?.loop.decision?.told,
-      ...(brain?.observer.isClosed === true ? { closed: true } : {}),
       version,
     }
   }
@@ -91,14 +86,15 @@ export class Picture {
   /** Tables are drawn much more often than heartbeats are sent. */
   #routed(): RoutedMember {
     const { config, ownHost } = this.#parts
-    const { observer } = this.#parts.now().brain ?? {}
+    const { observer, executor } = this.#parts.now().brain ?? {}
     return {
       name: config.identity.nodeName,
       host: ownHost,
       port: config.localDb.port,
       instance: observer?.instance ?? { state: 'unknown' },
       seen: observer?.measuredUnder ?? SAW_NONE,
-      ...(observer?.isClosed === true ? { closed: true } : {}),
+      ...(observer?.isClosed ? { closed: true } : {}),
+      ...(executor?.isHandingOver ? { handsOver: true } : {}),
     }
   }
 
@@ -110,7 +106,6 @@ export class Picture {
       self: this.#parts.config.identity.nodeName,
       record: brain?.keeper.record,
       provenUntil: brain?.keeper.provenUntil ?? NEVER,
-      isHandingOver: brain?.executor.isHandingOver ?? false,
       own: this.#routed(),
       reachable: heartbeats
         .facts()

@@ -44,7 +44,6 @@ function table(change: Partial<RoutingFacts> = {}) {
     self: 'n1',
     record,
     provenUntil: 3000 as MonotonicMs,
-    isHandingOver: false,
     own: member('n1', primary),
     reachable: [member('n2', standby)],
     leaseOf: () => undefined,
@@ -96,7 +95,14 @@ describe('routingTable', () => {
   })
 
   it('says that a switchover is why, from its first step to the next holder', () => {
-    expect(table({ isHandingOver: true })).toMatchObject({ holding: 'SWITCHOVER', validUntil: 0 })
+    const leaving = { ...member('n1', primary), handsOver: true } as const
+    // What runs there may end: its right is proven for as long as before.
+    expect(table({ own: leaving })).toMatchObject({ holding: 'SWITCHOVER', validUntil: 3000 })
+    expect(table({ own: leaving }).primary).toBeUndefined()
+    const down = { ...leaving, instance: { state: 'stopped' } } as const
+    expect(table({ own: down })).toMatchObject({ holding: 'SWITCHOVER', validUntil: 0 })
+    const elsewhere = { self: 'n2', own: member('n2', standby), reachable: [leaving] }
+    expect(table(elsewhere)).toMatchObject({ holding: 'SWITCHOVER' })
     const release = { endLsn: '0/6000', reason: 'SWITCHOVER', to: 'n2' } as const
     expect(table({ record: { ...record, state: 'released', release } }).holding).toBe('SWITCHOVER')
   })

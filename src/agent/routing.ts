@@ -7,7 +7,10 @@ import type { RemoteLease } from './heartbeats.ts'
 import { NEVER } from './host-ports.ts'
 
 /** What a table hangs on in a member. */
-export type RoutedMember = Pick<MemberFacts, 'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed'>
+export type RoutedMember = Pick<
+  MemberFacts,
+  'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed' | 'handsOver'
+>
 
 export type RoutingFacts = {
   readonly now: MonotonicMs
@@ -15,7 +18,6 @@ export type RoutingFacts = {
   readonly record: EpochRecord | undefined
   /** Until when this node's own lease is proven. */
   readonly provenUntil: MonotonicMs
-  readonly isHandingOver: boolean
   readonly own: RoutedMember
   /** Members that were heard within the silence limit. */
   readonly reachable: readonly RoutedMember[]
@@ -44,9 +46,10 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
     holder.instance.role === 'primary' &&
     holder.seen.epoch === record.epoch &&
     holder.closed !== true
-  if (!isServing || facts.isHandingOver) {
-    const holding = isPlanned(facts, record) ? 'SWITCHOVER' : 'NO_PRIMARY'
-    return { epoch: record.epoch, replicas, validUntil: NEVER, holding }
+  if (!isServing || holder.handsOver) {
+    const holding = holder?.handsOver || isPlanned(record) ? 'SWITCHOVER' : 'NO_PRIMARY'
+    // What runs there may end, for as long as its right is proven.
+    return { epoch: record.epoch, replicas, validUntil: isServing ? validUntil : NEVER, holding }
   }
   return { epoch: record.epoch, primary: targetOf(holder), replicas, validUntil }
 }
@@ -62,8 +65,8 @@ function validity(facts: RoutingFacts, record: EpochRecord): MonotonicMs {
   return lease?.epoch === record.epoch ? lease.validUntil : NEVER
 }
 
-function isPlanned(facts: RoutingFacts, record: EpochRecord): boolean {
-  return facts.isHandingOver || (record.release !== undefined && record.release.reason !== 'PRIMARY_CRASHED')
+function isPlanned({ release }: EpochRecord): boolean {
+  return release !== undefined && release.reason !== 'PRIMARY_CRASHED'
 }
 
 /** In the read pool is who streams on the authorised timeline; a former primary is in no pool before that (safety.md 13). */

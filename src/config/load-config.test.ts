@@ -76,6 +76,7 @@ describe('the smallest useful config', () => {
         leaseTtlMs: 3000,
         primaryStartTimeoutMs: 0,
         storeGraceMs: 30_000,
+        drainTimeoutMs: 2000,
         fencing: 'required',
       },
       watchdog: { mode: 'off', device: '/dev/watchdog', safetyMarginMs: 100 },

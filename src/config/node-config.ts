@@ -104,6 +104,7 @@ export type NodeConfig = {
     readonly primaryStartTimeoutMs: number
     /** How long a primary whose commits wait for standbys runs on without a lease. */
     readonly storeGraceMs: number
+    readonly drainTimeoutMs: number
     /** `none`: a silent primary that nothing could have stopped is taken over from all the same. */
     readonly fencing: 'required' | 'none'
   }

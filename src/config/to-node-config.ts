@@ -143,6 +143,7 @@ function runtimePart(
       leaseTtlMs: settings.need(runtime.leaseTtl),
       primaryStartTimeoutMs: settings.need(runtime.primaryStartTimeout),
       storeGraceMs: settings.need(runtime.storeGrace),
+      drainTimeoutMs: settings.need(runtime.drainTimeout),
       fencing: settings.need(runtime.fencing),
     },
     watchdog: {

@@ -8,12 +8,20 @@ import type { JobKind, RewindFailure } from './snapshot.ts'
 const RETRY_FIRST_MS = 500
 const RETRY_MAX_MS = 10_000
 
+type JobsDeps = {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onChange: () => void
+  /** A running job did something that others should hear of before the next look at the instance. */
+  readonly onStep?: () => void
+}
+
 /**
  * The one long piece of work that runs on the instance: the next snapshot sees it as a fact, the loop never waits.
  * Fencing is the exception: it runs beside whatever else does.
  */
 export class Jobs {
-  readonly #deps: { clock: Clock; log: Logger; onChange: () => void }
+  readonly #deps: JobsDeps
   #running: JobKind | undefined
   #isFencing = false
   #failures = 0
@@ -23,7 +31,7 @@ export class Jobs {
   #retryAt = 0 as MonotonicMs
   #trouble: string | undefined
 
-  constructor(deps: { clock: Clock; log: Logger; onChange: () => void }) {
+  constructor(deps: JobsDeps) {
     this.#deps = deps
   }
 
@@ -57,6 +65,12 @@ export class Jobs {
   /** A running job reached a step that others should see now. */
   changed(): void {
     this.#deps.onChange()
+  }
+
+  /** The same, and routers and the other members hear of it before anybody looks. */
+  announce(): void {
+    this.#deps.onStep?.()
+    this.changed()
   }
 
   begin(kind: JobKind, work: () => Promise<void>): void {

@@ -34,6 +34,8 @@ export type Policy = {
   readonly acks?: AckPolicy
   /** How long a primary whose commits wait for others runs on without a lease (safety.md 19). */
   readonly storeGraceMs: number
+  /** How long a planned hand-over waits for statements and transactions to end. */
+  readonly drainTimeoutMs: number
 }
 
 export type ProfileName = 'lan' | 'noisy' | 'wan'
@@ -72,6 +74,7 @@ export function policyOf(
       | 'primaryStartTimeoutMs'
       | 'acks'
       | 'storeGraceMs'
+      | 'drainTimeoutMs'
       | 'watchdogMarginMs'
       | 'trustsUnfenced'
     >
@@ -89,6 +92,7 @@ export function policyOf(
     maximumLagBytes: MiB,
     primaryStartTimeoutMs: 0,
     storeGraceMs: 30 * SECOND,
+    drainTimeoutMs: 2 * SECOND,
     ...timing,
     ...chosen,
     // Order: the guard ends PostgreSQL before the watchdog ends the host, and that before the lease ends.

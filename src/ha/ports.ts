@@ -85,6 +85,8 @@ export interface LocalInstance {
   follow(upstream: { host: string; port: number }): Promise<void>
   following(): { host: string; port: number } | undefined
   checkpoint(): Promise<void>
+  /** Sessions of applications on a primary, and how many of them are in a statement or a transaction. */
+  clients(): Promise<{ readonly connected: number; readonly busy: number }>
   /** Fast shutdown; then no process is left. `unclean` when it had to be killed. */
   stop(deadlineMs: number): Promise<'clean' | 'unclean'>
   /** No process of the instance is left when this returns; throws when that cannot be proven. */

@@ -82,6 +82,8 @@ export type MemberFacts = {
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean
   readonly seen: SeenByMember
+  /** It is primary, and about to hand over: no transaction begins here any more (docs/adr/0024). */
+  readonly handsOver?: true
   /** The newest promise of this member not to help an older epoch to acknowledge. */
   readonly pledge?: Pledge
   /** This agent would say that the holder of this epoch is gone. */

@@ -21,7 +21,10 @@ export type RoutingTable = {
    * Order: counted from before the holder's own proof was asked for, never from its arrival (safety.md 31).
    */
   readonly validUntil: MonotonicMs
-  /** Why there is no primary, for the router's log and its clients' errors. */
+  /**
+   * Why there is no primary. `SWITCHOVER`: sessions with the primary of this epoch end, each at the end of its transaction, and new
+   * ones wait for the next epoch's.
+   */
   readonly holding?: 'NO_PRIMARY' | 'SWITCHOVER'
 }
 

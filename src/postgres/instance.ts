@@ -56,7 +56,7 @@ import type { RewindResult } from './rewind.ts'
 import { allowRewind } from './rewind-access.ts'
 import { forgetReservedTimelines } from './timeline-history.ts'
 import { ensureSlots } from './slots.ts'
-import { SqlSession, type SqlTarget } from './sql-session.ts'
+import { SqlSession, type SqlTarget, type Statement } from './sql-session.ts'
 import { endWaitingCommits } from './synchronous-commit.ts'
 import { removeSetAside } from './tablespaces.ts'
 
@@ -67,6 +67,15 @@ const KILL_DEADLINE_MS = 5 * SECOND
 const LOG_AT_START_MAX_BYTES = 4 * MiB
 const LOG_RUNNING_MAX_BYTES = 64 * MiB
 const LOG_LINES_TOLD = 8
+
+/** One that has not said yet what it does is starting. With `track_activities` off nobody can tell who is busy. */
+const CLIENTS: Statement = {
+  name: 'metako_clients',
+  text: `
+select count(*)::int as connected,
+  count(*) filter (where coalesce(state, 'starting') not in ('idle', 'disabled'))::int as busy
+from pg_stat_activity where backend_type = 'client backend' and application_name not like 'pg-metako%'`,
+}
 
 export function createInstance(deps: { log: Logger }, options: InstanceOptions): Instance {
   return new Instance(deps, options)
@@ -295,6 +304,12 @@ export class Instance {
 
   async checkpoint(deadlineMs: number): Promise<void> {
     await this.#workSession.query({ text: 'checkpoint' }, deadlineMs)
+  }
+
+  /** Who is connected, the agent's own sessions aside, and who of them is in a statement or a transaction. */
+  async clients(deadlineMs: number): Promise<{ connected: number; busy: number }> {
+    const [row] = await this.#workSession.query<{ connected: number; busy: number }>(CLIENTS, deadlineMs)
+    return row ?? { connected: 0, busy: 0 }
   }
 
   /** Ends the processes that serve standbys; those connect again and find the newest settings. */

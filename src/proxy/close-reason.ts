@@ -12,6 +12,8 @@ export type CloseReason =
   | 'COMMIT_UNCONFIRMED'
   /** A table with a higher epoch: the primary that this session was bound to has lost the right. */
   | 'PRIMARY_CHANGED'
+  /** A switchover: the session had nothing in flight, and its primary is about to move. */
+  | 'PRIMARY_MOVES'
   /** A table with a higher epoch no longer has the replica that this session was bound to. */
   | 'TARGET_REMOVED'
   /** No backend could be reached within the limit. */
@@ -64,6 +66,12 @@ function fatalOf(reason: CloseReason): Fatal | undefined {
         sqlState: '57P01',
         message: 'Connection closed: the primary changed',
         hint: 'Connect again; the new connection goes to the new primary',
+      }
+    case 'PRIMARY_MOVES':
+      return {
+        sqlState: '57P01',
+        message: 'Connection closed: the primary is about to move',
+        hint: 'Connect again; the new connection waits for the new primary',
       }
     case 'TARGET_REMOVED':
       return {

@@ -36,6 +36,9 @@ export class Relay {
   #binding: Binding
   #key: CancelKey | undefined
   #held = false
+  #draining = false
+  /** Bytes passed since the last look of a drain. */
+  #touched = true
   #heldToBackend: Buffer | undefined
   #heldToClient: Buffer | undefined
   #clientEnded = false
@@ -63,6 +66,11 @@ export class Relay {
   /** No statement in flight and no transaction open. */
   get isIdle(): boolean {
     return this.#progress.isIdle
+  }
+
+  /** Whether it ends as soon as nothing is in flight. */
+  get isDraining(): boolean {
+    return this.#draining && !this.#ended
   }
 
   rebind(binding: Binding): void {
@@ -113,6 +121,22 @@ export class Relay {
     if (this.#backendEnded) this.#onBackendEnd()
   }
 
+  /**
+   * Ends the session between two transactions, right behind the answer that ended one: whoever reads that answer reads this as well
+   * before it asks anything. One that is told `false` goes on.
+   */
+  drain(draining: boolean): void {
+    this.#draining = draining
+    this.#touched = true
+  }
+
+  /** A look at a session that drains: ends it when nothing passed since the last look and nothing is in flight. */
+  endIfQuiet(): void {
+    if (!this.#draining || this.#held) return
+    if (!this.#touched && this.#progress.isIdle) this.#finish('PRIMARY_MOVES')
+    this.#touched = false
+  }
+
   /** Ends the session from our side. */
   cut(reason: CloseReason): void {
     this.#finish(reason)
@@ -124,6 +148,7 @@ export class Relay {
       this.#heldToBackend = this.#heldToBackend ? Buffer.concat([this.#heldToBackend, chunk]) : chunk
       return
     }
+    this.#touched = true
     this.#progress.scanToBackend(chunk)
     if (!this.#backend.write(chunk)) this.#client.pause()
   }
@@ -135,10 +160,16 @@ export class Relay {
       this.#heldToClient = this.#heldToClient ? Buffer.concat([this.#heldToClient, chunk]) : chunk
       return
     }
+    this.#touched = true
     const mayTell = this.#progress.clientAtBorder
     this.#progress.scanToClient(chunk)
     if (this.#progress.isUnconfirmed) return this.#finish('COMMIT_UNCONFIRMED', mayTell)
+    // A session that has only just begun has not been used yet: closed now, its client's first statement would fail.
+    const isOver = this.#draining && this.#progress.isIdle && this.#progress.hasAnswered
+    // In one piece: between the two the client could ask the next thing.
+    if (isOver) this.#client.cork()
     if (!this.#client.write(chunk)) this.#backend.pause()
+    if (isOver) this.#finish('PRIMARY_MOVES')
   }
 
   #mustHold(): boolean {

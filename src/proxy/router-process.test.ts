@@ -312,7 +312,7 @@ describe('the router process', () => {
     fake.send(table())
     const joined = open(router.ports.primary)
     await joined.untilReady()
-    const { primary: _left, ...holding } = table({ holding: 'SWITCHOVER' })
+    const { primary: _left, ...holding } = table()
     fake.send(holding)
     const waiting = open(router.ports.primary)
     await eventually(() =>

@@ -37,6 +37,7 @@ export class SessionProgress {
   #openBatch = false
   #terminated = false
   #isUnconfirmed = false
+  #hasAnswered = false
   #lastFromBackend = 0
 
   constructor(counters: PortCounters, onKey: (key: CancelKey) => void) {
@@ -58,6 +59,11 @@ export class SessionProgress {
   /** No statement in flight and no transaction open, as far as headers can tell. */
   get isIdle(): boolean {
     return this.#status === 'idle' && this.#owed === 0 && !this.#openBatch && this.#toBackend.atBorder
+  }
+
+  /** Something that the client asked for has been answered. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /** The client has whole messages only: one of ours can follow. */
@@ -124,7 +130,10 @@ export class SessionProgress {
   #captured(type: number, body: Buffer): void {
     if (type === READY) {
       this.#status = statusOf(body[0])
-      if (this.#owed > 0) this.#owed -= 1
+      if (this.#owed > 0) {
+        this.#owed -= 1
+        this.#hasAnswered = true
+      }
       return
     }
     if (type === NOTICE) {

@@ -103,6 +103,7 @@ export class FakeInstance implements LocalInstance {
   how: 'clean' | 'unclean' = 'clean'
   names = ''
   setAside = 0
+  applications = { connected: 0, busy: 0 }
   /** Called before each deed is done: a test throws, waits, or changes the world here. */
   before: (deed: string) => void | Promise<void> = () => undefined
   /** … and after it. */
@@ -184,6 +185,11 @@ export class FakeInstance implements LocalInstance {
 
   checkpoint(): Promise<void> {
     return this.#do('checkpoint')
+  }
+
+  async clients(): Promise<{ connected: number; busy: number }> {
+    await this.before('clients')
+    return this.applications
   }
 
   async stop(): Promise<'clean' | 'unclean'> {

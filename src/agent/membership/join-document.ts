@@ -42,6 +42,7 @@ export function joinDocument(
         ...(ha.leaseTtlMs === undefined ? {} : { lease_ttl: milliseconds(ha.leaseTtlMs) }),
         primary_start_timeout: milliseconds(ha.primaryStartTimeoutMs),
         store_grace: milliseconds(ha.storeGraceMs),
+        drain_timeout: milliseconds(ha.drainTimeoutMs),
         fencing: ha.fencing,
       },
       router: {

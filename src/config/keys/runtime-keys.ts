@@ -35,6 +35,12 @@ export const runtimeKeys = {
     fallback: value(30 * SECOND),
     doc: 'Where commits wait for standbys (`sync` and `quorum`): how long a primary runs on that cannot renew its lease, since its commits need the others anyway. Clients that bypass the routers may read old data meanwhile; 0 = PostgreSQL is stopped when the lease ends.',
   }),
+  drainTimeout: key({
+    name: 'ha.drain_timeout',
+    type: duration({ min: 0, max: MINUTE }),
+    fallback: value(2 * SECOND),
+    doc: 'How long a switchover waits for statements and transactions to end before it cuts them. New ones wait meanwhile.',
+  }),
   fencing: key({
     name: 'ha.fencing',
     type: oneOf(['required', 'none']),

@@ -57,6 +57,7 @@ describe('Executor', () => {
   let observer: Observer
   let jobs: Jobs
   let executor: Executor
+  let steps: number
 
   async function given(one: EpochRecord): Promise<void> {
     await store.put(keys.epoch, one)
@@ -75,7 +76,8 @@ describe('Executor', () => {
     const log = silentLogger()
     keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
     keeper.start()
-    jobs = new Jobs({ clock, log, onChange: () => undefined })
+    steps = 0
+    jobs = new Jobs({ clock, log, onChange: () => undefined, onStep: () => void (steps += 1) })
     const shared = { clock, store, instance, guard, notebook, keeper, jobs, knocker: silentKnocker }
     const options = {
       self: 'n1',
@@ -217,7 +219,7 @@ describe('Executor', () => {
     await renew()
     instance.wal = { timeline: 1, endLsn: '0/6100' }
     await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
-    await settle()
+    await clock.advance(10)
     expect(instance.done).toEqual(['checkpoint', 'stop', 'guard disarmed'])
     expect(keeper.record).toMatchObject({
       state: 'released',
@@ -226,11 +228,54 @@ describe('Executor', () => {
     expect(executor.isHandingOver).toBe(false)
   })
 
+  it('tells everybody first, and lets every statement that was begun end before it stops', async () => {
+    await renew()
+    instance.applications = { connected: 3, busy: 1 }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await clock.advance(1000)
+    expect(instance.done).toEqual(['checkpoint'])
+    expect(executor.isHandingOver).toBe(true)
+    expect(steps).toBe(1)
+    instance.applications = { connected: 2, busy: 0 }
+    await clock.advance(10)
+    expect(instance.done).toEqual(['checkpoint', 'stop', 'guard disarmed'])
+  })
+
+  it('gives idle sessions the time in which every router hears, and not more', async () => {
+    await renew()
+    instance.applications = { connected: 2, busy: 0 }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await clock.advance(70)
+    expect(instance.done).toEqual(['checkpoint'])
+    await clock.advance(20)
+    expect(instance.done).toEqual(['checkpoint', 'stop', 'guard disarmed'])
+  })
+
+  it('cuts what does not end within its limit', async () => {
+    await renew()
+    instance.applications = { connected: 1, busy: 1 }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await clock.advance(policy.drainTimeoutMs - 10)
+    expect(instance.done).toEqual(['checkpoint'])
+    await clock.advance(20)
+    expect(keeper.record?.state).toBe('released')
+  })
+
+  it('hands over also where nobody can say who still works', async () => {
+    await renew()
+    instance.before = (deed) => {
+      if (deed === 'clients') throw new Fault('PG_UNREACHABLE', 'no connection is free')
+    }
+    await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
+    await clock.advance(10)
+    expect(keeper.record?.state).toBe('released')
+  })
+
   it('does not count as a planned move when PostgreSQL had to be killed', async () => {
     await renew()
     instance.how = 'unclean'
     await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
-    await settle()
+    await clock.advance(10)
     expect(keeper.record?.release?.reason).toBe('PRIMARY_CRASHED')
   })
 
@@ -242,7 +287,7 @@ describe('Executor', () => {
       await settle()
     }
     await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
-    await settle()
+    await clock.advance(10)
     expect(keeper.record).toMatchObject({ epoch: 8, holder: 'n3', state: 'open' })
   })
 
@@ -252,7 +297,7 @@ describe('Executor', () => {
       if (deed === 'stop') throw new Fault('PG_NOT_DEAD', 'left')
     }
     await executor.run({ kind: 'hand-over', to: 'n2', reason: 'SWITCHOVER' })
-    await settle()
+    await clock.advance(10)
     expect(executor.isHandingOver).toBe(false)
     expect(keeper.record?.state).toBe('open')
   })

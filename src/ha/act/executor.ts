@@ -5,6 +5,7 @@ import { isJob, type Action, type Divergence, type JobAction } from '../decision
 import { NO_ACKS, NOBODY, synchronousNamesOf } from '../../model/ack-rule.ts'
 import { runsUntil } from '../policy.ts'
 import { changeAcks } from './change-acks.ts'
+import { drain } from './drain.ts'
 import {
   claimFirstEpoch,
   giveAnotherTimeline,
@@ -31,7 +32,7 @@ export class Executor {
   readonly #world: World
   #slotsOf = ''
   #slotsAt = 0
-  /** Routers hold new connections from here on: the primary is about to move. */
+  /** Routers let no new transaction begin from here on: the primary is about to move. */
   #isHandingOver = false
 
   constructor(world: World) {
@@ -307,8 +308,9 @@ export class Executor {
     const { instance, guard, log } = this.#world
     await instance.checkpoint()
     this.#isHandingOver = true
-    this.#world.jobs.changed()
+    this.#world.jobs.announce()
     try {
+      await drain(this.#world)
       const how = await instance.stop(HAND_OVER_STOP_MS)
       if (how === 'unclean') log.warn('Hand-over: PostgreSQL had to be killed', { to: action.to })
       const { endLsn } = await instance.endOfWal()

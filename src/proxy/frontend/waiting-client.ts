@@ -98,7 +98,7 @@ export class WaitingClient {
     if (this.#cancelDial && this.#binding) {
       const verdict = judgeBinding(this.#binding, table)
       if (verdict.kind === 'rebind') this.#binding = verdict.binding
-      if (verdict.kind === 'cut') this.#abandonDial()
+      if (verdict.kind === 'cut' || verdict.kind === 'drain') this.#abandonDial()
     }
     this.attempt()
   }

@@ -45,6 +45,8 @@ export function chooseTarget(input: ChoiceInput): Choice {
 
 export type BindingVerdict =
   | { readonly kind: 'keep' }
+  /** Its primary is about to move: the session ends as soon as nothing is in flight. */
+  | { readonly kind: 'drain' }
   /** The replica has become the primary of this table: its sessions are primary sessions now. */
   | { readonly kind: 'rebind'; readonly binding: Binding }
   | { readonly kind: 'cut'; readonly reason: 'PRIMARY_CHANGED' | 'TARGET_REMOVED' }
@@ -59,7 +61,7 @@ export function judgeBinding(binding: Binding, table: RoutingTable): BindingVerd
     // Within one epoch there is one holder: another address means that the one we talk to is not it.
     if (table.primary && !sameTarget(table.primary, binding.target))
       return { kind: 'cut', reason: 'PRIMARY_CHANGED' }
-    return { kind: 'keep' }
+    return { kind: table.holding === 'SWITCHOVER' ? 'drain' : 'keep' }
   }
   if (table.primary && sameTarget(table.primary, binding.target)) {
     return { kind: 'rebind', binding: { ...binding, role: 'primary', epoch: table.epoch } }

@@ -253,7 +253,7 @@ describe('the router', () => {
     bench.offer({ epoch: 1, primary: first })
     const client = open(bench.ports.primary)
     await client.untilReady()
-    bench.offer({ epoch: 1, holding: 'SWITCHOVER' })
+    bench.offer({ epoch: 1 })
     client.query('commit')
     await client.untilReady(2)
     const late = open(bench.ports.primary)
@@ -262,6 +262,83 @@ describe('the router', () => {
     bench.offer({ epoch: 2, primary: second })
     await late.untilReady()
     await client.untilClosed()
+  })
+
+  it('ends a session behind the answer to its last statement when the primary is about to move, in one piece', async () => {
+    first.onMessage = (type, body, session) => {
+      if (type !== 'Q') return
+      const status = body.toString().startsWith('commit') ? 'I' : 'T'
+      const tag = message('C', Buffer.from('DONE\0'))
+      session.socket.write(Buffer.concat([tag, message('Z', Buffer.from(status))]))
+    }
+    bench.offer({ epoch: 1, primary: first })
+    const client = open(bench.ports.primary)
+    await client.untilReady()
+    client.query('begin')
+    await client.untilReady(2)
+    bench.offer({ epoch: 1, holding: 'SWITCHOVER' })
+    const idle = open(bench.ports.replica)
+    await eventually(() => expect(bench.counters.replica.waiting).toBe(1))
+    client.query('insert')
+    await client.untilReady(3)
+    expect(client.isClosed()).toBe(false)
+    const pieces: Buffer[] = []
+    client.socket.on('data', (chunk) => pieces.push(chunk))
+    client.query('commit')
+    await client.untilClosed()
+    expect(client.types()).toBe('RSKZCZCZCZE')
+    expect(client.error()).toMatchObject({ C: '57P01', M: expect.stringContaining('about to move') })
+    expect(client.error()?.['D']).toBeUndefined()
+    expect(pieces).toHaveLength(1)
+    bench.offer({ epoch: 2, primary: second })
+    await idle.untilReady()
+    expect([first.sessions.length, second.sessions.length]).toEqual([1, 1])
+  })
+
+  it('ends what says nothing while the primary is about to move, and leaves what waits for an answer', async () => {
+    bench.offer({ epoch: 1, primary: first })
+    const [idle, fresh, busy] = [1, 2, 3].map(() => open(bench.ports.primary))
+    await Promise.all([idle!.untilReady(), fresh!.untilReady(), busy!.untilReady()])
+    idle!.query('select 1')
+    await idle!.untilReady(2)
+    first.onMessage = () => {}
+    busy!.query('slow')
+    await eventually(() => expect(bench.counters.primary.queries).toBe(2))
+    bench.offer({ epoch: 1, holding: 'SWITCHOVER' })
+    await Promise.all([idle!.untilClosed(), fresh!.untilClosed()])
+    expect([idle!, fresh!].map((client) => client.error()?.['C'])).toEqual(['57P01', '57P01'])
+    expect(busy!.isClosed()).toBe(false)
+    first.sessions.at(2)?.socket.write(Buffer.concat([message('C', Buffer.from('SELECT 1\0')), READY_IDLE]))
+    await busy!.untilClosed()
+    expect(busy!.types()).toBe('RSKZCZE')
+  })
+
+  it('answers the first statement of a session that has only just begun when the primary is about to move', async () => {
+    bench.offer({ epoch: 1, primary: first })
+    const client = raw(bench.ports.primary)
+    client.socket.write(buildStartup({ user: 'app' }))
+    client.query('select 1')
+    await eventually(() => expect(first.sessions).toHaveLength(1))
+    bench.offer({ epoch: 1, holding: 'SWITCHOVER' })
+    await client.untilClosed()
+    expect(client.types()).toBe('RSKZDCZE')
+  })
+
+  it('lets sessions go on when the primary stays after all', async () => {
+    bench.offer({ epoch: 1, primary: first })
+    const client = open(bench.ports.primary)
+    await client.untilReady()
+    first.onMessage = () => {}
+    client.query('slow')
+    await eventually(() => expect(bench.counters.primary.queries).toBe(1))
+    bench.offer({ epoch: 1, holding: 'SWITCHOVER' })
+    bench.offer({ epoch: 1, primary: first })
+    first.sessions[0]?.socket.write(Buffer.concat([message('C', Buffer.from('SELECT 1\0')), READY_IDLE]))
+    await client.untilReady(2)
+    first.onMessage = echo
+    client.query('select 1')
+    await client.untilReady(3)
+    expect(client.types()).toBe('RSKZCZDCZ')
   })
 
   it('never goes back to a lower epoch', async () => {

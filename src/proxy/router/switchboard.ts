@@ -29,8 +29,10 @@ export type SwitchboardOptions = {
 const STARTUP_TIMEOUT_MS = 10_000
 /** Connections that have not said yet what they want: cancel requests must get in even when the router is full. */
 const STARTING_MAX = 1024
-const DRAIN_MS = 1000
-const DRAIN_STEP_MS = 20
+const STOP_MS = 1000
+const STOP_STEP_MS = 20
+/** A session that says nothing for so long while the primary is about to move is between two transactions, and ends. */
+const QUIET_MS = 20
 
 /** All clients of one router process, and what each table means for them. */
 export class Switchboard implements RelayPlace, WaitingPlace {
@@ -51,6 +53,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   #heldSince: number | undefined
   #stopDeadline: () => void = () => {}
   #stopTick: (() => void) | undefined
+  #stopSweep: (() => void) | undefined
   #stopping = false
   #lastLogged = ''
 
@@ -115,6 +118,8 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     this.#forget(client)
     const relay = new Relay({ ...join, counters: client.counters }, this)
     this.#relays.add(relay)
+    const { table } = this.holder
+    if (table) this.#applyTo(relay, table)
     relay.start(join.fromBackend, join.fromClient)
     if (relay.isHeld) this.#noteHeld()
     if (this.#health.answered(join.binding.target)) this.#kick()
@@ -149,15 +154,16 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     }
     this.#starting.clear()
     for (const client of this.#waiting) client.refuse('ROUTER_STOPPING')
-    const until = this.#clock.monotonicMs() + DRAIN_MS
+    const until = this.#clock.monotonicMs() + STOP_MS
     while (this.#relays.size > 0) {
       const isOver = this.#clock.monotonicMs() >= until
       for (const relay of this.#relays) if (isOver || relay.isIdle) relay.cut('ROUTER_STOPPING')
-      if (this.#relays.size > 0) await pause(DRAIN_STEP_MS)
+      if (this.#relays.size > 0) await pause(STOP_STEP_MS)
     }
     this.cancels.close()
     this.#stopDeadline()
     this.#stopTick?.()
+    this.#stopSweep?.()
     this.logClosed()
   }
 
@@ -238,6 +244,21 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     const verdict = judgeBinding(relay.binding, table)
     if (verdict.kind === 'rebind') relay.rebind(verdict.binding)
     if (verdict.kind === 'cut') relay.cut(verdict.reason)
+    const isDraining = verdict.kind === 'drain'
+    if (relay.isDraining !== isDraining) relay.drain(isDraining)
+    if (isDraining) this.#stopSweep ??= every(QUIET_MS, () => this.#sweep())
+  }
+
+  /** Ends the sessions that have nothing to do; those that have, end themselves. */
+  #sweep(): void {
+    let left = 0
+    for (const relay of this.#relays) {
+      if (relay.isDraining) relay.endIfQuiet()
+      if (relay.isDraining) left += 1
+    }
+    if (left > 0) return
+    this.#stopSweep?.()
+    this.#stopSweep = undefined
   }
 
   #clockJumped(byMs: number): void {

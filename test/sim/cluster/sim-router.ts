@@ -9,6 +9,8 @@ const CLOCK_CHECK_EVERY_MS = 50
 const AGENT_SILENT_MS = 500
 const POLL_EVERY_MS = 300
 const HOLD_MS = 10_000
+/** As `switchboard.ts`. */
+const QUIET_MS = 20
 
 /** A session of a client with a backend, on whichever member. Answers come in the order of the requests. */
 export type BackendSession = {
@@ -149,7 +151,9 @@ export class RoutedSession {
   #heldRequests: number[] = []
   #heldAnswers: (() => void)[] = []
   #isHeld = false
+  #isDraining = false
   #isEnded = false
+  #inFlight = 0
   #cancelLimit: () => void = () => undefined
 
   constructor(router: SimRouter, events: ClientEvents) {
@@ -176,14 +180,20 @@ export class RoutedSession {
     this.#cancelLimit()
     this.#binding = binding
     this.#backend = this.#router.deps.dial(process, binding.target.name, {
-      committed: (token) => this.#answer(() => this.#committed(token)),
-      failed: (token, reason) => this.#answer(() => this.#events.failed(token, reason)),
+      committed: (token) => this.#answer(() => this.#answered(() => this.#committed(token))),
+      failed: (token, reason) => this.#answer(() => this.#answered(() => this.#events.failed(token, reason))),
       closed: () => this.#answer(() => this.cut()),
     })
     this.#events.opened()
   }
 
   insert(token: number): void {
+    if (this.#isEnded) return
+    this.#inFlight += 1
+    this.#ask(token)
+  }
+
+  #ask(token: number): void {
     if (this.#isEnded) return
     if (this.#mustHold()) this.#heldRequests.push(token)
     else this.#backend?.insert(token)
@@ -205,8 +215,18 @@ export class RoutedSession {
       const verdict = judgeBinding(this.#binding, table)
       if (verdict.kind === 'cut') return this.cut()
       if (verdict.kind === 'rebind') this.#binding = verdict.binding
+      this.#isDraining = verdict.kind === 'drain'
+      this.#drainLater()
     } else this.attempt()
     if (this.#isHeld && this.#router.holder.primaryOpen()) this.#release()
+  }
+
+  /** What says nothing for a while is between two transactions. */
+  #drainLater(): void {
+    if (!this.#isDraining || this.#inFlight > 0) return
+    this.#router.process.after(QUIET_MS, () => {
+      if (this.#isDraining && this.#inFlight === 0 && !this.#isHeld) this.cut()
+    })
   }
 
   holdIfBound(): void {
@@ -224,7 +244,7 @@ export class RoutedSession {
     this.#isHeld = false
     this.#cancelLimit()
     for (const answer of this.#heldAnswers.splice(0)) answer()
-    for (const token of this.#heldRequests.splice(0)) this.insert(token)
+    for (const token of this.#heldRequests.splice(0)) this.#ask(token)
   }
 
   #answer(pass: () => void): void {
@@ -232,6 +252,13 @@ export class RoutedSession {
     // Order: the right is judged when an answer is passed on, not when the statement was sent (safety.md 18).
     if (this.#mustHold()) this.#heldAnswers.push(pass)
     else pass()
+  }
+
+  /** Passes the answer on; a session that drains ends right behind it. */
+  #answered(pass: () => void): void {
+    this.#inFlight -= 1
+    pass()
+    if (this.#isDraining && this.#inFlight === 0) this.cut()
   }
 
   #committed(token: number): void {

@@ -391,6 +391,15 @@ export class ModelInstance implements LocalInstance {
     )
   }
 
+  clients(): ReturnType<LocalInstance['clients']> {
+    let found = { connected: 0, busy: 0 }
+    return this.#sql(SQL_MS, 'PG_QUERY_TIMEOUT', (server, done) => {
+      const busy = server.backends.filter(({ state, isReader }) => state !== 'idle' || isReader)
+      found = { connected: server.backends.length, busy: busy.length }
+      done()
+    }).then(() => found)
+  }
+
   stop(deadlineMs: number): Promise<'clean' | 'unclean'> {
     const server = this.#host.server
     this.#expectedExit = server
