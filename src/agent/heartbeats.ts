@@ -139,7 +139,7 @@ export class Heartbeats implements Peers {
     try {
       if (before !== undefined && text.length === toldAt + before.told.length && text.endsWith(before.told)) {
         const { facts, genesis } = before
-        beat = { ...(JSON.parse(`${text.slice(0, toldAt)}}`) as HeartbeatHead), facts, genesis }
+        beat = Object.assign(JSON.parse(`${text.slice(0, toldAt)}}`) as HeartbeatHead, { facts, genesis })
       } else beat = JSON.parse(text) as Heartbeat
       if (beat.facts.name !== peer) throw new Error(`it speaks for ${beat.facts.name}`)
     } catch (error) {

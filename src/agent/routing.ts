@@ -35,7 +35,7 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   const position = parseLsn(record.position) ?? LSN_NONE
   const replicas = members
     .filter((member) => isReplica(member, record))
-    .map((member) => ({ ...targetOf(member), lagBytes: lagOf(member, position) }))
+    .map((member) => ({ lagBytes: lagOf(member, position), ...targetOf(member) }))
   const holder = members.find(({ name }) => name === record.holder)
   const validUntil = validity(facts, record)
   const isServing =
@@ -54,9 +54,12 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   return { epoch: record.epoch, primary: targetOf(holder), replicas, validUntil }
 }
 
-/** The table as it crosses a process border; `validForMs` is what is left of it now. */
+/**
+ * The table as it crosses a process border; `validForMs` is what is left of it now. What is added stands before the spread here and
+ * above: V8 of Node 20 makes a hidden class anew for each property behind one, each time, and whoever reads it then is slow as well.
+ */
 export function messageOf(table: RoutingTable, now: MonotonicMs, bootId: string): RoutingTableMessage {
-  return { ...table, validForMs: Math.max(0, table.validUntil - now), bootId }
+  return { validForMs: Math.max(0, table.validUntil - now), bootId, ...table }
 }
 
 function validity(facts: RoutingFacts, record: EpochRecord): MonotonicMs {

@@ -61,7 +61,9 @@ export class Watchdog {
     const plan = this.#plan
     if (!plan || this.#isSetting) return
     if (until === undefined) this.letGo()
-    const isAllowed = this.#fit !== undefined && mayKick(now, until, { ...plan, ...this.#fit })
+    const { timeoutS } = this.#fit ?? {}
+    const { afterDeadlineMs } = plan
+    const isAllowed = timeoutS !== undefined && mayKick(now, until, { timeoutS, afterDeadlineMs })
     if (this.#isOpen) {
       if (isAllowed && now - this.#actedAt >= KICK_EVERY_MS) this.#kick(now)
     } else if (until !== undefined && isAllowed) {

@@ -42,7 +42,7 @@ export function answeredTable(message: RoutingTableMessage, askedAt: number): Ro
 
 function withDeadline(message: RoutingTableMessage, deadline: number): RoutingTable {
   const { validForMs: _relative, validUntil: _absolute, bootId: _boot, ...table } = message
-  return Object.freeze({ ...table, validUntil: deadline as MonotonicMs })
+  return Object.freeze({ validUntil: deadline as MonotonicMs, ...table })
 }
 
 function parseReplicas(value: unknown): RoutingTable['replicas'] | undefined {
