@@ -111,7 +111,8 @@ function contentOf(message: Message, bodies: Uint8Array[]): object {
         entry.kind,
         addBody(entry.body),
       ])
-      return { ...message, kind: undefined, entries }
+      const { term, prevIndex, prevTerm, commit } = message
+      return { term, prevIndex, prevTerm, commit, entries }
     }
     case 'install-snapshot': {
       const configuration = configurationFields(message.snapshot.configuration)
@@ -137,8 +138,10 @@ function contentOf(message: Message, bodies: Uint8Array[]): object {
     case 'read-confirmed':
     case 'change-request':
     case 'change-answer':
-    case 'removed':
-      return { ...message, kind: undefined }
+    case 'removed': {
+      const { kind: _kind, ...content } = message
+      return content
+    }
   }
 }
 
