@@ -20,8 +20,8 @@ import { addToLedger, committedSources } from './ledger.ts'
 const TWICE_EVERY = 20
 const PROGRESS_MS = 2000
 const FAILURES_MAX = 5
-/** Nearly all that a run makes is garbage soon. */
-const YOUNG_GENERATION_MB = 64
+/** Nearly all that a run makes is garbage soon. Three times the size of the half that is filled. */
+const YOUNG_GENERATION_MB = 192
 
 type Asked = {
   readonly from: number
