@@ -7,12 +7,7 @@ import { RandomStream } from '../random-stream.ts'
 import type { Acknowledgement } from '../postgres/ports.ts'
 import { VirtualTime } from '../virtual-time.ts'
 import { AcksOrderedByEpoch } from './checkers/acks-ordered-by-epoch.ts'
-import type {
-  BackendAcknowledgement,
-  FinalFacts,
-  MemberGlimpse,
-  PassedAcknowledgement,
-} from './checkers/cluster-facts.ts'
+import type { BackendAcknowledgement, FinalFacts, PassedAcknowledgement } from './checkers/cluster-facts.ts'
 import { whyNotEqual, whyNotHealed } from './checkers/converges-when-healed.ts'
 import { checkLeaseIsExclusive } from './checkers/lease-is-exclusive.ts'
 import { LossIsBounded } from './checkers/loss-is-bounded.ts'
@@ -362,10 +357,10 @@ export class ClusterSimulation {
   // After every event.
 
   #check(): void {
-    const glimpses: MemberGlimpse[] = []
+    const holders: SimNode[] = []
     for (const node of this.#nodes.values()) {
       checkHalfRewound(node.name, node.postgres.volume)
-      this.#volumes.see(node.name, node.postgres.volume, () => this.#allVolumes())
+      this.#volumes.see(node.name, node.postgres.volume, this.#allVolumes)
       const brain = node.agent?.control.brain
       if (brain === undefined) continue
       const broken = this.#rare.whyTakesPart(node)
@@ -379,9 +374,9 @@ export class ClusterSimulation {
             node.agent?.control.policy.acks,
           )
       }
-      if (provenUntil > node.host.monotonic()) glimpses.push(node.glimpse())
+      if (provenUntil > node.host.monotonic()) holders.push(node)
     }
-    if (glimpses.length > 1) checkLeaseIsExclusive(glimpses)
+    if (holders.length > 1) checkLeaseIsExclusive(holders.map((node) => node.glimpse()))
   }
 
   #sawRecord(record: EpochRecord): void {
@@ -391,9 +386,8 @@ export class ClusterSimulation {
     this.#needless.see(record, this.#time.now, [...this.#operator.members])
   }
 
-  #allVolumes(): readonly DataVolume[] {
-    return [...this.#nodes.values()].map(({ postgres }) => postgres.volume)
-  }
+  readonly #allVolumes = (): readonly DataVolume[] =>
+    [...this.#nodes.values()].map(({ postgres }) => postgres.volume)
 
   #disturbEverybody(): void {
     for (const name of this.#nodes.keys()) this.#needless.disturb(name, this.#time.now + CALMED_MS)
