@@ -66,6 +66,12 @@ export type MemberFacts = {
     readonly why?: string
   }
   readonly instance: InstanceFacts
+  /** Whether writing works there, by its agent's own tries; absent where PostgreSQL is attached. */
+  readonly writePath?: {
+    readonly state: 'unknown' | 'good' | 'slow' | 'stalled' | 'full' | 'no-slot'
+    /** Of the last try that came back, rounded up to a power of two. */
+    readonly latencyMs?: number
+  }
   readonly version: string
 }
 
@@ -136,6 +142,8 @@ export type TakeoverReason =
   | 'LEASE_EXPIRED'
   | 'PRIMARY_SILENT'
   | 'PRIMARY_CRASHED'
+  | 'WRITE_PATH_STALLED'
+  | 'DISK_FULL'
   | 'SWITCHOVER'
   | 'PRIMARY_STOPPED'
 

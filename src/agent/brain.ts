@@ -12,6 +12,7 @@ import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers } from '../h
 import type { MonotonicMs } from '../model/time.ts'
 import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
+import { WritePath, type WritePathSubject } from '../ha/write-path.ts'
 import type { Logger } from '../platform/log.ts'
 import type { RaftStore } from '../store/raft/raft-store.ts'
 import { pauseOn } from '../ha/pause-on.ts'
@@ -49,6 +50,7 @@ export class Brain {
   readonly executor: Executor
   readonly jobs: Jobs
   readonly loop: HaLoop
+  readonly writePath: WritePath
   readonly #lease: LeaseKeeper
   readonly #clock: Clock
   readonly #log: Logger
@@ -65,8 +67,13 @@ export class Brain {
     const { keeper, jobs } = this
     const writeDeadlineMs = policy.leaseTtlMs / 2
     const shared = { clock, store, instance, guard, notebook, keeper, jobs }
+    const subject = () => (managed ? this.#triedInstance() : undefined)
+    this.writePath = new WritePath(
+      { clock, instance },
+      { policy: policy.writePath, subject, onChange: () => this.loop.wake() },
+    )
     this.observer = new Observer(
-      { ...shared, peers, knocker },
+      { ...shared, peers, knocker, writePath: this.writePath },
       { self, members, initialiser, policy, keys, managed },
     )
     this.executor = new Executor({
@@ -129,6 +136,7 @@ export class Brain {
     this.keeper.start()
     this.loop.start()
     this.#lease.start()
+    this.writePath.start()
     while (!signal.aborted && !(await this.keeper.refresh(SECOND))) await pauseOn(this.#clock, 20, signal)
     if (signal.aborted) return
     const { voters, leader } = this.store.status()
@@ -140,8 +148,21 @@ export class Brain {
     for (const cancel of this.#cancels) cancel()
     this.loop.stop()
     this.#lease.stop()
+    this.writePath.stop()
     this.keeper.stop()
     await this.store.stop()
+  }
+
+  /** Whose writing says something: one that this agent has seen up, and that nobody starts, promotes, stops or rewrites now. */
+  #triedInstance(): WritePathSubject | undefined {
+    const { state, role, postmasterPid } = this.observer.instance
+    // Which role it has is what it said when it last answered.
+    if (role === undefined || (state !== 'running' && state !== 'unknown')) return undefined
+    const { running } = this.jobs
+    const isInPeace = running === undefined || running === 'change-acks' || running === 'mark-open'
+    // Asked to hand over, and what comes before it is shut down does not come back.
+    const isAsked = running === 'hand-over' && !this.executor.isHandingOver
+    return isInPeace || isAsked ? { role, postmasterPid } : undefined
   }
 
   /** No job works on the instance, and it does not run. */

@@ -408,6 +408,7 @@ function newsOf(seen: Snapshot, decision: Decision, under: SeenByMember): string
   return JSON.stringify([
     [state, role, timeline, streaming, seen.local.isClosed],
     [under.epoch, under.state, under.expired],
+    [seen.local.writePath?.state, seen.local.convicted?.reason],
     [seen.local.pledge?.epoch, told.suspects?.epoch, told.leavesAckRule],
   ])
 }

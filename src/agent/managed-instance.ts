@@ -1,7 +1,7 @@
 import { Fault } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
-import type { LocalInstance } from '../ha/ports.ts'
+import type { CommitTry, LocalInstance } from '../ha/ports.ts'
 import { LOSS_XIDS_MAX, type LossReport } from '../model/cluster-view.ts'
 import { formatLsn } from '../model/lsn.ts'
 import { dirname, join, mkdirSync, realpathSync } from '../platform/disk.ts'
@@ -177,6 +177,18 @@ class ManagedInstance implements LocalInstance {
     }
   }
 
+  tryCommit(how: { anew: boolean }): Promise<CommitTry> {
+    return this.#instance.tryCommit(how)
+  }
+
+  syncDisk(): Promise<void> {
+    return this.#instance.walDisk.sync()
+  }
+
+  roomBytes(): Promise<number> {
+    return this.#instance.walDisk.roomBytes()
+  }
+
   async follow(upstream: Upstream): Promise<void> {
     await this.#instance.settings.follow({ host: upstream.host, port: upstream.port })
     this.#following = { host: upstream.host, port: upstream.port }
@@ -203,6 +215,8 @@ class ManagedInstance implements LocalInstance {
   async kill(): Promise<void> {
     const outcome = await this.#instance.kill()
     if (outcome.kind === 'alive') throw notDead(outcome.pids)
+    // They never come back to their own code, and nobody sees them end: what is given up after a kill waits for that.
+    if (outcome.stuck.length > 0) throw notDead(outcome.stuck)
   }
 
   endOfWal(): Promise<{ timeline: number; endLsn: string }> {

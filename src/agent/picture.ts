@@ -63,6 +63,7 @@ export class Picture {
       agentUptimeMs: SECOND * Math.floor((this.#parts.clock.monotonic() - this.#startedAt) / SECOND),
       guard: guard.state(),
       ...(watchdog ? { watchdog } : {}),
+      ...(brain && config.postgresql.dataDir !== undefined ? { writePath: brain.writePath.facts } : {}),
       stopping: isStopping,
       ...(pledge ? { pledge } : {}),
       ...brain?.loop.decision?.told,

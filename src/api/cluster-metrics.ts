@@ -101,7 +101,14 @@ function routerMetrics(view: ClusterView, own: Labels): readonly MetricFamily[] 
   ]
 }
 
-const FAILOVER_REASONS = ['LEASE_EXPIRED', 'PRIMARY_SILENT', 'PRIMARY_CRASHED', 'PRIMARY_STOPPED'] as const
+const FAILOVER_REASONS = [
+  'LEASE_EXPIRED',
+  'PRIMARY_SILENT',
+  'PRIMARY_CRASHED',
+  'PRIMARY_STOPPED',
+  'WRITE_PATH_STALLED',
+  'DISK_FULL',
+] as const
 
 function gauge(name: string, help: string, samples: readonly MetricSample[]): MetricFamily {
   return { name, help, kind: 'gauge', samples }

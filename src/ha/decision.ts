@@ -1,6 +1,6 @@
 import type { AckRule } from '../model/ack-rule.ts'
 import type { Finding } from '../model/cluster-view.ts'
-import type { ReleaseReason, TakeoverReason } from '../model/epoch-record.ts'
+import type { ReleaseReason, StepDownReason, TakeoverReason } from '../model/epoch-record.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { JobKind } from './snapshot.ts'
 
@@ -67,6 +67,7 @@ export type StanceReason =
   | 'SWITCHOVER'
   | 'STOPPING'
   | 'BUSY'
+  | StepDownReason
 
 export type Action =
   | { readonly kind: 'bootstrap' }

@@ -32,15 +32,41 @@ export type Policy = {
   readonly primaryStartTimeoutMs: number
   /** How commits wait for standbys; absent: they do not. */
   readonly acks?: AckPolicy
+  readonly writePath: WritePathPolicy
   /** How long a primary whose commits wait for others runs on without a lease (safety.md 19). */
   readonly storeGraceMs: number
   /** How long a planned hand-over waits for statements and transactions to end. */
   readonly drainTimeoutMs: number
 }
 
+/** How a member judges whether writing works on it (safety.md 24). */
+export type WritePathPolicy = {
+  /** A try begins so often. */
+  readonly periodMs: number
+  /** A try that has not come back by then is a miss. */
+  readonly lateMs: number
+  /** So many tries in a row that are missed convict. */
+  readonly misses: number
+  /** A candidate whose disk needs longer than this is no better than one that stalls. */
+  readonly goodMs: number
+  /** A candidate with less room would be full soon, too. */
+  readonly roomBytes: number
+  /** A primary with less room than this can make no file longer. */
+  readonly fullBytes: number
+}
+
 export type ProfileName = 'lan' | 'noisy' | 'wan'
 
-type Timing = Pick<Policy, 'heartbeatMs' | 'silenceLimitMs' | 'leaseTtlMs' | 'killMarginMs'>
+type Timing = Pick<Policy, 'heartbeatMs' | 'silenceLimitMs' | 'leaseTtlMs' | 'killMarginMs' | 'writePath'>
+
+const writePath: WritePathPolicy = {
+  periodMs: 500,
+  lateMs: 700,
+  misses: 2,
+  goodMs: 200,
+  roomBytes: 128 * MiB,
+  fullBytes: MiB,
+}
 
 const profiles: Readonly<Record<ProfileName, Timing>> = {
   lan: {
@@ -48,18 +74,22 @@ const profiles: Readonly<Record<ProfileName, Timing>> = {
     silenceLimitMs: 800,
     leaseTtlMs: 3 * SECOND,
     killMarginMs: 300,
+    writePath,
   },
   noisy: {
     heartbeatMs: 200,
     silenceLimitMs: 3 * SECOND,
     leaseTtlMs: 9 * SECOND,
     killMarginMs: 600,
+    // A stolen second is no stalled disk, where seconds are stolen.
+    writePath: { ...writePath, periodMs: SECOND, lateMs: 2500 },
   },
   wan: {
     heartbeatMs: 300,
     silenceLimitMs: 3 * SECOND,
     leaseTtlMs: 10 * SECOND,
     killMarginMs: 600,
+    writePath,
   },
 }
 

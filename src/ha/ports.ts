@@ -73,6 +73,15 @@ export interface LocalInstance {
   }>
   /** Commits one transaction of its own: flushed here, or `acknowledged` by whoever `synchronous_standby_names` asks for. */
   probeWrite(until: 'flushed' | 'acknowledged'): Promise<void>
+  /**
+   * One small commit that waits for no standby, on a connection that is kept for it; `anew` gives that up first. Never throws, and comes
+   * back when PostgreSQL does: whoever asks judges the time. One at a time.
+   */
+  tryCommit(how: { anew: boolean }): Promise<CommitTry>
+  /** Makes a small file durable on the disk of its WAL. Throws what the disk says; comes back when that does. */
+  syncDisk(): Promise<void>
+  /** What is left on the disks of its data and its WAL, the smaller of both. */
+  roomBytes(): Promise<number>
   /** What a pledge promises: no WAL reaches this instance any more, also after a restart. Resolves with the end of its WAL then. */
   stopReceiving(): Promise<{ timeline: number; flushLsn: string }>
   /**
@@ -89,7 +98,7 @@ export interface LocalInstance {
   clients(): Promise<{ readonly connected: number; readonly busy: number }>
   /** Fast shutdown; then no process is left. `unclean` when it had to be killed. */
   stop(deadlineMs: number): Promise<'clean' | 'unclean'>
-  /** No process of the instance is left when this returns; throws when that cannot be proven. */
+  /** No process of the instance is left when this returns; throws when that cannot be proven: also of one that sleeps in the kernel. */
   kill(): Promise<void>
   /** For an instance that is down. */
   endOfWal(): Promise<{ timeline: number; endLsn: string }>
@@ -114,6 +123,9 @@ export interface LocalInstance {
   /** Called at once when the postmaster has gone without being asked to. */
   onCrash(listener: () => void): () => void
 }
+
+/** `refused`: for a reason that says nothing about its disk; it starts, it ends, it restarts, somebody cut the connection. */
+export type CommitTry = 'committed' | 'no-slot' | 'no-room' | 'refused'
 
 /** The dead-man's switch: kills the instance when the deadline passes without a later one. */
 export interface Guard {

@@ -1,6 +1,6 @@
 import type { Pledge } from '../model/ack-rule.ts'
-import type { EpochRecord } from '../model/epoch-record.ts'
-import type { InstanceFacts, MemberFacts } from '../model/member.ts'
+import type { EpochRecord, StepDownReason } from '../model/epoch-record.ts'
+import type { InstanceFacts, MemberFacts, WritePathFacts } from '../model/member.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { WatchdogFacts } from '../model/watchdog.ts'
 import type { Policy } from './policy.ts'
@@ -85,6 +85,14 @@ export type LocalFacts = {
   readonly retryAt: MonotonicMs
   /** Where its `primary_conninfo` points to. */
   readonly following?: { readonly host: string; readonly port: number }
+  /** Absent where this agent does not try. */
+  readonly writePath?: WritePathFacts & { readonly stalledSince?: MonotonicMs }
+  /** This node ended its PostgreSQL itself, in this epoch, since writing did not work on it; it has not run since. */
+  readonly convicted?: {
+    readonly epoch: number
+    readonly reason: StepDownReason
+    readonly at: MonotonicMs
+  }
   /** A standby that runs and does not stream: since when. */
   readonly unstreamedSince?: MonotonicMs
   /** How often it was stopped because it did not stream, since it last did. */

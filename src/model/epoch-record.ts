@@ -71,8 +71,17 @@ export type TakeoverReason =
   | 'LEASE_EXPIRED'
   | 'PRIMARY_SILENT'
   | 'PRIMARY_CRASHED'
+  | StepDownReason
   | 'SWITCHOVER'
   | 'PRIMARY_STOPPED'
 
+/** Why a primary that runs ended itself (docs/adr/0021). */
+export type StepDownReason = 'WRITE_PATH_STALLED' | 'DISK_FULL'
+
 /** Why a holder gave its right up. */
-export type ReleaseReason = 'SWITCHOVER' | 'PRIMARY_CRASHED' | 'PRIMARY_STOPPED'
+export type ReleaseReason = 'SWITCHOVER' | 'PRIMARY_CRASHED' | 'PRIMARY_STOPPED' | StepDownReason
+
+/** It was shut down with every byte sent: nobody takes over who lacks one. */
+export function isPlannedRelease(reason: ReleaseReason): boolean {
+  return reason === 'SWITCHOVER' || reason === 'PRIMARY_STOPPED'
+}

@@ -64,6 +64,18 @@ export type InstanceFacts = {
   readonly trouble?: string
 }
 
+/**
+ * Whether writing works here, by the agent's own tries (docs/adr/0021). Of a primary: small commits that wait for no standby. Of a
+ * standby: a file that is made durable on the disk of its WAL. `slow`: it works, but such a member takes over from nobody. `full`: a
+ * primary has no room left, a standby too little to take over. `no-slot`: PostgreSQL lets nobody in any more. `unknown`: not tried,
+ * or in a state in which trying proves nothing.
+ */
+export type WritePathFacts = {
+  readonly state: 'unknown' | 'good' | 'slow' | 'stalled' | 'full' | 'no-slot'
+  /** Of the last try that came back, rounded up to a power of two. */
+  readonly latencyMs?: number
+}
+
 /** What one agent tells all others about its node, in every heartbeat. */
 export type MemberFacts = {
   readonly name: string
@@ -79,6 +91,8 @@ export type MemberFacts = {
   /** Absent where `watchdog.mode` is off. */
   readonly watchdog?: WatchdogFacts
   readonly instance: InstanceFacts
+  /** Absent in releases that do not try, and where PostgreSQL is attached. */
+  readonly writePath?: WritePathFacts
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean
   readonly seen: SeenByMember

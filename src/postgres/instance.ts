@@ -13,6 +13,7 @@ import type { InstanceFacts, Role } from '../model/member.ts'
 import { Fault, messageOf } from '../std/fault.ts'
 import { MiB, MINUTE, SECOND } from '../std/units.ts'
 import type { CloneResult } from './clone.ts'
+import { CommitProbe, type CommitTryOutcome } from './commit-probe.ts'
 import { readControlFile } from './control-file.ts'
 import {
   inspectDataDirectory,
@@ -58,6 +59,7 @@ import { forgetReservedTimelines } from './timeline-history.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget, type Statement } from './sql-session.ts'
 import { endWaitingCommits } from './synchronous-commit.ts'
+import { WalDisk } from './wal-disk.ts'
 import { removeSetAside } from './tablespaces.ts'
 
 type Phase = 'idle' | 'initialising' | 'cloning' | 'rewinding' | 'starting' | 'stopping'
@@ -93,6 +95,8 @@ export class Instance {
   readonly #resting: RestingFactsReader
   readonly #keeper: PostmasterKeeper
   readonly #copies: InstanceCopies
+  readonly #commitProbe: CommitProbe
+  readonly walDisk: WalDisk
   readonly #stopTrimming: () => void
   #phase: Phase = 'idle'
   #trouble: string | undefined
@@ -113,6 +117,8 @@ export class Instance {
       { dataDir: options.dataDir, files: filesOf(options, this.#socketDir) },
     )
     this.#copies = new InstanceCopies({ ...deps, settings: this.settings }, options)
+    this.#commitProbe = new CommitProbe(target)
+    this.walDisk = new WalDisk(options.dataDir)
     this.#stopTrimming = every(MINUTE, () => {
       trimLog(logFileOf(options.dataDir), LOG_RUNNING_MAX_BYTES).catch(() => undefined)
     })
@@ -225,6 +231,7 @@ export class Instance {
       const outcome = await killInstance(dataDir, { deadlineMs: KILL_DEADLINE_MS, log: this.#log })
       this.#closeSessions()
       if (outcome.kind === 'alive') return outcome
+      if (outcome.stuck.length > 0) return { kind: 'alive', pids: outcome.stuck }
       const control = await readControlFile(dataDir).catch(() => undefined)
       const clean = control?.state === 'shut down' || control?.state === 'shut down in recovery'
       return { kind: 'stopped', clean, killed: outcome.killed }
@@ -338,6 +345,11 @@ export class Instance {
       await endWaitingCommits(this.#workSession, deadlineMs).catch(() => undefined)
       return { kind: 'failed', message: messageOf(error) }
     }
+  }
+
+  /** See `CommitProbe`. */
+  tryCommit(how: { anew: boolean }): Promise<CommitTryOutcome> {
+    return this.#commitProbe.try(how)
   }
 
   ensureSlots(members: readonly string[], deadlineMs: number) {
@@ -464,6 +476,7 @@ export class Instance {
   #closeSessions(): void {
     this.#watchSession.close()
     this.#workSession.close()
+    this.#commitProbe.close()
     this.#live.forget()
   }
 }

@@ -46,7 +46,7 @@ export const wordRules: readonly WordRule[] = [
       'src/api/server.ts': PATRONI,
       'src/ha/keys.ts': PATRONI_TREE,
       'src/ha/act/change-record.ts': PATRONI_TREE,
-      'src/ha/observe/observer.ts': PATRONI_TREE,
+      'src/ha/observe/foreign-text.ts': PATRONI_TREE,
       'src/api/patroni/': PATRONI,
       'src/api/switchover-request.ts': PATRONI,
       'client/patroni-documents.ts': PATRONI,

@@ -7,8 +7,8 @@ import {
   type AckRule,
   type Pledge,
 } from '../../src/model/ack-rule.ts'
-import type { EpochLink, EpochRecord } from '../../src/model/epoch-record.ts'
-import type { InstanceFacts, MemberFacts } from '../../src/model/member.ts'
+import type { EpochLink, EpochRecord, StepDownReason } from '../../src/model/epoch-record.ts'
+import type { InstanceFacts, MemberFacts, WritePathFacts } from '../../src/model/member.ts'
 import type { MonotonicMs } from '../../src/model/time.ts'
 import type { WatchdogFacts } from '../../src/model/watchdog.ts'
 import { decide } from '../../src/ha/decide/decide.ts'
@@ -27,6 +27,8 @@ import type { KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/
  *   member n1 … senders=n2,n3            who streams from it
  *   set n2 watchdog=required:unfit       what its watchdog is; `member n3 … watchdog=` what another one's is
  *   record … unfenced                    renewed last while nothing but its agent could have ended its PostgreSQL
+ *   set n1 path=stalled:1300             its tries to write, and for how long they have not come back; `member n2 … path=good`
+ *   set n1 convicted=7:DISK_FULL         it ended its PostgreSQL itself in that epoch; `:2500`: so long ago
  *   policy primaryStartTimeoutMs=5000    changes what is judged by
  *   policy acks=quorum                   commits wait for standbys; or `strict`, `async`
  *   decide n2                            prints stance, reason, actions
@@ -36,7 +38,13 @@ const NOW = 1_000_000
 const MEMBERS_START = 60_000
 
 /** Those that are about a rule of the transcripts; the others are tested where they are made. */
-const SPOKEN_FINDINGS: readonly string[] = ['HOLDER_UNFENCED', 'WATCHDOG_UNUSABLE']
+const SPOKEN_FINDINGS: readonly string[] = [
+  'HOLDER_UNFENCED',
+  'WATCHDOG_UNUSABLE',
+  'WRITE_PATH_STALLED',
+  'DISK_FULL',
+  'NO_CONNECTION_SLOTS',
+]
 
 type Pairs = Record<string, string>
 
@@ -324,6 +332,8 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     ...(own['unstreamed'] === undefined
       ? {}
       : { unstreamedSince: (NOW - Number(own['unstreamed'])) as MonotonicMs }),
+    ...writePathOf(own),
+    ...convictedOf(own),
     unstreamedStops: Number(own['stops'] ?? 0),
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
     ...watchdogOf(own),
@@ -340,6 +350,20 @@ function watchdogOf({ watchdog }: Pairs): { watchdog?: WatchdogFacts } {
   const [mode, state] = watchdog.split(':') as [WatchdogFacts['mode'], WatchdogFacts['state']]
   const isThere = state === 'armed' || state === 'usable'
   return { watchdog: { mode, state, ...(isThere ? {} : { why: 'its timeout is too long' }) } }
+}
+
+function writePathOf({ path }: Pairs): { writePath?: NonNullable<LocalFacts['writePath']> } {
+  if (path === undefined) return {}
+  const [state = '', ms] = path.split(':')
+  const stalled = ms === undefined ? {} : { stalledSince: (NOW - Number(ms)) as MonotonicMs }
+  return { writePath: { state: state as WritePathFacts['state'], ...stalled } }
+}
+
+function convictedOf({ convicted }: Pairs): { convicted?: NonNullable<LocalFacts['convicted']> } {
+  if (convicted === undefined) return {}
+  const [epoch, reason, ms = 50] = convicted.split(':')
+  const at = (NOW - Number(ms)) as MonotonicMs
+  return { convicted: { epoch: Number(epoch), reason: reason as StepDownReason, at } }
 }
 
 /** Who streams now did so just now; `away=n2:2000`: who does not, and since when. */
@@ -368,6 +392,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
         guard: (options['guard'] ?? 'idle') as MemberFacts['guard'],
         ...watchdogOf(options),
         instance,
+        ...writePathOf(options),
         stopping: options['stopping'] === 'yes',
         seen: {
           epoch: record?.epoch ?? 0,

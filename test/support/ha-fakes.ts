@@ -1,4 +1,14 @@
-import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } from '../../src/ha/ports.ts'
+import type { ObserverDeps } from '../../src/ha/observe/observer.ts'
+import type {
+  Clock,
+  CommitTry,
+  Guard,
+  Knocker,
+  LocalInstance,
+  Notebook,
+  Peers,
+  Store,
+} from '../../src/ha/ports.ts'
 import type { PeerFacts } from '../../src/ha/snapshot.ts'
 import type { Pledge } from '../../src/model/ack-rule.ts'
 import type { KeyValue, Transaction, TransactionResult } from '../../src/model/key-value.ts'
@@ -46,6 +56,12 @@ export class VirtualClock implements Clock {
     }
     this.#now = until
     await settle()
+  }
+
+  /** The process stood still for so long: whatever fell due runs now, late. */
+  async leap(ms: number): Promise<void> {
+    this.#now += ms
+    await this.advance(0)
   }
 }
 
@@ -152,6 +168,25 @@ export class FakeInstance implements LocalInstance {
 
   probeWrite(until: 'flushed' | 'acknowledged'): Promise<void> {
     return this.#do(until === 'flushed' ? 'probe' : 'probe acknowledged')
+  }
+
+  /** What tries of its write path come to; a test leaves them out for as long as it likes. */
+  commit: () => Promise<CommitTry> = () => Promise.resolve('committed')
+  sync: () => Promise<void> = () => Promise.resolve()
+  room = 1024 * 1024 * 1024
+
+  tryCommit({ anew }: { anew: boolean }): Promise<CommitTry> {
+    this.done.push(anew ? 'try commit anew' : 'try commit')
+    return this.commit()
+  }
+
+  syncDisk(): Promise<void> {
+    this.done.push('sync disk')
+    return this.sync()
+  }
+
+  roomBytes(): Promise<number> {
+    return Promise.resolve(this.room)
   }
 
   async stopReceiving(): Promise<{ timeline: number; flushLsn: string }> {
@@ -308,6 +343,13 @@ export class FakeGuard implements Guard {
     this.log.push('guard disarmed')
     return Promise.resolve()
   }
+}
+
+/** Says nothing of the write path. */
+export const untriedPath: ObserverDeps['writePath'] = {
+  facts: { state: 'unknown' },
+  stalledSince: undefined,
+  untilStalled: () => ({ stalled: new Promise(() => undefined), cancel: () => undefined }),
 }
 
 export const silentKnocker: Knocker = { knock: () => Promise.resolve('silent') }

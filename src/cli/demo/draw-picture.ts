@@ -153,6 +153,8 @@ const REASONS: Readonly<Record<string, string>> = {
   BOOTSTRAP: 'first start',
   LEASE_EXPIRED: 'old lease ran out',
   PRIMARY_CRASHED: 'old primary crashed',
+  WRITE_PATH_STALLED: 'nothing could be written at the old primary',
+  DISK_FULL: 'disk of the old primary full',
   SWITCHOVER: 'switchover',
   PRIMARY_STOPPED: 'old primary stopped',
 }

@@ -9,6 +9,7 @@ import {
   running,
   settle,
   silentKnocker,
+  untriedPath,
   VirtualClock,
 } from '../../../test/support/ha-fakes.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
@@ -78,7 +79,17 @@ describe('Executor', () => {
     keeper.start()
     steps = 0
     jobs = new Jobs({ clock, log, onChange: () => undefined, onStep: () => void (steps += 1) })
-    const shared = { clock, store, instance, guard, notebook, keeper, jobs, knocker: silentKnocker }
+    const shared = {
+      clock,
+      store,
+      instance,
+      guard,
+      notebook,
+      keeper,
+      jobs,
+      knocker: silentKnocker,
+      writePath: untriedPath,
+    }
     const options = {
       self: 'n1',
       members: () => ['n1', 'n2', 'n3'],
@@ -213,6 +224,36 @@ describe('Executor', () => {
     await executor.run({ kind: 'release', reason: 'PRIMARY_CRASHED' })
     await settle()
     expect(keeper.record?.state).toBe('open')
+  })
+
+  it('remembers, until another postmaster runs, that it ended a primary which could not write', async () => {
+    const seen = async () => (await observer.observe()).local.convicted
+    instance.now = { ...running('primary'), postmasterPid: 7 }
+    await observer.observe()
+    await executor.run({ kind: 'fence', reason: 'WRITE_PATH_STALLED' })
+    await settle()
+    expect(instance.done).toEqual(['kill'])
+    expect(await seen()).toMatchObject({ epoch: 7, reason: 'WRITE_PATH_STALLED' })
+    instance.now = { ...running('primary'), postmasterPid: 7 }
+    expect(await seen(), 'an answer from before its end').toBeDefined()
+    instance.now = { ...running('primary'), postmasterPid: 8 }
+    expect(await seen()).toBeUndefined()
+  })
+
+  it('remembers it also when the end of a process cannot be seen, and never of a fence for another reason', async () => {
+    instance.before = () => {
+      throw new Fault('PG_NOT_DEAD', 'process 1 sleeps')
+    }
+    await executor.run({ kind: 'fence', reason: 'SUPERSEDED' })
+    await settle()
+    expect((await observer.observe()).local.convicted).toBeUndefined()
+    await executor.run({ kind: 'fence', reason: 'DISK_FULL' })
+    await settle()
+    instance.before = () => undefined
+    expect((await observer.observe()).local.convicted).toMatchObject({
+      epoch: 7,
+      reason: 'DISK_FULL',
+    })
   })
 
   it('hands over after a clean shutdown, to the named member, with the end of the WAL', async () => {

@@ -1,7 +1,7 @@
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 import { present, unreachable } from '../../std/assert.ts'
 import { isHeld } from '../../model/epoch-record.ts'
-import { isJob, type Action, type Divergence, type JobAction } from '../decision.ts'
+import { isJob, type Action, type Divergence, type JobAction, type StanceReason } from '../decision.ts'
 import { NO_ACKS, NOBODY, synchronousNamesOf } from '../../model/ack-rule.ts'
 import { runsUntil } from '../policy.ts'
 import { changeAcks } from './change-acks.ts'
@@ -50,7 +50,6 @@ export class Executor {
 
   /** What takes long and works on the instance. */
   #workOf(action: JobAction): () => Promise<void> {
-    const { instance } = this.#world
     switch (action.kind) {
       case 'mark-open':
         return () => this.#markOpen(action.epoch)
@@ -71,7 +70,7 @@ export class Executor {
       case 'rewind':
         return () => this.#changingDirectory(() => this.#rewind(action))
       case 'fence':
-        return () => this.#changingDirectory(() => instance.kill())
+        return () => this.#changingDirectory(() => this.#fence(action.reason))
       case 'stop':
         return () => this.#changingDirectory(() => this.#stop())
       case 'hand-over':
@@ -287,6 +286,12 @@ export class Executor {
       { compares: [], operations: [{ kind: 'put', key, value: JSON.stringify(report) }] },
       { deadlineMs: writeDeadlineMs },
     )
+  }
+
+  async #fence(reason: StanceReason): Promise<void> {
+    const { instance, observer } = this.#world
+    if (reason === 'WRITE_PATH_STALLED' || reason === 'DISK_FULL') observer.noteConvicted(reason)
+    await instance.kill()
   }
 
   async #stop(): Promise<void> {

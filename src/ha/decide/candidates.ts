@@ -1,5 +1,5 @@
 import { MiB } from '../../std/units.ts'
-import type { EpochRecord } from '../../model/epoch-record.ts'
+import { isPlannedRelease, type EpochRecord } from '../../model/epoch-record.ts'
 import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
 import { watchdogObstacle, type WatchdogFacts } from '../../model/watchdog.ts'
@@ -128,7 +128,7 @@ function lagLimit(seen: Snapshot, record: EpochRecord, ask: 'take-over' | 'hand-
 
 /** In planned work nobody takes over who lacks a byte. */
 function isPlanned(record: EpochRecord): boolean {
-  return record.release !== undefined && record.release.reason !== 'PRIMARY_CRASHED'
+  return record.release !== undefined && isPlannedRelease(record.release.reason)
 }
 
 /** The member measured its position after it had seen that the lease is free: older positions rank wrongly. */

@@ -20,6 +20,7 @@ import {
   onlyWatchAttached,
 } from './safety-rules.ts'
 import { verdict, type StanceRule, type Verdict } from './stance.ts'
+import { stepDown } from './step-down.ts'
 import { stopOnPurpose } from './stopping.ts'
 
 /*
@@ -42,6 +43,7 @@ const stanceRules: readonly StanceRule[] = [
   pledgeAndTake,
   finishBootstrap,
   keepWhileStarting,
+  stepDown,
   servePrimary,
   becomePrimary,
   reviveOrRelease,

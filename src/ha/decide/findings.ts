@@ -1,7 +1,9 @@
 import type { Finding } from '../../model/cluster-view.ts'
+import type { WritePathFacts } from '../../model/member.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
 import { isHeard, isHolder, isRunningAs } from './stance.ts'
+import { describeTrouble, heirOf, whyStepDown } from './step-down.ts'
 import { isHolderUnfenced } from './unfenced.ts'
 
 /** Independent checks for people and alerts. None of them stops an action. */
@@ -116,6 +118,47 @@ const fewAcknowledgers: Check = (seen) => {
   }
 }
 
+/** It cannot write, and it stays: nobody is better. */
+const writePathBlocked: Check = (seen) => {
+  const { record } = seen.store
+  const reason = whyStepDown(seen)
+  if (!record || !reason || !isHolder(seen) || heirOf(seen, record) !== undefined) return undefined
+  const others = seen.peers
+    .filter(({ name }) => seen.members.includes(name))
+    .map(({ name, facts }) => `${name} ${describeWritePath(facts.writePath?.state)}`)
+  return {
+    code: reason,
+    severity: 'critical',
+    message: `${seen.self} cannot write: ${describeTrouble(seen, reason)}. It stays primary, since nobody is known to be better: ${others.join(', ') || 'there is no other member'}`,
+  }
+}
+
+function describeWritePath(state: WritePathFacts['state'] = 'unknown'): string {
+  switch (state) {
+    case 'good':
+      return 'can write, but may not take over'
+    case 'slow':
+      return 'writes slowly'
+    case 'stalled':
+      return 'stalls too'
+    case 'full':
+      return 'has no room'
+    case 'no-slot':
+    case 'unknown':
+      return 'does not say'
+  }
+}
+
+/** Whoever takes all connections keeps the agent out as well: that is no reason to take over, the next primary would be filled too. */
+const noSlots: Check = (seen) =>
+  seen.local.writePath?.state !== 'no-slot'
+    ? undefined
+    : {
+        code: 'NO_CONNECTION_SLOTS',
+        severity: 'critical',
+        message: `PostgreSQL of ${seen.self} has no connection slot left, not even a reserved one: whether it can write is not known. Nobody takes over because of this; end sessions, or raise max_connections`,
+      }
+
 /** A clone of much data takes long, and what would spare it is known. */
 const clonedForLackOfRewind: Check = (seen) => {
   const { job, rewindFailure, rewindObstacle, instance } = seen.local
@@ -144,5 +187,7 @@ const checks: readonly Check[] = [
   fewAcknowledgers,
   primaryClosed,
   clonedForLackOfRewind,
+  writePathBlocked,
+  noSlots,
   trouble,
 ]

@@ -269,7 +269,7 @@ export function leaveToOthers(seen: Snapshot, record: EpochRecord): Verdict | un
   })
 }
 
-function openEpoch(seen: Snapshot, record: EpochRecord, reason: TakeoverReason): Action {
+export function openEpoch(seen: Snapshot, record: EpochRecord, reason: TakeoverReason): Action {
   return { kind: 'open-epoch', epoch: record.epoch + 1, revision: seen.store.recordRevision, reason }
 }
 
@@ -299,7 +299,7 @@ function isMajorityOf(seen: Snapshot, record: EpochRecord): boolean {
 }
 
 /** All but the holder that could pledge now. */
-function reachable(seen: Snapshot, record: EpochRecord): readonly AckMember[] {
+export function reachable(seen: Snapshot, record: EpochRecord): readonly AckMember[] {
   const others = seen.peers.filter((peer) => isHeard(seen, peer) && !peer.facts.stopping).map(memberOf)
   return [ownMember(seen), ...others].filter(({ name }) => name !== record.holder)
 }
@@ -314,7 +314,7 @@ export function pledgesFor(seen: Snapshot, epoch: number): readonly Pledge[] {
 }
 
 /** Why the chain of epochs is not broken by these; `undefined`: it is, and nobody can acknowledge in any of them. */
-function whoIsMissing(record: EpochRecord, stopped: readonly AckMember[]): string | undefined {
+export function whoIsMissing(record: EpochRecord, stopped: readonly AckMember[]): string | undefined {
   const link = (record.acks ?? []).find((one) => !isBroken(one, stopped))
   return link && describeMissing(link, stopped)
 }

@@ -5,6 +5,7 @@ import {
   FakeNotebook,
   FakePeers,
   silentKnocker,
+  untriedPath,
   MeddledStore,
   running,
   settle,
@@ -28,12 +29,14 @@ describe('Observer', () => {
   let notebook: FakeNotebook
   let observer: Observer
   let keeper: RecordKeeper
+  let path: { -readonly [Key in keyof typeof untriedPath]: (typeof untriedPath)[Key] }
 
   beforeEach(() => {
     clock = new VirtualClock()
     store = new MeddledStore()
     instance = new FakeInstance()
     notebook = new FakeNotebook()
+    path = { ...untriedPath }
     const log = silentLogger()
     keeper = new RecordKeeper({ store, clock, log }, { keys, policy, self: 'n1' })
     const jobs = new Jobs({ clock, log, onChange: () => undefined })
@@ -48,6 +51,7 @@ describe('Observer', () => {
         keeper,
         jobs,
         knocker: silentKnocker,
+        writePath: path,
       },
       { self: 'n1', members: () => ['n1', 'n2'], initialiser: 'n1', policy, keys, managed: true },
     )
@@ -61,6 +65,35 @@ describe('Observer', () => {
       state: 'unknown',
       trouble: 'Cannot ask PostgreSQL: no answer within 3000 ms',
     })
+  })
+
+  it('waits for no answer of a PostgreSQL that is known to stand still, and remembers what it was', async () => {
+    instance.now = { ...running('primary'), postmasterPid: 7 }
+    await observer.observe()
+    instance.facts = () => new Promise(() => undefined)
+    let stalls: () => void = () => undefined
+    const stalled = new Promise<void>((resolve) => {
+      stalls = resolve
+    })
+    path.untilStalled = () => ({ stalled, cancel: () => undefined })
+    const snapshot = observer.observe()
+    stalls()
+    await clock.advance(50)
+    expect((await snapshot).local.instance).toEqual({
+      state: 'unknown',
+      role: 'primary',
+      postmasterPid: 7,
+      systemId: '42',
+    })
+  })
+
+  it('waits for a PostgreSQL whose disk alone is known to stall: it answers, if slowly', async () => {
+    path.stalledSince = clock.monotonic()
+    path.untilStalled = () => ({ stalled: Promise.resolve(), cancel: () => undefined })
+    instance.facts = () => new Promise((resolve) => clock.after(200, () => resolve(running('primary'))))
+    const snapshot = observer.observe()
+    await clock.advance(200)
+    expect((await snapshot).local.instance.state).toBe('running')
   })
 
   it('takes its snapshot although the disk hangs, and calls the directory unknown, not absent', async () => {

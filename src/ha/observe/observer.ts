@@ -1,6 +1,6 @@
 import { messageOf } from '../../std/fault.ts'
 import type { Pledge } from '../../model/ack-rule.ts'
-import type { EpochRecord } from '../../model/epoch-record.ts'
+import type { EpochRecord, StepDownReason } from '../../model/epoch-record.ts'
 import type { KeyValue } from '../../model/key-value.ts'
 import { SAW_NONE, type InstanceFacts, type Role, type SeenByMember } from '../../model/member.ts'
 import type { MonotonicMs } from '../../model/time.ts'
@@ -10,8 +10,11 @@ import type { Keys } from '../keys.ts'
 import type { Policy } from '../policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } from '../ports.ts'
 import type { RecordKeeper } from '../record-keeper.ts'
+import { pauseOn } from '../pause-on.ts'
+import type { WritePath } from '../write-path.ts'
+import { parsed, requestOf } from './foreign-text.ts'
 import { RecoveredWal } from './recovered-wal.ts'
-import type { LocalFacts, ReinitOrder, Snapshot, StoreFacts, SwitchoverRequest } from '../snapshot.ts'
+import type { LocalFacts, ReinitOrder, Snapshot, StoreFacts } from '../snapshot.ts'
 
 export type ObserverDeps = {
   readonly clock: Clock
@@ -23,6 +26,7 @@ export type ObserverDeps = {
   readonly keeper: RecordKeeper
   readonly jobs: Jobs
   readonly knocker: Knocker
+  readonly writePath: Pick<WritePath, 'facts' | 'stalledSince' | 'untilStalled'>
 }
 
 export type ObserverOptions = {
@@ -38,10 +42,13 @@ export type ObserverOptions = {
 /** Bounds of one look: every snapshot is taken, whatever hangs. */
 const FACTS_MS = 3000
 const LOOK_MS = 1000
+/** An answer that is out when PostgreSQL is found to stand still gets so long … */
+const STALLED_ANSWER_MS = 30
+/** … and later ones that: where a disk alone stalls it answers, and must not lose its lease for being slow. */
+const STALLED_ANSWERS_MS = 300
 /** The loop looks at least every 500 ms: who has not looked for so long was stopped, starved or asleep itself. */
 const ATTENTION_MS = 800
 const KNOCK_EVERY_MS = 100
-const UNREADABLE: Readonly<Record<string, unknown>> = {}
 
 type Addresses = StoreFacts['addresses']
 type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
@@ -67,6 +74,9 @@ export class Observer {
   #unstreamedStops = 0
   #replayedTo: string | undefined
   #crashedAt: MonotonicMs | undefined
+  #convicted: LocalFacts['convicted']
+  /** Whom it meant. */
+  #convictedPid: number | undefined
   #isFencedByGuard = false
   #addresses: { readonly entries: readonly KeyValue[]; readonly addresses: Addresses } = {
     entries: [],
@@ -140,6 +150,14 @@ export class Observer {
   noteFencedByGuard(): void {
     this.#isFencedByGuard = true
     this.forgetDirectory()
+  }
+
+  /** This node is going to end its PostgreSQL, since that cannot write: what is left of it is no crash, and it does not simply start again. */
+  noteConvicted(reason: StepDownReason): void {
+    const { epoch = 0 } = this.#deps.keeper.record ?? {}
+    const at = this.#deps.clock.monotonic()
+    this.#convicted = { epoch, reason, at }
+    this.#convictedPid = this.#instance.postmasterPid
   }
 
   /** A job changed the data directory, or the instance stopped: look again. */
@@ -283,8 +301,7 @@ export class Observer {
     // Order: the record is looked at before the position is measured, so a position is never older than it says.
     const seen = this.#seen()
     this.#trouble = undefined
-    const asked = await this.#within(FACTS_MS, 'ask PostgreSQL', () => instance.facts())
-    const facts = this.#withLastRole(asked ?? { state: 'unknown' })
+    const facts = this.#withLastRole(await this.#ask())
     this.#measuredUnder = seen
     this.#noteStreaming(facts)
     this.#noteStandbys(facts)
@@ -292,6 +309,7 @@ export class Observer {
     if (facts.state === 'running') {
       this.#crashedAt = undefined
       this.#isFencedByGuard = false
+      if (facts.postmasterPid !== this.#convictedPid) this.#convicted = undefined
     }
     if (!this.#isDirectoryKnown && jobs.running === undefined) await this.#inspect()
     const directory = this.#directory?.directory ?? 'unknown'
@@ -314,6 +332,7 @@ export class Observer {
       ...(this.#stoppedWal ? { stoppedWal: this.#stoppedWal } : {}),
       ...(isOwnPromotion ? { promotedInEpoch: promotion.epoch } : {}),
       ...(this.#crashedAt === undefined || this.#isFencedByGuard ? {} : { crashedAt: this.#crashedAt }),
+      ...this.#observeWriting(),
       startFailures: jobs.startFailures,
       cloneFailures: jobs.cloneFailures,
       ...(rewindObstacle === undefined ? {} : { rewindObstacle }),
@@ -331,6 +350,33 @@ export class Observer {
       ...(watchdog ? { watchdog } : {}),
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
+    }
+  }
+
+  /** Whoever stands still does not answer either: once that is known nobody waits for it. */
+  async #ask(): Promise<InstanceFacts> {
+    const { instance, writePath, clock } = this.#deps
+    const limitMs = writePath.stalledSince === undefined ? STALLED_ANSWER_MS : STALLED_ANSWERS_MS
+    const { stalled, cancel } = writePath.untilStalled()
+    const asked = this.#within(FACTS_MS, 'ask PostgreSQL', () => instance.facts())
+    const { postmasterPid } = this.#instance
+    const late = stalled.then(async (): Promise<InstanceFacts> => {
+      await pauseOn(clock, limitMs)
+      return { state: 'unknown', ...(postmasterPid === undefined ? {} : { postmasterPid }) }
+    })
+    try {
+      return (await Promise.race([asked, late])) ?? { state: 'unknown' }
+    } finally {
+      cancel()
+    }
+  }
+
+  #observeWriting(): Pick<LocalFacts, 'writePath' | 'convicted'> {
+    if (!this.#options.managed) return {}
+    const { facts, stalledSince } = this.#deps.writePath
+    return {
+      writePath: { ...facts, ...(stalledSince === undefined ? {} : { stalledSince }) },
+      ...(this.#convicted ? { convicted: this.#convicted } : {}),
     }
   }
 
@@ -443,26 +489,5 @@ export class Observer {
       ...(wal ? { timeline: wal.timeline, flushLsn: wal.endLsn } : {}),
       ...(trouble === undefined ? {} : { trouble }),
     }
-  }
-}
-
-function requestOf(text: string, revision: number): SwitchoverRequest {
-  const value = parsed(text)
-  const { leader, member } = value as { leader?: string; member?: string }
-  return {
-    revision,
-    ...(value === UNREADABLE ? { isUnreadable: true } : {}),
-    ...(leader === undefined ? {} : { from: leader }),
-    ...(member === undefined ? {} : { to: member }),
-  }
-}
-
-/** Other tools write into the store too: what is no object of JSON must not stop the loop. */
-function parsed(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : UNREADABLE
-  } catch {
-    return UNREADABLE
   }
 }

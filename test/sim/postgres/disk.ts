@@ -2,8 +2,8 @@ import type { DataDirectory } from './data-directory.ts'
 import { between, type Chance, type ModelClock, type PostgresTimings } from './ports.ts'
 
 export type DiskFault =
-  /** Nothing that a process asks of the disk comes back; it cannot be killed out of that either. */
-  | { readonly kind: 'stalled' }
+  /** Nothing that a process asks of the disk comes back. `isDeep`: whoever waits for it cannot be killed out of that either. */
+  | { readonly kind: 'stalled'; readonly isDeep?: boolean }
   | { readonly kind: 'slow'; readonly extraMs: number }
   /** No new file and no longer file: statements fail, and a new WAL segment is a PANIC. */
   | { readonly kind: 'full' }
@@ -31,6 +31,8 @@ export class Disk {
   /** Rows whose WAL was kept beside it when their history was left. */
   readonly kept = new Set<number>()
   fault: DiskFault | undefined
+  /** Processes that were killed while they waited for the disk are still there, and never run again. */
+  hasSleepers = false
   #stalled: (() => void)[] = []
   /** A loss of power ends every request that was under way. */
   #life = 0
@@ -59,9 +61,16 @@ export class Disk {
     })
   }
 
+  /** All processes of the instance were killed. */
+  killed(): void {
+    this.hasSleepers ||=
+      this.fault?.kind === 'stalled' && this.fault.isDeep === true && this.#stalled.length > 0
+  }
+
   setFault(fault: DiskFault | undefined): void {
     this.fault = fault
     if (fault?.kind === 'stalled') return
+    this.hasSleepers = false
     const waiting = this.#stalled
     this.#stalled = []
     for (const run of waiting) run()
@@ -70,6 +79,7 @@ export class Disk {
   losePower(): void {
     this.#life += 1
     this.#stalled.length = 0
+    this.hasSleepers = false
   }
 
   /** Another, empty volume is mounted. */

@@ -199,6 +199,7 @@ export class PostgresHost {
 
   /** SIGSTOP of the postmaster, SIGKILL of its children, SIGKILL of itself: no process is left. Works on stopped ones too. */
   killAll(): void {
+    if (this.server) this.disk.killed()
     this.server?.killAll()
   }
 

@@ -1,9 +1,10 @@
-import type { LocalInstance } from '../../../src/ha/ports.ts'
+import type { CommitTry, LocalInstance } from '../../../src/ha/ports.ts'
 import { NOBODY, walNameOf } from '../../../src/model/ack-rule.ts'
 import { LOSS_XIDS_MAX, type LossReport } from '../../../src/model/cluster-view.ts'
 import type { InstanceFacts } from '../../../src/model/member.ts'
 import { slotNameFor } from '../../../src/postgres/parameters.ts'
 import { Fault } from '../../../src/std/fault.ts'
+import { GiB } from '../../../src/std/units.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { InstanceFactsReader } from './instance-facts.ts'
 import type { PostgresHost } from './host.ts'
@@ -171,7 +172,7 @@ export class ModelInstance implements LocalInstance {
     if (disk.isForeign) throw refused('FOREIGN')
     if (disk.isIncomplete) throw refused('INCOMPLETE')
     if (disk.directory === undefined) throw refused('NO_INSTANCE')
-    if (server !== undefined) throw refused('PROCESSES_LEFT')
+    if (server !== undefined || disk.hasSleepers) throw refused('PROCESSES_LEFT')
     disk.directory.incarnation ??= this.#host.nextIncarnation()
   }
 
@@ -286,6 +287,48 @@ export class ModelInstance implements LocalInstance {
       const flushed = until === 'flushed' ? done : () => this.#whenAcknowledged(server, end, done)
       writer.waitFor({ commitLsn: end, flushed })
     })
+  }
+
+  tryCommit({ anew }: { anew: boolean }): Promise<CommitTry> {
+    return new Promise((resolve) => {
+      let isOver = false
+      const end = (outcome: CommitTry): void => {
+        if (isOver) return
+        isOver = true
+        stopHearing()
+        this.#after(0.1, () => resolve(outcome))
+      }
+      const stopHearing = this.#host.onPostmasterExit(() => end('refused'))
+      const commit = (): void => {
+        const { server } = this.#host
+        if (isOver) return
+        if (server?.isPostmasterAlive !== true || server.phase !== 'ready') return end('refused')
+        // A session that is there goes on while the postmaster hangs.
+        if (anew ? server.holdsPostmaster(commit) : server.holds(commit)) return
+        const { writer } = server
+        if (writer === undefined || server.isInRecovery) return end('refused')
+        if (this.#host.disk.fault?.kind === 'full' && writer.needsNewSegment) {
+          server.crash('PANIC: No space left on device')
+          return
+        }
+        writer.waitFor({ commitLsn: writer.append('probe').end, flushed: () => end('committed') })
+      }
+      this.#after(between(this.#chance, SQL_ROUND_MS), commit)
+    })
+  }
+
+  syncDisk(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#after(between(this.#chance, FILES_MS), () =>
+        this.#host.disk.sync((outcome) =>
+          this.#after(0.1, outcome === 'done' ? resolve : () => reject(new Error('EIO'))),
+        ),
+      )
+    })
+  }
+
+  roomBytes(): Promise<number> {
+    return this.#take(FILES_MS, () => (this.#host.disk.fault?.kind === 'full' ? 0 : GiB))
   }
 
   /** Looks as a backend that waits would be woken: by the standbys that count, when enough have it. */
@@ -424,7 +467,12 @@ export class ModelInstance implements LocalInstance {
 
   kill(): Promise<void> {
     this.#expectedExit = this.#host.server
-    return this.#take(KILL_MS, () => this.#host.killAll())
+    return this.#take(KILL_MS, () => {
+      const { disk } = this.#host
+      this.#host.killAll()
+      // Whoever sleeps in the kernel runs no more, and cannot be seen to have ended.
+      if (disk.hasSleepers) throw new Fault('PG_NOT_DEAD', 'Cannot end PostgreSQL: processes are left')
+    })
   }
 
   endOfWal(): Promise<{ timeline: number; endLsn: string }> {

@@ -1,4 +1,4 @@
-import type { EpochRecord } from '../../../../src/model/epoch-record.ts'
+import { isPlannedRelease, type EpochRecord } from '../../../../src/model/epoch-record.ts'
 import { Violation } from '../../checkers/violation.ts'
 import { readLsn } from '../../postgres/lsn.ts'
 import type { BackendAcknowledgement } from './cluster-facts.ts'
@@ -59,7 +59,7 @@ export class LossIsBounded {
     if (link?.epoch !== epoch || before === undefined || this.#opened.has(epoch)) return
     this.#opened.add(epoch)
     const { release, position } = before
-    const isPlanned = release !== undefined && release.reason !== 'PRIMARY_CRASHED'
+    const isPlanned = release !== undefined && isPlannedRelease(release.reason)
     const limit = isPlanned ? 0 : this.#bounds.maximumLagBytes
     const lost = readLsn(release?.endLsn ?? position) - readLsn(link.forkLsn)
     if (lost <= limit) return

@@ -1,7 +1,13 @@
 import type { EpochRecord, TakeoverReason } from '../../../../src/model/epoch-record.ts'
 import { Violation } from '../../checkers/violation.ts'
 
-const SUSPICIONS: readonly TakeoverReason[] = ['LEASE_EXPIRED', 'PRIMARY_SILENT', 'PRIMARY_CRASHED']
+const SUSPICIONS: readonly TakeoverReason[] = [
+  'LEASE_EXPIRED',
+  'PRIMARY_SILENT',
+  'PRIMARY_CRASHED',
+  'WRITE_PATH_STALLED',
+  'DISK_FULL',
+]
 
 /**
  * G5: whoever takes over from a primary that neither released nor handed over finds that something had happened to it, or to so many
