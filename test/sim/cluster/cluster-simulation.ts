@@ -1,3 +1,4 @@
+import type { Decision } from '../../../src/ha/decision.ts'
 import { keysOf } from '../../../src/ha/keys.ts'
 import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
 import type { EpochRecord } from '../../../src/model/epoch-record.ts'
@@ -9,6 +10,7 @@ import { VirtualTime } from '../virtual-time.ts'
 import { AcksOrderedByEpoch } from './checkers/acks-ordered-by-epoch.ts'
 import type { BackendAcknowledgement, FinalFacts, PassedAcknowledgement } from './checkers/cluster-facts.ts'
 import { whyNotEqual, whyNotHealed } from './checkers/converges-when-healed.ts'
+import { ConvictionsAreJust } from './checkers/convictions-are-just.ts'
 import { checkLeaseIsExclusive } from './checkers/lease-is-exclusive.ts'
 import { LossIsBounded } from './checkers/loss-is-bounded.ts'
 import { checkLossIsReported } from './checkers/loss-is-reported.ts'
@@ -32,6 +34,7 @@ import {
   type Weather,
 } from './fault-schedule.ts'
 import { runMicrotasks } from './microtasks.ts'
+import { strikeGray, type GrayFault } from './gray-faults.ts'
 import { RareFaultInjection } from './rare-fault-injection.ts'
 import { ModelPostgres } from './model-postgres.ts'
 import { addressOf, simNodeConfig } from './node-config.ts'
@@ -147,6 +150,7 @@ export class ClusterSimulation {
   readonly #records = new RecordGoesForward()
   readonly #bounded: LossIsBounded
   readonly #needless: NoNeedlessFailover
+  readonly #convictions = new ConvictionsAreJust()
   readonly #settings = new SettingsWithinPublishedRules()
   readonly #volumes = new NothingIrreplaceableIsDestroyed()
   readonly #acks: BackendAcknowledgement[] = []
@@ -154,8 +158,10 @@ export class ClusterSimulation {
   readonly #sleptUntil = new Map<string, number>()
   readonly #stillUntil = new Map<string, number>()
   readonly #routerStillUntil = new Map<string, number>()
+  readonly #decided = new Map<string, Decision>()
   readonly #clients: SimClient[] = []
   readonly #pauses = new Set<() => void>()
+  readonly #grays = new Set<() => void>()
   #tokens = 0
   #unknown = 0
   #nonces = 0
@@ -366,6 +372,7 @@ export class ClusterSimulation {
       const broken = this.#rare.whyTakesPart(node)
       if (broken !== undefined) throw new Violation(broken, 'broken-log-is-refused')
       const { record, provenUntil } = brain.keeper
+      this.#sawDecision(node)
       if (record !== undefined) {
         if (this.#records.see(node.name, record)) this.#sawRecord(record)
         if (record.acks)
@@ -377,6 +384,18 @@ export class ClusterSimulation {
       if (provenUntil > node.host.monotonic()) holders.push(node)
     }
     if (holders.length > 1) checkLeaseIsExclusive(holders.map((node) => node.glimpse()))
+  }
+
+  /** What is true is noted when somebody judges by it: at every decision to end a PostgreSQL, and once a look of the others. */
+  #sawDecision({ name, agent }: SimNode): void {
+    const loop = agent?.control.brain?.loop
+    if (loop === undefined || this.#decided.get(name) === loop.decision) return
+    if (loop.decision) this.#decided.set(name, loop.decision)
+    const truths = [...this.#nodes.values()].map((node) => ({ name: node.name, ...node.postgres.writing }))
+    this.#convictions.note(truths, this.#time.now)
+    const fence = loop.decision?.actions.find((action) => action.kind === 'fence')
+    if (fence?.reason === 'WRITE_PATH_STALLED' || fence?.reason === 'DISK_FULL')
+      this.#convictions.see(name, this.#time.now)
   }
 
   #sawRecord(record: EpochRecord): void {
@@ -652,6 +671,8 @@ export class ClusterSimulation {
         return this.#switchover(fault.via, fault.to)
       case 'restart-agent':
         return this.#node(fault.host)?.restartAgent()
+      case 'gray':
+        return this.#strikeGray(fault)
       case 'stop-node':
         this.#node(fault.host)?.stop()
         return this.#later(fault.ms, () => this.#node(fault.host)?.start())
@@ -694,6 +715,18 @@ export class ClusterSimulation {
     this.#endLater(ms, end)
   }
 
+  #strikeGray({ hosts, what, ms }: GrayFault): void {
+    const ends = hosts.flatMap((name) => this.#node(name) ?? []).map((node) => strikeGray(node, what))
+    const end = (): void => {
+      if (!this.#grays.delete(end)) return
+      this.#faultsInForce -= 1
+      for (const one of ends) one()
+    }
+    this.#grays.add(end)
+    this.#faultsInForce += 1
+    this.#endLater(ms, end)
+  }
+
   #noteStandstill(host: string): void {
     this.#stillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
   }
@@ -721,7 +754,7 @@ export class ClusterSimulation {
     this.#disturbEverybody()
     this.#network.setShape({ ...this.#shape.network, loss: 0 })
     this.#network.mendAll()
-    for (const end of [...this.#pauses]) end()
+    for (const end of [...this.#pauses, ...this.#grays]) end()
     this.#rare.end(this.#nodes.values())
     for (const node of this.#nodes.values()) {
       this.#noteStandstill(node.name)

@@ -28,6 +28,8 @@ export function disturbanceOf(
     case 'agent-disk':
     case 'new-disk':
       return { hosts: [fault.host], ms: fault.ms + AFTERMATH_MS }
+    case 'gray':
+      return { hosts: fault.hosts, ms: fault.ms + AFTERMATH_MS }
     // When the next write is, nobody knows.
     case 'cut-write':
       return { hosts: [fault.host], ms: fault.ms + 2 * AFTERMATH_MS }

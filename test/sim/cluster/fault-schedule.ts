@@ -1,4 +1,5 @@
 import { RandomStream } from '../random-stream.ts'
+import { drawGrayFault, drawGrayFaults, type GrayFault } from './gray-faults.ts'
 import { drawRareFault, drawRareFaults, RARE_KINDS, type RareFault, type RareKind } from './rare-faults.ts'
 
 /** What happens to a cluster from outside, as data: a schedule can be printed, cut down and run again. Times in true milliseconds. */
@@ -31,12 +32,13 @@ export type SimFault =
   | { readonly kind: 'restart-agent'; readonly host: string }
   | { readonly kind: 'stop-node'; readonly host: string; readonly ms: number }
   | RareFault
+  | GrayFault
 
 export type ScheduledFault = { readonly at: number; readonly fault: SimFault }
 
 export type FaultKind = SimFault['kind']
 
-const KINDS: readonly Exclude<FaultKind, RareKind>[] = [
+const KINDS: readonly Exclude<FaultKind, RareKind | 'gray'>[] = [
   'kill',
   'kill-node',
   'power',
@@ -126,7 +128,7 @@ function drawSteadily(
     }
   }
   const moment = (rare: RandomStream): number => rare.between(RARE_FROM_MS, untilMs)
-  return draw.profile === 'any' ? [...faults, ...drawRareFaults({ seed, hosts, moment })] : faults
+  return draw.profile === 'any' ? [...faults, ...drawSeldom({ seed, hosts, moment })] : faults
 }
 
 function drawStorms(
@@ -162,12 +164,16 @@ function drawStorms(
     const [begin, end] = rare.pick(storms)
     return Math.max(RARE_FROM_MS, rare.between(begin, end + BIRTH.ms))
   }
-  return draw.profile === 'any' ? [...faults, ...drawRareFaults({ seed, hosts, moment })] : faults
+  return draw.profile === 'any' ? [...faults, ...drawSeldom({ seed, hosts, moment })] : faults
+}
+
+function drawSeldom(draw: Parameters<typeof drawRareFaults>[0]): readonly ScheduledFault[] {
+  return [...drawRareFaults(draw), ...drawGrayFaults(draw)]
 }
 
 function kindsOf(profile: FaultProfile): readonly FaultKind[] {
   return profile.split(',').map((word) => {
-    const all: readonly FaultKind[] = [...KINDS, ...RARE_KINDS]
+    const all: readonly FaultKind[] = [...KINDS, ...RARE_KINDS, 'gray']
     const kind = all.find((one) => one === word)
     if (kind === undefined) throw new Error(`There is no fault "${word}": calm, any, or ${all.join(', ')}`)
     return kind
@@ -181,6 +187,7 @@ function drawKinds(chance: RandomStream): readonly FaultKind[] {
 
 function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string[]): SimFault {
   if (isRare(kind)) return drawRareFault(chance, kind, hosts)
+  if (kind === 'gray') return drawGrayFault(chance, hosts)
   const host = chance.pick(hosts)
   switch (kind) {
     case 'kill':

@@ -1,12 +1,14 @@
 import type { LocalInstance } from '../../../src/ha/ports.ts'
 import type { KnockAnswer } from '../../../src/ha/snapshot.ts'
 import { connectClient, type ClientSession } from '../postgres/client-session.ts'
+import type { DiskFault } from '../postgres/disk.ts'
 import type { PostgresHost } from '../postgres/host.ts'
 import { createModelInstance, type ModelInstance } from '../postgres/model-instance.ts'
 import type { Acknowledgement } from '../postgres/ports.ts'
 import { PostgresWorld } from '../postgres/world.ts'
 import { RandomStream } from '../random-stream.ts'
 import type { VirtualTime } from '../virtual-time.ts'
+import type { WritingTruth } from './checkers/convictions-are-just.ts'
 import type { DataVolume } from './checkers/nothing-irreplaceable-is-destroyed.ts'
 import type { SimHost, SimProcess } from './sim-host.ts'
 import type { SimNetwork } from './sim-network.ts'
@@ -16,6 +18,8 @@ const PORT = 5432
 /** What the guard needs to find and to kill every process of an instance. */
 const KILL_MS = { min: 2, max: 10 }
 const SIMULATED_PROCESSES = 6
+/** Below what a try that is late takes, by all that can come on top. */
+const TOO_LATE_MS = 600
 /** Three tries of 100 ms. */
 const KNOCK_MS = 300
 
@@ -223,6 +227,31 @@ export class SimPostgres {
     return () => server?.freeze(false)
   }
 
+  /** The result ends it, unless another one has taken its place. */
+  setDiskFault(fault: DiskFault): () => void {
+    this.#host.setDiskFault(fault)
+    return () => {
+      if (this.#host.disk.fault === fault) this.#host.setDiskFault(undefined)
+    }
+  }
+
+  /** SIGSTOP of the postmaster alone; the result lets that very process go on. */
+  freezePostmaster(): () => void {
+    const { server } = this.#host
+    server?.freezePostmaster(true)
+    return () => server?.freezePostmaster(false)
+  }
+
+  /** What a try to write would meet, as a primary and as a candidate. */
+  get writing(): Omit<WritingTruth, 'name'> {
+    const { server, disk, isPaused } = this.#host
+    const isRunning = server?.phase === 'ready' && server.isPostmasterAlive
+    return {
+      isInTrouble: isPaused || isTooBad(disk.fault) || (isRunning && !server.isPostmasterAwake),
+      isHeir: isRunning && server.isInRecovery && disk.fault === undefined,
+    }
+  }
+
   /** The machine stands still with all that runs on it. */
   suspend(): void {
     this.#host.pause()
@@ -267,6 +296,11 @@ export class SimPostgres {
   rows(): readonly number[] | undefined {
     return this.#host.server?.phase === 'ready' ? this.#host.server.visible : undefined
   }
+}
+
+/** No commit is in time on it, or none will be soon. */
+function isTooBad(fault: DiskFault | undefined): boolean {
+  return fault !== undefined && (fault.kind !== 'slow' || fault.extraMs > TOO_LATE_MS)
 }
 
 function hasToken(records: Iterable<{ readonly token: number }>, token: number): boolean {
