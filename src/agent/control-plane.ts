@@ -8,7 +8,6 @@ import { keysOf, type Keys } from '../ha/keys.ts'
 import { runsUntil, type Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
-import type { SeenByMember } from '../model/member.ts'
 import { plus } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
 import { Brain } from './brain.ts'
@@ -329,7 +328,7 @@ export class ControlPlane {
     this.#seen = seen
     this.#options.onTable()
     this.#moveConsensusAway(brain, decision)
-    const news = newsOf(seen, decision, brain.observer.measuredUnder)
+    const news = newsOf(seen, decision, brain)
     if (news !== this.#lastTold) this.heartbeats.push()
     this.#lastTold = news
   }
@@ -402,13 +401,15 @@ export class ControlPlane {
 }
 
 /** What others should hear at once when it changes, as one comparable text. */
-function newsOf(seen: Snapshot, decision: Decision, under: SeenByMember): string {
+function newsOf(seen: Snapshot, decision: Decision, { observer, executor }: Brain): string {
+  const under = observer.measuredUnder
   const { state, role, timeline, streaming } = seen.local.instance
   const { told } = decision
   return JSON.stringify([
     [state, role, timeline, streaming, seen.local.isClosed],
     [under.epoch, under.state, under.expired],
     [seen.local.writePath?.state, seen.local.convicted?.reason],
+    executor.admitsIn,
     [seen.local.pledge?.epoch, told.suspects?.epoch, told.leavesAckRule],
   ])
 }

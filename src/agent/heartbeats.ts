@@ -195,6 +195,7 @@ function isNews(before: MemberFacts, after: MemberFacts): boolean {
     before.seen.expired !== after.seen.expired ||
     before.stopping !== after.stopping ||
     before.handsOver !== after.handsOver ||
-    before.closed !== after.closed
+    before.closed !== after.closed ||
+    before.admits?.epoch !== after.admits?.epoch
   )
 }

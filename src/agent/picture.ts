@@ -96,6 +96,7 @@ export class Picture {
       seen: observer?.measuredUnder ?? SAW_NONE,
       ...(observer?.isClosed ? { closed: true } : {}),
       ...(executor?.isHandingOver ? { handsOver: true } : {}),
+      ...(executor?.admitsIn === undefined ? {} : { admits: { epoch: executor.admitsIn } }),
     }
   }
 

@@ -94,6 +94,19 @@ describe('routingTable', () => {
     expect(table(change).primary).toBeUndefined()
   })
 
+  it('leads to a primary whose epoch is not open yet when it takes clients in that epoch, and its commits wait for others', () => {
+    const holder = { name: 'n1', incarnation: 'disk-n1' }
+    const acks = [{ epoch: 7, holder, rule: { k: 1, members: [] } }]
+    const young = { ...record, state: 'authorised', acks } as const
+    const admitting = (epoch: number) => ({ ...member('n1', primary), admits: { epoch } })
+    expect(table({ record: young, own: admitting(7) }).primary?.name).toBe('n1')
+    expect(table({ record: young, own: admitting(6) }).primary).toBeUndefined()
+    expect(table({ record: young }).primary).toBeUndefined()
+    const { acks: _none, ...async } = young
+    expect(table({ record: async, own: admitting(7) }).primary).toBeUndefined()
+    expect(table({ record: { ...young, state: 'pledging' }, own: admitting(7) }).primary).toBeUndefined()
+  })
+
   it('says that a switchover is why, from its first step to the next holder', () => {
     const leaving = { ...member('n1', primary), handsOver: true } as const
     // What runs there may end: its right is proven for as long as before.

@@ -9,7 +9,7 @@ import { NEVER } from './host-ports.ts'
 /** What a table hangs on in a member. */
 export type RoutedMember = Pick<
   MemberFacts,
-  'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed' | 'handsOver'
+  'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed' | 'handsOver' | 'admits'
 >
 
 export type RoutingFacts = {
@@ -40,8 +40,7 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   const validUntil = validity(facts, record)
   const isServing =
     holder !== undefined &&
-    // Before it is open, nobody else knows where this epoch's history begins: what was acknowledged could not be reported.
-    record.state === 'open' &&
+    mayServe(record, holder) &&
     holder.instance.state === 'running' &&
     holder.instance.role === 'primary' &&
     holder.seen.epoch === record.epoch &&
@@ -66,6 +65,15 @@ function validity(facts: RoutingFacts, record: EpochRecord): MonotonicMs {
   if (record.holder === facts.self) return facts.provenUntil
   const lease = facts.leaseOf(record.holder)
   return lease?.epoch === record.epoch ? lease.validUntil : NEVER
+}
+
+/**
+ * Nobody is led to a primary before everybody knows where its history begins: what it acknowledges could not be reported. Where commits
+ * wait for others that is before the epoch is open: each acknowledgement is then its own proof (safety.md 1, 4).
+ */
+function mayServe(record: EpochRecord, { admits }: RoutedMember): boolean {
+  if (record.state === 'open') return true
+  return record.state === 'authorised' && record.acks !== undefined && admits?.epoch === record.epoch
 }
 
 function isPlanned({ release }: EpochRecord): boolean {

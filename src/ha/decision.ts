@@ -80,6 +80,8 @@ export type Action =
       readonly reason: TakeoverReason
       /** Who has to have a commit before it is acknowledged in that epoch; absent where commits wait for nobody. */
       readonly rule?: AckRule
+      /** Up to where k members of that rule have this node's WAL already; absent where fewer have it, or nobody knows. */
+      readonly sharedTo?: string
       /** Who else could have, and why not: for people. */
       readonly passedOver?: FailoverRecord['passedOver']
     }

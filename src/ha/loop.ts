@@ -126,7 +126,8 @@ function sleepMs(seen: Snapshot): number {
   const record = seen.store.record
   if (!record) return PERIOD_MS
   if (record.state === 'pledging') return PERIOD_MS / 10
-  if (record.holder === seen.self) return PERIOD_MS
+  // Whether enough standbys stream is seen only by asking PostgreSQL.
+  if (record.holder === seen.self) return record.state === 'authorised' ? PERIOD_MS / 10 : PERIOD_MS
   const lapse = judgeLapse(seen, record)
   if (lapse.kind !== 'held' && lapse.kind !== 'reserved') return PERIOD_MS / 10
   const until = Math.min(

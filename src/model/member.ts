@@ -96,6 +96,8 @@ export type MemberFacts = {
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean
   readonly seen: SeenByMember
+  /** As primary of this epoch it takes clients, open or not: its commits wait for others, and the record knows where it forked. */
+  readonly admits?: { readonly epoch: number }
   /** It is primary, and about to hand over: no transaction begins here any more (docs/adr/0024). */
   readonly handsOver?: true
   /** The newest promise of this member not to help an older epoch to acknowledge. */

@@ -270,9 +270,9 @@ export class Instance {
       timeline: options.timeline,
       deadlineMs: options.deadlineMs,
     })
-    await detaching
-    if (outcome.kind === 'promoted') {
-      await putStandbySignal(dataDir, osUser)
+    const isPromoted = outcome.kind === 'promoted'
+    await Promise.all([detaching, isPromoted ? putStandbySignal(dataDir, osUser) : undefined])
+    if (isPromoted) {
       this.#log.info('Promoted', outcome)
     } else this.#trouble = outcome.message
     return outcome

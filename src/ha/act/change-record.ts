@@ -9,7 +9,7 @@ import {
   type TakeoverReason,
 } from '../../model/epoch-record.ts'
 import type { Compare, Operation } from '../../model/key-value.ts'
-import { formatLsn, LSN_NONE } from '../../model/lsn.ts'
+import { formatLsn, LSN_NONE, parseLsn } from '../../model/lsn.ts'
 import { confirmLink, extendChain, nextTimeline } from '../decide/history.ts'
 import type { Action } from '../decision.ts'
 import type { WriteOutcome } from '../record-keeper.ts'
@@ -269,6 +269,39 @@ export async function markOpen(world: World, epoch: number): Promise<WriteOutcom
     )
   }
   return outcome
+}
+
+/**
+ * The record says where this authorised branch left the timeline before, as PostgreSQL did it: clients may come then, before the epoch
+ * is open, and what they are told can be told apart and reported whatever happens next. Most often the winner had whole records only,
+ * and the record is right already. False: others have this WAL only up to `endLsn`, which is less; or it is not known to be written.
+ */
+export async function confirmFork(
+  world: World,
+  { epoch, endLsn }: { readonly epoch: number; readonly endLsn: string },
+): Promise<boolean> {
+  const { keeper, instance, self, writeDeadlineMs } = world
+  const { timeline, forks } = await instance.timelineOrigin()
+  const forkLsn = forks.at(-1)?.endLsn
+  const branchOf = (record: EpochRecord | undefined): EpochLink | undefined =>
+    record?.epoch === epoch && record.holder === self && record.state === 'authorised' && record.acks
+      ? record.chain.find((link) => link.epoch === epoch && link.timeline === timeline)
+      : undefined
+  const found = branchOf(keeper.record)
+  const fork = parseLsn(forkLsn ?? '')
+  if (!found || forkLsn === undefined || fork === undefined) return false
+  if (fork > (parseLsn(endLsn) ?? LSN_NONE)) return false
+  if (fork === parseLsn(found.forkLsn)) return true
+  const outcome = await keeper.write(
+    (record) => {
+      const branch = branchOf(record)
+      if (!record || !branch) return undefined
+      const chain = record.chain.map((link) => (link === branch ? { ...link, forkLsn } : link))
+      return { ...record, seq: record.seq + 1, chain }
+    },
+    { deadlineMs: writeDeadlineMs },
+  )
+  return outcome.kind === 'committed'
 }
 
 /** A new cluster whose commits are to wait begins with the rule that only its primary has anything: nobody takes that over. */

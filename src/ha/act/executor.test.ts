@@ -183,6 +183,77 @@ describe('Executor', () => {
     expect(jobs.trouble).toContain('chose timeline 3')
   })
 
+  describe('of an epoch whose commits wait for others', () => {
+    const rule = { k: 1, members: [{ name: 'n3', incarnation: 'disk-n3' }] }
+    const acks = [{ epoch: 7, holder: { name: 'n2', incarnation: 'disk-n2' }, rule: { ...rule, k: 1 } }]
+
+    /** Takes epoch 8 with WAL up to 0/5000, and is promoted there. */
+    async function become(sharedTo: string | undefined, forkLsn: string): Promise<void> {
+      await given({ ...record, holder: 'n2', state: 'released', acks, givenTimeline: 1 })
+      instance.now = running('standby')
+      await observer.observe()
+      const taking = {
+        kind: 'take-over',
+        epoch: 8,
+        revision: keeper.revision,
+        reason: 'SWITCHOVER',
+        rule,
+      } as const
+      await executor.run({ ...taking, ...(sharedTo === undefined ? {} : { sharedTo }) })
+      instance.origin = { timeline: 2, forks: [{ timeline: 1, endLsn: forkLsn }] }
+      await executor.run({ kind: 'promote', epoch: 8 })
+      await settle()
+      expect(instance.done.at(-1)).toBe('slots n3')
+    }
+
+    it('lets clients come before it is open when others have all that can be read here', async () => {
+      await become('0/5000', '0/5000')
+      expect(executor.admitsIn).toBe(8)
+      expect(keeper.record).toMatchObject({
+        state: 'authorised',
+        chain: [{}, { epoch: 8, forkLsn: '0/5000' }],
+      })
+    })
+
+    it('lets them come only when the record says where the branch really forked', async () => {
+      await become('0/5000', '0/4FF0')
+      expect(keeper.record).toMatchObject({
+        state: 'authorised',
+        chain: [{}, { epoch: 8, forkLsn: '0/4FF0' }],
+      })
+      expect(executor.admitsIn).toBe(8)
+    })
+
+    it('lets nobody come when that could not be written', async () => {
+      instance.afterwards = (deed) => {
+        if (deed !== 'promote to 2') return
+        store.meddle = () => Promise.reject(new Fault('STORE_OUTCOME_UNKNOWN', 'no answer'))
+      }
+      await become('0/5000', '0/4FF0')
+      expect(executor.admitsIn).toBeUndefined()
+    })
+
+    it('lets nobody come while only this node has what can be read here', async () => {
+      await become('0/4FF0', '0/5000')
+      expect(executor.admitsIn).toBeUndefined()
+    })
+
+    it('lets nobody come while nobody knows who has it', async () => {
+      await become(undefined, '0/5000')
+      expect(executor.admitsIn).toBeUndefined()
+    })
+
+    it('forgets it when it is promoted again, to another branch', async () => {
+      await become('0/5000', '0/5000')
+      instance.before = (deed) => {
+        if (deed === 'promote to 3') throw new Fault('PG_PROMOTE_FAILED', 'it ended')
+      }
+      await executor.run({ kind: 'promote', epoch: 8 })
+      await settle()
+      expect(executor.admitsIn).toBeUndefined()
+    })
+  })
+
   it('gives each take-over a timeline above all that were ever given', async () => {
     await given({ ...record, holder: 'n2', givenTimeline: 6 })
     instance.now = running('standby')

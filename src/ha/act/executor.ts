@@ -8,6 +8,7 @@ import { changeAcks } from './change-acks.ts'
 import { drain } from './drain.ts'
 import {
   claimFirstEpoch,
+  confirmFork,
   giveAnotherTimeline,
   markOpen,
   openEpoch,
@@ -34,6 +35,9 @@ export class Executor {
   #slotsAt = 0
   /** Routers let no new transaction begin from here on: the primary is about to move. */
   #isHandingOver = false
+  #admitsIn: number | undefined
+  /** Up to where those who have to have this epoch's commits had the WAL when it was taken. */
+  #shared: { readonly epoch: number; readonly endLsn: string } | undefined
 
   constructor(world: World) {
     this.#world = world
@@ -41,6 +45,11 @@ export class Executor {
 
   get isHandingOver(): boolean {
     return this.#isHandingOver
+  }
+
+  /** Epoch in which clients may come to this primary although it is not open yet. */
+  get admitsIn(): number | undefined {
+    return this.#admitsIn
   }
 
   async run(action: Action): Promise<void> {
@@ -152,6 +161,9 @@ export class Executor {
 
   async #takeOver(action: Extract<Action, { kind: 'take-over' }>): Promise<void> {
     const outcome = await takeEpoch(this.#world, action)
+    const { epoch, sharedTo } = action
+    this.#shared =
+      outcome.kind === 'committed' && sharedTo !== undefined ? { epoch, endLsn: sharedTo } : undefined
     this.#world.log.info('Take-over', { epoch: action.epoch, reason: action.reason, outcome: outcome.kind })
   }
 
@@ -231,6 +243,8 @@ export class Executor {
     if (keeper.record?.epoch !== epoch || !this.#isRightProven()) {
       throw new Fault('LEASE_LOST', `Cannot promote: epoch ${epoch} is not proven to be this node's`)
     }
+    // Another branch of this epoch may come, which leaves elsewhere.
+    this.#admitsIn = undefined
     const incarnation = present(observer.incarnation, 'incarnation of a standby')
     const begun = notebook.promotedIn()
     const isAgain = begun?.epoch === epoch && begun.incarnation === incarnation
@@ -255,7 +269,24 @@ export class Executor {
     }
     await this.#killUnlessProven('the promotion')
     const { rule } = record.acks?.at(-1) ?? {}
-    if (rule) await instance.ensureSlots(rule.members.map(({ name }) => name))
+    if (!rule) return
+    await Promise.all([instance.ensureSlots(rule.members.map(({ name }) => name)), this.#admitClients(epoch)])
+  }
+
+  /**
+   * Clients need not wait until the epoch is open where an acknowledgement proves itself by those who have the commit, and they have
+   * also all that can be read here (safety.md 13, docs/adr/0019).
+   */
+  async #admitClients(epoch: number): Promise<void> {
+    const shared = this.#shared
+    if (shared?.epoch !== epoch) return
+    try {
+      if (!(await confirmFork(this.#world, shared))) return
+      this.#admitsIn = epoch
+      this.#world.jobs.changed()
+    } catch (error) {
+      this.#world.log.warn('Clients wait until the epoch is open', { error: messageOf(error) })
+    }
   }
 
   async #clone(action: Extract<Action, { kind: 'clone' }>): Promise<void> {

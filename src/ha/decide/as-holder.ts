@@ -6,7 +6,7 @@ import type { Action } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { canAcknowledge, changeOfAcks } from './acks.ts'
 import { eligibleCandidates, judgeCandidates } from './candidates.ts'
-import { leaveToOthers, ruleAfterRelease } from './revocation.ts'
+import { afterRelease, leaveToOthers } from './revocation.ts'
 import {
   isHeard,
   isHolder,
@@ -270,7 +270,7 @@ export const takeBackOwnRelease: StanceRule = (seen) => {
         epoch: record.epoch + 1,
         revision: seen.store.recordRevision,
         reason: record.release?.reason ?? 'PRIMARY_STOPPED',
-        ...(record.acks ? { rule: ruleAfterRelease(seen) } : {}),
+        ...(record.acks ? afterRelease(seen) : {}),
       },
     ],
   })

@@ -7,7 +7,7 @@ import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
-import { isCountedOn, ruleAfterRelease } from './revocation.ts'
+import { afterRelease, isCountedOn } from './revocation.ts'
 import { isHolderUnfenced } from './unfenced.ts'
 import {
   isHeard,
@@ -125,7 +125,7 @@ function takesOver(seen: Snapshot, record: EpochRecord): Verdict {
         epoch: record.epoch + 1,
         revision: seen.store.recordRevision,
         reason: takeoverReason(record),
-        ...(record.acks ? { rule: ruleAfterRelease(seen) } : {}),
+        ...(record.acks ? afterRelease(seen) : {}),
         passedOver: passedOver(seen, record),
       },
     ],

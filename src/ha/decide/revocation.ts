@@ -12,7 +12,7 @@ import {
 } from '../../model/ack-rule.ts'
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import type { FailoverRecord } from '../../model/failover-record.ts'
-import { lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
+import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
 import { watchdogObstacle } from '../../model/watchdog.ts'
 import type { Action } from '../decision.ts'
@@ -144,6 +144,7 @@ function takeIfBest(seen: Snapshot, record: EpochRecord): Verdict {
   if (rival && waitedMs < YIELD_MS) {
     return verdict('standby', 'NOT_BEST', { sentence: `leaves epoch ${record.epoch} to ${rival.name}` })
   }
+  const rule = firstRule(seen, record, { pledges, own })
   return verdict('becoming-primary', 'TAKES_OVER', {
     sentence: `takes epoch ${record.epoch} over from ${record.holder}: ${pledges.map(({ name }) => name).join(', ')} pledged`,
     actions: [
@@ -152,7 +153,8 @@ function takeIfBest(seen: Snapshot, record: EpochRecord): Verdict {
         epoch: record.epoch,
         revision: seen.store.recordRevision,
         reason: record.reason,
-        rule: firstRule(seen, record, { pledges, own }),
+        rule,
+        ...sharedTo(seen, rule, pledges),
         passedOver: passedOver(seen, record, { pledges, ranked, own }),
       },
     ],
@@ -192,8 +194,33 @@ function firstRule(
   return ruleOf(here.map(plain), wantedK(seen))
 }
 
+/**
+ * Up to where enough members of the rule have this node's WAL, by what they said of theirs. A timeline has one writer, so that equal ids
+ * are equal bytes up to the shorter end; and what a member has leaves it only when it has left the rule.
+ */
+function sharedTo(
+  seen: Snapshot,
+  { k, members }: AckRule,
+  said: readonly (Pick<InstanceFacts, 'timeline' | 'flushLsn'> & { readonly name: string })[],
+): { readonly sharedTo?: string } {
+  const { timeline } = seen.local.instance
+  const ends = members.flatMap(({ name }) => {
+    const one = said.find((member) => member.name === name)
+    const end = parseLsn(one?.flushLsn ?? '')
+    return end !== undefined && timeline !== undefined && one?.timeline === timeline ? [end] : []
+  })
+  const end = ends.sort((one, other) => Number(other - one)).at(k - 1)
+  return k === 0 || end === undefined || ends.length < k ? {} : { sharedTo: formatLsn(end) }
+}
+
 /** The same for a holder that gave its epoch up: nobody had to pledge. */
-export function ruleAfterRelease(seen: Snapshot): AckRule {
+export function afterRelease(seen: Snapshot): { readonly rule: AckRule; readonly sharedTo?: string } {
+  const rule = ruleAfterRelease(seen)
+  const said = seen.peers.map(({ name, facts }) => ({ ...facts.instance, name }))
+  return { rule, ...sharedTo(seen, rule, said) }
+}
+
+function ruleAfterRelease(seen: Snapshot): AckRule {
   const here = seen.peers.filter(
     (peer) =>
       peer.name !== seen.store.record?.holder &&
