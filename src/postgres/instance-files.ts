@@ -3,6 +3,7 @@ import type { Role } from '../model/member.ts'
 import { fs, join, readTextIfPresent, writeFileDurably, type FileOwner } from '../platform/disk.ts'
 import { readControlFile } from './control-file.ts'
 import { cleanAutoConf, includeSettings, readIncarnation, SETTINGS_FILE } from './data-directory.ts'
+import type { InstanceOptions } from './instance-outcome.ts'
 import { renderHba, renderSettings, type ReplicationSource, type SettingsInput } from './parameters.ts'
 
 /** The files that the agent writes into a data directory, and what it learns from them. */
@@ -78,6 +79,24 @@ async function writeIfChanged(path: string, content: string, owner: FileOwner | 
   if ((await readTextIfPresent(path)) === content) return false
   await writeFileDurably(path, content, { owner })
   return true
+}
+
+export function filesOf(options: InstanceOptions, socketDir: string | undefined): FilesInput {
+  return {
+    port: options.port,
+    listenAddresses: options.listenAddresses,
+    socketDir,
+    memberName: options.memberName,
+    clusterName: options.clusterName,
+    replication: options.replication,
+    useSlots: options.useSlots,
+    parameters: options.parameters,
+    majorVersion: options.binaries.majorVersion,
+    superuser: options.superuser.name,
+    database: options.database,
+    pgHba: options.pgHba,
+    owner: options.osUser,
+  }
 }
 
 /** The output of the server: beside the data directory, so that no clone copies it. */

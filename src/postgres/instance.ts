@@ -27,7 +27,7 @@ import { LiveFactsReader, RestingFactsReader } from './facts.ts'
 import { initialiseInstance, type BootstrapContent } from './initialise.ts'
 import { InstanceCopies, type CopyRequest } from './instance-copies.ts'
 import { InstanceSettings } from './instance-settings.ts'
-import { logFileOf, logTail, rotateLog, trimLog, type FilesInput } from './instance-files.ts'
+import { filesOf, logFileOf, logTail, rotateLog, trimLog } from './instance-files.ts'
 import type {
   InstanceEvent,
   InstanceOptions,
@@ -478,24 +478,6 @@ export class Instance {
     this.#workSession.close()
     this.#commitProbe.close()
     this.#live.forget()
-  }
-}
-
-function filesOf(options: InstanceOptions, socketDir: string | undefined): FilesInput {
-  return {
-    port: options.port,
-    listenAddresses: options.listenAddresses,
-    socketDir,
-    memberName: options.memberName,
-    clusterName: options.clusterName,
-    replication: options.replication,
-    useSlots: options.useSlots,
-    parameters: options.parameters,
-    majorVersion: options.binaries.majorVersion,
-    superuser: options.superuser.name,
-    database: options.database,
-    pgHba: options.pgHba,
-    owner: options.osUser,
   }
 }
 
