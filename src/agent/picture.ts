@@ -55,9 +55,10 @@ export class Picture {
     const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
     return {
+      // Before the first spread, for what `messageOf` says of properties behind one.
+      apiUrl: `${isTls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
       ...this.#routed(),
       ...(incarnation === undefined ? {} : { incarnation }),
-      apiUrl: `${isTls ? 'https' : 'http'}://${ownHost}:${config.identity.apiPort}`,
       ...(enabled ? { routerPorts: { primary: primaryPort, replica: replicaPort, pooled: pooledPort } } : {}),
       // In whole seconds: a heartbeat that says what the last one said costs its receiver little.
       agentUptimeMs: SECOND * Math.floor((this.#parts.clock.monotonic() - this.#startedAt) / SECOND),
