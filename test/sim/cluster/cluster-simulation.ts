@@ -118,8 +118,8 @@ const QUIET_MS = 1500
 const WHOLE_UNDER_FAULT_MS = 4500
 /** One that is not whole may wait for something that long: cold start, a standby that does not stream, patience of clients. */
 const REST_UNDER_FAULT_MS = 12_000
-/** After the last insert everything must be everywhere. */
-const SETTLE_MS = 3000
+/** A connection whose packets were lost again and again tries next after seconds: a kernel's wait doubles each time. */
+const SETTLE_MS = 30_000
 /** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
 const STANDSTILL_GRACE_MS = 120
 const SWITCHOVER_LIMIT_MS = 15_000
