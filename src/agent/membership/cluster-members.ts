@@ -188,7 +188,8 @@ export class ClusterMembers {
         store,
         keys: this.#options.keys,
         record: () => keeper.record && { record: keeper.record, revision: keeper.revision },
-        isSettled: () => this.#isSettled(),
+        // Whoever goes may be the last one with what a primary without its data has acknowledged.
+        isSettled: () => this.#isSettled() && this.#isServed(),
         isStrict: this.#options.policy.acks?.isStrict ?? false,
         isReachable: (member) => this.#isReachable(member),
       },
@@ -236,6 +237,17 @@ export class ClusterMembers {
     if (keeper?.record?.state !== 'open') return false
     const seen = { takenAt: this.#deps.clock.monotonic(), policy, self: this.registry.self.name }
     return judgeLapse({ ...seen, store: { firstSeenAt: keeper.firstSeenAt } }, keeper.record).kind === 'held'
+  }
+
+  /** The PostgreSQL of the one that holds the right is up as a primary. */
+  #isServed(): boolean {
+    const { keeper, observer } = this.#brain ?? {}
+    const holder = keeper?.record?.holder
+    const instance =
+      holder === this.registry.self.name
+        ? observer?.instance
+        : this.#deps.heartbeats.facts().find(({ name }) => name === holder)?.facts.instance
+    return instance?.state === 'running' && instance.role === 'primary'
   }
 
   #isReachable(name: string): boolean {
