@@ -127,17 +127,26 @@ describe('the tries of a primary', () => {
     expect(path.stalledSince).toBeUndefined()
   })
 
-  it('say that a disk is full when it was twice in a row, and take it back', async () => {
+  it('say that a disk is full only after others could have said that theirs fails as well, and take it back', async () => {
     const { clock, instance, path } = begin(primary)
     await settle()
     instance.room = 0
-    await clock.advance(policy.periodMs)
+    await clock.advance(3 * policy.periodMs)
     expect(path.state).toBe('good')
     await clock.advance(policy.periodMs)
     expect(path.state).toBe('full')
     instance.room = 2 * MiB
     await clock.advance(policy.periodMs)
     expect(path.state).toBe('good')
+  })
+
+  it('say no sooner that a disk is full when PostgreSQL itself says it', async () => {
+    const { clock, instance, path } = begin(primary)
+    instance.commit = () => Promise.resolve('no-room')
+    await clock.advance(3 * policy.periodMs)
+    expect(path.state).toBe('unknown')
+    await clock.advance(2 * policy.periodMs)
+    expect(path.state).toBe('full')
   })
 
   it('of one postmaster say nothing of the next, nor of one that is being stopped', async () => {

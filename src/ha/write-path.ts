@@ -9,8 +9,11 @@ const STEP_MS = 100
 const OWN_STALL_MS = 100
 /** Each so many-th try makes its connection anew: a postmaster that hangs lets nobody in, while sessions that are in go on. */
 const ANEW_EVERY = 10
-/** One look at a disk may fall between a file that goes and one that comes. */
-const FULL_LOOKS = 2
+/**
+ * One look at a disk may fall between a file that goes and one that comes. And a candidate whose own disk fails in the same moment has to
+ * have been heard to say so: that takes a period of its tries, what makes one slow, and a heartbeat.
+ */
+const FULL_LOOKS = 4
 
 export type WritePathSubject = {
   readonly role: 'primary' | 'standby'
@@ -76,8 +79,11 @@ export class WritePath {
   get state(): WritePathFacts['state'] {
     if (this.#stalledSince !== undefined) return 'stalled'
     const { state } = this.#last
-    if (state !== 'good' && state !== 'slow') return state
-    if (this.#subject.startsWith('primary')) return this.#fullLooks < FULL_LOOKS ? state : 'full'
+    if (state !== 'good' && state !== 'slow' && state !== 'full') return state
+    if (this.#subject.startsWith('primary')) {
+      if (this.#fullLooks >= FULL_LOOKS) return 'full'
+      return state === 'full' ? 'unknown' : state
+    }
     // A candidate says nothing of itself that it has not seen just now: its agent may have stood still meanwhile.
     const { periodMs, lateMs, roomBytes } = this.#options.policy
     const isOld = this.#deps.clock.monotonic() - this.#lastAt > periodMs + lateMs
@@ -224,7 +230,8 @@ export class WritePath {
       this.#isLookingForRoom = false
       if (generation !== this.#generation) return
       this.#room = room
-      const isFull = room !== undefined && room < this.#options.policy.fullBytes
+      const hasNoRoom = room !== undefined && room < this.#options.policy.fullBytes
+      const isFull = hasNoRoom || this.#last.state === 'full'
       this.#fullLooks = isFull ? this.#fullLooks + 1 : 0
       this.#tell()
     }
