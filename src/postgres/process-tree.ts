@@ -19,6 +19,8 @@ export type KillOutcome =
 
 /** A fork bomb in somebody's `archive_command` must not keep us here: each round is bounded, the deadline bounds the rounds. */
 const ROUND_PAUSE_MS = 2
+/** A process that ends may sleep in the kernel for a moment, as it gives its memory and files back. */
+const STUCK_AFTER_MS = 250
 
 /** All live processes of the instance, orphans and children of its commands included: PostgreSQL makes the data directory their cwd. */
 export function instanceProcesses(dataDir: string): readonly ProcessStat[] {
@@ -47,16 +49,19 @@ export async function killInstance(
 ): Promise<KillOutcome> {
   const giveUpAt = monotonicMs() + options.deadlineMs
   const killed = new Map<string, ProcessStat>()
+  let endedAtMs: number | undefined
   for (;;) {
     const processes = withDying(instanceProcesses(dataDir), killed)
     const running = processes.filter((process) => !(process.state === 'D' && killed.has(nameOf(process))))
-    if (running.length === 0) {
-      const endedAtMs = monotonicMs()
+    const now = monotonicMs()
+    endedAtMs = running.length === 0 ? (endedAtMs ?? now) : undefined
+    const isOver = now >= giveUpAt
+    if (endedAtMs !== undefined && (processes.length === 0 || isOver || now - endedAtMs >= STUCK_AFTER_MS)) {
       if (killed.size > 0)
         options.log?.warn('Killed the PostgreSQL instance', { dataDir, killed: killed.size })
       return { kind: 'dead', killed: killed.size, stuck: processes.map(({ pid }) => pid), endedAtMs }
     }
-    if (monotonicMs() >= giveUpAt) return { kind: 'alive', pids: running.map(({ pid }) => pid) }
+    if (isOver) return { kind: 'alive', pids: running.map(({ pid }) => pid) }
     killOnce(processes)
     for (const process of processes) killed.set(nameOf(process), process)
     await pause(ROUND_PAUSE_MS)
