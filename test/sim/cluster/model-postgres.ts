@@ -248,7 +248,7 @@ export class SimPostgres {
     const isRunning = server?.phase === 'ready' && server.isPostmasterAlive
     return {
       isInTrouble: isPaused || isTooBad(disk.fault) || (isRunning && !server.isPostmasterAwake),
-      isHeir: isRunning && server.isInRecovery && disk.fault === undefined,
+      isHeir: isRunning && server.isInRecovery && !isTooBad(disk.fault),
     }
   }
 

@@ -9,7 +9,7 @@ export type WritingTruth = {
   readonly name: string
   /** It stalls, stands still, is full, or no commit is in time on it. */
   readonly isInTrouble: boolean
-  /** A standby that runs, on a disk that is well. */
+  /** A standby that runs, on a disk that can be written, if slowly. */
   readonly isHeir: boolean
 }
 
