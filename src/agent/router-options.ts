@@ -1,5 +1,6 @@
 import type { NodeConfig } from '../config/node-config.ts'
 import { join } from '../platform/disk.ts'
+import type { PoolAuth, PoolOptions } from '../proxy/pool/pool-options.ts'
 import type { RouterOptions } from '../proxy/router-process.ts'
 
 /** Where the agent feeds its router. */
@@ -19,10 +20,36 @@ export function routerOptions(
     ports: { primary: router.primaryPort, replica: router.replicaPort, pooled: router.pooledPort },
     holdTimeoutMs: router.holdTimeoutMs,
     maxClientConnections: router.maxClientConnections,
+    pool: poolOptions(config),
     agentSocket: agentSocketOf(config),
     members: given.members,
     routingToken: given.routingToken,
     ...(security.caFile === undefined ? {} : { caFile: security.caFile }),
     logging: { level: config.logging.level, file: given.logFile },
+  }
+}
+
+/** `auth_query: none`: nobody is asked. */
+const NO_LOOKUP = 'none'
+
+function poolOptions(config: NodeConfig): PoolOptions {
+  const { authType, authFile, authUser, authDbname, authQuery, maxClientConn, ...pool } = config.pool
+  const { username, password, database } = config.localDb
+  const isSuperuser = authUser === undefined || authUser === username
+  const lookup: PoolAuth['lookup'] = {
+    user: authUser ?? username,
+    // Another's password stands in the list of users.
+    ...(isSuperuser ? { password } : {}),
+    database: authDbname ?? database,
+    query: authQuery,
+  }
+  return {
+    ...pool,
+    maxClientConn: maxClientConn ?? config.router.maxClientConnections,
+    auth: {
+      type: authType,
+      ...(authFile === undefined ? {} : { file: authFile }),
+      ...(authQuery === NO_LOOKUP ? {} : { lookup }),
+    },
   }
 }

@@ -23,7 +23,7 @@ const md5Hex = (...parts: readonly (string | Uint8Array)[]) =>
 const SERVER_FIRST = 'r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096'
 const first = scramClientFirst({ nonce: 'rOprNGfwEbeRWgbNEkqO', username: 'user' })
 const answer = (serverFirst: string, password = 'pencil') =>
-  scramClientFinal(first, { serverFirst, password, hashes })
+  scramClientFinal(first, { serverFirst, secret: { kind: 'password', password }, hashes })
 
 describe('SCRAM-SHA-256 client', () => {
   it('speaks the exchange of RFC 7677', () => {

@@ -42,10 +42,15 @@ export function scramClientFirst(options: { nonce: string; username?: string }):
   return { kind: 'first', message: `n,,${bare}`, bare, nonce: options.nonce }
 }
 
+/** What a client can prove that it knows the password with: the password, or what an earlier proof of it gave away. */
+export type ScramSecret =
+  | { readonly kind: 'password'; readonly password: string }
+  | { readonly kind: 'keys'; readonly clientKey: Buffer; readonly serverKey: Buffer }
+
 /** Answers the server-first-message with the proof of the password. */
 export function scramClientFinal(
   first: ScramFirst,
-  options: { serverFirst: string; password: string; hashes: ScramHashes },
+  options: { serverFirst: string; secret: ScramSecret; hashes: ScramHashes },
 ): ScramFinal | ScramFailure {
   const { serverFirst, hashes } = options
   const match = /^r=([^,]+),s=([A-Za-z0-9+/=]+),i=(\d{1,9})(?:,.*)?$/.exec(serverFirst)
@@ -58,17 +63,37 @@ export function scramClientFinal(
   if (iterations < 1 || iterations > ITERATIONS_MAX) {
     return failed(`the server asked for ${iterations} SCRAM iterations, at most ${ITERATIONS_MAX} are done`)
   }
-  const salted = hashes.pbkdf2Sha256(saslPrep(options.password), Buffer.from(salt, 'base64'), iterations)
-  const clientKey = hashes.hmacSha256(salted, 'Client Key')
+  const { clientKey, serverKey } = scramKeys({
+    secret: options.secret,
+    salt: Buffer.from(salt, 'base64'),
+    iterations,
+    hashes,
+  })
   const withoutProof = `c=biws,r=${nonce}`
   const authMessage = `${first.bare},${serverFirst},${withoutProof}`
   const clientSignature = hashes.hmacSha256(hashes.sha256(clientKey), authMessage)
   const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (clientSignature[index] as number)))
-  const serverSignature = hashes.hmacSha256(hashes.hmacSha256(salted, 'Server Key'), authMessage)
+  const serverSignature = hashes.hmacSha256(serverKey, authMessage)
   return {
     kind: 'final',
     message: `${withoutProof},p=${proof.toString('base64')}`,
     serverSignature: serverSignature.toString('base64'),
+  }
+}
+
+/** The two keys of RFC 5802 that a password, a salt and a count of iterations stand for. */
+function scramKeys(options: {
+  secret: ScramSecret
+  salt: Uint8Array
+  iterations: number
+  hashes: ScramHashes
+}): { readonly clientKey: Buffer; readonly serverKey: Buffer } {
+  const { secret, salt, iterations, hashes } = options
+  if (secret.kind === 'keys') return secret
+  const salted = hashes.pbkdf2Sha256(saslPrep(secret.password), salt, iterations)
+  return {
+    clientKey: hashes.hmacSha256(salted, 'Client Key'),
+    serverKey: hashes.hmacSha256(salted, 'Server Key'),
   }
 }
 
@@ -94,9 +119,9 @@ export function scramVerifier(options: {
   hashes: ScramHashes
 }): string {
   const { password, salt, hashes, iterations = 4096 } = options
-  const salted = hashes.pbkdf2Sha256(saslPrep(password), salt, iterations)
-  const storedKey = hashes.sha256(hashes.hmacSha256(salted, 'Client Key'))
-  const serverKey = hashes.hmacSha256(salted, 'Server Key')
+  const secret = { kind: 'password', password } as const
+  const { clientKey, serverKey } = scramKeys({ secret, salt, iterations, hashes })
+  const storedKey = hashes.sha256(clientKey)
   const saltText = Buffer.from(salt).toString('base64')
   return `${SCRAM_SHA_256}$${iterations}:${saltText}$${storedKey.toString('base64')}:${serverKey.toString('base64')}`
 }

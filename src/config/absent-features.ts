@@ -40,19 +40,15 @@ const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
   vip: balancer('a virtual address'),
   pgbouncer: absent(
     'PgBouncer settings are not read yet',
-    'remove the section: router.pooled_port is the address for pooled connections',
-  ),
-  pool: absent(
-    'pool settings are not there yet',
-    'remove the section: router.max_client_connections limits the clients',
+    'remove the section and write its settings under pool:, where they have the same names; router.pooled_port is their address',
   ),
   user_lists: absent(
-    'user lists are not read',
-    'remove the section: the router passes authentication through to PostgreSQL, which knows its users',
+    'user lists are files',
+    'remove the section: the router asks PostgreSQL, which knows its users; name a userlist.txt by pool.auth_file where it should not',
   ),
   userlist: absent(
-    'user lists are not read',
-    'remove the section: the router passes authentication through to PostgreSQL, which knows its users',
+    'user lists are files',
+    'remove the section: the router asks PostgreSQL, which knows its users; name a userlist.txt by pool.auth_file where it should not',
   ),
   tags: absent('member tags (nofailover, noloadbalance …) are not there yet', 'remove the section'),
   standby_cluster: absent('a standby cluster is not there yet', 'remove the section'),
@@ -127,10 +123,6 @@ const KEYS: Readonly<Record<string, AbsentFeature>> = {
   ),
   'ha.watchdog': absent('the watchdog has a section of its own', 'write watchdog: at the top of the file'),
   'load_balancer.max_connections': absent('this key has moved', 'write it as router.max_client_connections'),
-  'router.pool_mode': absent(
-    'pool modes are not there yet: every client has a server connection of its own',
-    'remove the key',
-  ),
   'logging.format': absent('log lines are always JSON, one object a line', 'remove the key'),
   'security.allow_unauthenticated': absent('this cannot be switched off', 'remove the key'),
   tls: absent(

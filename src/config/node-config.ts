@@ -1,5 +1,12 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
 
+type PoolOverride = {
+  readonly name: string
+  readonly poolMode?: 'session' | 'transaction' | 'statement'
+  readonly poolSize?: number
+  readonly maxConnections?: number
+}
+
 /**
  * The effective configuration of one node: validated, complete (every key has a value), in our words and units
  * (durations in milliseconds, sizes in bytes). Made by `loadConfig`; everything after it may trust it.
@@ -123,6 +130,37 @@ export type NodeConfig = {
     /** How long a new connection waits for a primary before it fails. */
     readonly holdTimeoutMs: number
     readonly maxClientConnections: number
+  }
+  /** The pooled port; the names are PgBouncer's. */
+  readonly pool: {
+    readonly poolMode: 'session' | 'transaction' | 'statement'
+    readonly defaultPoolSize: number
+    readonly minPoolSize: number
+    readonly reservePoolSize: number
+    readonly reservePoolTimeoutMs: number
+    /** Absent: `router.maxClientConnections`. */
+    readonly maxClientConn?: number
+    readonly maxDbConnections: number
+    readonly maxUserConnections: number
+    readonly maxPreparedStatements: number
+    readonly queryWaitTimeoutMs: number
+    readonly queryTimeoutMs: number
+    readonly transactionTimeoutMs: number
+    readonly idleTransactionTimeoutMs: number
+    readonly clientIdleTimeoutMs: number
+    readonly clientLoginTimeoutMs: number
+    readonly serverIdleTimeoutMs: number
+    readonly serverLifetimeMs: number
+    readonly serverConnectTimeoutMs: number
+    readonly serverResetQuery: string
+    readonly authType: 'md5' | 'scram-sha-256' | 'trust' | 'server'
+    readonly authFile?: string
+    /** Absent: the superuser of `localDb`. */
+    readonly authUser?: string
+    readonly authDbname?: string
+    readonly authQuery: string
+    readonly databases: readonly PoolOverride[]
+    readonly users: readonly PoolOverride[]
   }
   readonly logging: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'

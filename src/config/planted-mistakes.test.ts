@@ -211,8 +211,8 @@ const mistakes: readonly Mistake[] = [
     text: 'user_lists: []\n',
     at: '12:1',
     key: 'user_lists',
-    says: /not read/,
-    remedy: /passes authentication through/,
+    says: /are files/,
+    remedy: /pool\.auth_file/,
   },
   {
     title: 'synchronous replication in the words of another version',

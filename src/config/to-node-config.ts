@@ -10,6 +10,7 @@ import {
   userOptions,
   usersKey,
 } from './keys/postgres-keys.ts'
+import { overrideFields, poolDatabasesKey, poolKeys as pool, poolUsersKey } from './keys/pool-keys.ts'
 import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
 import type { NodeConfig } from './node-config.ts'
 import type { Settings } from './settings.ts'
@@ -22,6 +23,7 @@ export function toNodeConfig(settings: Settings): NodeConfig {
     ...clusterPart(settings),
     ...postgresPart(settings),
     ...runtimePart(settings),
+    pool: poolPart(settings),
   }
 }
 
@@ -169,6 +171,46 @@ function runtimePart(
       stateDir: settings.need(runtime.stateDir),
       runDir: settings.need(runtime.runDir),
     },
+  }
+}
+
+function poolPart(settings: Settings): NodeConfig['pool'] {
+  return {
+    poolMode: settings.need(pool.mode),
+    defaultPoolSize: settings.need(pool.defaultPoolSize),
+    minPoolSize: settings.need(pool.minPoolSize),
+    reservePoolSize: settings.need(pool.reservePoolSize),
+    reservePoolTimeoutMs: settings.need(pool.reservePoolTimeout),
+    ...whereGiven('maxClientConn', settings.get(pool.maxClientConn)),
+    maxDbConnections: settings.need(pool.maxDbConnections),
+    maxUserConnections: settings.need(pool.maxUserConnections),
+    maxPreparedStatements: settings.need(pool.maxPreparedStatements),
+    queryWaitTimeoutMs: settings.need(pool.queryWaitTimeout),
+    queryTimeoutMs: settings.need(pool.queryTimeout),
+    transactionTimeoutMs: settings.need(pool.transactionTimeout),
+    idleTransactionTimeoutMs: settings.need(pool.idleTransactionTimeout),
+    clientIdleTimeoutMs: settings.need(pool.clientIdleTimeout),
+    clientLoginTimeoutMs: settings.need(pool.clientLoginTimeout),
+    serverIdleTimeoutMs: settings.need(pool.serverIdleTimeout),
+    serverLifetimeMs: settings.need(pool.serverLifetime),
+    serverConnectTimeoutMs: settings.need(pool.serverConnectTimeout),
+    serverResetQuery: settings.need(pool.serverResetQuery),
+    authType: settings.need(pool.authType),
+    ...whereGiven('authFile', settings.get(pool.authFile)),
+    ...whereGiven('authUser', settings.get(pool.authUser)),
+    ...whereGiven('authDbname', settings.get(pool.authDbname)),
+    authQuery: settings.need(pool.authQuery),
+    databases: settings.records(poolDatabasesKey).map(overrideOf),
+    users: settings.records(poolUsersKey).map(overrideOf),
+  }
+}
+
+function overrideOf(entry: Settings): NodeConfig['pool']['databases'][number] {
+  return {
+    name: entry.need(overrideFields.name),
+    ...whereGiven('poolMode', entry.get(overrideFields.poolMode)),
+    ...whereGiven('poolSize', entry.get(overrideFields.poolSize)),
+    ...whereGiven('maxConnections', entry.get(overrideFields.maxConnections)),
   }
 }
 

@@ -207,7 +207,7 @@ export class ReplicationConnection {
     const hashes = { sha256, hmacSha256, pbkdf2Sha256 }
     const final = scramClientFinal(first, {
       serverFirst: challenge.data,
-      password: this.#target.password,
+      secret: { kind: 'password', password: this.#target.password },
       hashes,
     })
     if (final.kind === 'failed') throw this.#unsupported(final.reason)

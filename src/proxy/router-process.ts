@@ -7,6 +7,8 @@ import { every } from '../platform/timers.ts'
 import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import { listenOn, type PortListener } from './frontend/port-listener.ts'
+import type { PoolOptions } from './pool/pool-options.ts'
+import { UserSecrets } from './pool/user-secrets.ts'
 import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
 import { openAgentLink } from './router/agent-link.ts'
 import { openPeerPoll, type PollMember } from './router/peer-poll.ts'
@@ -22,6 +24,8 @@ export type RouterOptions = {
   readonly ports: { readonly primary: number; readonly replica: number; readonly pooled: number }
   readonly holdTimeoutMs: number
   readonly maxClientConnections: number
+  /** Absent: the pooled port is one more port of sessions with the primary. May hold a secret. */
+  readonly pool?: PoolOptions
   /** Unix socket that the own agent listens on. */
   readonly agentSocket: string
   /** The other members at the router's start; its agent says so when they change. */
@@ -71,7 +75,11 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
   let agentGoodAt = Number.NEGATIVE_INFINITY
   const switchboard = new Switchboard(
     { log, clock, onClockJump: () => dropUnderWay() },
-    { holdTimeoutMs: options.holdTimeoutMs, maxClientConnections: options.maxClientConnections },
+    {
+      holdTimeoutMs: options.holdTimeoutMs,
+      maxClientConnections: options.maxClientConnections,
+      ...(options.pool ? { pool: { options: options.pool, secrets: userSecrets(options.pool, log) } } : {}),
+    },
   )
   const listeners = await listenOnAll({ ...options, ...pace }, counters, switchboard)
 
@@ -160,6 +168,21 @@ export async function runRouter(options: RouterOptions): Promise<{ stop(): Promi
   onSignal('SIGTERM', () => end('SIGNAL'))
   onSignal('SIGINT', () => end('SIGNAL'))
   return router
+}
+
+/** A list that cannot be read is no reason to serve nobody: who is in it is asked by PostgreSQL. */
+function userSecrets(options: PoolOptions, log: Logger): UserSecrets {
+  const secrets = new UserSecrets()
+  const { file } = options.auth
+  if (file === undefined) return secrets
+  try {
+    const line = secrets.load(readFileSync(file, 'utf8'))
+    if (line === undefined) log.info('Read the list of users', { file, users: secrets.size })
+    else log.warn('Cannot read the list of users: a line is malformed', { file, line })
+  } catch (error) {
+    log.warn('Cannot read the list of users', { file, cause: messageOf(error) })
+  }
+  return secrets
 }
 
 const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']

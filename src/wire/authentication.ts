@@ -1,3 +1,5 @@
+import { message } from './frame.ts'
+
 /** The server's `R` messages, and the client's `p` answers to them. */
 export type AuthenticationRequest =
   | { readonly kind: 'ok' }
@@ -55,4 +57,44 @@ export function saslInitialBody(mechanism: string, data: string): Buffer {
 /** Body of the `p` message that goes on with a SASL exchange. */
 export function saslResponseBody(data: string): Buffer {
   return Buffer.from(data, 'utf8')
+}
+
+/** A whole `R` message. */
+export function buildAuthentication(
+  request: Exclude<AuthenticationRequest, { kind: 'unsupported' } | { kind: 'cleartext' }>,
+): Buffer {
+  switch (request.kind) {
+    case 'ok':
+      return authentication(0, NOTHING)
+    case 'md5':
+      return authentication(5, request.salt)
+    case 'sasl':
+      return authentication(10, Buffer.from(`${request.mechanisms.join('\0')}\0\0`, 'utf8'))
+    case 'saslContinue':
+      return authentication(11, Buffer.from(request.data, 'utf8'))
+    case 'saslFinal':
+      return authentication(12, Buffer.from(request.data, 'utf8'))
+  }
+}
+
+/** The password of a `p` message's body; `undefined` when it does not end where the message does. */
+export function parsePassword(body: Buffer): string | undefined {
+  return body.indexOf(0) === body.length - 1 ? body.toString('utf8', 0, body.length - 1) : undefined
+}
+
+/** What a client's first SASL message says; `undefined` when it is malformed. */
+export function parseSaslInitial(body: Buffer): { mechanism: string; data: string } | undefined {
+  const end = body.indexOf(0)
+  if (end < 0 || body.length < end + 5 || body.readInt32BE(end + 1) !== body.length - end - 5)
+    return undefined
+  return { mechanism: body.toString('utf8', 0, end), data: body.toString('utf8', end + 5) }
+}
+
+const NOTHING = Buffer.alloc(0)
+
+function authentication(code: number, rest: Buffer): Buffer {
+  const body = Buffer.alloc(4 + rest.length)
+  body.writeInt32BE(code)
+  rest.copy(body, 4)
+  return message('R', body)
 }

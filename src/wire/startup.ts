@@ -1,4 +1,5 @@
 import { Fault } from '../std/fault.ts'
+import { message } from './frame.ts'
 
 /** As in PostgreSQL (MAX_STARTUP_PACKET_LENGTH). */
 export const STARTUP_BYTES_MAX = 10_000
@@ -104,6 +105,23 @@ export function parseBackendKey(body: Buffer): CancelKey | undefined {
   const secretBytes = body.length - 4
   if (secretBytes < 4 || secretBytes > CANCEL_KEY_BYTES_MAX) return undefined
   return { processId: body.readInt32BE(0), secret: Buffer.from(body.subarray(4)) }
+}
+
+/** A whole BackendKeyData message. */
+export function buildBackendKey(key: CancelKey): Buffer {
+  const body = Buffer.alloc(4 + key.secret.length)
+  body.writeInt32BE(key.processId | 0)
+  key.secret.copy(body, 4)
+  return message('K', body)
+}
+
+/** NegotiateProtocolVersion: the newest minor that is spoken here, and the protocol options that are not. */
+export function buildNegotiation(minor: number, unknownOptions: readonly string[]): Buffer {
+  const names = Buffer.from(unknownOptions.map((name) => `${name}\0`).join(''), 'utf8')
+  const head = Buffer.alloc(8)
+  head.writeInt32BE((3 << 16) | minor)
+  head.writeInt32BE(unknownOptions.length, 4)
+  return message('v', Buffer.concat([head, names]))
 }
 
 function parseCancel(buffer: Buffer, bytes: number): StartupPacket {

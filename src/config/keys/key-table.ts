@@ -1,14 +1,20 @@
 import type { KeyTable } from '../key.ts'
 import { clusterKeys, membersKey } from './cluster-keys.ts'
+import { poolDatabasesKey, poolKeys, poolUsersKey } from './pool-keys.ts'
 import { databasesKey, parametersKey, postgresKeys, postgresLists, usersKey } from './postgres-keys.ts'
 import { runtimeKeys } from './runtime-keys.ts'
 
 /** Every key that a config may hold, in the order of the reference. */
 export const keyTable: KeyTable = {
-  scalars: [...Object.values(clusterKeys), ...Object.values(postgresKeys), ...Object.values(runtimeKeys)],
-  lists: Object.values(postgresLists),
+  scalars: [
+    ...Object.values(clusterKeys),
+    ...Object.values(postgresKeys),
+    ...Object.values(runtimeKeys),
+    ...Object.values(poolKeys),
+  ],
+  lists: [...Object.values(postgresLists)],
   maps: [parametersKey],
-  records: [membersKey, usersKey, databasesKey],
+  records: [membersKey, usersKey, databasesKey, poolDatabasesKey, poolUsersKey],
 }
 
 /** The sections in the order in which people read them. */
@@ -27,6 +33,7 @@ export const SECTIONS: readonly string[] = [
   'ha',
   'watchdog',
   'router',
+  'pool',
   'logging',
   'paths',
 ]

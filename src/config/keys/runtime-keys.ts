@@ -93,7 +93,7 @@ export const runtimeKeys = {
     name: 'router.pooled_port',
     type: port,
     fallback: value(6432),
-    doc: 'Pooled connections; to the primary for now.',
+    doc: 'Pooled connections to the primary: clients log in at the router and share server connections, see the section `pool`.',
   }),
   holdTimeout: key({
     name: 'router.hold_timeout',

@@ -36,9 +36,18 @@ export class CancelRegistry {
   forward(key: CancelKey, primaryOpen: boolean, done: (outcome: CancelOutcome) => void): void {
     const session = this.#sessions.get(nameOf(key))
     if (!session) return done('UNKNOWN_KEY')
-    if (session.binding.role === 'primary' && !primaryOpen) return done('PRIMARY_CLOSED')
+    this.send({ binding: session.binding, key, primaryOpen }, done)
+  }
+
+  /** Sends a request to a backend; `done` as with `forward`. */
+  send(
+    cancel: { readonly binding: Binding; readonly key: CancelKey; readonly primaryOpen: boolean },
+    done: (outcome: CancelOutcome) => void,
+  ): void {
+    const { binding, key, primaryOpen } = cancel
+    if (binding.role === 'primary' && !primaryOpen) return done('PRIMARY_CLOSED')
     if (this.#underWay.size >= CANCELS_MAX) return done('TOO_MANY')
-    const { host, port } = session.binding.target
+    const { host, port } = binding.target
     const socket = connect({ host, port, noDelay: true })
     this.#underWay.add(socket)
     let outcome: CancelOutcome = 'UNREACHABLE'

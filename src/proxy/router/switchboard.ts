@@ -14,7 +14,10 @@ import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { endClient, ignoreError } from '../frontend/end-client.ts'
 import { readStartup, type StartupOutcome } from '../frontend/startup-reader.ts'
 import { WaitingClient, type Join, type WaitingPlace } from '../frontend/waiting-client.ts'
-import type { PortCounters } from '../port-counters.ts'
+import type { PoolOptions } from '../pool/pool-options.ts'
+import { Pooler, type PoolerBoard } from '../pool/pooler.ts'
+import type { UserSecrets } from '../pool/user-secrets.ts'
+import type { PortCounters, PortName } from '../port-counters.ts'
 import { Relay, type RelayPlace } from '../relay.ts'
 import { chooseTarget, judgeBinding, type Binding, type Choice } from './choose-target.ts'
 import { TableHolder, type RouterClock, type TableChange } from './table-holder.ts'
@@ -24,6 +27,8 @@ export type SwitchboardOptions = {
   readonly holdTimeoutMs: number
   readonly maxClientConnections: number
   readonly startupTimeoutMs?: number
+  /** Absent: the pooled port is one more port of sessions with the primary. */
+  readonly pool?: { readonly options: PoolOptions; readonly secrets: UserSecrets }
 }
 
 const STARTUP_TIMEOUT_MS = 10_000
@@ -45,6 +50,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   readonly #startupTimeoutMs: number
   readonly #onClockJump: () => void
   readonly #health = new TargetHealth()
+  readonly #pooler: Pooler | undefined
   readonly #starting = new Map<Socket, () => void>()
   readonly #waiting = new Set<WaitingClient>()
   readonly #relays = new Set<Relay>()
@@ -71,6 +77,9 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       tableChanged: (change) => this.#tableChanged(change),
       clockJumped: (byMs) => this.#clockJumped(byMs),
     })
+    const { pool } = options
+    this.#pooler =
+      pool && new Pooler({ log: deps.log, board: this.#board(), secrets: pool.secrets }, pool.options)
   }
 
   /** Takes a new client connection. */
@@ -93,10 +102,14 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   }
 
   choose(counters: PortCounters): Choice {
+    return this.#choose(counters.port)
+  }
+
+  #choose(port: PortName): Choice {
     const now = this.#clock.monotonicMs()
-    if (counters.port === 'replica') this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER
+    if (port === 'replica') this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER
     const choice = chooseTarget({
-      port: counters.port,
+      port,
       table: this.holder.table,
       primaryOpen: this.holder.primaryOpen(),
       turn: this.#turn,
@@ -155,11 +168,13 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     this.#starting.clear()
     for (const client of this.#waiting) client.refuse('ROUTER_STOPPING')
     const until = this.#clock.monotonicMs() + STOP_MS
-    while (this.#relays.size > 0) {
+    for (let left = 1; left > 0;) {
       const isOver = this.#clock.monotonicMs() >= until
       for (const relay of this.#relays) if (isOver || relay.isIdle) relay.cut('ROUTER_STOPPING')
-      if (this.#relays.size > 0) await pause(STOP_STEP_MS)
+      left = this.#relays.size + (this.#pooler?.drain(isOver) ?? 0)
+      if (left > 0) await pause(STOP_STEP_MS)
     }
+    this.#pooler?.stop()
     this.cancels.close()
     this.#stopDeadline()
     this.#stopTick?.()
@@ -191,6 +206,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
         this.#refuse(socket, counters, malformedReason(outcome.reason))
         return
       case 'cancel':
+        if (this.#pooler?.cancel(outcome.key, () => endClient(socket))) return
         this.cancels.forward(outcome.key, this.holder.primaryOpen(), (result) => {
           this.#log.debug('Cancel request', { port: counters.port, result })
           endClient(socket)
@@ -202,10 +218,16 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   }
 
   #admit(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
-    if (this.#waiting.size + this.#relays.size >= this.#maxClients) {
+    const pooler = this.#pooler
+    if (this.#waiting.size + this.#relays.size + (pooler?.clientCount ?? 0) >= this.#maxClients) {
       this.#refuse(socket, counters, 'TOO_MANY_CLIENTS')
       return
     }
+    if (pooler && counters.port === 'pooled') pooler.admit({ socket, counters, ...startup })
+    else this.#await(socket, counters, startup)
+  }
+
+  #await(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
     const client = new WaitingClient({ socket, packet: startup.packet, early: startup.rest, counters }, this)
     this.#waiting.add(client)
     counters.clients += 1
@@ -233,6 +255,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     // Order: the old epoch's connections go before anything new is dialled or released.
     if (epochRose) this.#health.forgetAll()
     for (const relay of this.#relays) this.#applyTo(relay, table)
+    this.#pooler?.tableChanged(table)
     this.#armDeadline()
     if (this.holder.primaryOpen()) this.#releaseHeld()
     else this.#holdExpired()
@@ -280,7 +303,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   }
 
   #holdExpired(): void {
-    let count = 0
+    let count = this.#pooler?.hold() ?? 0
     for (const relay of this.#relays) {
       if (relay.binding.role !== 'primary') continue
       relay.hold()
@@ -302,6 +325,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   #releaseHeld(): void {
     this.#heldSince = undefined
     for (const relay of this.#relays) if (relay.isHeld) relay.release()
+    this.#pooler?.release()
   }
 
   /** Runs only while somebody waits or is held. */
@@ -314,6 +338,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     const heldSince = this.#heldSince
     if (heldSince !== undefined && this.#clock.monotonicMs() - heldSince > this.holdTimeoutMs) {
       for (const relay of this.#relays) if (relay.isHeld) relay.cut('VALIDITY_TIMEOUT')
+      this.#pooler?.cutHeld()
       this.#heldSince = undefined
     }
     if (this.#waiting.size > 0 || this.#heldSince !== undefined) return
@@ -323,6 +348,30 @@ export class Switchboard implements RelayPlace, WaitingPlace {
 
   #kick(): void {
     for (const client of this.#waiting) client.attempt()
+  }
+
+  /** What the pooled port sees of this. */
+  #board(): PoolerBoard {
+    return {
+      holdTimeoutMs: this.holdTimeoutMs,
+      monotonicMs: () => this.#clock.monotonicMs(),
+      primaryOpen: () => this.holder.primaryOpen(),
+      hasPrimary: () => this.holder.table?.primary !== undefined,
+      choosePrimary: () => this.#choose('pooled'),
+      dialFailed: (binding) => this.dialFailed(binding),
+      dialAbandoned: (binding) => this.dialAbandoned(binding),
+      dialAnswered: (binding) => {
+        if (this.#health.answered(binding.target)) this.#kick()
+      },
+      passThrough: ({ socket, counters, packet, rest }) => {
+        this.#await(socket, counters, { packet, rest })
+        // Its end is to be noticed while it waits.
+        socket.resume()
+      },
+      sendCancel: (cancel, done) =>
+        this.cancels.send({ ...cancel, primaryOpen: this.holder.primaryOpen() }, done),
+      countClosed: (reason) => this.#count(reason),
+    }
   }
 
   #logTable(table: RoutingTable, source: string): void {

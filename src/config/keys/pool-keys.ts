@@ -1,0 +1,204 @@
+import { HOUR, SECOND } from '../../std/units.ts'
+import type { Key, RecordsKey } from '../key.ts'
+import { duration, oneOf, path, sqlName, text, wholeNumber } from '../value-kinds.ts'
+
+const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
+const open = (means: string) => ({ kind: 'open', means }) as const
+const required = (why: string) => ({ kind: 'required', why }) as const
+const key = <T>(it: Key<T>): Key<T> => it
+
+const poolMode = oneOf(['session', 'transaction', 'statement'])
+const connections = wholeNumber(0, 100_000)
+const limit = duration({ min: 0, max: 30 * 24 * HOUR })
+
+const LOOKUP =
+  'SELECT rolname, CASE WHEN rolvaliduntil < pg_catalog.now() THEN NULL ELSE rolpassword END FROM pg_catalog.pg_authid WHERE rolname=$1 AND rolcanlogin'
+
+/** The keys about the pooled port, under PgBouncer's names. */
+export const poolKeys = {
+  mode: key({
+    name: 'pool.pool_mode',
+    type: poolMode,
+    fallback: value('transaction'),
+    aliases: ['router.pool_mode', 'pool.mode'],
+    doc: 'When a client gives its server connection back: at the end of its `session`, of a `transaction`, or of every `statement` (transaction blocks are refused then).',
+  }),
+  defaultPoolSize: key({
+    name: 'pool.default_pool_size',
+    type: wholeNumber(1, 100_000),
+    fallback: value(20),
+    doc: 'Server connections for each pair of user and database, for each router.',
+  }),
+  minPoolSize: key({
+    name: 'pool.min_pool_size',
+    type: connections,
+    fallback: value(0),
+    doc: 'Server connections that a pool with clients keeps at all times.',
+  }),
+  reservePoolSize: key({
+    name: 'pool.reserve_pool_size',
+    type: connections,
+    fallback: value(0),
+    doc: 'How many more a pool may open when a client has waited for `reserve_pool_timeout`.',
+  }),
+  reservePoolTimeout: key({
+    name: 'pool.reserve_pool_timeout',
+    type: limit,
+    fallback: value(5 * SECOND),
+    doc: 'How long a client waits before the reserve is used.',
+  }),
+  maxClientConn: key({
+    name: 'pool.max_client_conn',
+    type: wholeNumber(1, 100_000),
+    fallback: open('`router.max_client_connections`'),
+    doc: 'Clients of the pooled port at the same time.',
+  }),
+  maxDbConnections: key({
+    name: 'pool.max_db_connections',
+    type: connections,
+    fallback: value(0),
+    doc: 'Server connections to one database, over all users; 0 = no limit.',
+  }),
+  maxUserConnections: key({
+    name: 'pool.max_user_connections',
+    type: connections,
+    fallback: value(0),
+    doc: 'Server connections of one user, over all databases; 0 = no limit.',
+  }),
+  maxPreparedStatements: key({
+    name: 'pool.max_prepared_statements',
+    type: wholeNumber(0, 100_000),
+    fallback: value(200),
+    doc: 'Named statements that a server connection keeps; those of clients are prepared wherever they run. 0 = they are passed on as they are, which works in session mode only.',
+  }),
+  queryWaitTimeout: key({
+    name: 'pool.query_wait_timeout',
+    type: limit,
+    fallback: value(120 * SECOND),
+    doc: 'How long a statement waits for a server connection, also while there is no primary; then its client is disconnected. 0 = no limit.',
+  }),
+  queryTimeout: key({
+    name: 'pool.query_timeout',
+    type: limit,
+    fallback: value(0),
+    doc: 'How long a statement may run before its client is disconnected; 0 = no limit.',
+  }),
+  transactionTimeout: key({
+    name: 'pool.transaction_timeout',
+    type: limit,
+    fallback: value(0),
+    doc: 'How long a transaction may be open before its client is disconnected; 0 = no limit.',
+  }),
+  idleTransactionTimeout: key({
+    name: 'pool.idle_transaction_timeout',
+    type: limit,
+    fallback: value(0),
+    doc: 'How long a client may be idle in a transaction before it is disconnected; 0 = no limit.',
+  }),
+  clientIdleTimeout: key({
+    name: 'pool.client_idle_timeout',
+    type: limit,
+    fallback: value(0),
+    doc: 'How long a client may be idle outside of a transaction before it is disconnected; 0 = no limit.',
+  }),
+  clientLoginTimeout: key({
+    name: 'pool.client_login_timeout',
+    type: limit,
+    fallback: value(60 * SECOND),
+    doc: 'How long a client may take to prove who it is; 0 = no limit.',
+  }),
+  serverIdleTimeout: key({
+    name: 'pool.server_idle_timeout',
+    type: limit,
+    fallback: value(600 * SECOND),
+    doc: 'A server connection that nobody used for this long is closed; 0 = never.',
+  }),
+  serverLifetime: key({
+    name: 'pool.server_lifetime',
+    type: limit,
+    fallback: value(HOUR),
+    doc: 'A server connection older than this is closed as soon as nobody uses it; 0 = never.',
+  }),
+  serverConnectTimeout: key({
+    name: 'pool.server_connect_timeout',
+    type: duration({ min: SECOND, max: HOUR }),
+    fallback: value(15 * SECOND),
+    doc: 'How long connecting and logging in to PostgreSQL may take.',
+  }),
+  serverResetQuery: key({
+    name: 'pool.server_reset_query',
+    type: text,
+    fallback: value('DISCARD ALL'),
+    doc: 'Runs in session mode when a client has left, before another gets its server connection.',
+  }),
+  authType: key({
+    name: 'pool.auth_type',
+    type: oneOf(['md5', 'scram-sha-256', 'trust', 'server']),
+    fallback: value('md5'),
+    doc: 'How clients of the pooled port prove who they are: `md5` = by SCRAM or md5, as their secret is stored; `scram-sha-256` = by SCRAM alone; `trust` = not at all; `server` = PostgreSQL asks them itself, each client gets a session of its own and nothing is pooled.',
+  }),
+  authFile: key({
+    name: 'pool.auth_file',
+    type: path,
+    fallback: open('none'),
+    doc: 'PgBouncer\'s `userlist.txt`: lines of `"user" "secret"`, the secret a password, an md5 hash or a SCRAM verifier. Read at the router\'s start.',
+  }),
+  authUser: key({
+    name: 'pool.auth_user',
+    type: sqlName,
+    fallback: open('`local_db.username`, with its password'),
+    doc: 'Who runs `auth_query`; its password stands in `auth_file`.',
+  }),
+  authDbname: key({
+    name: 'pool.auth_dbname',
+    type: sqlName,
+    fallback: open('`local_db.database`'),
+    doc: 'The database that `auth_query` runs in.',
+  }),
+  authQuery: key({
+    name: 'pool.auth_query',
+    type: text,
+    fallback: value(LOOKUP),
+    doc: 'Asks PostgreSQL for the secret of a user that `auth_file` does not have: one parameter, the name; answers with name and secret. `none` = nobody is asked. Who is not found, or has no secret, is passed through to PostgreSQL in session mode.',
+  }),
+}
+
+/** What one database or user may have of its own. */
+export const overrideFields = {
+  name: key({ name: 'name', type: sqlName, fallback: required('an entry needs a name'), doc: 'Its name.' }),
+  poolMode: key({
+    name: 'pool_mode',
+    type: poolMode,
+    fallback: open('`pool.pool_mode`'),
+    doc: 'As `pool.pool_mode`.',
+  }),
+  poolSize: key({
+    name: 'pool_size',
+    type: wholeNumber(1, 100_000),
+    fallback: open('`pool.default_pool_size`'),
+    doc: 'As `pool.default_pool_size`.',
+  }),
+  maxConnections: key({
+    name: 'max_connections',
+    type: connections,
+    fallback: open('the limit for all of its kind'),
+    doc: 'As `pool.max_db_connections` for a database, `pool.max_user_connections` for a user.',
+    aliases: ['max_db_connections', 'max_user_connections'],
+  }),
+}
+
+export const poolDatabasesKey = {
+  name: 'pool.databases',
+  doc: 'Databases with limits of their own. A list, or the mapping form `NAME: {pool_size: …}`.',
+  fields: overrideFields,
+  keyedBy: 'name',
+  means: 'none',
+} satisfies RecordsKey<typeof overrideFields>
+
+export const poolUsersKey = {
+  name: 'pool.users',
+  doc: 'Users with limits of their own; they count before those of the database. A list, or the mapping form `NAME: {pool_mode: …}`.',
+  fields: overrideFields,
+  keyedBy: 'name',
+  means: 'none',
+} satisfies RecordsKey<typeof overrideFields>

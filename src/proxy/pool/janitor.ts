@@ -1,0 +1,64 @@
+import type { StatementError } from './lost-transaction.ts'
+import type { Pool } from './pool.ts'
+import type { PoolOptions } from './pool-options.ts'
+import type { PooledClient } from './pooled-client.ts'
+
+/** Every time limit of the pooler but those of logins, looked at by one round over everything. */
+export function keepTimeLimits(
+  state: { readonly pools: Iterable<Pool>; readonly clients: Iterable<PooledClient> },
+  options: PoolOptions,
+  now: number,
+): void {
+  for (const pool of state.pools) {
+    endIdleServers(pool, options, now)
+    refuseLongWaiters(pool, options, now)
+    pool.connectMore()
+  }
+  const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs, clientIdleTimeoutMs } = options
+  if (queryTimeoutMs + transactionTimeoutMs + idleTransactionTimeoutMs + clientIdleTimeoutMs === 0) return
+  for (const client of state.clients) {
+    const over = limitOver(client, options, now)
+    if (over) client.refuse(over)
+  }
+}
+
+function endIdleServers(pool: Pool, options: PoolOptions, now: number): void {
+  const { serverIdleTimeoutMs, serverLifetimeMs, minPoolSize } = options
+  // The oldest lie at the bottom; as many stay as are wanted at all times.
+  for (const server of pool.idle.slice(0, Math.max(0, pool.idle.length))) {
+    const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
+    const isIdle = serverIdleTimeoutMs > 0 && now - server.idleSince > serverIdleTimeoutMs
+    const isKept = pool.clients > 0 && pool.total <= minPoolSize
+    if (isOld || (isIdle && !isKept) || server.isDoomed) server.end('ENDED_BY_ROUTER')
+  }
+}
+
+function refuseLongWaiters(pool: Pool, options: PoolOptions, now: number): void {
+  if (options.queryWaitTimeoutMs === 0) return
+  for (const client of pool.waiting) {
+    // First come, first served: behind one that may wait on nobody has waited longer.
+    if (now - (client.times.waitingSince ?? now) <= options.queryWaitTimeoutMs) return
+    pool.stopWaiting(client)
+    client.refuse({
+      sqlState: '57P03',
+      message: `query_wait_timeout: no server connection was free within ${options.queryWaitTimeoutMs} ms`,
+    })
+  }
+}
+
+function limitOver(client: PooledClient, options: PoolOptions, now: number): StatementError | undefined {
+  const { queryAt, transactionAt, waitingSince, activeAt } = client.times
+  const isOver = (since: number | undefined, limitMs: number): boolean =>
+    limitMs > 0 && since !== undefined && now - since > limitMs
+  if (waitingSince !== undefined) return undefined
+  if (isOver(queryAt, options.queryTimeoutMs)) return { sqlState: '57014', message: 'query_timeout' }
+  if (client.isInTransaction && isOver(transactionAt, options.transactionTimeoutMs)) {
+    return { sqlState: '25P04', message: 'transaction_timeout' }
+  }
+  if (queryAt !== undefined) return undefined
+  if (client.isInTransaction && isOver(activeAt, options.idleTransactionTimeoutMs)) {
+    return { sqlState: '25P03', message: 'idle_transaction_timeout' }
+  }
+  const isIdle = client.server === undefined && isOver(activeAt, options.clientIdleTimeoutMs)
+  return isIdle ? { sqlState: '57P05', message: 'client_idle_timeout' } : undefined
+}

@@ -1,0 +1,275 @@
+import type { StoredSecret } from '../../auth/stored-secret.ts'
+import type { Socket } from '../../platform/net.ts'
+import { after } from '../../platform/timers.ts'
+import { buildAuthentication } from '../../wire/authentication.ts'
+import { buildErrorResponse, buildFatalResponse, type ErrorFields } from '../../wire/error-response.ts'
+import { buildParameterStatus, buildReady } from '../../wire/session-state.ts'
+import { buildBackendKey, buildNegotiation, parseStartup, type CancelKey } from '../../wire/startup.ts'
+import { closeResponse, type CloseReason } from '../close-reason.ts'
+import { endClient } from '../frontend/end-client.ts'
+import type { PortCounters } from '../port-counters.ts'
+import { askForProof, type ProofBasis, type ProofOutcome } from './client-proof.ts'
+import type { StatementError } from './lost-transaction.ts'
+import type { Pool, PoolIdentity, WelcomeWaiter } from './pool.ts'
+import type { PoolOptions } from './pool-options.ts'
+import type { LookupOutcome } from './secret-lookup.ts'
+import type { ServerSecret } from './server-login.ts'
+import { isTracked, sortStartup, type StartupParameters } from './tracked-settings.ts'
+import type { UserSecrets } from './user-secrets.ts'
+
+/** A client's first words on the pooled port. */
+export type Newcomer = {
+  readonly socket: Socket
+  /** Its StartupMessage as it came, and what it sent behind it. */
+  readonly packet: Buffer
+  readonly rest: Buffer
+  readonly counters: PortCounters
+}
+
+/** What a login needs from the pooler around it. */
+export interface LoginPlace {
+  readonly options: PoolOptions
+  readonly secrets: UserSecrets
+  readonly holdTimeoutMs: number
+  /** Absent: nobody is asked. */
+  findSecret: ((user: string, answer: (outcome: LookupOutcome) => void) => void) | undefined
+  poolFor(identity: PoolIdentity): Pool
+  newKey(isLong: boolean): CancelKey
+  /** PostgreSQL is to ask this client itself: it gets a session of its own. */
+  passThrough(flow: LoginFlow, rest: Buffer): void
+  admitted(flow: LoginFlow, admission: Admission): void
+  loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void
+  lookupFailed(user: string, reason: string): void
+}
+
+export type Admission = {
+  readonly pool: Pool
+  readonly settings: Map<string, string>
+  readonly key: CancelKey
+  readonly welcome: Buffer
+  readonly rest: Buffer
+}
+
+/** The newest minor of protocol 3 that is spoken here. */
+const MINOR_MAX = 2
+
+/** From a client's startup message to its place among the pooled clients, to the console, or to its refusal. */
+export class LoginFlow implements WelcomeWaiter {
+  readonly newcomer: Newcomer
+  readonly #place: LoginPlace
+  readonly #parameters: StartupParameters
+  readonly #minor: number
+  readonly #user: string
+  readonly #database: string
+  readonly #isReplication: boolean
+  #rest: Buffer
+  #cancel: () => void = () => {}
+  #stopTimer: () => void = () => {}
+  #pool: Pool | undefined
+  #over = false
+
+  constructor(newcomer: Newcomer, place: LoginPlace) {
+    this.newcomer = newcomer
+    this.#place = place
+    this.#rest = newcomer.rest
+    const startup = parseStartup(newcomer.packet)
+    const parameters = startup.kind === 'startup' ? startup.parameters : new Map<string, string>()
+    this.#minor = startup.kind === 'startup' ? startup.minor : 0
+    this.#user = parameters.get('user') ?? ''
+    this.#database = parameters.get('database') ?? this.#user
+    const replication = parameters.get('replication') ?? 'off'
+    this.#isReplication = !/^(?:off|false|no|0|f|n)$/i.test(replication)
+    this.#parameters = sortStartup(parameters)
+  }
+
+  get user(): string {
+    return this.#user
+  }
+
+  get database(): string {
+    return this.#database
+  }
+
+  begin(): void {
+    const { options, secrets, findSecret } = this.#place
+    const { type } = options.auth
+    if (this.#user === '')
+      return this.refuse({ sqlState: '28000', message: 'No user name in the startup packet' })
+    if (this.#isReplication || type === 'server') return this.#passThrough()
+    this.#limit(options.clientLoginTimeoutMs, () => this.#end('STARTUP_TIMEOUT'))
+    const known = secrets.find(this.#user)
+    if (type === 'trust') return this.#accepted(secretOf(known))
+    if (known) return this.#prove(known)
+    if (!findSecret) return this.#passThrough()
+    this.#limit(this.#place.holdTimeoutMs, () => this.#giveUp())
+    this.#listen()
+    findSecret(this.#user, (outcome) => this.#found(outcome))
+  }
+
+  welcomed(parameters: ReadonlyMap<string, string>): void {
+    const pool = this.#pool
+    if (!pool || !this.#leave()) return
+    const settings = new Map<string, string>()
+    const pieces = [buildAuthentication({ kind: 'ok' })]
+    for (const [name, reported] of parameters) {
+      const value = this.#parameters.tracked.get(name) ?? reported
+      if (isTracked(name)) settings.set(name, value)
+      pieces.push(buildParameterStatus(name, value))
+    }
+    const key = this.#place.newKey(this.#minor >= MINOR_MAX)
+    pieces.push(buildBackendKey(key), buildReady('I'))
+    this.#place.admitted(this, { pool, settings, key, welcome: Buffer.concat(pieces), rest: this.#rest })
+  }
+
+  refuse(error: StatementError): void {
+    this.#end('REFUSED', buildFatalResponse(error))
+  }
+
+  refuseWith(fields: ErrorFields): void {
+    this.#end('REFUSED', buildErrorResponse({ ...fields, S: 'FATAL', V: 'FATAL' }))
+  }
+
+  close(reason: CloseReason): void {
+    this.#end(reason, closeResponse(reason))
+  }
+
+  #found(outcome: LookupOutcome): void {
+    if (this.#over) return
+    if (outcome.kind === 'failed') this.#place.lookupFailed(this.#user, outcome.reason)
+    // Order: PostgreSQL refuses whom it does not know, in its own words; it may also know ways that need no secret.
+    if (outcome.kind !== 'found' || outcome.secret === null) return this.#passThrough()
+    this.#unlisten()
+    this.#limit(this.#place.options.clientLoginTimeoutMs, () => this.#end('STARTUP_TIMEOUT'))
+    const stored = this.#place.secrets.parse(outcome.secret)
+    this.#prove(stored)
+  }
+
+  #prove(stored: StoredSecret): void {
+    const basis = this.#basisOf(stored)
+    if (!basis || (basis.kind === 'md5' && this.#place.options.auth.type === 'scram-sha-256')) {
+      return this.#refusePassword()
+    }
+    this.#negotiate()
+    const { socket } = this.newcomer
+    this.#cancel = askForProof(socket, { basis, early: this.#rest }, (outcome) => this.#proved(outcome))
+  }
+
+  #basisOf(stored: StoredSecret): ProofBasis | undefined {
+    switch (stored.kind) {
+      case 'md5':
+        return stored
+      case 'scram':
+        return stored
+      case 'plain': {
+        // An empty password lets nobody in, as with PostgreSQL.
+        const { password } = stored
+        const verifier = password === '' ? undefined : this.#place.secrets.verifierOf(password)
+        return verifier && { kind: 'scram', verifier, password }
+      }
+    }
+  }
+
+  #proved(outcome: ProofOutcome): void {
+    this.#cancel = () => {}
+    switch (outcome.kind) {
+      case 'left':
+        return this.#end('CLIENT_LEFT')
+      case 'failed':
+        return this.#refusePassword()
+      case 'proved':
+        this.#rest = outcome.rest
+        this.#accepted(outcome.secret)
+    }
+  }
+
+  #accepted(secret: ServerSecret): void {
+    if (this.#place.options.auth.type === 'trust') this.#negotiate()
+    const identity = { database: this.#database, user: this.#user, fixed: this.#parameters.fixed }
+    const pool = this.#place.poolFor(identity)
+    if (!pool.isPinned && (secret.kind !== 'none' || pool.secret.kind === 'none')) pool.secret = secret
+    this.#pool = pool
+    this.#limit(this.#place.holdTimeoutMs, () => this.#giveUp())
+    this.#listen()
+    pool.awaitWelcome(this)
+  }
+
+  /** What the client asked for beyond the protocol that is spoken here. */
+  #negotiate(): void {
+    const { protocolOptions } = this.#parameters
+    if (this.#minor <= MINOR_MAX && protocolOptions.length === 0) return
+    this.newcomer.socket.write(buildNegotiation(Math.min(this.#minor, MINOR_MAX), protocolOptions))
+  }
+
+  #passThrough(): void {
+    if (this.#leave()) this.#place.passThrough(this, this.#rest)
+  }
+
+  #refusePassword(): void {
+    this.refuse({ sqlState: '28P01', message: `password authentication failed for user "${this.#user}"` })
+  }
+
+  #giveUp(): void {
+    const waited = `Waited ${this.#place.holdTimeoutMs} ms`
+    this.#end(
+      'HOLD_TIMEOUT',
+      closeResponse('HOLD_TIMEOUT', { detail: `${waited} for a connection to PostgreSQL` }),
+    )
+  }
+
+  #listen(): void {
+    const { socket } = this.newcomer
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onLeft)
+    socket.on('close', this.#onLeft)
+    socket.resume()
+  }
+
+  #unlisten(): void {
+    const { socket } = this.newcomer
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onLeft)
+    socket.off('close', this.#onLeft)
+    socket.pause()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    if (this.#rest.length > EARLY_BYTES_MAX) this.newcomer.socket.pause()
+  }
+
+  readonly #onLeft = (): void => {
+    this.#end('CLIENT_LEFT')
+  }
+
+  #limit(ms: number, then: () => void): void {
+    this.#stopTimer()
+    this.#stopTimer = ms > 0 ? after(ms, then) : () => {}
+  }
+
+  #end(reason: CloseReason | 'REFUSED', response?: Buffer): void {
+    if (!this.#leave()) return
+    if (response) this.newcomer.counters.errors += 1
+    endClient(this.newcomer.socket, response)
+    this.#place.loginEnded(this, reason)
+  }
+
+  /** False when it was over already. */
+  #leave(): boolean {
+    if (this.#over) return false
+    this.#over = true
+    this.#stopTimer()
+    this.#cancel()
+    this.#unlisten()
+    this.#pool?.stopAwaiting(this)
+    return true
+  }
+}
+
+/** What a client may send ahead while it waits for its welcome. */
+const EARLY_BYTES_MAX = 64 * 1024
+
+/** What logs in at PostgreSQL, where nobody proves anything to us. */
+export function secretOf(stored: StoredSecret | undefined): ServerSecret {
+  if (stored?.kind === 'plain') return { kind: 'password', password: stored.password }
+  return stored?.kind === 'md5' ? stored : { kind: 'none' }
+}

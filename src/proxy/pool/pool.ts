@@ -1,0 +1,281 @@
+import type { ErrorFields } from '../../wire/error-response.ts'
+import type { StatementError } from './lost-transaction.ts'
+import { limitsOf, type PoolLimits, type PoolMode, type PoolOptions } from './pool-options.ts'
+import type { DatabaseStats } from './pool-stats.ts'
+import type { ServerConnection } from './server-connection.ts'
+import type { ServerSecret } from './server-login.ts'
+
+/** Who waits for a server connection, or works with one. */
+export interface PoolClient {
+  readonly times: { readonly waitingSince: number | undefined }
+  serverGiven(server: ServerConnection): void
+  refuse(error: StatementError): void
+  /** PostgreSQL's own refusal. */
+  refuseWith(fields: ErrorFields): void
+}
+
+/** A client that has proved who it is and waits for what PostgreSQL says at the beginning of a session. */
+export interface WelcomeWaiter {
+  welcomed(parameters: ReadonlyMap<string, string>): void
+  refuse(error: StatementError): void
+  refuseWith(fields: ErrorFields): void
+}
+
+/** What a pool needs from the pooler around it. */
+export interface PoolPlace {
+  now(): number
+  /** Whether there is a primary that statements may be sent to. */
+  mayAssign(): boolean
+  /** Begins to open one more server connection for the pool; false where that cannot be done now. */
+  connect(pool: Pool): boolean
+}
+
+export type PoolIdentity = {
+  readonly database: string
+  readonly user: string
+  /** Startup parameters that can only be set when a connection begins. */
+  readonly fixed: ReadonlyMap<string, string>
+}
+
+/** A login that PostgreSQL refused is not tried again at once. */
+const REFUSED_RETRY_MS = 1000
+/** Too many connections, or not ready: other connections may come free. */
+const PASSING_REFUSALS: ReadonlySet<string> = new Set(['53300', '57P03'])
+
+/**
+ * The server connections of one user to one database, and who waits for one: first come, first served; the connection
+ * used last is used first, so that those beyond need grow old and go.
+ */
+export class Pool {
+  readonly database: string
+  readonly user: string
+  readonly fixed: ReadonlyMap<string, string>
+  readonly stats: DatabaseStats
+  /** What logs in at PostgreSQL: from the newest client that proved who it is. */
+  secret: ServerSecret = { kind: 'none' }
+  /** What PostgreSQL said at the beginning of a session here. */
+  welcome: ReadonlyMap<string, string> | undefined
+  clients = 0
+  isPaused = false
+  /** It stays although nobody uses it. */
+  isPinned = false
+  connecting = 0
+  lastUsedAt: number
+  readonly #options: PoolOptions
+  readonly #limits: PoolLimits
+  readonly #place: PoolPlace
+  readonly #idle: ServerConnection[] = []
+  readonly #used = new Set<ServerConnection>()
+  readonly #cancelled = new Map<ServerConnection, number>()
+  readonly #waiting = new Set<PoolClient>()
+  readonly #newcomers = new Set<WelcomeWaiter>()
+  #retryAt = Number.NEGATIVE_INFINITY
+
+  constructor(
+    identity: PoolIdentity,
+    options: PoolOptions,
+    parts: { stats: DatabaseStats; place: PoolPlace },
+  ) {
+    this.database = identity.database
+    this.user = identity.user
+    this.fixed = identity.fixed
+    this.stats = parts.stats
+    this.#place = parts.place
+    this.#options = options
+    this.#limits = limitsOf(options, identity.database, identity.user)
+    this.lastUsedAt = parts.place.now()
+  }
+
+  get mode(): PoolMode {
+    return this.#limits.mode
+  }
+
+  get limits(): PoolLimits {
+    return this.#limits
+  }
+
+  /** 0: named statements are not followed, since a session keeps its server connection. */
+  get statementLimit(): number {
+    return this.#limits.mode === 'session' ? 0 : this.#options.maxPreparedStatements
+  }
+
+  /** Server connections, those included that are being opened. */
+  get total(): number {
+    return this.#idle.length + this.#used.size + this.connecting
+  }
+
+  get idle(): readonly ServerConnection[] {
+    return this.#idle
+  }
+
+  get used(): ReadonlySet<ServerConnection> {
+    return this.#used
+  }
+
+  get waiting(): ReadonlySet<PoolClient> {
+    return this.#waiting
+  }
+
+  get hasNewcomers(): boolean {
+    return this.#newcomers.size > 0
+  }
+
+  get isUnused(): boolean {
+    return !this.isPinned && this.clients === 0 && this.total === 0 && !this.hasNewcomers
+  }
+
+  servers(): readonly ServerConnection[] {
+    return [...this.#idle, ...this.#used]
+  }
+
+  /** A server connection for a client, or nothing: `serverGiven` follows, or a refusal. */
+  take(client: PoolClient): ServerConnection | undefined {
+    if (this.#waiting.size === 0 && !this.isPaused && this.#place.mayAssign()) {
+      const server = this.#popIdle()
+      if (server) return server
+    }
+    this.#waiting.add(client)
+    this.connectMore()
+    return undefined
+  }
+
+  stopWaiting(client: PoolClient): void {
+    this.#waiting.delete(client)
+  }
+
+  awaitWelcome(waiter: WelcomeWaiter): void {
+    if (this.welcome) return waiter.welcomed(this.welcome)
+    this.#newcomers.add(waiter)
+    this.connectMore()
+  }
+
+  stopAwaiting(waiter: WelcomeWaiter): void {
+    this.#newcomers.delete(waiter)
+  }
+
+  /** A client is done with a connection and left nothing open. */
+  giveBack(server: ServerConnection): void {
+    if (this.#cancelled.has(server)) return
+    const reset = this.mode === 'session' ? this.#options.serverResetQuery : ''
+    if (reset === '') return this.#free(server)
+    server.run(reset, (error) => {
+      if (error) server.end('ENDED_BY_ROUTER')
+      else this.#free(server)
+    })
+  }
+
+  /** A connection has logged in. */
+  connected(server: ServerConnection): void {
+    this.connecting -= 1
+    this.welcome ??= new Map(server.parameters)
+    const { welcome } = this
+    for (const waiter of this.#newcomers) {
+      this.#newcomers.delete(waiter)
+      waiter.welcomed(welcome)
+    }
+    this.#used.add(server)
+    this.#free(server)
+  }
+
+  /** One could not be opened; `refusal`: PostgreSQL said why. */
+  connectFailed(refusal?: ErrorFields): void {
+    this.connecting -= 1
+    if (!refusal) return
+    this.#retryAt = this.#place.now() + REFUSED_RETRY_MS
+    if (PASSING_REFUSALS.has(refusal['C'] ?? '') || this.total > 0) return
+    for (const waiter of this.#newcomers) {
+      this.#newcomers.delete(waiter)
+      waiter.refuseWith(refusal)
+    }
+    for (const client of this.#waiting) {
+      this.#waiting.delete(client)
+      client.refuseWith(refusal)
+    }
+  }
+
+  /** False when it was another pool's. */
+  serverEnded(server: ServerConnection): boolean {
+    const at = this.#idle.indexOf(server)
+    if (at >= 0) this.#idle.splice(at, 1)
+    if (!this.#used.delete(server) && at < 0) return false
+    this.#cancelled.delete(server)
+    this.connectMore()
+    return true
+  }
+
+  /** A cancel request is on its way to it: until it has arrived nobody else may run something there. */
+  cancelBegan(server: ServerConnection): void {
+    this.#cancelled.set(server, (this.#cancelled.get(server) ?? 0) + 1)
+  }
+
+  cancelEnded(server: ServerConnection): void {
+    const left = (this.#cancelled.get(server) ?? 0) - 1
+    if (left > 0) return void this.#cancelled.set(server, left)
+    this.#cancelled.delete(server)
+    if (this.#used.has(server) && !server.user) this.giveBack(server)
+  }
+
+  /** Gives idle connections to those who wait, and opens more where they are too few. */
+  serve(): void {
+    while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign()) {
+      const server = this.#popIdle()
+      if (!server) break
+      for (const client of this.#waiting) {
+        this.#waiting.delete(client)
+        client.serverGiven(server)
+        break
+      }
+    }
+    this.connectMore()
+  }
+
+  connectMore(): void {
+    const now = this.#place.now()
+    if (this.isPaused || now < this.#retryAt) return
+    const wanted = this.#waiting.size > 0 ? this.#waiting.size : Number(this.hasNewcomers && this.total === 0)
+    const missing = Math.max(wanted - this.#idle.length, this.#belowMinimum())
+    const room = this.#limits.size + this.#reserve(now) - this.total
+    for (let count = Math.min(missing - this.connecting, room); count > 0; count -= 1) {
+      if (!this.#place.connect(this)) return
+    }
+  }
+
+  #belowMinimum(): number {
+    return this.clients === 0
+      ? 0
+      : Math.min(this.#options.minPoolSize, this.#limits.size) - this.total + this.connecting
+  }
+
+  /** The reserve is for when somebody has waited too long. */
+  #reserve(now: number): number {
+    if (this.#options.reservePoolSize === 0) return 0
+    for (const client of this.#waiting) {
+      const waited = now - (client.times.waitingSince ?? now)
+      return waited >= this.#options.reservePoolTimeoutMs ? this.#options.reservePoolSize : 0
+    }
+    return 0
+  }
+
+  #popIdle(): ServerConnection | undefined {
+    const server = this.#idle.pop()
+    if (server) this.#used.add(server)
+    return server
+  }
+
+  #free(server: ServerConnection): void {
+    if (server.isEnded) return
+    const now = this.#place.now()
+    this.lastUsedAt = now
+    const { serverLifetimeMs } = this.#options
+    const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
+    if (server.isDoomed || server.isDraining || isOld) {
+      this.#used.delete(server)
+      server.end('ENDED_BY_ROUTER')
+      return
+    }
+    server.idleSince = now
+    this.#used.delete(server)
+    this.#idle.push(server)
+    if (this.#waiting.size > 0) this.serve()
+  }
+}

@@ -1,0 +1,388 @@
+import type { RoutingTable } from '../../model/routing-table.ts'
+import type { Logger } from '../../platform/log.ts'
+import { every } from '../../platform/timers.ts'
+import type { CancelKey } from '../../wire/startup.ts'
+import { closeResponse, type CloseReason } from '../close-reason.ts'
+import { judgeBinding, type Binding, type Choice } from '../router/choose-target.ts'
+import { ClientKeys } from './client-keys.ts'
+import { keepTimeLimits } from './janitor.ts'
+import { LoginFlow, secretOf, type Admission, type LoginPlace, type Newcomer } from './login-flow.ts'
+import { Pool, type PoolIdentity, type PoolPlace } from './pool.ts'
+import type { PoolOptions } from './pool-options.ts'
+import { newDatabaseStats, type DatabaseStats } from './pool-stats.ts'
+import { PooledClient, type ClientPlace } from './pooled-client.ts'
+import { StatementRegistry } from './prepared-statements.ts'
+import { SecretLookup, type LookupOutcome } from './secret-lookup.ts'
+import { ServerConnection, type ServerOwner } from './server-connection.ts'
+import { logIn, type LoginOutcome } from './server-login.ts'
+import type { UserSecrets } from './user-secrets.ts'
+
+/** What the pooler needs from the router around it. */
+export interface PoolerBoard {
+  readonly holdTimeoutMs: number
+  monotonicMs(): number
+  /** Whether bytes may pass to and from the primary at this moment. */
+  primaryOpen(): boolean
+  /** Whether the table names a primary: without one, statements wait. */
+  hasPrimary(): boolean
+  /** Picks the primary to dial, and counts the attempt as begun. */
+  choosePrimary(): Choice
+  dialFailed(binding: Binding): void
+  dialAbandoned(binding: Binding): void
+  dialAnswered(binding: Binding): void
+  /** PostgreSQL is to ask this client itself, in a session of its own. */
+  passThrough(newcomer: Newcomer): void
+  sendCancel(cancel: { readonly binding: Binding; readonly key: CancelKey }, done: () => void): void
+  countClosed(reason: CloseReason): void
+}
+
+type Attempt = { readonly pool: Pool; readonly binding: Binding; readonly cancel: () => void }
+
+/** How often those who wait for a connection to be opened are looked at. */
+const TICK_MS = 50
+const JANITOR_MS = 250
+/** Pools differ by startup parameters too, which clients choose. */
+const POOLS_MAX = 1000
+const CANCELLED = { sqlState: '57014', message: 'canceling statement due to user request' }
+
+/**
+ * The pooled port: clients that log in at the router, and server connections that they share. A client keeps its
+ * connection through a change of the primary; a server connection belongs to one epoch and ends with it.
+ */
+export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
+  readonly options: PoolOptions
+  readonly secrets: UserSecrets
+  readonly registry = new StatementRegistry()
+  readonly findSecret: LoginPlace['findSecret']
+  readonly #log: Logger
+  readonly #board: PoolerBoard
+  readonly #pools = new Map<string, Pool>()
+  readonly #stats = new Map<string, DatabaseStats>()
+  readonly #clients = new Map<PooledClient, CancelKey>()
+  readonly #flows = new Set<LoginFlow>()
+  readonly #attempts = new Set<Attempt>()
+  readonly #keys = new ClientKeys()
+  readonly #stopJanitor: () => void
+  #stopTick: (() => void) | undefined
+  #isCutting = false
+  #isStopping = false
+  #warnedOfLookup = ''
+
+  constructor(deps: { log: Logger; board: PoolerBoard; secrets: UserSecrets }, options: PoolOptions) {
+    this.#log = deps.log
+    this.#board = deps.board
+    this.secrets = deps.secrets
+    this.options = options
+    this.findSecret = this.#secretFinder()
+    this.#stopJanitor = every(JANITOR_MS, () => this.#keepLimits())
+  }
+
+  get clientCount(): number {
+    return this.#clients.size + this.#flows.size
+  }
+
+  get holdTimeoutMs(): number {
+    return this.#board.holdTimeoutMs
+  }
+
+  get heldCount(): number {
+    let count = 0
+    for (const client of this.#clients.keys()) if (client.isHeld) count += 1
+    return count
+  }
+
+  now(): number {
+    return this.#board.monotonicMs()
+  }
+
+  mayPass(): boolean {
+    return this.#board.primaryOpen()
+  }
+
+  mayAssign(): boolean {
+    return !this.#isCutting && this.#board.hasPrimary() && this.#board.primaryOpen()
+  }
+
+  /** A client has said what it wants. */
+  admit(newcomer: Newcomer): void {
+    const flow = new LoginFlow(newcomer, this)
+    newcomer.counters.clients += 1
+    newcomer.counters.waiting += 1
+    this.#flows.add(flow)
+    if (this.clientCount > this.options.maxClientConn) return flow.close('TOO_MANY_CLIENTS')
+    flow.begin()
+  }
+
+  /** False when the key is none of ours. */
+  cancel(key: CancelKey, done: () => void): boolean {
+    const client = this.#keys.find(key)
+    if (!client) return false
+    const { server, pool } = client
+    if (!server?.key) {
+      client.cancelWait(CANCELLED)
+      done()
+      return true
+    }
+    // Order: the connection is nobody else's before the request has arrived, or it would end another's statement.
+    pool.cancelBegan(server)
+    this.#board.sendCancel({ binding: server.binding, key: server.key }, () => {
+      pool.cancelEnded(server)
+      done()
+    })
+    return true
+  }
+
+  poolFor(identity: PoolIdentity): Pool {
+    const key = JSON.stringify([
+      identity.database,
+      identity.user,
+      ...[...identity.fixed].map((pair) => JSON.stringify(pair)).toSorted(byText),
+    ])
+    const known = this.#pools.get(key)
+    if (known) return known
+    if (this.#pools.size >= POOLS_MAX) this.#dropUnusedPools()
+    const stats = this.#statsOf(identity.database)
+    const pool = new Pool(identity, this.options, { stats, place: this })
+    this.#pools.set(key, pool)
+    return pool
+  }
+
+  newKey(isLong: boolean): CancelKey {
+    return this.#keys.newKey(isLong)
+  }
+
+  passThrough(flow: LoginFlow, rest: Buffer): void {
+    this.#forget(flow)
+    flow.newcomer.counters.clients -= 1
+    this.#board.passThrough({ ...flow.newcomer, rest })
+  }
+
+  admitted(flow: LoginFlow, admission: Admission): void {
+    this.#forget(flow)
+    const { socket, counters } = flow.newcomer
+    const { pool, settings, key } = admission
+    const client = new PooledClient({ socket, counters, pool, settings }, this)
+    this.#clients.set(client, key)
+    this.#keys.add(key, client)
+    pool.clients += 1
+    pool.stats.logins += 1
+    client.forward(admission.welcome)
+    client.start(admission.rest)
+  }
+
+  loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void {
+    this.#forget(flow)
+    flow.newcomer.counters.clients -= 1
+    if (reason !== 'REFUSED') this.#board.countClosed(reason)
+  }
+
+  lookupFailed(user: string, reason: string): void {
+    if (reason === this.#warnedOfLookup) return
+    this.#warnedOfLookup = reason
+    this.#log.warn('Cannot look up a secret: the client is passed through in session mode', { user, reason })
+  }
+
+  clientEnded(client: PooledClient): void {
+    const key = this.#clients.get(client)
+    if (!key || !this.#clients.delete(client)) return
+    this.#keys.remove(key)
+    client.pool.clients -= 1
+    client.counters.clients -= 1
+  }
+
+  connect(pool: Pool): boolean {
+    if (this.#isStopping || this.#isCutting) return false
+    this.#startTick()
+    if (!this.#makeRoom(pool)) return false
+    const choice = this.#board.choosePrimary()
+    if (choice.kind === 'wait') return false
+    const { binding } = choice
+    pool.connecting += 1
+    const cancel = logIn(
+      {
+        binding,
+        user: pool.user,
+        database: pool.database,
+        parameters: pool.fixed,
+        secret: pool.secret,
+        timeoutMs: this.options.serverConnectTimeoutMs,
+        maySend: () => this.mayPass(),
+      },
+      (outcome) => this.#connected(attempt, outcome),
+    )
+    const attempt: Attempt = { pool, binding, cancel }
+    this.#attempts.add(attempt)
+    return true
+  }
+
+  serverEnded(server: ServerConnection): void {
+    for (const pool of this.#pools.values()) if (pool.serverEnded(server)) return
+  }
+
+  /** Order: the connections of an older epoch go before anything new is opened or given out. */
+  tableChanged(table: RoutingTable): void {
+    this.#isCutting = true
+    for (const attempt of this.#attempts) {
+      if (judgeBinding(attempt.binding, table).kind !== 'cut') continue
+      this.#attempts.delete(attempt)
+      attempt.cancel()
+      this.#board.dialAbandoned(attempt.binding)
+      attempt.pool.connectFailed()
+    }
+    for (const pool of this.#pools.values()) {
+      for (const server of pool.servers()) {
+        const verdict = judgeBinding(server.binding, table)
+        if (verdict.kind === 'cut') server.end('PRIMARY_CHANGED')
+        server.isDraining = verdict.kind === 'drain'
+        if (server.isDraining && !server.user && server.isClean) server.end('ENDED_BY_ROUTER')
+      }
+    }
+    for (const client of this.#clients.keys()) client.endIfDrained()
+    this.#isCutting = false
+    this.serve()
+  }
+
+  /** Nothing passes until `release`. Returns how many clients that stops. */
+  hold(): number {
+    for (const client of this.#clients.keys()) client.hold()
+    return this.heldCount
+  }
+
+  release(): void {
+    for (const pool of this.#pools.values()) for (const server of pool.servers()) server.release()
+    for (const client of this.#clients.keys()) client.release()
+    this.serve()
+  }
+
+  /** What was held for too long loses its server connection. */
+  cutHeld(): void {
+    for (const client of this.#clients.keys()) if (client.isHeld) client.server?.end('VALIDITY_TIMEOUT')
+  }
+
+  serve(): void {
+    for (const pool of this.#pools.values()) pool.serve()
+  }
+
+  /** Ends whoever has nothing open, the others too when `isOver`. Returns how many clients are left. */
+  drain(isOver: boolean): number {
+    this.#isStopping = true
+    for (const flow of this.#flows) flow.close('ROUTER_STOPPING')
+    for (const client of this.#clients.keys()) {
+      if (isOver || !client.server) client.close(closeResponse('ROUTER_STOPPING', { idle: !client.server }))
+    }
+    return this.#clients.size
+  }
+
+  stop(): void {
+    this.#stopJanitor()
+    this.#stopTick?.()
+    for (const attempt of this.#attempts) attempt.cancel()
+    for (const pool of this.#pools.values())
+      for (const server of pool.servers()) server.end('ENDED_BY_ROUTER')
+  }
+
+  #forget(flow: LoginFlow): void {
+    if (this.#flows.delete(flow)) flow.newcomer.counters.waiting -= 1
+  }
+
+  #statsOf(database: string): DatabaseStats {
+    const known = this.#stats.get(database)
+    if (known) return known
+    const stats = newDatabaseStats()
+    this.#stats.set(database, stats)
+    return stats
+  }
+
+  #secretFinder(): LoginPlace['findSecret'] {
+    const { lookup } = this.options.auth
+    if (!lookup) return undefined
+    let asker: SecretLookup | undefined
+    return (user: string, answer: (outcome: LookupOutcome) => void): void => {
+      if (!asker) {
+        const pool = this.poolFor({ database: lookup.database, user: lookup.user, fixed: new Map() })
+        pool.secret = secretOf(
+          lookup.password === undefined
+            ? this.secrets.find(lookup.user)
+            : { kind: 'plain', password: lookup.password },
+        )
+        pool.isPinned = true
+        asker = new SecretLookup(pool, lookup.query, () => this.now())
+      }
+      asker.find(user, answer)
+    }
+  }
+
+  #connected(attempt: Attempt, outcome: LoginOutcome): void {
+    const { pool, binding } = attempt
+    this.#attempts.delete(attempt)
+    if (outcome.kind === 'unreachable') {
+      this.#board.dialFailed(binding)
+      this.#log.debug('No server connection', {
+        database: pool.database,
+        user: pool.user,
+        reason: outcome.text,
+      })
+      return pool.connectFailed()
+    }
+    this.#board.dialAnswered(binding)
+    if (outcome.kind === 'refused') {
+      const { C: sqlState, M: reason } = outcome.fields
+      this.#log.info('PostgreSQL refused a server connection', {
+        database: pool.database,
+        user: pool.user,
+        sqlState,
+        reason,
+      })
+      return pool.connectFailed(outcome.fields)
+    }
+    const { socket, key, parameters } = outcome
+    pool.connected(
+      new ServerConnection({ socket, binding, key, parameters, now: this.now() }, this, this.registry),
+    )
+  }
+
+  /** Whether the limits of database and user allow one more; an idle connection of another pool makes room. */
+  #makeRoom(pool: Pool): boolean {
+    const { maxDbConnections, maxUserConnections } = pool.limits
+    return (
+      this.#hasRoom(maxDbConnections, (other) => other.database === pool.database) &&
+      this.#hasRoom(maxUserConnections, (other) => other.user === pool.user)
+    )
+  }
+
+  #hasRoom(limit: number, counts: (pool: Pool) => boolean): boolean {
+    if (limit === 0) return true
+    const pools = [...this.#pools.values()].filter(counts)
+    const total = pools.reduce((sum, pool) => sum + pool.total, 0)
+    if (total < limit) return true
+    const [oldest] = pools
+      .flatMap((pool) => pool.idle)
+      .toSorted((one, other) => one.idleSince - other.idleSince)
+    oldest?.end('ENDED_BY_ROUTER')
+    return oldest !== undefined
+  }
+
+  #dropUnusedPools(): void {
+    for (const [key, pool] of this.#pools) if (pool.isUnused) this.#pools.delete(key)
+  }
+
+  #keepLimits(): void {
+    if (this.#pools.size === 0) return
+    keepTimeLimits({ pools: this.#pools.values(), clients: this.#clients.keys() }, this.options, this.now())
+    this.#dropUnusedPools()
+  }
+
+  /** Runs only while somebody waits for a connection to be opened. */
+  #startTick(): void {
+    this.#stopTick ??= every(TICK_MS, () => {
+      this.serve()
+      for (const pool of this.#pools.values()) if (pool.waiting.size > 0 || pool.hasNewcomers) return
+      this.#stopTick?.()
+      this.#stopTick = undefined
+    })
+  }
+}
+
+function byText(one: string, other: string): number {
+  return one < other ? -1 : Number(one > other)
+}

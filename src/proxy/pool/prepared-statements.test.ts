@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { ClientStatements, ServerStatements, StatementRegistry } from './prepared-statements.ts'
+
+const definition = (text: string): Buffer => Buffer.from(`${text}\0\0\0`)
+
+describe('prepared statements', () => {
+  it('are one for all clients that prepare the same, and forgotten with the last of them', () => {
+    const registry = new StatementRegistry()
+    const [one, other] = [new ClientStatements(registry), new ClientStatements(registry)]
+    one.set('a', registry.take(definition('select 1')))
+    other.set('b', registry.take(definition('select 1')))
+    one.set('c', registry.take(definition('select 2')))
+    expect(other.get('b')).toBe(one.get('a'))
+    expect(one.get('c')?.name).not.toBe(one.get('a')?.name)
+    one.clear()
+    expect(registry.size).toBe(1)
+    other.delete('b')
+    expect(registry.size).toBe(0)
+  })
+
+  it('leave a server connection in the order in which they were used last', () => {
+    const registry = new StatementRegistry()
+    const server = new ServerStatements(registry)
+    const [a, b, c] = ['a', 'b', 'c'].map((text) => registry.take(definition(text)))
+    if (!a || !b || !c) throw new Error('no statements')
+    for (const statement of [a, b, c]) server.add(statement)
+    expect([server.use(a), server.evictAbove(2), server.use(b), server.evictAbove(2)]).toEqual([
+      true,
+      b,
+      false,
+      undefined,
+    ])
+    for (const statement of [a, b, c]) registry.drop(statement)
+    expect(registry.size).toBe(2)
+    server.clear()
+    expect(registry.size).toBe(0)
+  })
+})

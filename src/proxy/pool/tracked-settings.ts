@@ -1,0 +1,78 @@
+import { quoteLiteral } from '../../wire/session-state.ts'
+
+/**
+ * Settings that PostgreSQL reports whenever they change, so that a client gets its own on whichever server connection it
+ * is given: those of PgBouncer, `IntervalStyle` (its `track_extra_parameters`), and what newer versions report.
+ */
+const TRACKED = [
+  'client_encoding',
+  'DateStyle',
+  'TimeZone',
+  'IntervalStyle',
+  'standard_conforming_strings',
+  'application_name',
+  'default_transaction_read_only',
+  'search_path',
+] as const
+
+const TRACKED_NAMES: ReadonlySet<string> = new Set(TRACKED)
+/** Reported by every version, so that a client may also begin with them. */
+const AT_STARTUP = new Map(TRACKED.slice(0, 6).map((name) => [name.toLowerCase(), name]))
+
+export function isTracked(name: string): boolean {
+  return TRACKED_NAMES.has(name)
+}
+
+export type StartupParameters = {
+  /** Tracked settings that the client begins with. */
+  readonly tracked: ReadonlyMap<string, string>
+  /** Everything else beside user and database: a server connection has to be started with it. */
+  readonly fixed: ReadonlyMap<string, string>
+  /** Protocol options (`_pq_.…`), none of which is spoken here. */
+  readonly protocolOptions: readonly string[]
+}
+
+/** Sorts a client's startup parameters by who can honour them. */
+export function sortStartup(parameters: ReadonlyMap<string, string>): StartupParameters {
+  const tracked = new Map<string, string>()
+  const fixed = new Map<string, string>()
+  const protocolOptions: string[] = []
+  for (const [name, value] of parameters) {
+    if (name === 'user' || name === 'database' || name === 'replication') continue
+    const known = AT_STARTUP.get(name.toLowerCase())
+    if (name.startsWith('_pq_.')) protocolOptions.push(name)
+    else if (known !== undefined) tracked.set(known, value)
+    else fixed.set(name, value)
+  }
+  return { tracked, fixed, protocolOptions }
+}
+
+/** What has to change on a server connection, so that this client finds its own settings there; usually nothing. */
+export function settingsToChange(
+  client: ReadonlyMap<string, string>,
+  server: ReadonlyMap<string, string>,
+): readonly string[] {
+  let changes: string[] | undefined
+  for (const [name, value] of client) if (server.get(name) !== value) (changes ??= []).push(name)
+  return changes ?? NOTHING
+}
+
+const NOTHING: readonly string[] = []
+
+/**
+ * The statement that makes these changes. `set_config` takes a list (`search_path`) as one text, which SET does not.
+ * Outside UTF-8 a byte of ours could be half of a character there, and end a literal too early: such values lose what
+ * is not ASCII.
+ */
+export function settingsStatement(
+  names: readonly string[],
+  client: ReadonlyMap<string, string>,
+  serverEncoding: string | undefined,
+): string {
+  const calls = names.map((name) => {
+    const value = client.get(name) ?? ''
+    const safe = serverEncoding === 'UTF8' ? value : value.replaceAll(/[^\u0020-\u007e]/g, '?')
+    return `pg_catalog.set_config(${quoteLiteral(name)},${quoteLiteral(safe)},false)`
+  })
+  return `SELECT ${calls.join(',')}`
+}

@@ -1,0 +1,166 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { RoutingTableMessage } from '../../src/model/routing-table.ts'
+import { bootMs, monotonicMs } from '../../src/platform/clock.ts'
+import { silentLogger } from '../../src/platform/log.ts'
+import { bootId } from '../../src/platform/process.ts'
+import type { PoolOptions } from '../../src/proxy/pool/pool-options.ts'
+import { startRouter, type RunningRouter } from '../../src/proxy/router-process.ts'
+import type { Instance } from '../../src/postgres/instance.ts'
+import { LOOKUP_QUERY, poolOptions } from './pool-options.ts'
+import { freePort, running, SUPERUSER, Workspace, type TestPostgres } from './postgres.ts'
+import { connectRaw, eventually, type RawClient } from './raw-client.ts'
+
+export const APP = { user: 'app', password: 'app secret', database: 'app', host: '127.0.0.1' }
+
+/** A PostgreSQL, and routers before it whose agent is the test. */
+export class PooledRouters {
+  readonly workspace: Workspace
+  port = 0
+  epoch = 1
+  readonly #agents: Server[] = []
+  readonly #links = new Set<Socket>()
+  readonly #routers: RunningRouter[] = []
+  readonly #clients: (pg.Client | RawClient)[] = []
+  #instance: Instance | undefined
+  #hasPrimary = true
+  #holding: 'SWITCHOVER' | undefined
+  #pushes = 0
+
+  constructor(postgres: TestPostgres) {
+    this.workspace = new Workspace(postgres)
+  }
+
+  get instance(): Instance {
+    if (!this.#instance) throw new Error('not started')
+    return this.#instance
+  }
+
+  async start(): Promise<void> {
+    this.port = await freePort()
+    this.#instance = await this.workspace.instance('n1', {
+      port: this.port,
+      pgHba: [
+        'host all trusty 127.0.0.1/32 trust',
+        'host all old 127.0.0.1/32 md5',
+        'host all all 127.0.0.1/32 scram-sha-256',
+      ],
+      parameters: { shared_buffers: '16MB', max_connections: '60' },
+    })
+    await this.#instance.initialise({
+      users: [
+        { name: APP.user, password: APP.password, options: [] },
+        { name: 'trusty', password: 'unused', options: [] },
+      ],
+      databases: [{ name: APP.database, owner: APP.user }],
+      initdbArgs: [],
+    })
+    await running(this.#instance.start({ as: 'primary' }))
+  }
+
+  /** Says what every router's table is now. */
+  table(change: { epoch?: number; hasPrimary?: boolean; holding?: 'SWITCHOVER' } = {}): void {
+    if (change.hasPrimary !== undefined) this.#holding = change.holding
+    this.epoch = change.epoch ?? this.epoch
+    this.#hasPrimary = change.hasPrimary ?? this.#hasPrimary
+    for (const link of this.#links) link.write(this.#line())
+    this.#pushes += 1
+  }
+
+  /** Resolves when every router was told the table twice more: whatever they let pass has passed by then. */
+  async tableSent(): Promise<void> {
+    const pushes = this.#pushes
+    await eventually(() => {
+      if (this.#pushes < pushes + 2) throw new Error('no table was sent')
+    })
+  }
+
+  async router(changes: Partial<PoolOptions> = {}, holdTimeoutMs = 20_000): Promise<RunningRouter> {
+    const agentSocket = join(this.workspace.folder, `agent${this.#agents.length}.sock`)
+    const agent = createServer((socket) => {
+      this.#links.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => this.#links.delete(socket))
+      socket.resume()
+      socket.write(this.#line())
+    })
+    await new Promise<void>((resolve) => agent.listen(agentSocket, resolve))
+    const pushing = setInterval(() => this.table(), 200)
+    agent.once('close', () => clearInterval(pushing))
+    this.#agents.push(agent)
+    const lookup = {
+      user: SUPERUSER.name,
+      password: SUPERUSER.password,
+      database: 'postgres',
+      query: LOOKUP_QUERY,
+    }
+    const router = await startRouter(
+      {
+        nodeName: 'n1',
+        listenHost: '127.0.0.1',
+        ports: { primary: 0, replica: 0, pooled: 0 },
+        holdTimeoutMs,
+        maxClientConnections: 500,
+        pool: poolOptions({ auth: { type: 'md5', lookup }, ...changes }),
+        agentSocket,
+        members: [],
+        routingToken: 'unused',
+        logging: { level: 'error' },
+      },
+      { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => {} },
+    )
+    this.#routers.push(router)
+    return router
+  }
+
+  async connect(port: number, changes: pg.ClientConfig = {}): Promise<pg.Client> {
+    const client = new pg.Client({ ...APP, port, ...changes })
+    client.on('error', () => {})
+    await client.connect()
+    this.#clients.push(client)
+    return client
+  }
+
+  raw(port: number): RawClient {
+    const client = connectRaw(port)
+    this.#clients.push(client)
+    return client
+  }
+
+  /** A superuser's session that goes past the router. */
+  direct(): Promise<pg.Client> {
+    return this.connect(this.port, { user: SUPERUSER.name, password: SUPERUSER.password })
+  }
+
+  /** Ends clients and routers; PostgreSQL stays for the next test. */
+  async clear(): Promise<void> {
+    for (const client of this.#clients.splice(0)) {
+      if (client instanceof pg.Client) await client.end().catch(() => {})
+      else client.socket.destroy()
+    }
+    for (const router of this.#routers.splice(0)) await router.stop()
+    for (const link of this.#links) link.destroy()
+    for (const agent of this.#agents) agent.close()
+    this.#hasPrimary = true
+    this.#holding = undefined
+  }
+
+  async dispose(): Promise<void> {
+    await this.clear()
+    await this.workspace.dispose()
+  }
+
+  #line(): string {
+    const table: RoutingTableMessage = {
+      epoch: this.epoch,
+      ...(this.#hasPrimary ? { primary: { name: 'n1', host: '127.0.0.1', port: this.port } } : {}),
+      ...(this.#holding ? { holding: this.#holding } : {}),
+      replicas: [],
+      validForMs: 3000,
+      validUntil: monotonicMs() + 3000,
+      bootId: bootId(),
+    }
+    return `${JSON.stringify(table)}\n`
+  }
+}
