@@ -46,6 +46,7 @@ function poolOptions(config: NodeConfig): PoolOptions {
   return {
     ...pool,
     maxClientConn: maxClientConn ?? config.router.maxClientConnections,
+    adminUsers: [...new Set([username, ...pool.adminUsers])],
     auth: {
       type: authType,
       ...(authFile === undefined ? {} : { file: authFile }),

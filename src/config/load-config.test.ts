@@ -110,6 +110,8 @@ describe('the smallest useful config', () => {
         serverResetQuery: 'DISCARD ALL',
         authType: 'md5',
         authQuery: expect.stringContaining('pg_authid'),
+        adminUsers: [],
+        statsUsers: [],
         databases: [],
         users: [],
       },

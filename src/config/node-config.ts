@@ -159,6 +159,8 @@ export type NodeConfig = {
     readonly authUser?: string
     readonly authDbname?: string
     readonly authQuery: string
+    readonly adminUsers: readonly string[]
+    readonly statsUsers: readonly string[]
     readonly databases: readonly PoolOverride[]
     readonly users: readonly PoolOverride[]
   }

@@ -10,7 +10,13 @@ import {
   userOptions,
   usersKey,
 } from './keys/postgres-keys.ts'
-import { overrideFields, poolDatabasesKey, poolKeys as pool, poolUsersKey } from './keys/pool-keys.ts'
+import {
+  overrideFields,
+  poolDatabasesKey,
+  poolKeys as pool,
+  poolLists,
+  poolUsersKey,
+} from './keys/pool-keys.ts'
 import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
 import type { NodeConfig } from './node-config.ts'
 import type { Settings } from './settings.ts'
@@ -200,6 +206,8 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     ...whereGiven('authUser', settings.get(pool.authUser)),
     ...whereGiven('authDbname', settings.get(pool.authDbname)),
     authQuery: settings.need(pool.authQuery),
+    adminUsers: settings.list(poolLists.adminUsers),
+    statsUsers: settings.list(poolLists.statsUsers),
     databases: settings.records(poolDatabasesKey).map(overrideOf),
     users: settings.records(poolUsersKey).map(overrideOf),
   }

@@ -12,7 +12,7 @@ import { UserSecrets } from './pool/user-secrets.ts'
 import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
 import { openAgentLink } from './router/agent-link.ts'
 import { openPeerPoll, type PollMember } from './router/peer-poll.ts'
-import { Switchboard, totalsOf } from './router/switchboard.ts'
+import { Switchboard, totalsOf, type PoolParts } from './router/switchboard.ts'
 import type { RouterClock } from './router/table-holder.ts'
 import { pushedTable } from './router/table-message.ts'
 
@@ -78,7 +78,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     {
       holdTimeoutMs: options.holdTimeoutMs,
       maxClientConnections: options.maxClientConnections,
-      ...(options.pool ? { pool: { options: options.pool, secrets: userSecrets(options.pool, log) } } : {}),
+      ...(options.pool ? { pool: poolParts(options.pool, log) } : {}),
     },
   )
   const listeners = await listenOnAll({ ...options, ...pace }, counters, switchboard)
@@ -171,18 +171,23 @@ export async function runRouter(options: RouterOptions): Promise<{ stop(): Promi
 }
 
 /** A list that cannot be read is no reason to serve nobody: who is in it is asked by PostgreSQL. */
-function userSecrets(options: PoolOptions, log: Logger): UserSecrets {
+function poolParts(options: PoolOptions, log: Logger): PoolParts {
   const secrets = new UserSecrets()
   const { file } = options.auth
-  if (file === undefined) return secrets
-  try {
-    const line = secrets.load(readFileSync(file, 'utf8'))
-    if (line === undefined) log.info('Read the list of users', { file, users: secrets.size })
-    else log.warn('Cannot read the list of users: a line is malformed', { file, line })
-  } catch (error) {
-    log.warn('Cannot read the list of users', { file, cause: messageOf(error) })
+  function reloadUsers(): string | undefined {
+    if (file === undefined) return undefined
+    try {
+      const line = secrets.load(readFileSync(file, 'utf8'))
+      if (line !== undefined) return `Cannot read the list of users: line ${line} of ${file} is malformed`
+      log.info('Read the list of users', { file, users: secrets.size })
+      return undefined
+    } catch (error) {
+      return `Cannot read the list of users: ${messageOf(error)}`
+    }
   }
-  return secrets
+  const trouble = reloadUsers()
+  if (trouble !== undefined) log.warn(trouble)
+  return { options, secrets, reloadUsers }
 }
 
 const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']

@@ -28,6 +28,8 @@ export function poolOptions(changes: Partial<PoolOptions> = {}): PoolOptions {
     databases: [],
     users: [],
     auth: { type: 'md5' },
+    adminUsers: ['postgres'],
+    statsUsers: [],
     ...changes,
   }
 }

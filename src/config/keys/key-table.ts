@@ -1,6 +1,6 @@
 import type { KeyTable } from '../key.ts'
 import { clusterKeys, membersKey } from './cluster-keys.ts'
-import { poolDatabasesKey, poolKeys, poolUsersKey } from './pool-keys.ts'
+import { poolDatabasesKey, poolKeys, poolLists, poolUsersKey } from './pool-keys.ts'
 import { databasesKey, parametersKey, postgresKeys, postgresLists, usersKey } from './postgres-keys.ts'
 import { runtimeKeys } from './runtime-keys.ts'
 
@@ -12,7 +12,7 @@ export const keyTable: KeyTable = {
     ...Object.values(runtimeKeys),
     ...Object.values(poolKeys),
   ],
-  lists: [...Object.values(postgresLists)],
+  lists: [...[...Object.values(postgresLists), ...Object.values(poolLists)]],
   maps: [parametersKey],
   records: [membersKey, usersKey, databasesKey, poolDatabasesKey, poolUsersKey],
 }

@@ -1,5 +1,5 @@
 import { HOUR, SECOND } from '../../std/units.ts'
-import type { Key, RecordsKey } from '../key.ts'
+import type { Key, ListKey, RecordsKey } from '../key.ts'
 import { duration, oneOf, path, sqlName, text, wholeNumber } from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
@@ -162,6 +162,24 @@ export const poolKeys = {
     doc: 'Asks PostgreSQL for the secret of a user that `auth_file` does not have: one parameter, the name; answers with name and secret. `none` = nobody is asked. Who is not found, or has no secret, is passed through to PostgreSQL in session mode.',
   }),
 }
+
+/** Lists of the pooled port. */
+export const poolLists = {
+  adminUsers: {
+    name: 'pool.admin_users',
+    doc: 'Who may run every command of the console (the database `pgbouncer` on the pooled port); `local_db.username` always.',
+    item: sqlName,
+    fallback: [],
+    separator: /\s*,\s*/,
+  },
+  statsUsers: {
+    name: 'pool.stats_users',
+    doc: 'Who may run the SHOW commands of the console.',
+    item: sqlName,
+    fallback: [],
+    separator: /\s*,\s*/,
+  },
+} satisfies Record<string, ListKey>
 
 /** What one database or user may have of its own. */
 export const overrideFields = {

@@ -38,6 +38,10 @@ export interface LoginPlace {
   /** PostgreSQL is to ask this client itself: it gets a session of its own. */
   passThrough(flow: LoginFlow, rest: Buffer): void
   admitted(flow: LoginFlow, admission: Admission): void
+  /** The client wants the console. */
+  console(flow: LoginFlow, login: ConsoleLogin): void
+  /** Why nobody may log in to this database now. */
+  closedDatabase(database: string): StatementError | undefined
   loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void
   lookupFailed(user: string, reason: string): void
 }
@@ -50,6 +54,10 @@ export type Admission = {
   readonly rest: Buffer
 }
 
+export type ConsoleLogin = { readonly user: string; readonly key: CancelKey; readonly rest: Buffer }
+
+/** The virtual database of the console; a real one of this name cannot be reached here, as with PgBouncer. */
+const CONSOLE_DATABASE = 'pgbouncer'
 /** The newest minor of protocol 3 that is spoken here. */
 const MINOR_MAX = 2
 
@@ -184,6 +192,13 @@ export class LoginFlow implements WelcomeWaiter {
 
   #accepted(secret: ServerSecret): void {
     if (this.#place.options.auth.type === 'trust') this.#negotiate()
+    if (this.#database === CONSOLE_DATABASE) {
+      if (!this.#leave()) return
+      const key = this.#place.newKey(this.#minor >= MINOR_MAX)
+      return this.#place.console(this, { user: this.#user, key, rest: this.#rest })
+    }
+    const closed = this.#place.closedDatabase(this.#database)
+    if (closed) return this.refuse(closed)
     const identity = { database: this.#database, user: this.#user, fixed: this.#parameters.fixed }
     const pool = this.#place.poolFor(identity)
     if (!pool.isPinned && (secret.kind !== 'none' || pool.secret.kind === 'none')) pool.secret = secret
@@ -201,6 +216,7 @@ export class LoginFlow implements WelcomeWaiter {
   }
 
   #passThrough(): void {
+    if (this.#database === CONSOLE_DATABASE) return this.#refusePassword()
     if (this.#leave()) this.#place.passThrough(this, this.#rest)
   }
 

@@ -35,6 +35,9 @@ export type PoolOptions = {
   readonly databases: readonly PoolOverrides[]
   readonly users: readonly PoolOverrides[]
   readonly auth: PoolAuth
+  /** Who may do everything in the console, and who may look. */
+  readonly adminUsers: readonly string[]
+  readonly statsUsers: readonly string[]
 }
 
 export type PoolAuth = {

@@ -116,6 +116,20 @@ export class Pool {
     return this.#waiting
   }
 
+  /** Server connections that a cancel request is on its way to. */
+  get cancelled(): number {
+    return this.#cancelled.size
+  }
+
+  isCancelled(server: ServerConnection): boolean {
+    return this.#cancelled.has(server)
+  }
+
+  longestWaitMs(now: number): number {
+    for (const client of this.#waiting) return now - (client.times.waitingSince ?? now)
+    return 0
+  }
+
   get hasNewcomers(): boolean {
     return this.#newcomers.size > 0
   }
@@ -213,6 +227,25 @@ export class Pool {
     if (left > 0) return void this.#cancelled.set(server, left)
     this.#cancelled.delete(server)
     if (this.#used.has(server) && !server.user) this.giveBack(server)
+  }
+
+  /** Nobody gets a server connection until `resume`; those that are free end now, the others when they become free. */
+  pause(): void {
+    this.isPaused = true
+    this.doom()
+  }
+
+  resume(): void {
+    this.isPaused = false
+    this.serve()
+  }
+
+  /** Every server connection that there is now ends as soon as nobody works with it. */
+  doom(): void {
+    for (const server of this.servers()) {
+      server.isDoomed = true
+      if (!server.user && server.isClean) server.end('ENDED_BY_ROUTER')
+    }
   }
 
   /** Gives idle connections to those who wait, and opens more where they are too few. */

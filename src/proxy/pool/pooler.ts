@@ -1,15 +1,24 @@
-import type { RoutingTable } from '../../model/routing-table.ts'
+import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
 import { every } from '../../platform/timers.ts'
 import type { CancelKey } from '../../wire/startup.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { judgeBinding, type Binding, type Choice } from '../router/choose-target.ts'
 import { ClientKeys } from './client-keys.ts'
+import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
+import { keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
 import { keepTimeLimits } from './janitor.ts'
-import { LoginFlow, secretOf, type Admission, type LoginPlace, type Newcomer } from './login-flow.ts'
+import {
+  LoginFlow,
+  secretOf,
+  type Admission,
+  type ConsoleLogin,
+  type LoginPlace,
+  type Newcomer,
+} from './login-flow.ts'
+import type { StatementError } from './lost-transaction.ts'
 import { Pool, type PoolIdentity, type PoolPlace } from './pool.ts'
 import type { PoolOptions } from './pool-options.ts'
-import { newDatabaseStats, type DatabaseStats } from './pool-stats.ts'
 import { PooledClient, type ClientPlace } from './pooled-client.ts'
 import { StatementRegistry } from './prepared-statements.ts'
 import { SecretLookup, type LookupOutcome } from './secret-lookup.ts'
@@ -25,6 +34,8 @@ export interface PoolerBoard {
   primaryOpen(): boolean
   /** Whether the table names a primary: without one, statements wait. */
   hasPrimary(): boolean
+  /** The table's primary, for those who look. */
+  primary(): RouteTarget | undefined
   /** Picks the primary to dial, and counts the attempt as begun. */
   choosePrimary(): Choice
   dialFailed(binding: Binding): void
@@ -34,6 +45,14 @@ export interface PoolerBoard {
   passThrough(newcomer: Newcomer): void
   sendCancel(cancel: { readonly binding: Binding; readonly key: CancelKey }, done: () => void): void
   countClosed(reason: CloseReason): void
+}
+
+export type PoolerDeps = {
+  readonly log: Logger
+  readonly board: PoolerBoard
+  readonly secrets: UserSecrets
+  /** Reads the list of users again; what is wrong with it, if anything. */
+  readonly reloadUsers: () => string | undefined
 }
 
 type Attempt = { readonly pool: Pool; readonly binding: Binding; readonly cancel: () => void }
@@ -57,28 +76,31 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   readonly #log: Logger
   readonly #board: PoolerBoard
   readonly #pools = new Map<string, Pool>()
-  readonly #stats = new Map<string, DatabaseStats>()
-  readonly #clients = new Map<PooledClient, CancelKey>()
+  readonly #databases = new Map<string, DatabaseState>()
+  readonly #clients = new Map<PooledClient, { readonly id: number; readonly key: CancelKey }>()
+  readonly #console: PoolConsole
   readonly #flows = new Set<LoginFlow>()
   readonly #attempts = new Set<Attempt>()
   readonly #keys = new ClientKeys()
   readonly #stopJanitor: () => void
   #stopTick: (() => void) | undefined
+  #lastId = 0
   #isCutting = false
   #isStopping = false
   #warnedOfLookup = ''
 
-  constructor(deps: { log: Logger; board: PoolerBoard; secrets: UserSecrets }, options: PoolOptions) {
+  constructor(deps: PoolerDeps, options: PoolOptions) {
     this.#log = deps.log
     this.#board = deps.board
     this.secrets = deps.secrets
     this.options = options
     this.findSecret = this.#secretFinder()
+    this.#console = new PoolConsole(this.#consoleHost(deps))
     this.#stopJanitor = every(JANITOR_MS, () => this.#keepLimits())
   }
 
   get clientCount(): number {
-    return this.#clients.size + this.#flows.size
+    return this.#clients.size + this.#flows.size + this.#console.sessionCount
   }
 
   get holdTimeoutMs(): number {
@@ -141,8 +163,9 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     const known = this.#pools.get(key)
     if (known) return known
     if (this.#pools.size >= POOLS_MAX) this.#dropUnusedPools()
-    const stats = this.#statsOf(identity.database)
-    const pool = new Pool(identity, this.options, { stats, place: this })
+    const state = this.databaseState(identity.database)
+    const pool = new Pool(identity, this.options, { stats: state.stats, place: this })
+    pool.isPaused = this.#console.isPaused || state.isPaused
     this.#pools.set(key, pool)
     return pool
   }
@@ -162,12 +185,23 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     const { socket, counters } = flow.newcomer
     const { pool, settings, key } = admission
     const client = new PooledClient({ socket, counters, pool, settings }, this)
-    this.#clients.set(client, key)
+    this.#clients.set(client, { id: this.#newId(), key })
     this.#keys.add(key, client)
     pool.clients += 1
     pool.stats.logins += 1
     client.forward(admission.welcome)
     client.start(admission.rest)
+  }
+
+  console(flow: LoginFlow, { user, key, rest }: ConsoleLogin): void {
+    this.#forget(flow)
+    const { socket, counters } = flow.newcomer
+    this.#console.open({ socket, counters, user, key, rest })
+  }
+
+  closedDatabase(database: string): StatementError | undefined {
+    if (!this.#databases.get(database)?.isDisabled) return undefined
+    return { sqlState: '57P03', message: `database "${database}" is disabled` }
   }
 
   loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void {
@@ -183,9 +217,9 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   }
 
   clientEnded(client: PooledClient): void {
-    const key = this.#clients.get(client)
-    if (!key || !this.#clients.delete(client)) return
-    this.#keys.remove(key)
+    const known = this.#clients.get(client)
+    if (!known || !this.#clients.delete(client)) return
+    this.#keys.remove(known.key)
     client.pool.clients -= 1
     client.counters.clients -= 1
   }
@@ -270,6 +304,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     for (const client of this.#clients.keys()) {
       if (isOver || !client.server) client.close(closeResponse('ROUTER_STOPPING', { idle: !client.server }))
     }
+    this.#console.close(closeResponse('ROUTER_STOPPING'))
     return this.#clients.size
   }
 
@@ -285,12 +320,32 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     if (this.#flows.delete(flow)) flow.newcomer.counters.waiting -= 1
   }
 
-  #statsOf(database: string): DatabaseStats {
-    const known = this.#stats.get(database)
+  databaseState(database: string): DatabaseState {
+    const known = this.#databases.get(database)
     if (known) return known
-    const stats = newDatabaseStats()
-    this.#stats.set(database, stats)
-    return stats
+    const state = newDatabaseState(this.now())
+    this.#databases.set(database, state)
+    return state
+  }
+
+  #consoleHost({ reloadUsers, secrets }: PoolerDeps): ConsoleHost {
+    return {
+      options: this.options,
+      now: () => this.now(),
+      pools: () => [...this.#pools.values()],
+      clients: () => [...this.#clients].map(([client, { id }]) => ({ id, client })),
+      logins: () => this.#flows.size,
+      databases: this.#databases,
+      databaseState: (name) => this.databaseState(name),
+      primary: () => this.#board.primary(),
+      users: () => secrets.size,
+      reloadUsers,
+    }
+  }
+
+  #newId(): number {
+    this.#lastId += 1
+    return this.#lastId
   }
 
   #secretFinder(): LoginPlace['findSecret'] {
@@ -337,7 +392,11 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     }
     const { socket, key, parameters } = outcome
     pool.connected(
-      new ServerConnection({ socket, binding, key, parameters, now: this.now() }, this, this.registry),
+      new ServerConnection(
+        { id: this.#newId(), socket, binding, key, parameters, now: this.now() },
+        this,
+        this.registry,
+      ),
     )
   }
 
@@ -369,6 +428,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   #keepLimits(): void {
     if (this.#pools.size === 0) return
     keepTimeLimits({ pools: this.#pools.values(), clients: this.#clients.keys() }, this.options, this.now())
+    for (const state of this.#databases.values()) keepAverages(state, this.now())
     this.#dropUnusedPools()
   }
 

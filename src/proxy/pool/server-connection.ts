@@ -42,6 +42,7 @@ export interface ServerOwner {
 }
 
 export type ServerParts = {
+  readonly id: number
   readonly socket: Socket
   readonly binding: Binding
   readonly key: CancelKey | undefined
@@ -77,6 +78,7 @@ const IDLE = messageType('I')
  * router itself has to say. Only headers are read, and bytes go on as the pieces that they came in.
  */
 export class ServerConnection {
+  readonly id: number
   readonly binding: Binding
   readonly key: CancelKey | undefined
   readonly parameters: Map<string, string>
@@ -109,6 +111,7 @@ export class ServerConnection {
 
   constructor(parts: ServerParts, owner: ServerOwner, registry: StatementRegistry) {
     this.#socket = parts.socket
+    this.id = parts.id
     this.binding = parts.binding
     this.key = parts.key
     this.parameters = parts.parameters

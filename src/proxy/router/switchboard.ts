@@ -22,13 +22,19 @@ import { Relay, type RelayPlace } from '../relay.ts'
 import { chooseTarget, judgeBinding, type Binding, type Choice } from './choose-target.ts'
 import { TableHolder, type RouterClock, type TableChange } from './table-holder.ts'
 
+export type PoolParts = {
+  readonly options: PoolOptions
+  readonly secrets: UserSecrets
+  readonly reloadUsers: () => string | undefined
+}
+
 export type SwitchboardOptions = {
   /** How long a client waits for a backend, and a held session for a proof. */
   readonly holdTimeoutMs: number
   readonly maxClientConnections: number
   readonly startupTimeoutMs?: number
   /** Absent: the pooled port is one more port of sessions with the primary. */
-  readonly pool?: { readonly options: PoolOptions; readonly secrets: UserSecrets }
+  readonly pool?: PoolParts
 }
 
 const STARTUP_TIMEOUT_MS = 10_000
@@ -78,8 +84,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       clockJumped: (byMs) => this.#clockJumped(byMs),
     })
     const { pool } = options
-    this.#pooler =
-      pool && new Pooler({ log: deps.log, board: this.#board(), secrets: pool.secrets }, pool.options)
+    this.#pooler = pool && new Pooler({ log: deps.log, board: this.#board(), ...pool }, pool.options)
   }
 
   /** Takes a new client connection. */
@@ -357,6 +362,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       monotonicMs: () => this.#clock.monotonicMs(),
       primaryOpen: () => this.holder.primaryOpen(),
       hasPrimary: () => this.holder.table?.primary !== undefined,
+      primary: () => this.holder.table?.primary,
       choosePrimary: () => this.#choose('pooled'),
       dialFailed: (binding) => this.dialFailed(binding),
       dialAbandoned: (binding) => this.dialAbandoned(binding),

@@ -1,0 +1,63 @@
+import { MINUTE } from '../../std/units.ts'
+import { newDatabaseStats, type DatabaseStats } from './pool-stats.ts'
+
+/** What the router keeps of one database: totals, the numbers of the last minute, and what an operator said. Mutable. */
+export type DatabaseState = {
+  readonly stats: DatabaseStats
+  isPaused: boolean
+  isDisabled: boolean
+  periodBegan: number
+  atPeriod: DatabaseStats
+  averages: readonly number[]
+}
+
+/** PgBouncer's `stats_period`. */
+const PERIOD_MS = MINUTE
+
+export function newDatabaseState(now: number): DatabaseState {
+  return {
+    stats: newDatabaseStats(),
+    isPaused: false,
+    isDisabled: false,
+    periodBegan: now,
+    atPeriod: newDatabaseStats(),
+    averages: [],
+  }
+}
+
+/** The averages of the last whole minute, in the order of the totals; of what there is before the first is over. */
+export function averagesOf(state: DatabaseState, now: number): readonly number[] {
+  return state.averages.length > 0 ? state.averages : computeAverages(state, now)
+}
+
+/** Ends a minute that is over. */
+export function keepAverages(state: DatabaseState, now: number): void {
+  if (now - state.periodBegan < PERIOD_MS) return
+  state.averages = computeAverages(state, now)
+  state.atPeriod = { ...state.stats }
+  state.periodBegan = now
+}
+
+/** Counts and bytes per second; times per transaction, query and assignment, in microseconds. */
+function computeAverages(state: DatabaseState, now: number): readonly number[] {
+  const { stats, atPeriod } = state
+  const seconds = Math.max(1, (now - state.periodBegan) / 1000)
+  const since = (name: keyof DatabaseStats): number => stats[name] - atPeriod[name]
+  const perSecond = (name: keyof DatabaseStats): number => Math.round(since(name) / seconds)
+  const each = (time: keyof DatabaseStats, count: keyof DatabaseStats): number =>
+    Math.round((since(time) * 1000) / Math.max(1, since(count)))
+  return [
+    perSecond('assignments'),
+    perSecond('transactions'),
+    perSecond('queries'),
+    perSecond('received'),
+    perSecond('sent'),
+    each('transactionTimeMs', 'transactions'),
+    each('queryTimeMs', 'queries'),
+    perSecond('waitTimeMs') * 1000,
+    perSecond('clientParses'),
+    perSecond('serverParses'),
+    perSecond('binds'),
+    perSecond('logins'),
+  ]
+}
