@@ -109,7 +109,7 @@ export class LoginFlow implements WelcomeWaiter {
     if (type === 'trust') return this.#accepted(secretOf(known))
     if (known) return this.#prove(known)
     if (!findSecret) return this.#passThrough()
-    this.#limit(this.#place.holdTimeoutMs, () => this.#giveUp())
+    this.#limit(this.#patienceMs(), () => this.#giveUp())
     this.#listen()
     findSecret(this.#user, (outcome) => this.#found(outcome))
   }
@@ -203,7 +203,7 @@ export class LoginFlow implements WelcomeWaiter {
     const pool = this.#place.poolFor(identity)
     if (!pool.isPinned && (secret.kind !== 'none' || pool.secret.kind === 'none')) pool.secret = secret
     this.#pool = pool
-    this.#limit(this.#place.holdTimeoutMs, () => this.#giveUp())
+    this.#limit(this.#patienceMs(), () => this.#giveUp())
     this.#listen()
     pool.awaitWelcome(this)
   }
@@ -224,8 +224,13 @@ export class LoginFlow implements WelcomeWaiter {
     this.refuse({ sqlState: '28P01', message: `password authentication failed for user "${this.#user}"` })
   }
 
+  /** For a primary as long as on the other ports; in any case as long as connecting to it may take. */
+  #patienceMs(): number {
+    return Math.max(this.#place.holdTimeoutMs, this.#place.options.serverConnectTimeoutMs)
+  }
+
   #giveUp(): void {
-    const waited = `Waited ${this.#place.holdTimeoutMs} ms`
+    const waited = `Waited ${this.#patienceMs()} ms`
     this.#end(
       'HOLD_TIMEOUT',
       closeResponse('HOLD_TIMEOUT', { detail: `${waited} for a connection to PostgreSQL` }),

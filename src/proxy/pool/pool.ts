@@ -231,6 +231,8 @@ export class Pool {
 
   /** Nobody gets a server connection until `resume`; those that are free end now, the others when they become free. */
   pause(): void {
+    // Who asks for secrets is not paused: the console's own users log in by them.
+    if (this.isPinned) return
     this.isPaused = true
     this.doom()
   }
@@ -301,7 +303,7 @@ export class Pool {
     this.lastUsedAt = now
     const { serverLifetimeMs } = this.#options
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
-    if (server.isDoomed || server.isDraining || isOld) {
+    if (server.isDoomed || server.isDraining || isOld || this.isPaused) {
       this.#used.delete(server)
       server.end('ENDED_BY_ROUTER')
       return

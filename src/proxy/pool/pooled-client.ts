@@ -285,7 +285,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #goOn(): void {
     if (this.#ended) return
     if (this.#cursor.hasEnough) this.#process()
-    if (!this.#isWaiting && !this.#isHeld && !this.#ended) this.socket.resume()
+    if (!this.#isHeld && !this.#ended && this.#cursor.keptBytes <= KEPT_BYTES_MAX) this.socket.resume()
   }
 
   #process(): void {

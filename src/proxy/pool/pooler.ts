@@ -62,6 +62,8 @@ const TICK_MS = 50
 const JANITOR_MS = 250
 /** Pools differ by startup parameters too, which clients choose. */
 const POOLS_MAX = 1000
+/** Makes the pool that asks for secrets another one than those of clients, who cannot begin with this. */
+const LOOKUP_NAME = 'pg-metako auth_query'
 const CANCELLED = { sqlState: '57014', message: 'canceling statement due to user request' }
 
 /**
@@ -354,13 +356,15 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     let asker: SecretLookup | undefined
     return (user: string, answer: (outcome: LookupOutcome) => void): void => {
       if (!asker) {
-        const pool = this.poolFor({ database: lookup.database, user: lookup.user, fixed: new Map() })
+        const fixed = new Map([['application_name', LOOKUP_NAME]])
+        const pool = this.poolFor({ database: lookup.database, user: lookup.user, fixed })
         pool.secret = secretOf(
           lookup.password === undefined
             ? this.secrets.find(lookup.user)
             : { kind: 'plain', password: lookup.password },
         )
         pool.isPinned = true
+        pool.isPaused = false
         asker = new SecretLookup(pool, lookup.query, () => this.now())
       }
       asker.find(user, answer)

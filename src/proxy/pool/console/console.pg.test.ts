@@ -156,7 +156,7 @@ describePostgres('the console of the pooled port', (postgres) => {
     const admin = await consoleOf(ports.pooled)
     await client.query('begin')
     const order: string[] = []
-    const pausing = admin.query('PAUSE app').then(() => order.push('paused'))
+    const pausing = admin.query('PAUSE').then(() => order.push('paused'))
     const waiting = other.query('select 1').then(() => order.push('resumed'))
     await eventually(async () => {
       expect(
@@ -169,8 +169,8 @@ describePostgres('the console of the pooled port', (postgres) => {
     await pausing
     const watcher = await routers.direct()
     expect((await watcher.query("select 1 from pg_stat_activity where usename = 'app'")).rowCount).toBe(0)
-    await expect(admin.query('PAUSE app')).rejects.toThrow('already')
-    await admin.query('RESUME app')
+    await expect(admin.query('PAUSE')).rejects.toThrow('already')
+    await (await consoleOf(ports.pooled)).query('RESUME')
     await waiting
     expect(order).toEqual(['paused', 'resumed'])
   })
