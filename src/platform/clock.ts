@@ -5,6 +5,11 @@ export function monotonicMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000
 }
 
+/** Milliseconds since this process began, on the same clock: costs a tenth, for statistics and for limits that nobody else judges. */
+export function elapsedMs(): number {
+  return performance.now()
+}
+
 /** Milliseconds since 1970. */
 export function wallMs(): number {
   return Date.now()

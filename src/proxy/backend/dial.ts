@@ -1,5 +1,5 @@
 import type { RouteTarget } from '../../model/routing-table.ts'
-import { connect, type Socket } from '../../platform/net.ts'
+import { connectLean, type Socket } from '../../platform/net.ts'
 import { after } from '../../platform/timers.ts'
 import { codeOf, messageOf } from '../../std/fault.ts'
 import { KiB } from '../../std/units.ts'
@@ -36,7 +36,7 @@ const KEEP_ALIVE_MS = 10_000
  */
 export function dial(options: DialOptions, done: (outcome: DialOutcome) => void): () => void {
   const { target, startup, timeoutMs, maySend } = options
-  const socket = connect({
+  const socket = connectLean({
     host: target.host,
     port: target.port,
     noDelay: true,

@@ -1,4 +1,5 @@
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
+import { elapsedMs } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import { every } from '../../platform/timers.ts'
 import type { CancelKey } from '../../wire/startup.ts'
@@ -29,7 +30,6 @@ import type { UserSecrets } from './user-secrets.ts'
 /** What the pooler needs from the router around it. */
 export interface PoolerBoard {
   readonly holdTimeoutMs: number
-  monotonicMs(): number
   /** Whether bytes may pass to and from the primary at this moment. */
   primaryOpen(): boolean
   /** Whether the table names a primary: without one, statements wait. */
@@ -116,7 +116,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   }
 
   now(): number {
-    return this.#board.monotonicMs()
+    return elapsedMs()
   }
 
   mayPass(): boolean {

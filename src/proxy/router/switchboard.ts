@@ -359,7 +359,6 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   #board(): PoolerBoard {
     return {
       holdTimeoutMs: this.holdTimeoutMs,
-      monotonicMs: () => this.#clock.monotonicMs(),
       primaryOpen: () => this.holder.primaryOpen(),
       hasPrimary: () => this.holder.table?.primary !== undefined,
       primary: () => this.holder.table?.primary,
