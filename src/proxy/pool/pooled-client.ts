@@ -55,7 +55,6 @@ export type ClientParts = {
 const STATEMENT_BYTES_MAX = 16 * MiB
 /** PostgreSQL cuts names at 63 bytes; what is longer is a game. */
 const NAMES_BYTES_MAX = 16 * KiB
-const STATEMENTS_MAX = 10_000
 /** What a client may send ahead while it waits. */
 const KEPT_BYTES_MAX = 64 * KiB
 const READY_IDLE = buildReady('I')
@@ -360,7 +359,7 @@ export class PooledClient implements ServerUser, PoolClient {
         if (type === PARSE || type === CLOSE) server.expected.push('PASS')
         return this.#passOn(end)
       case 'NAMED':
-        if (this.statements.size >= STATEMENTS_MAX && type === PARSE) return this.#violation()
+        if (type === PARSE && this.statements.isFull) return this.#violation()
         this.#cork(server)
         this.#flush()
         this.#cursor.replaced(sendNamed(message, this.#context(server)), end)

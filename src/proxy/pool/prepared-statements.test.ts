@@ -18,6 +18,18 @@ describe('prepared statements', () => {
     expect(registry.size).toBe(0)
   })
 
+  it('of one client are bounded in number and in size', () => {
+    const registry = new StatementRegistry()
+    const [many, large] = [new ClientStatements(registry), new ClientStatements(registry)]
+    for (let count = 0; !many.isFull; count += 1) many.set(`s${count}`, registry.take(definition('select 1')))
+    expect([many.size, registry.size]).toEqual([10_000, 1])
+    for (let count = 0; !large.isFull; count += 1)
+      large.set(`s${count}`, registry.take(Buffer.alloc(2 ** 20, 'x')))
+    expect(large.size).toBe(17)
+    large.delete('s0')
+    expect(large.isFull).toBe(false)
+  })
+
   it('leave a server connection in the order in which they were used last', () => {
     const registry = new StatementRegistry()
     const server = new ServerStatements(registry)

@@ -1,3 +1,5 @@
+import { MiB } from '../../std/units.ts'
+
 /** A statement as clients prepared it: the same text with the same types is one, whoever it comes from. */
 export type PreparedStatement = {
   /** What it is called on every server connection. */
@@ -62,10 +64,14 @@ export class StatementRegistry {
   }
 }
 
+const STATEMENTS_MAX = 10_000
+const STATEMENTS_BYTES_MAX = 16 * MiB
+
 /** What one client has prepared, by its own names. */
 export class ClientStatements {
   readonly #registry: StatementRegistry
   readonly #byName = new Map<string, PreparedStatement>()
+  #bytes = 0
 
   constructor(registry: StatementRegistry) {
     this.#registry = registry
@@ -75,24 +81,32 @@ export class ClientStatements {
     return this.#byName.size
   }
 
+  /** A client that prepares without end is not to fill the router's memory. */
+  get isFull(): boolean {
+    return this.#byName.size >= STATEMENTS_MAX || this.#bytes > STATEMENTS_BYTES_MAX
+  }
+
   get(name: string): PreparedStatement | undefined {
     return this.#byName.get(name)
   }
 
   set(name: string, statement: PreparedStatement): void {
     this.#byName.set(name, statement)
+    this.#bytes += statement.definition.length
   }
 
   delete(name: string): void {
     const statement = this.#byName.get(name)
     if (!statement) return
     this.#byName.delete(name)
+    this.#bytes -= statement.definition.length
     this.#registry.drop(statement)
   }
 
   clear(): void {
     for (const statement of this.#byName.values()) this.#registry.drop(statement)
     this.#byName.clear()
+    this.#bytes = 0
   }
 }
 

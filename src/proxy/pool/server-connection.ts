@@ -350,6 +350,8 @@ export class ServerConnection {
     const severity = fields['V'] ?? fields['S']
     if (severity === 'FATAL' || severity === 'PANIC') {
       this.#fatal = fields
+      // It will close: nobody is to begin something on it meanwhile, which would be lost.
+      if (!this.#user && !this.#internal) this.#finish('BACKEND_LOST')
       return this.#user?.endsWithServer === true ? 'PASS' : 'DROP'
     }
     if (this.#internal) this.#internalError = fields
