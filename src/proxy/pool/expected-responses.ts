@@ -65,11 +65,14 @@ export class ExpectedResponses {
 
   /** An ErrorResponse came: the rest of its batch will not be answered. */
   failBatch(): void {
+    let undos: Undo[] | undefined
     while (!this.isEmpty && this.#kinds[this.#head] !== 'READY') {
       const undo = this.#undos[this.#head]
       this.#shift()
-      undo?.()
+      if (undo) (undos ??= []).push(undo)
     }
+    // Order: the last one first, since it was done to what the others had made.
+    for (const undo of undos?.toReversed() ?? []) undo()
   }
 
   /** CopyInResponse came: the Syncs that were sent behind the Execute are read as part of the COPY, and not answered. */

@@ -78,13 +78,14 @@ function sendParse(body: Buffer, context: RewriteContext): void {
     // PostgreSQL says so itself (42P05): the name that it complains of is there, under the other name.
     ensurePrepared(known, context)
     server.expected.push('PASS')
-    server.write(buildParse(known.name, known.definition))
+    server.write(buildParse(known.name, body.subarray(nameEnd + 1)))
     return
   }
   const statement = registry.take(body.subarray(nameEnd + 1))
   statements.set(name, statement)
   const forget = (): void => {
-    if (statements.get(name) === statement) statements.delete(name)
+    // By what it says: closed and brought back in between, it may be another object.
+    if (statements.get(name)?.definition.equals(statement.definition)) statements.delete(name)
   }
   if (server.statements.use(statement)) {
     // Order: the client's ParseComplete comes in its turn, since PostgreSQL answers this in its turn.
