@@ -95,7 +95,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       },
       onMembers: (members) => poll.setMembers(members),
       onStop: deps.onStop,
-      totals: () => totalsOf(counters),
+      totals: () => totalsOf(counters, switchboard.waitingForServers),
     },
     { socketPath: options.agentSocket, pid, totalsEveryMs: pace.totalsEveryMs },
   )

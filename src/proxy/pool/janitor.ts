@@ -5,7 +5,11 @@ import type { PooledClient } from './pooled-client.ts'
 
 /** Every time limit of the pooler but those of logins, looked at by one round over everything. */
 export function keepTimeLimits(
-  state: { readonly pools: Iterable<Pool>; readonly clients: Iterable<PooledClient> },
+  state: {
+    readonly pools: Iterable<Pool>
+    readonly clients: Iterable<PooledClient>
+    readonly disconnect: (client: PooledClient, error: StatementError) => void
+  },
   options: PoolOptions,
   now: number,
 ): void {
@@ -18,14 +22,14 @@ export function keepTimeLimits(
   if (queryTimeoutMs + transactionTimeoutMs + idleTransactionTimeoutMs + clientIdleTimeoutMs === 0) return
   for (const client of state.clients) {
     const over = limitOver(client, options, now)
-    if (over) client.refuse(over)
+    if (over) state.disconnect(client, over)
   }
 }
 
 function endIdleServers(pool: Pool, options: PoolOptions, now: number): void {
   const { serverIdleTimeoutMs, serverLifetimeMs, minPoolSize } = options
   // The oldest lie at the bottom; as many stay as are wanted at all times.
-  for (const server of pool.idle.slice(0, Math.max(0, pool.idle.length))) {
+  for (const server of [...pool.idle]) {
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
     const isIdle = serverIdleTimeoutMs > 0 && now - server.idleSince > serverIdleTimeoutMs
     const isKept = pool.clients > 0 && pool.total <= minPoolSize

@@ -476,6 +476,61 @@ describePostgres('the pooled port', (postgres) => {
     expect(await ended).toMatchObject({ code: '25P03' })
   })
 
+  it.each([
+    ['query_timeout', { queryTimeoutMs: 300 }, ['select pg_sleep(30)'], '57014'],
+    ['transaction_timeout', { transactionTimeoutMs: 300 }, ['begin', 'select pg_sleep(30)'], '25P04'],
+    ['client_idle_timeout', { clientIdleTimeoutMs: 300 }, ['select 1'], '57P05'],
+  ] as const)('disconnects a client by %s', async (_name, limit, statements, code) => {
+    const { ports } = await routers.router(limit)
+    const client = await routers.connect(ports.pooled)
+    const errors: unknown[] = []
+    client.on('error', (error) => errors.push(error))
+    for (const statement of statements) client.query(statement).catch((error: unknown) => errors.push(error))
+    await eventually(() =>
+      expect(errors).toContainEqual(expect.objectContaining({ severity: 'FATAL', code })),
+    )
+    const watcher = await routers.direct()
+    await eventually(async () => {
+      const sessions = "select 1 from pg_stat_activity where usename = 'app' and state = 'active'"
+      expect((await watcher.query(sessions)).rowCount).toBe(0)
+    })
+  })
+
+  it('keeps min_pool_size server connections for a pool with clients, and none older than server_lifetime', async () => {
+    const { ports } = await routers.router({ minPoolSize: 3, serverLifetimeMs: 1000 })
+    await routers.connect(ports.pooled)
+    const watcher = await routers.direct()
+    const pids = async (): Promise<number[]> => {
+      const { rows } = await watcher.query(
+        "select pid from pg_stat_activity where usename = 'app' order by 1",
+      )
+      return rows.map(({ pid }) => pid as number)
+    }
+    await eventually(async () => expect(await pids()).toHaveLength(3))
+    const before = await pids()
+    await eventually(async () => {
+      const now = await pids()
+      expect(now).toHaveLength(3)
+      expect(now.filter((pid) => before.includes(pid))).toEqual([])
+    })
+  })
+
+  it('gives a database and a user limits of their own', async () => {
+    const { ports } = await routers.router({
+      databases: [{ name: 'app', poolSize: 1 }],
+      users: [{ name: 'old', poolMode: 'session', maxConnections: 1 }],
+    })
+    const clients = await Promise.all([1, 2, 3].map(() => routers.connect(ports.pooled)))
+    expect(new Set(await Promise.all(clients.map(pidOf))).size).toBe(1)
+    const old = await routers.connect(ports.pooled, { user: 'old', password: 'old secret' })
+    await old.query('create temp table mine (n int)')
+    await old.query('select * from mine')
+    const second = await routers.connect(ports.pooled, { user: 'old', password: 'old secret' })
+    const waiting = second.query('select 1 as one')
+    await old.end()
+    expect((await waiting).rows).toEqual([{ one: 1 }])
+  })
+
   it('closes server connections that nobody uses, and opens the reserve for who waits', async () => {
     const { ports } = await routers.router({
       defaultPoolSize: 1,

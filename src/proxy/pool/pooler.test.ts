@@ -9,7 +9,7 @@ import { echo, READY_IDLE, startFakeBackend, type FakeBackend } from '../../../t
 import { connectRaw, eventually, type RawClient } from '../../../test/support/raw-client.ts'
 import { listenOn } from '../frontend/port-listener.ts'
 import { newPortCounters } from '../port-counters.ts'
-import { Switchboard } from '../router/switchboard.ts'
+import { Switchboard, totalsOf } from '../router/switchboard.ts'
 import type { PoolOptions } from './pool-options.ts'
 import { UserSecrets } from './user-secrets.ts'
 
@@ -39,6 +39,7 @@ async function createPool(changes: Partial<PoolOptions> = {}) {
   return {
     clock,
     counters,
+    totals: () => totalsOf([counters], switchboard.waitingForServers)[0],
     port: listener.port,
     offer: (table: { epoch: number; primary?: FakeBackend; validForMs?: number }) => {
       const { primary } = table
@@ -295,6 +296,22 @@ describe('the pooled port', () => {
     other.query('select 2')
     await other.untilReady(2)
     expect(queriesOf(first)).toEqual(['select 1', 'select 2'])
+  })
+
+  it('counts clients, statements and who waits, for the metrics of its port', async () => {
+    pool.offer({ epoch: 1, primary: first })
+    const client = await login()
+    client.query('select 1')
+    await client.untilReady(2)
+    expect(pool.totals()).toMatchObject({ clients: 1, waiting: 0, queries: 1, errors: 0 })
+    pool.offer({ epoch: 1 })
+    client.query('select 2')
+    await eventually(() => expect(pool.totals()).toMatchObject({ clients: 1, waiting: 1, queries: 1 }))
+    pool.offer({ epoch: 1, primary: first })
+    await client.untilReady(3)
+    expect(pool.totals()).toMatchObject({ clients: 1, waiting: 0, queries: 2 })
+    client.socket.end()
+    await eventually(() => expect(pool.totals()).toMatchObject({ clients: 0, waiting: 0 }))
   })
 
   it('takes no server connection for what it can answer itself', async () => {

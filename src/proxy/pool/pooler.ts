@@ -105,6 +105,12 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return this.#clients.size + this.#flows.size + this.#console.sessionCount
   }
 
+  get waitingCount(): number {
+    let count = 0
+    for (const pool of this.#pools.values()) count += pool.waiting.size
+    return count
+  }
+
   get holdTimeoutMs(): number {
     return this.#board.holdTimeoutMs
   }
@@ -431,9 +437,20 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
 
   #keepLimits(): void {
     if (this.#pools.size === 0) return
-    keepTimeLimits({ pools: this.#pools.values(), clients: this.#clients.keys() }, this.options, this.now())
+    const pools = this.#pools.values()
+    const clients = this.#clients.keys()
+    const disconnect = (client: PooledClient, error: StatementError): void => this.#disconnect(client, error)
+    keepTimeLimits({ pools, clients, disconnect }, this.options, this.now())
     for (const state of this.#databases.values()) keepAverages(state, this.now())
     this.#dropUnusedPools()
+  }
+
+  /** PostgreSQL would go on with a statement whose client is gone. */
+  #disconnect(client: PooledClient, error: StatementError): void {
+    const { server } = client
+    client.refuse(error)
+    if (server?.isEnded && server.key)
+      this.#board.sendCancel({ binding: server.binding, key: server.key }, () => {})
   }
 
   /** Runs only while somebody waits for a connection to be opened. */

@@ -106,6 +106,11 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     return this.holder.primaryOpen()
   }
 
+  /** Clients of the pooled port whose statements wait for a server connection. */
+  get waitingForServers(): number {
+    return this.#pooler?.waitingCount ?? 0
+  }
+
   choose(counters: PortCounters): Choice {
     return this.#choose(counters.port)
   }
@@ -390,8 +395,10 @@ export class Switchboard implements RelayPlace, WaitingPlace {
 }
 
 /** Counters as they cross to the agent. */
-export function totalsOf(counters: readonly PortCounters[]): PortTotals[] {
-  return counters.map((port) => ({ ...port }))
+export function totalsOf(counters: readonly PortCounters[], waitingForServers: number): PortTotals[] {
+  return counters.map((port) =>
+    port.port === 'pooled' ? { ...port, waiting: port.waiting + waitingForServers } : { ...port },
+  )
 }
 
 function malformedReason(reason: string): CloseReason {
