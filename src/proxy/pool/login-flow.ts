@@ -14,7 +14,7 @@ import type { Pool, PoolIdentity, WelcomeWaiter } from './pool.ts'
 import type { PoolOptions } from './pool-options.ts'
 import type { LookupOutcome } from './secret-lookup.ts'
 import type { ServerSecret } from './server-login.ts'
-import { isTracked, sortStartup, type StartupParameters } from './tracked-settings.ts'
+import { asReported, isTracked, sortStartup, type StartupParameters } from './tracked-settings.ts'
 import type { UserSecrets } from './user-secrets.ts'
 
 /** A client's first words on the pooled port. */
@@ -120,7 +120,8 @@ export class LoginFlow implements WelcomeWaiter {
     const settings = new Map<string, string>()
     const pieces = [buildAuthentication({ kind: 'ok' })]
     for (const [name, reported] of parameters) {
-      const value = this.#parameters.tracked.get(name) ?? reported
+      const wished = this.#parameters.tracked.get(name)
+      const value = wished === undefined ? reported : asReported(name, wished, reported)
       if (isTracked(name)) settings.set(name, value)
       pieces.push(buildParameterStatus(name, value))
     }

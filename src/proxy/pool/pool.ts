@@ -181,8 +181,9 @@ export class Pool {
   /** A connection has logged in. */
   connected(server: ServerConnection): void {
     this.connecting -= 1
-    this.welcome ??= new Map(server.parameters)
-    const { welcome } = this
+    // The newest: what a role's sessions begin with may have been changed.
+    const welcome = new Map(server.parameters)
+    this.welcome = welcome
     for (const waiter of this.#newcomers) {
       this.#newcomers.delete(waiter)
       waiter.welcomed(welcome)

@@ -297,6 +297,8 @@ describePostgres('the pooled port', (postgres) => {
         user: 'trusty',
         database: 'app',
         application_name: 'me',
+        DateStyle: 'sql',
+        client_encoding: 'utf-8',
         options: '-c work_mem=77MB',
       }
       client.socket.write(buildStartup(parameters))

@@ -47,6 +47,22 @@ export function sortStartup(parameters: ReadonlyMap<string, string>): StartupPar
   return { tracked, fixed, protocolOptions }
 }
 
+/**
+ * A client's startup value as PostgreSQL would report it, where that can be told from what a session here begins with:
+ * drivers look at the spelling (`ISO, MDY`, `UTF8`), and what is the same need not be set.
+ */
+export function asReported(name: string, value: string, reported: string): string {
+  if (name === 'client_encoding') {
+    const letters = (text: string): string => text.toUpperCase().replaceAll(/[^A-Z0-9]/g, '')
+    const wanted = letters(value) === 'UNICODE' ? 'UTF8' : letters(value)
+    if (wanted === 'UTF8') return wanted
+    return wanted === letters(reported) ? reported : value
+  }
+  if (name !== 'DateStyle' || !/^(?:iso|sql)$/i.test(value)) return value
+  // The order of day and month stays as it is.
+  return `${value.toUpperCase()}, ${reported.split(', ')[1] ?? 'MDY'}`
+}
+
 /** What has to change on a server connection, so that this client finds its own settings there; usually nothing. */
 export function settingsToChange(
   client: ReadonlyMap<string, string>,
