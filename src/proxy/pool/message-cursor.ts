@@ -1,6 +1,8 @@
+import { KiB } from '../../std/units.ts'
 import { HEADER_BYTES } from './client-messages.ts'
 import { KeptBytes } from './kept-bytes.ts'
 
+const KEPT_BYTES_MAX = 64 * KiB
 const EMPTY = Buffer.alloc(0)
 
 /**
@@ -26,8 +28,9 @@ export class MessageCursor {
     return this.#at
   }
 
-  get keptBytes(): number {
-    return this.#kept.length
+  /** As much waits as a client may send ahead; what has to be there as a whole may be more. */
+  get isFull(): boolean {
+    return this.#kept.length > KEPT_BYTES_MAX && this.#need === 0
   }
 
   /** The first byte that waits: the type of a message, when reading stopped before one. */
@@ -41,10 +44,6 @@ export class MessageCursor {
 
   get hasEnough(): boolean {
     return this.#kept.length >= this.#need && this.#kept.length > 0
-  }
-
-  get waitsForMore(): boolean {
-    return this.#need > 0
   }
 
   /** The type of the message at hand; `undefined` while its header is not there. */

@@ -55,8 +55,6 @@ export type ClientParts = {
 const STATEMENT_BYTES_MAX = 16 * MiB
 /** PostgreSQL cuts names at 63 bytes; what is longer is a game. */
 const NAMES_BYTES_MAX = 16 * KiB
-/** What a client may send ahead while it waits. */
-const KEPT_BYTES_MAX = 64 * KiB
 const READY_IDLE = buildReady('I')
 const IDLE = messageType('I')
 
@@ -272,7 +270,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#cursor.add(chunk)
     if (!this.#isWaiting && !this.#isHeld && this.#cursor.hasEnough) return this.#process()
     // Order: it goes on reading up to here, since the end of a client that waits is to be noticed.
-    if (this.#cursor.keptBytes > KEPT_BYTES_MAX && !this.#cursor.waitsForMore) this.socket.pause()
+    if (this.#cursor.isFull) this.socket.pause()
   }
 
   readonly #onLeft = (): void => {
@@ -284,7 +282,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #goOn(): void {
     if (this.#ended) return
     if (this.#cursor.hasEnough) this.#process()
-    if (!this.#isHeld && !this.#ended && this.#cursor.keptBytes <= KEPT_BYTES_MAX) this.socket.resume()
+    if (!this.#isHeld && !this.#ended && !this.#cursor.isFull) this.socket.resume()
   }
 
   #process(): void {

@@ -257,6 +257,23 @@ describePostgres('the pooled port', (postgres) => {
     expect(client.types().replace(/^[^Z]*Z/, '')).toBe('12tTDCZTDCZ')
   })
 
+  it('takes statements and parameters of megabytes, from several clients at once', async () => {
+    const { ports } = await routers.router({ defaultPoolSize: 1 })
+    const clients = await Promise.all([1, 2, 3].map(() => routers.connect(ports.pooled)))
+    const large = 'x'.repeat(2_000_000)
+    for (let round = 0; round < 2; round += 1) {
+      await Promise.all(
+        clients.map(async (client, index) => {
+          const statement = { name: 'large', text: `select length($1::text) + length('${large}') as n` }
+          const { rows } = await client.query({ ...statement, values: [large.slice(index)] })
+          expect(rows).toEqual([{ n: 4_000_000 - index }])
+          const simple = await client.query(`select length('${large}') as n`)
+          expect(simple.rows).toEqual([{ n: 2_000_000 }])
+        }),
+      )
+    }
+  })
+
   it('forgets statements that DISCARD ALL and DEALLOCATE ALL have thrown away', async () => {
     const { ports } = await routers.router({ defaultPoolSize: 1, auth: { type: 'trust' } })
     const client = await trusty(ports.pooled)
