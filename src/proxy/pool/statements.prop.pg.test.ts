@@ -16,16 +16,8 @@ const sync = message('S', Buffer.alloc(0))
 const query = (sql: string): Buffer => message('Q', text(sql))
 
 const name = fc.constantFrom('a', 'b', 'c', 'd')
-const sql = fc.constantFrom(
-  'select 1',
-  'select 2 as two',
-  'select 1/0',
-  'selec',
-  'begin',
-  'commit',
-  'rollback',
-  '',
-)
+// No BEGIN: in a failed transaction a statement that the server connection has is answered as parsed (ADR 0025, price).
+const sql = fc.constantFrom('select 1', 'select 2 as two', 'select 1/0', 'selec', 'commit', 'rollback', '')
 /** A part of a batch; what is unnamed is used in the batch that it is parsed in, since the next may run elsewhere. */
 const part = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(name, sql).map(([to, of]) => parse(to, of)) },
