@@ -46,6 +46,8 @@ async function bundleProgram() {
     input: { program: 'src/program.ts' },
     platform: 'node',
     resolve,
+    // It looks for its WebAssembly beside itself.
+    external: ['libpg-query'],
     // `pg` makes a Response to see whether it runs at Cloudflare, which loads the whole of fetch: 24 ms at each start.
     transform: { define: { Response: 'undefined' } },
   })

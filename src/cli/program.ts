@@ -115,6 +115,7 @@ function addClusterCommands(program: Command, world: World): void {
   addMember(add('member'), world)
   addSetup(add, world)
   addDsn(add('dsn'), world)
+  addClassify(add('classify'), world)
   add('version')
     .description('the version of this program and of what runs on every member')
     .action((_options, command: Command) =>
@@ -263,5 +264,30 @@ function addDsn(command: Command, world: World): void {
       if (options.format === 'pretty')
         world.stdout.write(`${visibleText(report.table.rows[0]?.[0] as string, 2_000)}\n`)
       else printReport(report, options.format, world)
+    })
+}
+
+/** More than any statement that somebody wrote, and little enough to be read at once. */
+const SQL_BYTES_MAX = 16 * 1024 * 1024
+
+function addClassify(command: Command, world: World): void {
+  command
+    .description('what the router would say of SQL: read or write, why, and what it does to its session')
+    .argument('[sql]', 'one or more statements, as one simple query; else standard input')
+    .option('--no-standard-strings', 'read it as a session with standard_conforming_strings = off')
+    .action(async (sql: string | undefined) => {
+      const { format, standardStrings } = command.optsWithGlobals<
+        GlobalOptions & { standardStrings: boolean }
+      >()
+      const text = sql ?? (await world.readInput(SQL_BYTES_MAX))
+      if (text === undefined) {
+        throw new CommandFailure(
+          EXIT.wrongUsage,
+          `Cannot read the SQL: it has more than ${SQL_BYTES_MAX} bytes`,
+        )
+      }
+      // The grammar takes longer to load than all other commands together.
+      const { classifyReport } = await import('./classify-command.ts')
+      printReport(await classifyReport({ text, standardStrings }), format, world)
     })
 }

@@ -1,4 +1,4 @@
-import { askLine } from '../platform/prompt.ts'
+import { askLine, readInput } from '../platform/prompt.ts'
 import { environment, exit, stderr, stdin, stdout, workingDirectory } from '../platform/process.ts'
 import { codeOf } from '../std/fault.ts'
 
@@ -17,6 +17,8 @@ export type World = {
   readonly cwd: string
   /** Asks the person at the terminal; absent where there is none. */
   readonly ask?: (question: string) => Promise<string | undefined>
+  /** All of standard input; `undefined` where it is more than that. */
+  readonly readInput: (bytesMax: number) => Promise<string | undefined>
   /** For commands that print and end: a reader that has seen enough, such as `head`, ends them without an error. */
   readonly endWithPipe: () => void
   /** Runs the agent until it stops; the exit code. */
@@ -30,6 +32,7 @@ export function realWorld(runAgent: World['runAgent']): World {
     env: environment(),
     cwd: workingDirectory(),
     ...(stdin.isTTY && stderr.isTTY ? { ask: askLine } : {}),
+    readInput,
     endWithPipe: () => {
       stdout.on('error', (error) => exit(codeOf(error) === 'EPIPE' ? 0 : 1))
     },

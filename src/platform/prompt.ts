@@ -14,3 +14,15 @@ export async function askLine(question: string): Promise<string | undefined> {
     lines.close()
   }
 }
+
+/** Everything that standard input has, as text; `undefined` where it is more than the limit. */
+export async function readInput(bytesMax: number): Promise<string | undefined> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk as Buffer)
+    bytes += (chunk as Buffer).length
+    if (bytes > bytesMax) return undefined
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

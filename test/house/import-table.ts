@@ -52,6 +52,10 @@ export const importTable: readonly RoomRule[] = [
   }),
   room('src/wire', 'codec of the PostgreSQL protocol', { pure: true, rooms: ['std', 'model'] }),
   room('src/sql', 'is it a read, does it pin the session', { pure: true, rooms: ['std', 'model'] }),
+  room('src/sql/grammar.ts', "PostgreSQL's own grammar, as WebAssembly", {
+    rooms: ['std', 'model'],
+    packages: ['libpg-query'],
+  }),
   room('src/auth', 'SCRAM and friends as state machines', { pure: true, rooms: ['std', 'model'] }),
   room('src/platform', 'the only door to the operating system', {
     rooms: ['std'],
@@ -90,7 +94,7 @@ export const importTable: readonly RoomRule[] = [
     speaksToApi: true,
   }),
   room('src/cli', 'commands; speaks to agents through the API alone', {
-    rooms: ['std', 'model', 'config', 'platform'],
+    rooms: ['std', 'model', 'config', 'sql', 'platform'],
     packages: ['commander'],
     speaksToApi: true,
   }),

@@ -9,6 +9,7 @@ export class FakeWorld implements World {
   ask?: (question: string) => Promise<string | undefined>
   readonly questions: string[] = []
   readonly agentRuns: string[] = []
+  readonly #input: string
 
   constructor(options: {
     cwd?: string
@@ -16,9 +17,11 @@ export class FakeWorld implements World {
     terminal?: boolean
     columns?: number
     answers?: (string | undefined)[]
+    input?: string
   }) {
     this.cwd = options.cwd ?? '/nowhere'
     this.env = options.env ?? {}
+    this.#input = options.input ?? ''
     this.stdout = sink(options)
     this.stderr = sink(options)
     const { answers } = options
@@ -28,6 +31,9 @@ export class FakeWorld implements World {
         return Promise.resolve(answers.shift())
       }
   }
+
+  readonly readInput = (bytesMax: number): Promise<string | undefined> =>
+    Promise.resolve(Buffer.byteLength(this.#input) > bytesMax ? undefined : this.#input)
 
   readonly endWithPipe = (): void => undefined
 

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { PROGRAM } from '../../support/machines.ts'
 
@@ -46,4 +47,10 @@ it('is kept compiled for the Node that runs it', () => {
   const programs = files.filter((name) => name.endsWith('.cjs'))
   expect(programs.length).toBeGreaterThan(5)
   for (const name of programs) expect(files).toContain(`${name}.${process.version}-${process.arch}`)
+})
+
+it('leaves a package outside that has files beside its code, and finds it', async () => {
+  const words = ['classify', '--format', 'tsv', 'select 1']
+  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, ...words])
+  expect(stdout).toContain('read\tREADS_ONLY')
 })
