@@ -20,6 +20,8 @@ describe('classify', () => {
     expect(JSON.parse(stdout)).toEqual({
       kind: 'read',
       reason: 'READS_ONLY',
+      statementCount: 1,
+      goesTo: 'replica',
       effects: [],
       fingerprint: 'select lower (name) from s.users where id in ($1, $1)',
       assumes: { functions: ['lower'], relations: ['s.users'] },
@@ -34,12 +36,25 @@ describe('classify', () => {
       "select 1; select pg_advisory_lock(1); set a = 'b'",
     ])
     expect(stdout.trimEnd().split('\n')).toEqual([
-      'kind\treason\tabout\tsession\tstatement',
-      'read\tREADS_ONLY\t\t\tselect 1',
-      'write\tUSES_ADVISORY_LOCK\tpg_advisory_lock\tpins it: advisory-lock\tselect pg_advisory_lock(1)',
-      "unknown\tCHANGES_SESSION\ta\tsets a\tset a = 'b'",
-      "write\tUSES_ADVISORY_LOCK\tpg_advisory_lock\tpins it: advisory-lock, sets a\tselect 1; select pg_advisory_lock(1); set a = 'b'",
+      'kind\tgoes_to\treason\tabout\tsession\tstatement',
+      'read\treplica\tREADS_ONLY\t\t\tselect 1',
+      'write\tprimary\tUSES_ADVISORY_LOCK\tpg_advisory_lock\tpins it: advisory-lock\tselect pg_advisory_lock(1)',
+      "unknown\tprimary\tCHANGES_SESSION\ta\tsets a\tset a = 'b'",
+      "write\tprimary\tUSES_ADVISORY_LOCK\tpg_advisory_lock\tpins it: advisory-lock, sets a\tselect 1; select pg_advisory_lock(1); set a = 'b'",
     ])
+  })
+
+  it('says where a pooled session would run each of them, one message after the other', async () => {
+    const { out } = await classify([
+      '-f',
+      'json',
+      'begin read only; select 1; commit; begin; select 1; commit; select 1; listen x; select 1',
+    ])
+    const { goesTo, statements } = JSON.parse(out) as { goesTo: string; statements: { goesTo: string }[] }
+    expect(statements.map((one) => one.goesTo).join(' ')).toBe(
+      'router replica replica router primary primary replica primary primary',
+    )
+    expect(goesTo).toBe('primary')
   })
 
   it('tells people in a table what a statement does to its session', async () => {

@@ -3,7 +3,9 @@ import type { Catalog } from '../sql/catalog.ts'
 import { Classifier, type Answer } from '../sql/classifier.ts'
 import { loadGrammar } from '../sql/grammar.ts'
 import type { SessionEffect, TransactionModes } from '../sql/session-effect.ts'
+import { SessionRoute } from '../sql/session-route.ts'
 import { splitStatements } from '../sql/split-statements.ts'
+import type { Verdict } from '../sql/verdict.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import type { Report } from './report.ts'
@@ -15,6 +17,8 @@ export type ClassifyRequest = {
 
 /** What is said of one statement, or of all of a simple query. */
 type Said = {
+  /** Where a pooled session would run it. */
+  readonly goesTo: string
   readonly sql: string
   readonly answer: Answer
   readonly assumes: { readonly functions: readonly string[]; readonly relations: readonly string[] }
@@ -26,7 +30,7 @@ export async function classifyReport({ text, standardStrings }: ClassifyRequest)
     throw new CommandFailure(EXIT.wrongUsage, 'Cannot read the SQL: it has a byte of zero in it')
   }
   const classifier = new Classifier(await loadGrammar(), { read: new Set(), write: new Set() })
-  const say = (sql: string): Said => {
+  const say = (sql: string, session: SessionRoute): Said => {
     const { catalog, functions, relations } = assumedCatalog()
     // Each text is asked for once, and no flood comes from one command.
     const answer = classifier.classify({ text: sql, standardStrings, catalog, nowMs: 0 })
@@ -34,19 +38,23 @@ export async function classifyReport({ text, standardStrings }: ClassifyRequest)
     return {
       sql,
       answer,
+      goesTo: whereText(session, answer.verdict),
       assumes: isRead
         ? { functions: [...functions], relations: [...relations] }
         : { functions: [], relations: [] },
     }
   }
-  const whole = say(text)
+  const whole = say(text, new SessionRoute())
+  const session = new SessionRoute()
   const ranges = splitStatements(text, { standardStrings })
   const parts =
-    ranges.length > 1 ? ranges.slice(0, PARTS_MAX).map(({ start, end }) => say(text.slice(start, end))) : []
+    ranges.length > 1
+      ? ranges.slice(0, PARTS_MAX).map(({ start, end }) => say(text.slice(start, end), session))
+      : []
   return {
     data: { ...plain(whole), statements: parts.map((part) => ({ sql: part.sql, ...plain(part) })) },
     table: {
-      columns: ['Verdict', 'Reason', 'About', 'Session', 'Statement'].map((title) => ({ title })),
+      columns: ['Verdict', 'Goes to', 'Reason', 'About', 'Session', 'Statement'].map((title) => ({ title })),
       rows: [
         ...parts.map((part) => cells(part, part.sql)),
         cells(whole, parts.length > 0 ? 'all together' : text.trim()),
@@ -54,10 +62,24 @@ export async function classifyReport({ text, standardStrings }: ClassifyRequest)
     },
     footer: footerOf(whole),
     rows: [
-      ['kind', 'reason', 'about', 'session', 'statement'],
+      ['kind', 'goes_to', 'reason', 'about', 'session', 'statement'],
       ...[...parts, whole].map((said) => cells(said, said.sql)),
     ],
   }
+}
+
+/** Where the next message of a session goes, if all before it succeeded. */
+function whereText(session: SessionRoute, verdict: Verdict): string {
+  const decision = session.route(verdict)
+  if (decision.kind === 'refuse') return 'nowhere'
+  if (decision.kind === 'answer') return 'router'
+  let isOpen = decision.begins !== undefined || session.isInTransaction
+  for (const effect of verdict.effects) {
+    if (effect.kind === 'begin') isOpen = true
+    if (effect.kind === 'end') isOpen = effect.chain
+  }
+  session.ended(isOpen ? 'T' : 'I', false)
+  return decision.to
 }
 
 /** Statements that are shown one by one. */
@@ -82,15 +104,16 @@ function assumedCatalog() {
   return { catalog, functions, relations }
 }
 
-function plain({ answer, assumes }: Said) {
+function plain({ answer, goesTo, assumes }: Said) {
   const { verdict, fingerprint, hint } = answer
-  return { ...verdict, hint, fingerprint, assumes }
+  return { ...verdict, goesTo, hint, fingerprint, assumes }
 }
 
-function cells({ answer: { verdict } }: Said, text: string): readonly string[] {
+function cells({ goesTo, answer: { verdict } }: Said, text: string): readonly string[] {
   const session = verdict.effects.map(effectText).join(', ')
   return [
     verdict.kind,
+    goesTo,
     verdict.reason,
     verdict.about ?? '',
     session,

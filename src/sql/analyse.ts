@@ -5,11 +5,14 @@ import { applyRule } from './statement-rules.ts'
 /** What a text says, by PostgreSQL's grammar alone: of several statements the strictest counts, and all effects. */
 export function analyse(text: string, grammar: Grammar): Analysis {
   const findings = new Findings()
-  if (isEmpty(text)) return findings.analysis()
+  if (isEmpty(text)) return findings.analysis(0)
   const parsed = grammar(text)
-  if (parsed.kind === 'refused') findings.found('unknown', 'SYNTAX', parsed.message)
-  else for (const { tag, fields } of parsed.statements) applyRule(tag, fields, findings)
-  return findings.analysis()
+  if (parsed.kind === 'refused') {
+    findings.found('unknown', 'SYNTAX', parsed.message)
+    return findings.analysis(0)
+  }
+  for (const { tag, fields } of parsed.statements) applyRule(tag, fields, findings)
+  return findings.analysis(parsed.statements.length)
 }
 
 /** An empty query is answered and does nothing; the grammar has no word for it. */

@@ -12,6 +12,7 @@ export type Analysis = {
   readonly kind: VerdictKind
   readonly reason: Reason
   readonly about?: string
+  readonly statementCount: number
   readonly effects: readonly SessionEffect[]
   readonly functions: readonly QualifiedName[]
   readonly relations: readonly QualifiedName[]
@@ -53,11 +54,12 @@ export class Findings {
     this.#fields.add(name)
   }
 
-  analysis(): Analysis {
+  analysis(statementCount: number): Analysis {
     return {
       kind: this.#kind,
       reason: this.#reason,
       ...(this.#about === undefined ? {} : { about: this.#about }),
+      statementCount,
       effects: this.#effects,
       functions: [...this.#functions.values()],
       relations: [...this.#relations.values()],

@@ -164,6 +164,7 @@ describe('an encoding whose letters may end in a backslash', () => {
       expect(ask(createClassifier(), 'select 1', { encoding }).verdict).toEqual({
         kind: 'unknown',
         reason: 'UNSAFE_ENCODING',
+        statementCount: 0,
         effects: [{ kind: 'pin', cause: 'not-classified' }],
       })
     }

@@ -2,6 +2,7 @@ import { analyse } from './analyse.ts'
 import type { Analysis } from './analysis.ts'
 import type { Catalog } from './catalog.ts'
 import { FingerprintWriter, type Hint } from './fingerprint.ts'
+import { hinted } from './hint.ts'
 import type { Grammar } from './tree.ts'
 import { judge, type FunctionOverrides } from './judge.ts'
 import { unclassifiedEffects } from './unclassified.ts'
@@ -98,7 +99,7 @@ export class Classifier {
     const { hint } = written
     if (written.kind === 'unreadable') {
       const effects = unclassifiedEffects(text, { standardStrings })
-      return withHint({ kind: 'unknown', reason: written.reason, effects }, hint)
+      return withHint(notJudged(written.reason, effects), hint)
     }
     const fingerprint = written.text
     const known = this.#find(fingerprint)
@@ -188,31 +189,10 @@ export class Classifier {
   }
 }
 
-function notJudged(reason: Reason, effects: Verdict['effects']): Verdict {
-  return { kind: 'unknown', reason, effects }
-}
-
-/**
- * A hint may send anything to the primary, and what is in doubt to a replica. It does not make a read of what is known to
- * write, nor of what belongs to its session or its transaction.
- */
 function withHint(verdict: Verdict, hint: Hint | undefined): Answer {
-  if (hint === undefined) return { verdict }
-  if (hint === 'primary') {
-    const isRead = verdict.kind === 'read'
-    return { verdict: isRead ? { ...verdict, kind: 'unknown', reason: 'HINT' } : verdict, hint }
-  }
-  const mayBeTaken = verdict.kind === 'unknown' && DOUBTS.has(verdict.reason) && verdict.effects.length === 0
-  return { verdict: mayBeTaken ? { ...verdict, kind: 'read', reason: 'HINT' } : verdict, hint }
+  return hint === undefined ? { verdict } : { verdict: hinted(verdict, hint), hint }
 }
 
-/** Reasons for which nobody knows better than who wrote the statement. */
-const DOUBTS: ReadonlySet<Reason> = new Set<Reason>([
-  'ASKS_THE_NODE',
-  'READS_CATALOG',
-  'VOLATILE_FUNCTION',
-  'UNKNOWN_FUNCTION',
-  'UNSAFE_RELATION',
-  'UNKNOWN_RELATION',
-  'UNUSUAL_CATALOG',
-])
+function notJudged(reason: Reason, effects: Verdict['effects']): Verdict {
+  return { kind: 'unknown', reason, statementCount: 0, effects }
+}

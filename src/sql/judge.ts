@@ -22,10 +22,11 @@ const VIEW_DEPTH_MAX = 16
 
 /** What the text says, with what the catalog knows of the names in it. In doubt it is no read. */
 export function judge(analysis: Analysis, context: JudgeContext): Verdict {
-  const { kind, reason, about, effects } = analysis
-  if (kind !== 'read') return { kind, reason, ...(about === undefined ? {} : { about }), effects }
+  const { kind, reason, about, statementCount, effects } = analysis
+  if (kind !== 'read')
+    return { kind, reason, ...(about === undefined ? {} : { about }), statementCount, effects }
   const doubt = new Judge(context).doubtOf(analysis, 0)
-  return doubt === undefined ? { kind, reason, effects } : { ...doubt, effects }
+  return { ...(doubt ?? { kind, reason }), statementCount, effects }
 }
 
 class Judge {

@@ -52,5 +52,7 @@ export type Verdict = {
   readonly reason: Reason
   /** What the reason is about: the name of a function, a relation, a command. */
   readonly about?: string
+  /** How many they are; 0: nobody knows. */
+  readonly statementCount: number
   readonly effects: readonly SessionEffect[]
 }

@@ -52,5 +52,5 @@ it('is kept compiled for the Node that runs it', () => {
 it('leaves a package outside that has files beside its code, and finds it', async () => {
   const words = ['classify', '--format', 'tsv', 'select 1']
   const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, ...words])
-  expect(stdout).toContain('read\tREADS_ONLY')
+  expect(stdout).toContain('read\treplica\tREADS_ONLY')
 })
