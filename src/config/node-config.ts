@@ -153,6 +153,9 @@ export type NodeConfig = {
     readonly serverLifetimeMs: number
     readonly serverConnectTimeoutMs: number
     readonly serverResetQuery: string
+    readonly readWriteSplit: boolean
+    readonly readFunctions: readonly string[]
+    readonly writeFunctions: readonly string[]
     readonly authType: 'md5' | 'scram-sha-256' | 'trust' | 'server'
     readonly authFile?: string
     /** Absent: the superuser of `localDb`. */

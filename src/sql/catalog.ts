@@ -33,7 +33,8 @@ export type CatalogRow = {
   readonly name: string
   /** Of a function `i`, `s` or `v`; of a relation `plain`, `runs` or why it is unsafe. */
   readonly fact: string
-  readonly queries: readonly string[]
+  /** A JSON array of texts. */
+  readonly queries: string
 }
 
 const VOLATILITY: Readonly<Record<string, Volatility>> = { i: 'immutable', s: 'stable', v: 'volatile' }
@@ -108,10 +109,10 @@ with recursive function as (
     select from volatile
     where pg_catalog.strpos(pg_catalog.pg_get_constraintdef(k.oid), pg_catalog.quote_ident(proname) || '(') > 0)
 )
-select 'function' as kind, schema, name, max(fact) as fact, array[]::text[] as queries from function group by schema, name
-union all select distinct 'field', '', name, 'v', array[]::text[] from function where is_field and fact = 'v'
-union all select 'relation', schema, name, fact, queries from relation
-union all select 'unusual', '', name, '', array[]::text[] from unusual`
+select 'function' as kind, schema, name, max(fact) as fact, '[]' as queries from function group by schema, name
+union all select distinct 'field', '', name, 'v', '[]' from function where is_field and fact = 'v'
+union all select 'relation', schema, name, fact, pg_catalog.array_to_json(queries)::text from relation
+union all select 'unusual', '', name, '', '[]' from unusual`
 
 export function catalogFrom(rows: Iterable<CatalogRow>): Catalog {
   const functions = new Map<string, Volatility>()
@@ -149,7 +150,7 @@ function addRelation(
     fact === 'unlogged' || fact === 'foreign' || fact === 'sequence'
       ? { kind: 'unsafe', why: fact }
       : fact === 'runs'
-        ? { kind: 'runs', queries }
+        ? { kind: 'runs', queries: JSON.parse(queries) as readonly string[] }
         : { kind: 'plain' }
   relations.set(nameKey({ schema, name }), facts)
   relations.set(name, worse(relations.get(name), facts))

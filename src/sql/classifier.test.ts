@@ -54,7 +54,7 @@ describe('what only newer PostgreSQL knows is read as well', () => {
   ])('%s', (sql) => {
     const rows = 'any_value json_arrayagg'
       .split(' ')
-      .map((name) => ({ kind: 'function', schema: 'pg_catalog', name, fact: 'i', queries: [] }) as const)
+      .map((name) => ({ kind: 'function', schema: 'pg_catalog', name, fact: 'i', queries: '[]' }) as const)
     expect(ask(classifier, sql, { catalog: catalogFrom([...corpusRows, ...rows]) }).verdict).toMatchObject({
       kind: 'read',
     })
@@ -87,7 +87,7 @@ describe('the catalog', () => {
   })
 
   it('where any expression may call a volatile function nothing is a read', () => {
-    const row = { kind: 'unusual', schema: '', name: 'operator ===', fact: '', queries: [] } as const
+    const row = { kind: 'unusual', schema: '', name: 'operator ===', fact: '', queries: '[]' } as const
     const unusual = catalogFrom([...corpusRows, row])
     expect(ask(createClassifier(), 'select 1', { catalog: unusual }).verdict).toMatchObject({
       kind: 'unknown',
@@ -98,7 +98,7 @@ describe('the catalog', () => {
 
   it('does not run in circles where views do', () => {
     const view = (name: string, query: string) =>
-      ({ kind: 'relation', schema: 'public', name, fact: 'runs', queries: [query] }) as const
+      ({ kind: 'relation', schema: 'public', name, fact: 'runs', queries: JSON.stringify([query]) }) as const
     const circle = catalogFrom([view('a', 'select * from b'), view('b', 'select * from a, t'), ...corpusRows])
     expect(ask(createClassifier(), 'select * from a', { catalog: circle }).verdict.kind).toBe('read')
   })

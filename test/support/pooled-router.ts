@@ -23,6 +23,7 @@ export class PooledRouters {
   readonly #links = new Set<Socket>()
   readonly #routers: RunningRouter[] = []
   readonly #clients: (pg.Client | RawClient)[] = []
+  replicas: RoutingTableMessage['replicas'] = []
   #instance: Instance | undefined
   #hasPrimary = true
   #holding: 'SWITCHOVER' | undefined
@@ -156,7 +157,7 @@ export class PooledRouters {
       epoch: this.epoch,
       ...(this.#hasPrimary ? { primary: { name: 'n1', host: '127.0.0.1', port: this.port } } : {}),
       ...(this.#holding ? { holding: this.#holding } : {}),
-      replicas: [],
+      replicas: this.replicas,
       validForMs: 3000,
       validUntil: monotonicMs() + 3000,
       bootId: bootId(),

@@ -61,7 +61,7 @@ export const corpusRows: readonly CatalogRow[] = [
   ...fn('s', 'stable_fn', 'public'),
   ...fn('v', 'undeclared_fn default_fn writing_fn row_fn step writing_sum p', 'public'),
   ...fn('v', 'upper allowed', 'hidden'),
-  { kind: 'field', schema: '', name: 'row_fn', fact: 'v', queries: [] },
+  { kind: 'field', schema: '', name: 'row_fn', fact: 'v', queries: '[]' },
   relation('s', 'sequence'),
   ...'t parted_low kept'.split(' ').map((name) => relation(name, 'plain')),
   ...'fleeting parted parted_high'.split(' ').map((name) => relation(name, 'unlogged')),
@@ -73,11 +73,11 @@ export const corpusRows: readonly CatalogRow[] = [
 ]
 
 function fn(fact: string, names: string, schema = 'pg_catalog'): readonly CatalogRow[] {
-  return names.split(' ').map((name) => ({ kind: 'function', schema, name, fact, queries: [] }))
+  return names.split(' ').map((name) => ({ kind: 'function', schema, name, fact, queries: '[]' }))
 }
 
 function relation(name: string, fact: string, ...queries: readonly string[]): CatalogRow {
-  return { kind: 'relation', schema: 'public', name, fact, queries }
+  return { kind: 'relation', schema: 'public', name, fact, queries: JSON.stringify(queries) }
 }
 
 const PIN = (cause: Extract<SessionEffect, { kind: 'pin' }>['cause']): readonly SessionEffect[] => [

@@ -1,6 +1,6 @@
 import { HOUR, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, RecordsKey } from '../key.ts'
-import { duration, oneOf, path, sqlName, text, wholeNumber } from '../value-kinds.ts'
+import { duration, oneOf, path, sqlName, text, wholeNumber, yesOrNo } from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const
@@ -125,6 +125,12 @@ export const poolKeys = {
     fallback: value(15 * SECOND),
     doc: 'How long connecting and logging in to PostgreSQL may take.',
   }),
+  readWriteSplit: key({
+    name: 'pool.read_write_split',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Whether proven reads outside of transactions go to replicas: to one that has everything that the session committed, else to the primary. What other sessions committed a moment ago may be missing there. Not in session mode.',
+  }),
   serverResetQuery: key({
     name: 'pool.server_reset_query',
     type: text,
@@ -176,6 +182,20 @@ export const poolLists = {
     name: 'pool.stats_users',
     doc: 'Who may run the SHOW commands of the console.',
     item: sqlName,
+    fallback: [],
+    separator: /\s*,\s*/,
+  },
+  readFunctions: {
+    name: 'pool.read_functions',
+    doc: 'Functions that only read although they are not declared so, with or without schema.',
+    item: text,
+    fallback: [],
+    separator: /\s*,\s*/,
+  },
+  writeFunctions: {
+    name: 'pool.write_functions',
+    doc: 'Functions that belong to the primary although they are declared stable or immutable.',
+    item: text,
     fallback: [],
     separator: /\s*,\s*/,
   },

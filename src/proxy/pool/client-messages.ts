@@ -1,3 +1,4 @@
+import { KiB, MiB } from '../../std/units.ts'
 import { messageType } from '../../wire/frame.ts'
 
 /** What clients send after they have logged in. */
@@ -16,3 +17,8 @@ export const COPY_FAIL = messageType('f')
 export const TERMINATE = messageType('X')
 
 export const HEADER_BYTES = 5
+
+/** A named statement is read as a whole before it is prepared somewhere. */
+export const STATEMENT_BYTES_MAX = 16 * MiB
+/** PostgreSQL cuts names at 63 bytes; what is longer is a game. */
+export const NAMES_BYTES_MAX = 16 * KiB

@@ -10,6 +10,11 @@ export type StatementError = {
   readonly hint?: string
 }
 
+export const NO_MESSAGE: StatementError = {
+  sqlState: '08P01',
+  message: 'Protocol violation: the client sent something that is no message',
+}
+
 /** In statement mode the next statement may run elsewhere, so that a transaction cannot be. */
 export const NO_TRANSACTIONS: StatementError = {
   sqlState: '0A000',

@@ -32,6 +32,11 @@ export type PoolOptions = {
   readonly serverLifetimeMs: number
   readonly serverConnectTimeoutMs: number
   readonly serverResetQuery: string
+  /** Proven reads outside of transactions go to replicas. */
+  readonly readWriteSplit: boolean
+  /** What an operator says of functions, before the catalog is asked. */
+  readonly readFunctions: readonly string[]
+  readonly writeFunctions: readonly string[]
   readonly databases: readonly PoolOverrides[]
   readonly users: readonly PoolOverrides[]
   readonly auth: PoolAuth

@@ -1,4 +1,6 @@
 import type { ErrorFields } from '../../wire/error-response.ts'
+import type { RouteTarget } from '../../model/routing-table.ts'
+import { after } from '../../platform/timers.ts'
 import type { StatementError } from './lost-transaction.ts'
 import { limitsOf, type PoolLimits, type PoolMode, type PoolOptions } from './pool-options.ts'
 import type { DatabaseStats } from './pool-stats.ts'
@@ -12,6 +14,8 @@ export interface PoolClient {
   refuse(error: StatementError): void
   /** PostgreSQL's own refusal. */
   refuseWith(fields: ErrorFields): void
+  /** The replica that it waits for cannot be had. */
+  takeElsewhere(): void
 }
 
 /** A client that has proved who it is and waits for what PostgreSQL says at the beginning of a session. */
@@ -25,7 +29,7 @@ export interface WelcomeWaiter {
 export interface PoolPlace {
   now(): number
   /** Whether there is a primary that statements may be sent to. */
-  mayAssign(): boolean
+  mayAssign(pool: Pool): boolean
   /** Begins to open one more server connection for the pool; false where that cannot be done now. */
   connect(pool: Pool): boolean
 }
@@ -51,6 +55,8 @@ export class Pool {
   readonly user: string
   readonly fixed: ReadonlyMap<string, string>
   readonly stats: DatabaseStats
+  /** The replica that its connections lead to; absent: the primary. */
+  readonly replica: RouteTarget | undefined
   /** What logs in at PostgreSQL: from the newest client that proved who it is. */
   secret: ServerSecret = { kind: 'none' }
   /** What PostgreSQL said at the beginning of a session here. */
@@ -74,8 +80,9 @@ export class Pool {
   constructor(
     identity: PoolIdentity,
     options: PoolOptions,
-    parts: { stats: DatabaseStats; place: PoolPlace },
+    parts: { stats: DatabaseStats; place: PoolPlace; replica?: RouteTarget },
   ) {
+    this.replica = parts.replica
     this.database = identity.database
     this.user = identity.user
     this.fixed = identity.fixed
@@ -135,7 +142,8 @@ export class Pool {
   }
 
   get isUnused(): boolean {
-    return !this.isPinned && this.clients === 0 && this.total === 0 && !this.hasNewcomers
+    const isWanted = this.isPinned || this.hasNewcomers || this.#waiting.size > 0
+    return !isWanted && this.clients === 0 && this.total === 0
   }
 
   servers(): readonly ServerConnection[] {
@@ -144,7 +152,7 @@ export class Pool {
 
   /** A server connection for a client, or nothing: `serverGiven` follows, or a refusal. */
   take(client: PoolClient): ServerConnection | undefined {
-    if (this.#waiting.size === 0 && !this.isPaused && this.#place.mayAssign()) {
+    if (this.#waiting.size === 0 && !this.isPaused && this.#place.mayAssign(this)) {
       const server = this.#popIdle()
       if (server) return server
     }
@@ -195,6 +203,7 @@ export class Pool {
   /** One could not be opened; `refusal`: PostgreSQL said why. */
   connectFailed(refusal?: ErrorFields): void {
     this.connecting -= 1
+    if (this.replica) return this.giveUpReplica()
     if (!refusal) return
     this.#retryAt = this.#place.now() + REFUSED_RETRY_MS
     if (PASSING_REFUSALS.has(refusal['C'] ?? '') || this.total > 0) return
@@ -206,6 +215,16 @@ export class Pool {
       this.#waiting.delete(client)
       client.refuseWith(refusal)
     }
+  }
+
+  /** Whoever waits for this replica does without it. Order: later, since `take` may be what found out. */
+  giveUpReplica(): void {
+    after(0, () => {
+      for (const client of this.#waiting) {
+        this.#waiting.delete(client)
+        client.takeElsewhere()
+      }
+    })
   }
 
   /** False when it was another pool's. */
@@ -253,7 +272,7 @@ export class Pool {
 
   /** Gives idle connections to those who wait, and opens more where they are too few. */
   serve(): void {
-    while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign()) {
+    while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign(this)) {
       const server = this.#popIdle()
       if (!server) break
       for (const client of this.#waiting) {
@@ -272,7 +291,9 @@ export class Pool {
     const missing = Math.max(wanted - this.#idle.length, this.#belowMinimum())
     const room = this.#limits.size + this.#reserve(now) - this.total
     for (let count = Math.min(missing - this.connecting, room); count > 0; count -= 1) {
-      if (!this.#place.connect(this)) return
+      if (this.#place.connect(this)) continue
+      if (this.replica && this.total === 0) this.giveUpReplica()
+      return
     }
   }
 

@@ -1,13 +1,12 @@
 import type { Socket } from '../../platform/net.ts'
-import { KiB, MiB } from '../../std/units.ts'
 import { buildErrorResponse, buildFatalResponse, type ErrorFields } from '../../wire/error-response.ts'
 import { messageType } from '../../wire/frame.ts'
 import { buildReady } from '../../wire/session-state.ts'
 import { closeResponse } from '../close-reason.ts'
 import { endClient } from '../frontend/end-client.ts'
 import type { PortCounters } from '../port-counters.ts'
+import { ClientRoute, type RoutePlace } from '../split/client-route.ts'
 import { BetweenServers } from './between-servers.ts'
-import { chooseRole } from './choose-role.ts'
 import {
   BIND,
   CLOSE,
@@ -18,32 +17,30 @@ import {
   EXECUTE,
   FLUSH,
   FUNCTION_CALL,
-  HEADER_BYTES,
+  NAMES_BYTES_MAX,
   PARSE,
   QUERY,
+  STATEMENT_BYTES_MAX,
   SYNC,
   TERMINATE,
 } from './client-messages.ts'
 import { ClientTimes } from './client-times.ts'
 import { lossAnswer, lossOf } from './lost-server.ts'
-import { buildStatementError, NO_TRANSACTIONS, type StatementError } from './lost-transaction.ts'
+import { buildStatementError, NO_MESSAGE, NO_TRANSACTIONS, type StatementError } from './lost-transaction.ts'
 import { MessageCursor } from './message-cursor.ts'
 import type { Pool, PoolClient } from './pool.ts'
 import { ClientStatements, type StatementRegistry } from './prepared-statements.ts'
-import type { ServerConnection, ServerLoss, ServerUser } from './server-connection.ts'
-import { judgeStatement, sendNamed, type RewriteContext } from './statement-rewriter.ts'
-import { isTracked, settingsStatement, settingsToChange } from './tracked-settings.ts'
+import type { ServerConnection, ServerLoss, ServerOwner, ServerUser } from './server-connection.ts'
+import { judgeStatement, sendNamed } from './statement-rewriter.ts'
+import { bringSettings, isTracked } from './tracked-settings.ts'
 
 /** What a client needs from the pooler around it. */
-export interface ClientPlace {
+export interface ClientPlace extends RoutePlace, Pick<ServerOwner, 'mayPass'> {
   readonly registry: StatementRegistry
-  now(): number
-  /** Whether bytes may pass to and from the primary at this moment. */
-  mayPass(): boolean
   clientEnded(client: PooledClient): void
 }
 
-export type ClientParts = {
+type ClientParts = {
   readonly socket: Socket
   readonly counters: PortCounters
   readonly pool: Pool
@@ -51,10 +48,6 @@ export type ClientParts = {
   readonly settings: Map<string, string>
 }
 
-/** A named statement is read as a whole before it is prepared somewhere. */
-const STATEMENT_BYTES_MAX = 16 * MiB
-/** PostgreSQL cuts names at 63 bytes; what is longer is a game. */
-const NAMES_BYTES_MAX = 16 * KiB
 const READY_IDLE = buildReady('I')
 const IDLE = messageType('I')
 
@@ -75,12 +68,14 @@ export class PooledClient implements ServerUser, PoolClient {
   readonly #place: ClientPlace
   readonly #cursor = new MessageCursor()
   readonly #between: BetweenServers
+  readonly #route: ClientRoute
   #server: ServerConnection | undefined
   #corked: ServerConnection | undefined
   #status = IDLE
   /** What the answer that is just being passed on brings about. */
   #afterForward: (() => void) | undefined
   #isWaiting = false
+  #isProcessing = false
   #isHeld = false
   #openBatch = false
   #leaves = false
@@ -94,6 +89,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#place = place
     this.statements = new ClientStatements(place.registry)
     this.times = new ClientTimes(place.now())
+    this.#route = new ClientRoute(parts, place)
     const { statements } = this
     this.#between = new BetweenServers({ statements, registry: place.registry }, (bytes) =>
       this.forward(bytes),
@@ -114,6 +110,10 @@ export class PooledClient implements ServerUser, PoolClient {
   get server(): ServerConnection | undefined {
     return this.#server
   }
+  get serverPool(): Pool {
+    return this.#route.from
+  }
+
   get isInTransaction(): boolean {
     return this.#server !== undefined && this.#status !== IDLE
   }
@@ -160,8 +160,19 @@ export class PooledClient implements ServerUser, PoolClient {
     if (!server) return
     this.#server = undefined
     server.detach()
-    this.pool.giveBack(server)
+    this.#route.from.giveBack(server)
+    this.#route.ended()
     if (this.#leaves) this.#end()
+    else if (!this.#isProcessing) this.#goOn()
+  }
+
+  /** Nothing was sent yet: the primary does it. */
+  takeElsewhere(): void {
+    if (this.#ended) return
+    this.#route.toPrimary()
+    this.times.waits(this.#place.now())
+    const server = this.#route.from.take(this)
+    if (server && this.#begin(server)) this.#goOn()
   }
 
   serverDrained(): void {
@@ -174,7 +185,8 @@ export class PooledClient implements ServerUser, PoolClient {
     if (!server || this.#ended) return
     this.times.allLost()
     this.#isHeld = false
-    if (this.#isWaiting) return this.#takeAnother()
+    if (this.#isWaiting) return this.takeElsewhere()
+    this.#route.ended()
     const { error, close } = lossOf({ loss, fatal, isBusy: !server.expected.isEmpty || this.#openBatch })
     // What an old primary said and a slow client has not taken yet is not to be said any more: reset drops it.
     if (loss === 'PRIMARY_CHANGED' && this.socket.writableLength > 0) {
@@ -217,7 +229,7 @@ export class PooledClient implements ServerUser, PoolClient {
   /** What waits for a server connection fails; the client stays. */
   cancelWait(error: StatementError): boolean {
     if (!this.#isWaiting || this.#server) return false
-    this.pool.stopWaiting(this)
+    this.#route.from.stopWaiting(this)
     this.#isWaiting = false
     this.times.waitingSince = undefined
     const first = this.#cursor.firstKept
@@ -233,7 +245,7 @@ export class PooledClient implements ServerUser, PoolClient {
   // What the router says.
 
   hold(): void {
-    if (!this.#server || this.#ended) return
+    if (!this.#server || this.#ended || this.#place.mayPass(this.#server.binding)) return
     this.#isHeld = true
     this.socket.pause()
     this.#server.hold()
@@ -268,7 +280,7 @@ export class PooledClient implements ServerUser, PoolClient {
     if (this.#ended) return
     this.pool.stats.received += chunk.length
     this.#cursor.add(chunk)
-    if (!this.#isWaiting && !this.#isHeld && this.#cursor.hasEnough) return this.#process()
+    if (!this.#isBlocked && this.#cursor.hasEnough) return this.#process()
     // Order: it goes on reading up to here, since the end of a client that waits is to be noticed.
     if (this.#cursor.isFull) this.socket.pause()
   }
@@ -281,17 +293,23 @@ export class PooledClient implements ServerUser, PoolClient {
 
   #goOn(): void {
     if (this.#ended) return
-    if (this.#cursor.hasEnough) this.#process()
+    if (this.#cursor.hasEnough && !this.#isBlocked) this.#process()
     if (!this.#isHeld && !this.#ended && !this.#cursor.isFull) this.socket.resume()
   }
 
+  get #isBlocked(): boolean {
+    return this.#isWaiting || this.#isHeld || this.#route.isClosed
+  }
+
   #process(): void {
-    if (this.#server && !this.#place.mayPass()) return this.hold()
+    if (this.#server && !this.#place.mayPass(this.#server.binding)) return this.hold()
+    this.#isProcessing = true
     this.#cursor.open()
     let step: Step = 'NEXT'
     while (step === 'NEXT') step = this.#step()
     if (!this.#ended) this.#flush()
     this.#uncork()
+    this.#isProcessing = false
     if (this.#ended) return
     this.#cursor.close()
     if (this.#server?.isClean) this.serverAtRest()
@@ -300,6 +318,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #step(): Step {
     const { type } = this.#cursor
     if (type === undefined) return 'MORE'
+    if (this.#route.isClosed) return 'STOP'
     const { end } = this.#cursor
     if (end === undefined) return this.#violation()
     return this.#server ? this.#withServer(type, end) : this.#withoutServer(type, end)
@@ -313,6 +332,7 @@ export class PooledClient implements ServerUser, PoolClient {
         this.#began()
         server.expected.push('READY')
         server.expected.executed()
+        this.#route.sent()
         return this.#passOn(end)
       case EXECUTE:
         this.#began()
@@ -322,6 +342,7 @@ export class PooledClient implements ServerUser, PoolClient {
       case SYNC:
         if (!server.copiesIn) server.expected.push('READY')
         this.#openBatch = false
+        this.#route.sent()
         return this.#passOn(end)
       case PARSE:
       case CLOSE:
@@ -351,7 +372,10 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#openBatch = true
     const { chunk, at } = this.#cursor
     const message = { type, chunk, at, end }
-    const verdict = this.pool.statementLimit > 0 ? judgeStatement(message) : 'AS_IS'
+    const { registry } = this.#place
+    const { stats, statementLimit: limit } = this.pool
+    const context = { server, registry, stats, statements: this.statements, limit }
+    const verdict = limit > 0 ? judgeStatement(message) : 'AS_IS'
     switch (verdict) {
       case 'AS_IS':
         if (type === PARSE || type === CLOSE) server.expected.push('PASS')
@@ -360,7 +384,7 @@ export class PooledClient implements ServerUser, PoolClient {
         if (type === PARSE && this.statements.isFull) return this.#violation()
         this.#cork(server)
         this.#flush()
-        this.#cursor.replaced(sendNamed(message, this.#context(server)), end)
+        this.#cursor.replaced(sendNamed(message, context), end)
         return 'NEXT'
       case 'MORE':
         return type === BIND ? this.#wait(1, NAMES_BYTES_MAX) : this.#wait(end - at, STATEMENT_BYTES_MAX)
@@ -377,7 +401,7 @@ export class PooledClient implements ServerUser, PoolClient {
     const { chunk, at } = this.#cursor
     switch (this.#between.judge({ type, chunk, at, end })) {
       case 'OBTAIN':
-        return this.#obtain(type, end)
+        return this.#obtain()
       case 'CONSUMED':
         this.#cursor.consume(end)
         return 'NEXT'
@@ -388,20 +412,12 @@ export class PooledClient implements ServerUser, PoolClient {
     }
   }
 
-  #obtain(type: number, end: number): Step {
-    const { chunk, at } = this.#cursor
-    chooseRole({ type, body: chunk.subarray(at + HEADER_BYTES, end) })
+  #obtain(): Step {
+    this.#route.choose(this.#cursor, this.statements)
     this.#isWaiting = true
     this.times.waits(this.#place.now())
-    const server = this.pool.take(this)
+    const server = this.#route.from.take(this)
     return server && this.#begin(server) ? 'NEXT' : 'STOP'
-  }
-
-  /** The server connection went before anything was sent on it. */
-  #takeAnother(): void {
-    this.times.waits(this.#place.now())
-    const server = this.pool.take(this)
-    if (server && this.#begin(server)) this.#goOn()
   }
 
   /** Takes a server connection over; false while it still has to get this client's settings. */
@@ -409,36 +425,23 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#server = server
     server.attach(this)
     this.times.given(this.#place.now(), this.pool.stats)
-    const changes = settingsToChange(this.settings, server.parameters)
-    if (changes.length === 0) {
-      this.#isWaiting = false
-      return true
-    }
-    const text = settingsStatement(changes, this.settings, server.parameters.get('client_encoding'))
-    server.run(text, (error) => {
-      if (error) {
-        server.detach()
-        this.#server = undefined
-        this.pool.giveBack(server)
-        return this.refuseWith(error)
+    const isReady = bringSettings(this.settings, server, (error) => {
+      if (!error) {
+        this.#isWaiting = false
+        return this.#goOn()
       }
-      // PostgreSQL's own spelling from now on: another would be changed again and again.
-      for (const name of changes) this.settings.set(name, server.parameters.get(name) ?? '')
-      this.#isWaiting = false
-      this.#goOn()
+      server.detach()
+      this.#server = undefined
+      this.#route.from.giveBack(server)
+      this.refuseWith(error)
     })
-    return false
+    if (isReady) this.#isWaiting = false
+    return isReady
   }
 
   #began(): void {
     this.counters.queries += 1
     this.times.queryBegan(this.#place.now(), this.pool.stats)
-  }
-
-  #context(server: ServerConnection): RewriteContext {
-    const { registry } = this.#place
-    const { stats, statementLimit } = this.pool
-    return { server, registry, stats, statements: this.statements, limit: statementLimit }
   }
 
   #passOn(end: number): Step {
@@ -468,23 +471,20 @@ export class PooledClient implements ServerUser, PoolClient {
   }
 
   #violation(): Step {
-    this.refuse({
-      sqlState: '08P01',
-      message: 'Protocol violation: the client sent something that is no message',
-    })
+    this.refuse(NO_MESSAGE)
     return 'STOP'
   }
 
   #end(response?: Buffer): void {
     if (this.#ended) return
     this.#ended = true
-    this.pool.stopWaiting(this)
+    this.#route.from.stopWaiting(this)
     const server = this.#server
     this.#server = undefined
     if (server) {
       const isClean = server.isClean && !this.#openBatch && !this.#cursor.isInsideMessage
       server.detach()
-      if (isClean) this.pool.giveBack(server)
+      if (isClean) this.#route.from.giveBack(server)
       else server.end('ENDED_BY_ROUTER')
     }
     this.statements.clear()

@@ -5,6 +5,9 @@ import { every } from '../../platform/timers.ts'
 import type { CancelKey } from '../../wire/startup.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { judgeBinding, type Binding, type Choice } from '../router/choose-target.ts'
+import { loadClassifier } from '../split/load-classifier.ts'
+import { isKept, isListed } from '../split/replica-binding.ts'
+import { ReadSplit, type SplitChoice, type SplitClient } from '../split/read-split.ts'
 import { ClientKeys } from './client-keys.ts'
 import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
 import { keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
@@ -36,8 +39,12 @@ export interface PoolerBoard {
   hasPrimary(): boolean
   /** The table's primary, for those who look. */
   primary(): RouteTarget | undefined
+  table(): RoutingTable | undefined
   /** Picks the primary to dial, and counts the attempt as begun. */
   choosePrimary(): Choice
+  mayDial(target: RouteTarget): boolean
+  /** The same as for the primary, for a replica that the table names. */
+  chooseReplica(target: RouteTarget): Choice
   dialFailed(binding: Binding): void
   dialAbandoned(binding: Binding): void
   dialAnswered(binding: Binding): void
@@ -84,6 +91,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   readonly #flows = new Set<LoginFlow>()
   readonly #attempts = new Set<Attempt>()
   readonly #keys = new ClientKeys()
+  readonly #split: ReadSplit | undefined
   readonly #stopJanitor: () => void
   #stopTick: (() => void) | undefined
   #lastId = 0
@@ -98,6 +106,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.options = options
     this.findSecret = this.#secretFinder()
     this.#console = new PoolConsole(this.#consoleHost(deps))
+    this.#split = options.readWriteSplit ? this.#makeSplit() : undefined
     this.#stopJanitor = every(JANITOR_MS, () => this.#keepLimits())
   }
 
@@ -125,12 +134,19 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return elapsedMs()
   }
 
-  mayPass(): boolean {
-    return this.#board.primaryOpen()
+  /** What a replica says is as old as it is, and proves nothing: its right does not end with the table. */
+  mayPass(binding: Binding): boolean {
+    return binding.role === 'replica' || this.#board.primaryOpen()
   }
 
-  mayAssign(): boolean {
-    return !this.#isCutting && this.#board.hasPrimary() && this.#board.primaryOpen()
+  mayAssign({ replica }: Pool): boolean {
+    if (this.#isCutting) return false
+    if (replica) return isListed(replica, this.#board.table())
+    return this.#board.hasPrimary() && this.#board.primaryOpen()
+  }
+
+  choose(client: SplitClient, texts: () => readonly string[] | undefined): SplitChoice {
+    return this.#split?.choose(client, texts()) ?? { pool: client.pool, isRead: false }
   }
 
   /** A client has said what it wants. */
@@ -147,7 +163,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   cancel(key: CancelKey, done: () => void): boolean {
     const client = this.#keys.find(key)
     if (!client) return false
-    const { server, pool } = client
+    const { server, serverPool: pool } = client
     if (!server?.key) {
       client.cancelWait(CANCELLED)
       done()
@@ -163,17 +179,22 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   }
 
   poolFor(identity: PoolIdentity): Pool {
+    return this.#poolFor(identity)
+  }
+
+  #poolFor(identity: PoolIdentity, replica?: RouteTarget): Pool {
     const key = JSON.stringify([
       identity.database,
       identity.user,
+      replica ? [replica.name, replica.host, replica.port] : '',
       ...[...identity.fixed].map((pair) => JSON.stringify(pair)).toSorted(byText),
     ])
     const known = this.#pools.get(key)
     if (known) return known
     if (this.#pools.size >= POOLS_MAX) this.#dropUnusedPools()
-    const state = this.databaseState(identity.database)
-    const pool = new Pool(identity, this.options, { stats: state.stats, place: this })
-    pool.isPaused = this.#console.isPaused || state.isPaused
+    const { stats, isPaused } = this.databaseState(identity.database)
+    const pool = new Pool(identity, this.options, { stats, place: this, ...(replica ? { replica } : {}) })
+    pool.isPaused = this.#console.isPaused || isPaused
     this.#pools.set(key, pool)
     return pool
   }
@@ -236,7 +257,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     if (this.#isStopping || this.#isCutting) return false
     this.#startTick()
     if (!this.#makeRoom(pool)) return false
-    const choice = this.#board.choosePrimary()
+    const choice = pool.replica ? this.#board.chooseReplica(pool.replica) : this.#board.choosePrimary()
     if (choice.kind === 'wait') return false
     const { binding } = choice
     pool.connecting += 1
@@ -246,9 +267,9 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
         user: pool.user,
         database: pool.database,
         parameters: pool.fixed,
-        secret: pool.secret,
+        secret: this.poolFor(pool).secret,
         timeoutMs: this.options.serverConnectTimeoutMs,
-        maySend: () => this.mayPass(),
+        maySend: () => this.mayPass(binding),
       },
       (outcome) => this.#connected(attempt, outcome),
     )
@@ -265,7 +286,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   tableChanged(table: RoutingTable): void {
     this.#isCutting = true
     for (const attempt of this.#attempts) {
-      if (judgeBinding(attempt.binding, table).kind !== 'cut') continue
+      if (isKept(judgeBinding(attempt.binding, table))) continue
       this.#attempts.delete(attempt)
       attempt.cancel()
       this.#board.dialAbandoned(attempt.binding)
@@ -274,10 +295,12 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     for (const pool of this.#pools.values()) {
       for (const server of pool.servers()) {
         const verdict = judgeBinding(server.binding, table)
-        if (verdict.kind === 'cut') server.end('PRIMARY_CHANGED')
+        if (!isKept(verdict)) server.end('PRIMARY_CHANGED')
+        else if (verdict.kind === 'rebind') server.binding = verdict.binding
         server.isDraining = verdict.kind === 'drain'
         if (server.isDraining && !server.user && server.isClean) server.end('ENDED_BY_ROUTER')
       }
+      if (pool.replica && !isListed(pool.replica, table)) pool.giveUpReplica()
     }
     for (const client of this.#clients.keys()) client.endIfDrained()
     this.#isCutting = false
@@ -322,6 +345,13 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     for (const attempt of this.#attempts) attempt.cancel()
     for (const pool of this.#pools.values())
       for (const server of pool.servers()) server.end('ENDED_BY_ROUTER')
+  }
+
+  #makeSplit(): ReadSplit {
+    const { table, mayDial } = this.#board
+    const replicaPool = (pool: Pool, target: RouteTarget) => this.#poolFor(pool, target)
+    const place = { now: () => this.now(), table, mayDial, replicaPool }
+    return new ReadSplit({ log: this.#log, place }, loadClassifier(this.options))
   }
 
   #forget(flow: LoginFlow): void {

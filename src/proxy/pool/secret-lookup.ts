@@ -112,6 +112,7 @@ export class SecretLookup implements PoolClient, ServerUser {
     this.#answer()
   }
 
+  takeElsewhere(): void {}
   statementEnded(): void {}
   settingChanged(): void {}
   statementsDiscarded(): void {}

@@ -36,8 +36,8 @@ export type ServerLoss =
 
 /** What it needs from the pool around it. */
 export interface ServerOwner {
-  /** Whether bytes may pass to and from the primary at this moment. */
-  mayPass(): boolean
+  /** Whether bytes may pass to and from whom it is bound to at this moment. */
+  mayPass(binding: Binding): boolean
   serverEnded(server: ServerConnection): void
 }
 
@@ -79,7 +79,8 @@ const IDLE = messageType('I')
  */
 export class ServerConnection {
   readonly id: number
-  readonly binding: Binding
+  /** Changes only where a replica lives on in a newer epoch. */
+  binding: Binding
   readonly key: CancelKey | undefined
   readonly parameters: Map<string, string>
   readonly statements: ServerStatements
@@ -228,7 +229,7 @@ export class ServerConnection {
   readonly #onData = (input: Buffer): void => {
     if (this.#ended) return
     // Order: the right is judged when an answer is passed on, not when the statement was sent (safety.md 18).
-    if (this.#isHeld || !this.#owner.mayPass()) {
+    if (this.#isHeld || !this.#owner.mayPass(this.binding)) {
       this.#held = this.#held ? Buffer.concat([this.#held, input]) : input
       this.hold()
       return

@@ -1,4 +1,6 @@
+import type { ErrorFields } from '../../wire/error-response.ts'
 import { quoteLiteral } from '../../wire/session-state.ts'
+import type { ServerConnection } from './server-connection.ts'
 
 /**
  * Settings that PostgreSQL reports whenever they change, so that a client gets its own on whichever server connection it
@@ -61,6 +63,23 @@ export function asReported(name: string, value: string, reported: string): strin
   if (name !== 'DateStyle' || !/^(?:iso|sql)$/i.test(value)) return value
   // The order of day and month stays as it is.
   return `${value.toUpperCase()}, ${reported.split(', ')[1] ?? 'MDY'}`
+}
+
+/** Gives a server connection this client's settings. True where it has them already; else `done` follows. */
+export function bringSettings(
+  settings: Map<string, string>,
+  server: Pick<ServerConnection, 'parameters' | 'run'>,
+  done: (error?: ErrorFields) => void,
+): boolean {
+  const { parameters } = server
+  const changes = settingsToChange(settings, parameters)
+  if (changes.length === 0) return true
+  server.run(settingsStatement(changes, settings, parameters.get('client_encoding')), (error) => {
+    // PostgreSQL's own spelling from now on: another would be changed again and again.
+    if (!error) for (const name of changes) settings.set(name, parameters.get(name) ?? '')
+    done(error)
+  })
+  return false
 }
 
 /** What has to change on a server connection, so that this client finds its own settings there; usually nothing. */

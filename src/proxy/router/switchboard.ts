@@ -129,6 +129,15 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     return choice
   }
 
+  #chooseReplica(target: RouteTarget): Choice {
+    const { table } = this.holder
+    if (!table || !this.#health.mayDial(target, this.#clock.monotonicMs())) {
+      return { kind: 'wait', reason: 'BACKEND_UNAVAILABLE' }
+    }
+    this.#health.begin(target)
+    return { kind: 'dial', binding: { target, role: 'replica', epoch: table.epoch } }
+  }
+
   dialFailed(binding: Binding): void {
     this.#health.failed(binding.target, this.#clock.monotonicMs())
   }
@@ -367,7 +376,10 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       primaryOpen: () => this.holder.primaryOpen(),
       hasPrimary: () => this.holder.table?.primary !== undefined,
       primary: () => this.holder.table?.primary,
+      table: () => this.holder.table,
       choosePrimary: () => this.#choose('pooled'),
+      mayDial: (target) => this.#health.mayDial(target, this.#clock.monotonicMs()),
+      chooseReplica: (target) => this.#chooseReplica(target),
       dialFailed: (binding) => this.dialFailed(binding),
       dialAbandoned: (binding) => this.dialAbandoned(binding),
       dialAnswered: (binding) => {

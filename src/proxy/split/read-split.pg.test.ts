@@ -1,0 +1,211 @@
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { PooledRouters } from '../../../test/support/pooled-router.ts'
+import { describePostgres, freePort, running, SUPERUSER } from '../../../test/support/postgres.ts'
+import { eventually } from '../../../test/support/raw-client.ts'
+import type { Instance } from '../../postgres/instance.ts'
+import type { PoolOptions } from '../pool/pool-options.ts'
+
+describePostgres('the read/write split of the pooled port', (postgres) => {
+  let routers: PooledRouters
+  let standby: Instance
+  let standbyPort: number
+  let admin: pg.Client
+  let onStandby: pg.Client
+
+  beforeAll(async () => {
+    routers = new PooledRouters(postgres())
+    await routers.start()
+    standbyPort = await freePort()
+    const parameters = { shared_buffers: '16MB', max_connections: '60' }
+    standby = await routers.workspace.instance('n2', { port: standbyPort, parameters })
+    const source = { host: '127.0.0.1', port: routers.port }
+    await standby.clone({ source })
+    await running(standby.start({ as: 'standby', follow: source }))
+    const superuser = {
+      user: SUPERUSER.name,
+      password: SUPERUSER.password,
+      host: '127.0.0.1',
+      database: 'app',
+    }
+    admin = new pg.Client({ ...superuser, port: routers.port })
+    onStandby = new pg.Client({ ...superuser, port: standbyPort })
+    for (const client of [admin, onStandby]) {
+      client.on('error', () => {})
+      await client.connect()
+    }
+    await admin.query(`
+      create table numbers (n int);
+      create function writes() returns int language plpgsql as $$ begin insert into numbers values (0); return 1; end $$;
+      create function says_it_reads() returns int language plpgsql stable as $$ begin return nextval('s'); end $$;
+      create sequence s;
+      grant all on all tables in schema public to public;
+      grant all on all sequences in schema public to public;
+    `)
+  })
+  beforeEach(async () => {
+    routers.replicas = [{ name: 'n2', host: '127.0.0.1', port: standbyPort, lagBytes: 0 }]
+    await admin.query('truncate numbers')
+    await caughtUp()
+  })
+  afterEach(() => routers.clear())
+  afterAll(async () => {
+    await admin.end()
+    await onStandby.end()
+    await routers.dispose()
+  })
+
+  const caughtUp = () =>
+    eventually(async () => {
+      const { rows } = await admin.query<{ at: string }>('select pg_current_wal_lsn()::text as at')
+      const { rows: replayed } = await onStandby.query<{ there: boolean }>(
+        'select pg_last_wal_replay_lsn() >= $1::pg_lsn as there',
+        [rows[0]?.at],
+      )
+      if (replayed[0]?.there !== true) throw new Error('the standby is behind')
+    })
+  const split = async (changes: Partial<PoolOptions> = {}) => {
+    const { ports } = await routers.router({ readWriteSplit: true, defaultPoolSize: 4, ...changes })
+    const client = await routers.connect(ports.pooled)
+    // The grammar and the catalog are there when the first read has gone to the replica.
+    await eventually(async () => {
+      if ((await portOf(client)) !== standbyPort) throw new Error('reads go to the primary')
+    }, 20_000)
+    return { client, port: ports.pooled }
+  }
+  /** Where a read runs: the hint takes the doubt that asks the node. */
+  const portOf = async (client: pg.Client, rest = ''): Promise<number> => {
+    const { rows } = await client.query<{ port: number }>(
+      `/* pg-metako: replica */ select inet_server_port() as port ${rest}`,
+    )
+    return rows[0]?.port ?? 0
+  }
+  const reads = async (): Promise<number> => {
+    const { rows } = await onStandby.query<{ count: string }>(
+      "select pg_stat_clear_snapshot(), count(*) from pg_stat_activity where usename = 'app'",
+    )
+    return Number(rows[0]?.count)
+  }
+
+  it('sends proven reads to a replica and everything else to the primary', async () => {
+    const { client } = await split()
+    expect(await reads()).toBe(1)
+    await client.query('insert into numbers values (1)')
+    await client.query('with gone as (delete from numbers returning n) select * from gone')
+    expect((await client.query('select writes()')).rows).toEqual([{ writes: 1 }])
+    await client.query('select n from numbers for update')
+    expect((await client.query('select count(*)::int as n from numbers')).rows).toEqual([{ n: 1 }])
+    await client.query('begin')
+    expect(await portOf(client)).toBe(routers.port)
+    await client.query('commit')
+  })
+
+  it('a session finds what it has written, however far the replica is behind', async () => {
+    const { client } = await split()
+    await onStandby.query('select pg_wal_replay_pause()')
+    for (let n = 1; n <= 20; n += 1) {
+      await client.query('insert into numbers values ($1)', [n])
+      const { rows } = await client.query<{ count: number }>('select count(*)::int as count from numbers')
+      expect(rows).toEqual([{ count: n }])
+    }
+    expect(await portOf(client)).toBe(routers.port)
+    await onStandby.query('select pg_wal_replay_resume()')
+    await eventually(async () => {
+      expect(await portOf(client)).toBe(standbyPort)
+    }, 20_000)
+    expect((await client.query('select count(*)::int as n from numbers')).rows).toEqual([{ n: 20 }])
+  })
+
+  it('finds it also under load: no read of many sessions misses what its session wrote', async () => {
+    const { port } = await split()
+    const sessions = await Promise.all([1, 2, 3, 4].map(() => routers.connect(port)))
+    await Promise.all(
+      sessions.map(async (client, session) => {
+        for (let n = 1; n <= 50; n += 1) {
+          await client.query({ name: 'write', text: 'insert into numbers values ($1)', values: [session] })
+          const { rows } = await client.query<{ count: number }>({
+            name: 'read',
+            text: 'select count(*)::int as count from numbers where n = $1',
+            values: [session],
+          })
+          expect(rows).toEqual([{ count: n }])
+        }
+      }),
+    )
+  })
+
+  it('reads by the extended protocol and prepared statements go to the replica as well', async () => {
+    const { client } = await split()
+    const read = async (name?: string) => {
+      const text = '/* pg-metako: replica */ select inet_server_port() as port, $1::int as one'
+      const { rows } = await client.query<{ port: number }>({ text, values: [1], ...(name ? { name } : {}) })
+      return rows[0]?.port
+    }
+    expect(await read()).toBe(standbyPort)
+    expect(await read('named')).toBe(standbyPort)
+    expect(await read('named')).toBe(standbyPort)
+    await client.query('begin')
+    expect(await read('named')).toBe(routers.port)
+    await client.query('rollback')
+  })
+
+  it('what follows a read in the same packet goes where it belongs', async () => {
+    const { client, port } = await split()
+    const raw = await routers.connect(port)
+    const stream = (raw as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection
+      .stream
+    const query = (text: string) => {
+      const body = Buffer.from(`${text}\0`)
+      const bytes = Buffer.alloc(5 + body.length)
+      bytes.write('Q')
+      bytes.writeInt32BE(4 + body.length, 1)
+      body.copy(bytes, 5)
+      return bytes
+    }
+    // One packet: a read, a write, a read.
+    stream.write(
+      Buffer.concat([query('select 1'), query('insert into numbers values (7)'), query('select 2')]),
+    )
+    await eventually(async () => {
+      const { rows } = await client.query('select n from numbers where n = 7 for update')
+      expect(rows).toHaveLength(1)
+    })
+  })
+
+  it('without a replica, or with one that does not answer, the primary reads', async () => {
+    const { client } = await split()
+    routers.replicas = [{ name: 'n3', host: '127.0.0.1', port: await freePort(), lagBytes: 0 }]
+    routers.table()
+    await routers.tableSent()
+    expect(await portOf(client)).toBe(routers.port)
+    routers.replicas = [{ name: 'n2', host: '127.0.0.1', port: standbyPort, lagBytes: 1e9 }]
+    routers.table()
+    await routers.tableSent()
+    expect(await portOf(client)).toBe(routers.port)
+    routers.replicas = []
+    routers.table()
+    await routers.tableSent()
+    expect(await portOf(client)).toBe(routers.port)
+  })
+
+  it('a function that is changed is judged anew', async () => {
+    const { client, port } = await split()
+    const other = await routers.connect(port)
+    await client.query('create function f() returns int language sql stable as $$select inet_server_port()$$')
+    await eventually(async () => {
+      const { rows } = await other.query('select f()')
+      expect(rows).toEqual([{ f: standbyPort }])
+    }, 20_000)
+    await client.query(
+      'create or replace function f() returns int language sql as $$select inet_server_port()$$',
+    )
+    expect((await other.query('select f()')).rows).toEqual([{ f: routers.port }])
+    await client.query('drop function f()')
+  })
+
+  it('without the setting everything goes to the primary', async () => {
+    const { ports } = await routers.router({ defaultPoolSize: 4 })
+    const client = await routers.connect(ports.pooled)
+    expect(await portOf(client)).toBe(routers.port)
+  })
+})

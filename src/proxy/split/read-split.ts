@@ -1,0 +1,160 @@
+import { parseLsn } from '../../model/lsn.ts'
+import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Classifier } from '../../sql/classifier.ts'
+import { messageOf } from '../../std/fault.ts'
+import { MiB } from '../../std/units.ts'
+import type { Pool } from '../pool/pool.ts'
+import { DatabaseCatalog } from './database-catalog.ts'
+import { Freshness } from './freshness.ts'
+import { askServer } from './server-question.ts'
+
+/** What the split needs from the pooler around it. */
+export interface SplitPlace {
+  now(): number
+  table(): RoutingTable | undefined
+  /** The pool of the same user and database on a replica. */
+  replicaPool(pool: Pool, target: RouteTarget): Pool
+  /** Whether the replica may be dialled now. */
+  mayDial(target: RouteTarget): boolean
+}
+
+/** A client that wants to run something, outside of a transaction. */
+export type SplitClient = {
+  readonly pool: Pool
+  readonly settings: ReadonlyMap<string, string>
+  /** When something other than a read ended last. */
+  readonly committedAt: number | undefined
+}
+
+export type SplitChoice = {
+  readonly pool: Pool
+  /** It is proven to read, wherever it goes. */
+  readonly isRead: boolean
+}
+
+/** A replica that is further behind is not used: what it says is too old for anybody. */
+const LAG_BYTES_MAX = 16 * MiB
+/** Positions are asked for at most this often. */
+const SAMPLE_EVERY_MS = 20
+const PRIMARY_POSITION = 'select pg_catalog.pg_current_wal_insert_lsn()'
+const REPLAYED_POSITION = 'select pg_catalog.pg_last_wal_replay_lsn()'
+
+/**
+ * The read/write split of the pooled port: reads outside of transactions go to a replica that has everything that the session
+ * committed, everything else to the primary. What is not known (the grammar is being loaded, no catalog yet, no replica that
+ * is fresh enough) is the primary's.
+ */
+export class ReadSplit {
+  readonly #log: Logger
+  readonly #place: SplitPlace
+  readonly #catalogs = new Map<string, DatabaseCatalog>()
+  readonly #freshness = new Freshness()
+  #classifier: Classifier | undefined
+  #turn = 0
+  #isSampling = false
+  #sampledAt = Number.NEGATIVE_INFINITY
+
+  constructor(deps: { readonly log: Logger; readonly place: SplitPlace }, loading: Promise<Classifier>) {
+    this.#log = deps.log
+    this.#place = deps.place
+    loading.then(
+      (classifier) => {
+        this.#classifier = classifier
+      },
+      (error: unknown) =>
+        this.#log.error('Cannot load the grammar: all statements go to the primary', {
+          cause: messageOf(error),
+        }),
+    )
+  }
+
+  /** Where a Query or a batch goes; `texts` are its statements, absent where they are not all known. */
+  choose(client: SplitClient, texts: readonly string[] | undefined): SplitChoice {
+    const { pool } = client
+    if (texts === undefined || !this.#areReads(client, texts)) return { pool, isRead: false }
+    const table = this.#place.table()
+    if (table === undefined || table.replicas.length === 0) return { pool, isRead: true }
+    this.#freshness.epochIs(table.epoch)
+    const target = this.#pick(client, table)
+    return { pool: target === undefined ? pool : this.#place.replicaPool(pool, target), isRead: true }
+  }
+
+  #areReads(client: SplitClient, texts: readonly string[]): boolean {
+    const classifier = this.#classifier
+    if (classifier === undefined) return false
+    const known = this.#catalogOf(client.pool)
+    const catalog = known.current(client.pool)
+    if (catalog === undefined) return false
+    const { settings, pool } = client
+    const setting = (name: string) => settings.get(name) ?? pool.welcome?.get(name)
+    return texts.every((text) => {
+      const { verdict } = classifier.classify({
+        text,
+        catalog,
+        standardStrings: setting('standard_conforming_strings') === 'on',
+        encoding: setting('client_encoding') ?? 'UTF8',
+        nowMs: this.#place.now(),
+      })
+      if (verdict.reason === 'CHANGES_SCHEMA') known.changes()
+      if (verdict.reason === 'UNKNOWN_FUNCTION' || verdict.reason === 'UNKNOWN_RELATION') known.lacks()
+      return verdict.kind === 'read'
+    })
+  }
+
+  #catalogOf({ database }: Pool): DatabaseCatalog {
+    const known = this.#catalogs.get(database)
+    if (known !== undefined) return known
+    const catalog = new DatabaseCatalog({ log: this.#log, now: () => this.#place.now() })
+    this.#catalogs.set(database, catalog)
+    return catalog
+  }
+
+  /** In turn, among those that are near enough, answer, and have what the session committed. */
+  #pick(client: SplitClient, { replicas, primary }: RoutingTable): RouteTarget | undefined {
+    let isStale = false
+    this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER
+    for (let step = 0; step < replicas.length; step += 1) {
+      const target = replicas[(this.#turn + step) % replicas.length]
+      if (target === undefined || target.lagBytes > LAG_BYTES_MAX || !this.#place.mayDial(target)) continue
+      if (this.#freshness.has(target.name, client.committedAt)) return target
+      isStale = true
+    }
+    if (isStale && primary !== undefined) this.#sample(client, replicas)
+    return undefined
+  }
+
+  /** Asks the primary where it is, then the replicas how far they are: by pools that are there anyway. */
+  #sample(client: SplitClient, replicas: readonly RouteTarget[]): void {
+    const askedAt = this.#place.now()
+    if (this.#isSampling || askedAt - this.#sampledAt < SAMPLE_EVERY_MS) return
+    this.#sampledAt = askedAt
+    const { committedAt = askedAt, pool } = client
+    // Order: an older position is enough where it was asked for later than this session committed. A newer one would run away
+    // from the replicas: reads write as well (hint bits), and nobody hurries to flush that.
+    if (this.#freshness.position !== undefined && this.#freshness.position.askedAt > committedAt) {
+      return this.#askReplicas(pool, replicas)
+    }
+    this.#isSampling = true
+    const { epoch } = this.#place.table() ?? {}
+    askServer(pool, { text: PRIMARY_POSITION, now: askedAt }, (rows) => {
+      this.#isSampling = false
+      const lsn = parseLsn(rows?.[0]?.[0] ?? '')
+      // Order: what was asked in another epoch says nothing in this one.
+      if (lsn === undefined || this.#place.table()?.epoch !== epoch) return
+      this.#freshness.primaryIs({ askedAt, lsn })
+      this.#askReplicas(pool, replicas)
+    })
+  }
+
+  #askReplicas(pool: Pool, replicas: readonly RouteTarget[]): void {
+    const { position } = this.#freshness
+    for (const target of replicas) {
+      const own = this.#place.replicaPool(pool, target)
+      askServer(own, { text: REPLAYED_POSITION, now: this.#place.now() }, (rows) => {
+        const lsn = parseLsn(rows?.[0]?.[0] ?? '')
+        if (lsn !== undefined && position !== undefined) this.#freshness.replayed(target.name, lsn, position)
+      })
+    }
+  }
+}
