@@ -18,6 +18,12 @@ export class KeptBytes {
     this.#length += bytes.length
   }
 
+  /** Before everything else. */
+  unread(bytes: Buffer): void {
+    this.#pieces.unshift(bytes)
+    this.#length += bytes.length
+  }
+
   takeAll(): Buffer {
     const [only] = this.#pieces
     const all = this.#pieces.length === 1 && only ? only : Buffer.concat(this.#pieces, this.#length)

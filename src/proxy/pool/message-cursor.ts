@@ -61,6 +61,11 @@ export class MessageCursor {
     this.#kept.add(bytes)
   }
 
+  /** Messages that were sent, and are to be read once more before what waits. */
+  unread(messages: Buffer): void {
+    this.#kept.unread(messages)
+  }
+
   /** Takes what waits as the chunk at hand, and goes over the rest of a message whose beginning was in an earlier one. */
   open(): void {
     this.#need = 0

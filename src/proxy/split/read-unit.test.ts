@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { message } from '../../wire/frame.ts'
 import { ClientStatements, StatementRegistry } from '../pool/prepared-statements.ts'
-import { readUnit } from './read-unit.ts'
+import { readUnit, type ReadUnit } from './read-unit.ts'
 
 const text = (value: string): Buffer => Buffer.from(`${value}\0`)
 const query = (sql: string): Buffer => message('Q', text(sql))
@@ -14,12 +14,35 @@ const EXECUTE = message('E', Buffer.alloc(5))
 const SYNC = message('S', Buffer.alloc(0))
 const FLUSH = message('H', Buffer.alloc(0))
 
-function unit(...messages: readonly Buffer[]): readonly string[] | undefined {
+function whole(...messages: readonly Buffer[]): ReadUnit | undefined {
   const registry = new StatementRegistry()
   const statements = new ClientStatements(registry)
   statements.set('known', registry.take(Buffer.concat([text('select known'), Buffer.alloc(2)])))
   return readUnit(Buffer.concat([Buffer.from('before'), ...messages]), 6, statements)
 }
+
+function unit(...messages: readonly Buffer[]): readonly string[] | undefined {
+  return whole(...messages)?.texts
+}
+
+describe('a unit', () => {
+  it('ends with its Query, or with the Sync of its batch', () => {
+    expect(whole(query('select 1'), SYNC)).toMatchObject({
+      end: 6 + query('select 1').length,
+      isRepeatable: true,
+    })
+    const batch = [parse('', 'select 1'), bind(''), EXECUTE, SYNC]
+    expect(whole(...batch, SYNC)).toMatchObject({ end: 6 + Buffer.concat(batch).length, isRepeatable: true })
+  })
+
+  it('is not repeated where it prepares or closes something by name', () => {
+    expect(whole(parse('a', 'select 1'), bind('a'), EXECUTE, SYNC)).toMatchObject({ isRepeatable: false })
+    expect(whole(bind('known'), EXECUTE, message('C', text('Sknown')), SYNC)).toMatchObject({
+      isRepeatable: false,
+    })
+    expect(whole(bind('known'), EXECUTE, SYNC)).toMatchObject({ isRepeatable: true })
+  })
+})
 
 describe('the statements of a unit', () => {
   it('are that of a Query, whatever follows it', () => {

@@ -15,19 +15,24 @@ import type { ClientStatements } from '../pool/prepared-statements.ts'
 /** Messages of one batch that are looked at; a longer one goes to the primary. */
 const MESSAGES_MAX = 200
 
+export type ReadUnit = {
+  readonly texts: readonly string[]
+  /** Where it ends. */
+  readonly end: number
+  /** Whether it may be sent once more as it is: it changes nothing in what the router knows of the client. */
+  readonly isRepeatable: boolean
+}
+
 /**
  * The statements of what a server runs as one piece: of a Query, or of a batch up to its Sync. `undefined` where they are not
  * all known: it is not there as a whole yet, or names what nobody prepared. A batch has to be known to its end before it goes
  * anywhere, since nothing of it can be moved later.
  */
-export function readUnit(
-  chunk: Buffer,
-  from: number,
-  statements: ClientStatements,
-): readonly string[] | undefined {
+export function readUnit(chunk: Buffer, from: number, statements: ClientStatements): ReadUnit | undefined {
   if (chunk[from] === QUERY) {
     const end = wholeEnd(chunk, from)
-    return end === undefined ? undefined : [textAt(chunk, from + HEADER_BYTES, end)]
+    if (end === undefined) return undefined
+    return { texts: [textAt(chunk, from + HEADER_BYTES, end)], end, isRepeatable: true }
   }
   return new BatchReader(chunk, statements).read(from)
 }
@@ -38,19 +43,23 @@ class BatchReader {
   readonly #prepared = new Map<string, string>()
   readonly #texts: string[] = []
   #executes = false
+  #isRepeatable = true
 
   constructor(chunk: Buffer, statements: ClientStatements) {
     this.#chunk = chunk
     this.#statements = statements
   }
 
-  read(from: number): readonly string[] | undefined {
+  read(from: number): ReadUnit | undefined {
     let at = from
     for (let count = 0; count < MESSAGES_MAX; count += 1) {
       const end = wholeEnd(this.#chunk, at)
       if (end === undefined) return undefined
       // What is only prepared may be executed by the next batch, and some drivers do not name it.
-      if (this.#chunk[at] === SYNC) return this.#executes ? this.#texts : undefined
+      if (this.#chunk[at] === SYNC) {
+        const isRepeatable = this.#isRepeatable
+        return this.#executes ? { texts: this.#texts, end, isRepeatable } : undefined
+      }
       if (!this.#take(at, end)) return undefined
       at = end
     }
@@ -65,6 +74,7 @@ class BatchReader {
         if (nameEnd < 0 || nameEnd >= end) return false
         const text = textAt(this.#chunk, nameEnd + 1, end)
         this.#prepared.set(this.#chunk.toString('utf8', body, nameEnd), text)
+        if (nameEnd > body) this.#isRepeatable = false
         this.#texts.push(text)
         return true
       }
@@ -81,6 +91,8 @@ class BatchReader {
         this.#executes = true
         return true
       case CLOSE:
+        this.#isRepeatable = false
+        return true
       case FLUSH:
         return true
       default:
