@@ -7,6 +7,7 @@ import type { Pool } from '../pool/pool.ts'
 import type { ClientStatements } from '../pool/prepared-statements.ts'
 import { readUnit } from './read-unit.ts'
 import type { ReadSplit, SplitClient } from './read-split.ts'
+import { SessionTraits } from './session-traits.ts'
 
 /** Where a client's next server connection comes from. */
 export interface RoutePlace {
@@ -40,6 +41,7 @@ export class ClientRoute implements SplitClient {
   /** Its own pool, or the same on a replica. */
   from: Pool
   committedAt: number | undefined
+  readonly traits = new SessionTraits()
   readonly #place: RoutePlace
   readonly #cursor: MessageCursor
   #isRead = false

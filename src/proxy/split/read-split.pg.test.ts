@@ -236,6 +236,39 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
     await expect(client.query('select 1 / (select 0)')).rejects.toMatchObject({ code: '22012' })
   })
 
+  it('reads of a session that left something on the primary stay there', async () => {
+    const { client, port } = await split()
+    const bound = async (text: string) => {
+      const session = await routers.connect(port)
+      await eventually(async () => expect(await portOf(session)).toBe(standbyPort), 20_000)
+      await session.query(text)
+      // Longer than it takes a replica to have the commit.
+      await eventually(async () => {
+        await client.query('insert into numbers values (1)')
+        await eventually(async () => expect(await portOf(client)).toBe(standbyPort), 20_000)
+      })
+      expect(await portOf(session), text).toBe(routers.port)
+      await session.query('discard all')
+      await eventually(async () => expect(await portOf(session), text).toBe(standbyPort), 20_000)
+    }
+    await bound("set work_mem = '1MB'")
+    await bound('select pg_advisory_lock(1)')
+    await bound('create temp table mine (n int)')
+  })
+
+  it('a session says where its reads go, and settings that are carried everywhere bind nothing', async () => {
+    const { client } = await split()
+    await client.query("set pg_metako.route = 'primary'")
+    expect(await portOf(client)).toBe(routers.port)
+    await client.query("set application_name = 'x'; set pg_metako.route = 'auto'")
+    await eventually(async () => expect(await portOf(client)).toBe(standbyPort), 20_000)
+    await client.query("set pg_metako.route = 'replica'")
+    await eventually(async () => {
+      const { rows } = await client.query('select inet_server_port() as port')
+      expect(rows).toEqual([{ port: standbyPort }])
+    }, 20_000)
+  })
+
   it('without the setting everything goes to the primary', async () => {
     const { ports } = await routers.router({ defaultPoolSize: 4 })
     const client = await routers.connect(ports.pooled)

@@ -2,13 +2,16 @@ import { parseLsn } from '../../model/lsn.ts'
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Catalog } from '../../sql/catalog.ts'
-import type { Classifier, Question } from '../../sql/classifier.ts'
+import type { Answer, Classifier, Question } from '../../sql/classifier.ts'
+import { unclassifiedEffects } from '../../sql/unclassified.ts'
 import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
 import type { Pool } from '../pool/pool.ts'
+import { isTracked } from '../pool/tracked-settings.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { Freshness } from './freshness.ts'
 import { askServer } from './server-question.ts'
+import type { SessionTraits } from './session-traits.ts'
 
 /** What the split needs from the pooler around it. */
 export interface SplitPlace {
@@ -26,6 +29,7 @@ export type SplitClient = {
   readonly settings: ReadonlyMap<string, string>
   /** When something other than a read ended last. */
   readonly committedAt: number | undefined
+  readonly traits: SessionTraits
 }
 
 export type SplitChoice = {
@@ -36,6 +40,13 @@ export type SplitChoice = {
 
 /** A replica that is further behind is not used: what it says is too old for anybody. */
 const LAG_BYTES_MAX = 16 * MiB
+/** Of a database that nobody has asked yet. */
+const NO_CATALOG: Catalog = {
+  volatilityOf: () => undefined,
+  relationOf: () => undefined,
+  isVolatileField: () => false,
+  unusual: undefined,
+}
 /** Fingerprints that replicas refused; then they are learnt anew. */
 const REFUSED_MAX = 1000
 /** Positions are asked for at most this often. */
@@ -102,18 +113,26 @@ export class ReadSplit {
   }
 
   #areReads(client: SplitClient, texts: readonly string[]): boolean {
-    const classifier = this.#classifier
-    if (classifier === undefined) return false
     const known = this.#catalogOf(client.pool)
     const catalog = known.current(client.pool)
-    if (catalog === undefined) return false
-    return texts.every((text) => {
-      const { verdict, fingerprint } = classifier.classify(this.#question(client, text, catalog))
-      if (this.#refused.has(fingerprint ?? '')) return false
-      if (verdict.reason === 'CHANGES_SCHEMA') known.changes()
-      if (verdict.reason === 'UNKNOWN_FUNCTION' || verdict.reason === 'UNKNOWN_RELATION') known.lacks()
-      return verdict.kind === 'read'
-    })
+    let areReads = catalog !== undefined
+    // Order: all of them, since each may say something about the session.
+    for (const text of texts) {
+      const { verdict, fingerprint } = this.#classify(client, text, catalog ?? NO_CATALOG)
+      client.traits.follow(verdict.effects, (setting) => isCarried(client, setting))
+      const { kind, reason } = client.traits.judge(verdict)
+      areReads &&= kind === 'read' && !this.#refused.has(fingerprint ?? '')
+      if (reason === 'CHANGES_SCHEMA') known.changes()
+      if (reason === 'UNKNOWN_FUNCTION' || reason === 'UNKNOWN_RELATION') known.lacks()
+    }
+    return areReads
+  }
+
+  #classify(client: SplitClient, text: string, catalog: Catalog): Answer {
+    const question = this.#question(client, text, catalog)
+    if (this.#classifier !== undefined) return this.#classifier.classify(question)
+    const effects = unclassifiedEffects(text, question)
+    return { verdict: { kind: 'unknown', reason: 'TOO_MANY_NEW_STATEMENTS', statementCount: 0, effects } }
   }
 
   #question({ settings, pool }: SplitClient, text: string, catalog: Catalog): Question {
@@ -185,4 +204,10 @@ export class ReadSplit {
       })
     }
   }
+}
+
+/** Whether a setting is brought to every server connection: those are that this PostgreSQL reports. */
+function isCarried({ pool }: SplitClient, setting: string): boolean {
+  for (const name of pool.welcome?.keys() ?? []) if (name.toLowerCase() === setting) return isTracked(name)
+  return false
 }
