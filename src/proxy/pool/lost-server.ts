@@ -37,6 +37,7 @@ const WORDS: Readonly<Record<ServerLoss, string>> = {
   COMMIT_UNCONFIRMED: 'the wait for the standbys of a commit was cancelled',
   BACKEND_LOST: 'PostgreSQL closed the connection without a reason',
   PRIMARY_CHANGED: 'the primary changed',
+  TARGET_REMOVED: 'the replica is none any more',
   VALIDITY_TIMEOUT: 'nobody could prove within the time limit that the primary still is one',
   ENDED_BY_ROUTER: 'the router closed its server connection',
 }

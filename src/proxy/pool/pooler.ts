@@ -291,7 +291,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     for (const pool of this.#pools.values()) {
       for (const server of pool.servers()) {
         const verdict = judgeBinding(server.binding, table)
-        if (!isKept(verdict)) server.end('PRIMARY_CHANGED')
+        if (!isKept(verdict)) server.end(verdict.kind === 'cut' ? verdict.reason : 'TARGET_REMOVED')
         else if (verdict.kind === 'rebind') server.binding = verdict.binding
         server.isDraining = verdict.kind === 'drain'
         if (server.isDraining && !server.user && server.isClean) server.end('ENDED_BY_ROUTER')

@@ -31,6 +31,7 @@ export type ServerLoss =
   | 'BACKEND_LOST'
   | 'COMMIT_UNCONFIRMED'
   | 'PRIMARY_CHANGED'
+  | 'TARGET_REMOVED'
   | 'VALIDITY_TIMEOUT'
   | 'ENDED_BY_ROUTER'
 

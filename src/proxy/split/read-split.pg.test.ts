@@ -236,6 +236,23 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
     await expect(client.query('select 1 / (select 0)')).rejects.toMatchObject({ code: '22012' })
   })
 
+  it('a replica that is none any more takes its read along, and the session goes on with the primary', async () => {
+    const { client } = await split()
+    const sleeping = client.query('select pg_sleep(60)')
+    await eventually(async () => {
+      const { rows } = await onStandby.query("select from pg_stat_activity where wait_event = 'PgSleep'")
+      expect(rows).toHaveLength(1)
+    }, 20_000)
+    routers.replicas = []
+    routers.table({ epoch: routers.epoch + 1 })
+    await expect(sleeping).rejects.toThrow('the replica is none any more')
+    expect(await portOf(client)).toBe(routers.port)
+    // It has not noticed, and what it could still look at holds the replay up.
+    await onStandby.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'",
+    )
+  })
+
   it('reads of a session that left something on the primary stay there', async () => {
     const { client, port } = await split()
     const bound = async (text: string) => {
