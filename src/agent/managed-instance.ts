@@ -9,7 +9,7 @@ import type { Logger } from '../platform/log.ts'
 import { findDatabaseUser } from '../platform/os-user.ts'
 import { findBinaries } from '../postgres/binaries.ts'
 import { readControlFile } from '../postgres/control-file.ts'
-import { listSetAside } from '../postgres/data-directory.ts'
+import { listReplaced } from '../postgres/data-directory.ts'
 import { createInstance, type Instance } from '../postgres/instance.ts'
 import { readFollowed } from '../postgres/instance-files.ts'
 import type { StartOutcome } from '../postgres/instance-outcome.ts'
@@ -260,7 +260,7 @@ class ManagedInstance implements LocalInstance {
   }
 
   async countSetAside(): Promise<number> {
-    return (await listSetAside(this.#dataDir)).length
+    return (await listReplaced(this.#dataDir)).length
   }
 
   async removeSetAside(): Promise<void> {

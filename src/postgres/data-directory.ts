@@ -202,6 +202,29 @@ export async function listSetAside(dataDir: string): Promise<readonly string[]> 
     .map((name) => join(dirname(dataDir), name))
 }
 
+/**
+ * Those of them that this data directory replaces, newest first: of the same system, or half made. What is of another one, such as a
+ * cluster whose creation was taken over by another member, has no copy anywhere: it stays until a person removes it.
+ */
+export async function listReplaced(dataDir: string): Promise<readonly string[]> {
+  const own = await systemIdOf(dataDir)
+  if (own === undefined) return []
+  const replaced: string[] = []
+  for (const folder of await listSetAside(dataDir)) {
+    const theirs = await systemIdOf(folder)
+    if (theirs === undefined || theirs === own) replaced.push(folder)
+  }
+  return replaced
+}
+
+async function systemIdOf(folder: string): Promise<string | undefined> {
+  try {
+    return (await readControlFile(folder)).systemId
+  } catch {
+    return undefined
+  }
+}
+
 /** Makes a folder, and its parents, that the database user may write to; one that exists keeps its owner. */
 export async function makeOwnedFolder(folder: string, owner: FileOwner | undefined): Promise<void> {
   const created = await fs.mkdir(folder, { recursive: true, mode: 0o755 })

@@ -2,7 +2,7 @@ import { fs, join, type Dirent } from '../platform/disk.ts'
 import type { OsUser } from '../platform/os-user.ts'
 import { randomHex } from '../platform/random.ts'
 import { codeOf, Fault } from '../std/fault.ts'
-import { listSetAside, makeOwnedFolder } from './data-directory.ts'
+import { listReplaced, listSetAside, makeOwnedFolder } from './data-directory.ts'
 import type { ReplicationRow } from './replication-connection.ts'
 
 /** Where the tablespaces of a data directory's clones lie: a folder for each clone, so that an older copy keeps its own. */
@@ -41,11 +41,11 @@ export async function makeTablespaceFolders(
 }
 
 /**
- * Deletes directories that were renamed aside, but for the newest `keep`, with the tablespaces that only they link to.
+ * Deletes directories that were renamed aside and replaced, but for the newest `keep`, with the tablespaces that only they link to.
  * Returns what was deleted. Order: asked for only when another copy is known to be good.
  */
 export async function removeSetAside(dataDir: string, keep: number): Promise<readonly string[]> {
-  const doomed = (await listSetAside(dataDir)).slice(Math.max(0, keep))
+  const doomed = (await listReplaced(dataDir)).slice(Math.max(0, keep))
   for (const folder of doomed) await fs.rm(folder, { recursive: true, force: true })
   if (doomed.length > 0) await sweepTablespaces(dataDir)
   return doomed

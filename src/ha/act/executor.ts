@@ -180,11 +180,17 @@ export class Executor {
     if (!this.#isRightProven())
       throw new Fault('LEASE_LOST', 'Cannot start as primary: the lease is not proven')
     await this.#armGuard()
-    await instance.setSynchronousNames(this.#ownNames())
+    await instance.setSynchronousNames(this.#isCreating() ? NOBODY : this.#ownNames())
     // Order: nobody is led there between its start and the first look at what it recovered.
     observer.noteStartedAsPrimary()
     await instance.start('primary')
     await this.#killUnlessProven('start')
+  }
+
+  /** Another member may still create the cluster instead: where commits wait for others, who comes past the routers is told nothing yet. */
+  #isCreating(): boolean {
+    const { keeper, policy } = this.#world
+    return policy.acks !== undefined && keeper.record?.acks === undefined && keeper.record?.state !== 'open'
   }
 
   /** Who has to have the commits of this node's epoch. */
@@ -227,9 +233,11 @@ export class Executor {
   }
 
   async #markOpen(epoch: number): Promise<void> {
+    const isCreating = this.#isCreating()
     try {
       await markOpen(this.#world, epoch)
       this.#slotsOf = ''
+      if (isCreating) await this.#world.instance.setSynchronousNames(this.#ownNames())
     } catch (error) {
       // Started again as a standby and promoted again, PostgreSQL takes the next free timeline.
       if (codeOf(error) === 'TIMELINE_REUSED')

@@ -656,15 +656,22 @@ export class ModelInstance implements LocalInstance {
   countSetAside(): Promise<number> {
     return this.#take(FILES_MS, () => {
       const { setAside, halfRewound } = this.#host.disk
-      return setAside.length + (halfRewound ? 1 : 0)
+      return setAside.filter((copy) => this.#isReplaced(copy)).length + (halfRewound ? 1 : 0)
     })
   }
 
   removeSetAside(): Promise<void> {
     return this.#take(MOVE_MS, () => {
-      this.#host.disk.setAside.length = 0
-      this.#host.disk.halfRewound = undefined
+      const { disk } = this.#host
+      const kept = disk.setAside.filter((copy) => !this.#isReplaced(copy))
+      disk.setAside.splice(0, disk.setAside.length, ...kept)
+      disk.halfRewound = undefined
     })
+  }
+
+  /** What is of another system has no copy anywhere. */
+  #isReplaced({ systemId }: DataDirectory): boolean {
+    return systemId === this.#host.disk.directory?.systemId
   }
 
   onCrash(listener: () => void): () => void {
