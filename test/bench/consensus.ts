@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { pause } from '../../src/platform/timers.ts'
 import { percentile, reportHead, writeReport, type BenchRow } from '../support/bench-report.ts'
 import type { CommitClientReport, CommitClientSetup } from '../support/commit-client.ts'
 import { hasEtcd, startEtcdCluster } from '../support/etcd-cluster.ts'
 import { REPOSITORY_ROOT } from '../support/repository-root.ts'
 import { startStoreHosts } from '../support/store-hosts.ts'
+import { toolOptions } from '../support/tool-options.ts'
 
 /**
  * `npm run bench -- consensus`: what a commit costs, ours beside etcd's. Three members on loopback, each a process with fsync;
@@ -172,7 +173,7 @@ function rounded(number: number): number {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = toolOptions('the bench of the consensus', {
     options: {
       runs: { type: 'string', default: String(RUNS_DEFAULT) },
       json: { type: 'string' },

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { parseArgs } from 'node:util'
 import { pause } from '../../src/platform/timers.ts'
 import { benchRow, reportHead, writeReport, type BenchRow } from '../support/bench-report.ts'
 import { canMakeHosts } from '../support/namespace-machines.ts'
@@ -11,6 +10,7 @@ import { CASES, type BenchCluster, type Case } from './failover/bench-cluster.ts
 import { MetakoCluster } from './failover/metako.ts'
 import { packagesMissingForPatroni, PatroniCluster } from './failover/patroni.ts'
 import { COMPILER_PACKAGES, faultyPrograms, hasCompiler } from '../support/faulty-host.ts'
+import { toolOptions } from '../support/tool-options.ts'
 
 /**
  * `npm run bench -- failover`: how long nobody can write, what is lost, and whether two primaries ever acknowledged. A writer
@@ -205,7 +205,7 @@ function rowsOf(system: string, name: Case, mode: Mode, runs: readonly Run[]): r
 }
 
 function readOptions(): Options {
-  const { values } = parseArgs({
+  const values = toolOptions('the bench of failovers', {
     options: {
       case: { type: 'string', multiple: true },
       mode: { type: 'string', default: 'quorum' },

@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { benchRow, reportHead, writeReport, type BenchRow } from '../support/bench-report.ts'
 import { APP, DEBIAN_PG, hasPgbouncer, PoolerBench, processorUs, type Pooler } from './router/pooler-bench.ts'
+import { toolOptions } from '../support/tool-options.ts'
 
 /**
  * `npm run bench -- router`: what a transaction costs on the pooled port, ours beside PgBouncer's. One PostgreSQL, both poolers before
@@ -27,7 +28,7 @@ const PEER_MODES: ReadonlySet<Mode> = new Set(['simple', 'extended'])
 type Run = { readonly tps: number; readonly processorUs: number }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = toolOptions('the bench of the router', {
     options: {
       runs: { type: 'string' },
       quick: { type: 'boolean', default: false },

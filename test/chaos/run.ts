@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { findDatabaseUser } from '../../src/platform/os-user.ts'
 import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/embedded-package.ts'
 import type { ProfileName } from '../../src/ha/policy.ts'
@@ -9,6 +8,7 @@ import { SCHEDULED_MS } from './calm.ts'
 import { addToLedger, stampNow } from './ledger.ts'
 import { drawSchedule, KINDS, withUpgrade, type DrawnKind } from './schedule.ts'
 import { MODES, type Mode } from '../support/replication-mode.ts'
+import { toolOptions } from '../support/tool-options.ts'
 
 /*
  * `npm run chaos -- --calm --minutes N --profile P`: bad weather that is no reason for a failover.
@@ -41,7 +41,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 function readOptions(): Asked {
-  const { values } = parseArgs({
+  const values = toolOptions('the chaos suite', {
     options: {
       mode: { type: 'string', default: 'quorum' },
       schedules: { type: 'string', default: '10' },
