@@ -16,6 +16,7 @@ const SAFETY_RULES = [
   'src/ha/observe',
   'src/ha/lease-keeper.ts',
   'src/ha/record-keeper.ts',
+  'src/ha/write-path.ts',
   'src/ha/policy.ts',
   'src/guard/guard-rule.ts',
   'src/proxy/router/choose-target.ts',
