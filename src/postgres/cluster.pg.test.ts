@@ -200,7 +200,7 @@ describePostgres('a primary and its standby', (postgres) => {
     expect(lost.count).toBe(truth.length)
 
     // A fork from before the oldest segment: a directory that was cloned since says that it does not know, not that nothing is lost.
-    const before = await lostTransactions({ dataDir: n1.dataDir, timeline: 1, forkLsn: '0/FF0000' })
+    const before = await lostTransactions({ dataDir: n1.dataDir, timeline: 1, forkLsn: '0/1000' })
     expect(before).toMatchObject({ isUnreadable: true, count: 0, endLsn: lost.endLsn })
     expect(before.bytes).toBeGreaterThan(lost.bytes)
 

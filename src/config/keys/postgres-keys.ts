@@ -111,7 +111,7 @@ export const postgresLists = {
   },
   initdb: {
     name: 'bootstrap.initdb',
-    doc: 'Further options for `initdb`, with or without the leading `--`; UTF8 and data checksums are the default.',
+    doc: 'Further options for `initdb`, with or without the leading `--`; UTF8, data checksums and WAL segments of 4 MB are the default.',
     item: text,
     fallback: [],
     pairs: true,
