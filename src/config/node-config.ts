@@ -1,11 +1,5 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
-
-type PoolOverride = {
-  readonly name: string
-  readonly poolMode?: 'session' | 'transaction' | 'statement'
-  readonly poolSize?: number
-  readonly maxConnections?: number
-}
+import type { PoolAuthType, PoolSettings } from '../model/pool-settings.ts'
 
 /**
  * The effective configuration of one node: validated, complete (every key has a value), in our words and units
@@ -132,40 +126,15 @@ export type NodeConfig = {
     readonly maxClientConnections: number
   }
   /** The pooled port; the names are PgBouncer's. */
-  readonly pool: {
-    readonly poolMode: 'session' | 'transaction' | 'statement'
-    readonly defaultPoolSize: number
-    readonly minPoolSize: number
-    readonly reservePoolSize: number
-    readonly reservePoolTimeoutMs: number
+  readonly pool: PoolSettings & {
     /** Absent: `router.maxClientConnections`. */
     readonly maxClientConn?: number
-    readonly maxDbConnections: number
-    readonly maxUserConnections: number
-    readonly maxPreparedStatements: number
-    readonly queryWaitTimeoutMs: number
-    readonly queryTimeoutMs: number
-    readonly transactionTimeoutMs: number
-    readonly idleTransactionTimeoutMs: number
-    readonly clientIdleTimeoutMs: number
-    readonly clientLoginTimeoutMs: number
-    readonly serverIdleTimeoutMs: number
-    readonly serverLifetimeMs: number
-    readonly serverConnectTimeoutMs: number
-    readonly serverResetQuery: string
-    readonly readWriteSplit: boolean
-    readonly readFunctions: readonly string[]
-    readonly writeFunctions: readonly string[]
-    readonly authType: 'md5' | 'scram-sha-256' | 'trust' | 'server'
+    readonly authType: PoolAuthType
     readonly authFile?: string
     /** Absent: the superuser of `localDb`. */
     readonly authUser?: string
     readonly authDbname?: string
     readonly authQuery: string
-    readonly adminUsers: readonly string[]
-    readonly statsUsers: readonly string[]
-    readonly databases: readonly PoolOverride[]
-    readonly users: readonly PoolOverride[]
   }
   readonly logging: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
