@@ -207,10 +207,11 @@ export async function listSetAside(dataDir: string): Promise<readonly string[]> 
  * cluster whose creation was taken over by another member, has no copy anywhere: it stays until a person removes it.
  */
 export async function listReplaced(dataDir: string): Promise<readonly string[]> {
-  const own = await systemIdOf(dataDir)
+  const aside = await listSetAside(dataDir)
+  const own = aside.length === 0 ? undefined : await systemIdOf(dataDir)
   if (own === undefined) return []
   const replaced: string[] = []
-  for (const folder of await listSetAside(dataDir)) {
+  for (const folder of aside) {
     const theirs = await systemIdOf(folder)
     if (theirs === undefined || theirs === own) replaced.push(folder)
   }
