@@ -2,7 +2,7 @@ import type { Logger } from '../../platform/log.ts'
 import { CATALOG_QUERY, catalogFrom, type Catalog, type CatalogRow } from '../../sql/catalog.ts'
 import { SECOND } from '../../std/units.ts'
 import type { Pool } from '../pool/pool.ts'
-import { askServer, type Row } from './server-question.ts'
+import { askServer, type Row } from '../pool/server-question.ts'
 
 /** What others change is known after this at the latest. */
 const MAX_AGE_MS = 30 * SECOND

@@ -10,7 +10,7 @@ import type { Pool } from '../pool/pool.ts'
 import { isTracked } from '../pool/tracked-settings.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { Freshness } from './freshness.ts'
-import { askServer } from './server-question.ts'
+import { askServer } from '../pool/server-question.ts'
 import type { SessionTraits } from './session-traits.ts'
 
 /** What the split needs from the pooler around it. */
