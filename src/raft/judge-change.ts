@@ -34,11 +34,11 @@ function mayBegin(state: RaftState, change: MembershipChange): ChangeJudgement |
   if (state.transfer !== undefined) {
     return refused('NOT_READY', `leadership is on its way to "${nameOf(state.transfer.to)}"`)
   }
-  // One that was never heard must not be in the way, nor the one that is to be removed: its release does not matter any more.
-  const leaving = change.kind === 'remove' ? change.member : undefined
+  // One that was never heard must not be in the way, nor those that are to be removed: their release does not matter any more.
+  const leaving = change.kind === 'remove' ? [change.member, ...(change.departed ?? [])] : []
   const outdated = membersOf(state.configuration).find(
     (member) =>
-      nameOf(member) !== leaving &&
+      !leaving.includes(nameOf(member)) &&
       state.versions.has(member) &&
       versionOf(state, member) < MEMBERSHIP_VERSION,
   )

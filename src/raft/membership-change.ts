@@ -2,7 +2,12 @@
 export type MembershipChange =
   | { readonly kind: 'add-learner'; readonly member: string; readonly incarnation: string }
   | { readonly kind: 'promote'; readonly member: string }
-  | { readonly kind: 'remove'; readonly member: string }
+  | {
+      readonly kind: 'remove'
+      readonly member: string
+      /** Others that are to be removed as well: nobody waits for what they run. */
+      readonly departed?: readonly string[]
+    }
 
 /** A change that is asked for under an `id`, for the so many-th time. */
 export type ChangeAttempt = {

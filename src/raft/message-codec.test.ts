@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MESSAGE_BYTES_MAX } from './limits.ts'
+import { MEMBERS_MAX, MESSAGE_BYTES_MAX } from './limits.ts'
 import type { Entry, Message } from './message.ts'
 import { encodeConfiguration } from './configuration.ts'
 import { nameOf } from './member-id.ts'
@@ -112,7 +112,15 @@ const message: fc.Arbitrary<Message> = fc.oneof(
         member: name,
         incarnation: fc.stringMatching(/^[0-9a-f]{1,32}$/),
       }),
-      fc.record({ kind: fc.constantFrom('promote' as const, 'remove' as const), member: name }),
+      fc.record({ kind: fc.constant('promote' as const), member: name }),
+      fc.record(
+        {
+          kind: fc.constant('remove' as const),
+          member: name,
+          departed: fc.array(name, { maxLength: MEMBERS_MAX }),
+        },
+        { requiredKeys: ['kind', 'member'] },
+      ),
     ),
   }),
   fc.record({

@@ -1,6 +1,7 @@
 import {
   APPEND_ENTRIES_MAX,
   ENTRY_LENGTH_MAX,
+  MEMBERS_MAX,
   MESSAGE_BYTES_MAX,
   REFUSAL_LENGTH_MAX,
   SNAPSHOT_CHUNK_LENGTH,
@@ -323,8 +324,11 @@ function changeFrom(fields: Fields): MembershipChange {
   const kind = fields['kind']
   switch (kind) {
     case 'promote':
-    case 'remove':
       return { kind, member }
+    case 'remove': {
+      if (fields['departed'] === undefined) return { kind, member }
+      return { kind, member, departed: asList(fields['departed'], MEMBERS_MAX).map(asName) }
+    }
     case 'add-learner': {
       const incarnation = asName(fields['incarnation'])
       if (!isIncarnation(incarnation)) throw new Malformed()

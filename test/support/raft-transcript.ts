@@ -27,7 +27,7 @@ import type { TranscriptRunner } from './transcript.ts'
  *   cut-link n1 n2 / heal-link n1 n2  nothing passes between these two
  *   pause n1 / wake n1                n1 does nothing; what arrives waits
  *   join n4#1                         an empty log: a newcomer that knows nobody
- *   change n1 add n4#1                asks n1 for a change of members: add, promote n4, remove n2
+ *   change n1 add n4#1                asks n1 for a change of members: add, promote n4, remove n2 [others that go as well]
  *   propose n1 x / read n1 r1 / transfer n1 n2 / compact n1 keep=0 / peer-lost n2 n1
  *   chunks 3                          members that start from now on send a snapshot in pieces of this length
  *   old-release n3 / new-release n3   the program of n3 is that of the protocol version before
@@ -229,16 +229,18 @@ function linksOf([left = '', right = '']: readonly string[]): readonly string[] 
   return [`${left}>${right}`, `${right}>${left}`]
 }
 
-function change(world: World, [name = '', kind, whom = '']: readonly string[]): void {
+function change(world: World, [name = '', kind, whom = '', ...gone]: readonly string[]): void {
   world.changes += 1
   const id = `c${world.changes}`
   const member = nameOf(whom)
   const wanted: MembershipChange | undefined =
     kind === 'add'
       ? { kind: 'add-learner', member, incarnation: incarnationOf(whom) }
-      : kind === 'promote' || kind === 'remove'
+      : kind === 'promote'
         ? { kind, member }
-        : undefined
+        : kind === 'remove'
+          ? { kind, member, ...(gone.length > 0 ? { departed: gone } : {}) }
+          : undefined
   if (wanted === undefined) throw new Error(`unknown change "${kind}"`)
   world.act(name, (node) => node.input({ kind: 'change', id, attempt: 1, change: wanted }, world.now))
 }

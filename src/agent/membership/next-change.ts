@@ -11,8 +11,12 @@ export type Group = { readonly voters: readonly Identity[]; readonly learners: r
  */
 export function nextChange(registry: Registry, group: Group): MembershipChange | undefined {
   const members = [...group.voters, ...group.learners]
-  const gone = members.find((member) => removalOf(registry, member) !== undefined)
-  if (gone) return { kind: 'remove', member: gone.name }
+  const [gone, ...departed] = members
+    .filter((member) => removalOf(registry, member) !== undefined)
+    .map(({ name }) => name)
+  if (gone !== undefined) {
+    return { kind: 'remove', member: gone, ...(departed.length > 0 ? { departed } : {}) }
+  }
   const missing = registry.nodes.find(({ name }) => !members.some((member) => member.name === name))
   if (missing) return { kind: 'add-learner', member: missing.name, incarnation: missing.incarnation }
   const learner = group.learners.find((member) => registry.nodes.some((node) => isSameIdentity(node, member)))

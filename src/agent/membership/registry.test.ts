@@ -136,6 +136,15 @@ describe('the next change of consensus', () => {
     })
   })
 
+  it('says who else is to go, so that nobody waits for what they run', () => {
+    const wanted = registry({ nodes: [node('n1')], removed: [removed('n2'), removed('n3')] })
+    expect(nextChange(wanted, { voters: identities('n1', 'n2', 'n3'), learners: [] })).toEqual({
+      kind: 'remove',
+      member: 'n2',
+      departed: ['n3'],
+    })
+  })
+
   it('takes no vote from who is only unknown to the registry', () => {
     const group = { voters: identities('n1', 'n2', 'n3', 'n8'), learners: identities('n9') }
     expect(nextChange(registry(), group)).toBeUndefined()
