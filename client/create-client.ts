@@ -7,6 +7,7 @@ import type {
   JoinAnswer,
   JoinRequest,
   MembersDocument,
+  ConfirmDownResult,
   ReinitResult,
   RemoveResult,
 } from './member-documents.ts'
@@ -77,6 +78,8 @@ export type Client = {
   removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
   /** Has the data of a member cloned anew from the primary. */
   reinit(name: string, options?: CallOptions): Promise<ReinitResult>
+  /** Says that the PostgreSQL of a silent primary does not run, where the others wait for that word. */
+  confirmDown(name: string, options?: CallOptions): Promise<ConfirmDownResult>
   /** Needs no token of the API: the request proves an invitation. */
   join(request: JoinRequest, options?: CallOptions): Promise<JoinAnswer>
 }
@@ -130,6 +133,8 @@ export function createClient(options: ClientOptions): Client {
     },
     reinit: (name, call) =>
       post({ path: `/v1/members/${encodeURIComponent(name)}/reinit`, body: {}, options: call }),
+    confirmDown: (name, call) =>
+      post({ path: `/v1/members/${encodeURIComponent(name)}/confirm-down`, body: {}, options: call }),
     join: (body, call) => post({ path: '/v1/join', body, options: call }),
   }
 }

@@ -40,6 +40,7 @@ export type {
   MembersDocument,
   RemovedEntry,
   RemoveResult,
+  ConfirmDownResult,
   ReinitResult,
 } from './member-documents.ts'
 export {

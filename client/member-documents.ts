@@ -106,3 +106,6 @@ export type JoinDocument = {
 
 /** Answer of `POST /v1/members/:name/reinit`: it is asked for, and happens as soon as nothing hangs on the member's data. */
 export type ReinitResult = { readonly name: string; readonly from: string }
+
+/** Answer of `POST /v1/members/:name/confirm-down`: the others may take over from this primary of this epoch now. */
+export type ConfirmDownResult = { readonly name: string; readonly epoch: number }

@@ -1,7 +1,7 @@
 import { present } from '../std/assert.ts'
 import { codeOf, messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
-import type { SwitchoverOrder, SwitchoverOutcome, ReinitOutcome } from '../api/ports.ts'
+import type { ConfirmDownOutcome, ReinitOutcome, SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
@@ -11,6 +11,7 @@ import type { Snapshot } from '../ha/snapshot.ts'
 import { plus } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
 import { Brain } from './brain.ts'
+import { confirmDown } from './confirm-down.ts'
 import { Founding } from './consensus.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { ClusterMembers } from './membership/cluster-members.ts'
@@ -212,6 +213,13 @@ export class ControlPlane {
     const store = this.#brain?.store
     if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
     return requestReinit({ store, keys: this.keys, seen: this.#seen }, name)
+  }
+
+  /** Takes an operator's word that a silent primary's PostgreSQL does not run. */
+  async confirmDown(name: string): Promise<ConfirmDownOutcome> {
+    const store = this.#brain?.store
+    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
+    return confirmDown({ store, keys: this.keys, seen: this.#seen }, name)
   }
 
   async #startBrain(): Promise<void> {

@@ -258,6 +258,7 @@ export class Node {
       invite: (order) => control.members.invite(order),
       removeMember: ({ name }) => control.members.remove(name),
       reinit: (name) => control.reinit(name),
+      confirmDown: (name) => control.confirmDown(name),
       join: (order) => control.members.join(order),
     }
   }

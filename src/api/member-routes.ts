@@ -1,4 +1,11 @@
-import type { InviteResult, JoinAnswer, MembersDocument, ReinitResult, RemoveResult } from '#client'
+import type {
+  ConfirmDownResult,
+  InviteResult,
+  JoinAnswer,
+  MembersDocument,
+  ReinitResult,
+  RemoveResult,
+} from '#client'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { monotonicMs } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
@@ -6,6 +13,8 @@ import { KiB, SECOND } from '../std/units.ts'
 import { readInviteRequest, readJoinRequest, readMemberName } from './member-requests.ts'
 import type {
   ClusterOperations,
+  ConfirmDownOutcome,
+  ConfirmDownRefusal,
   JoinOutcome,
   MemberRefusal,
   MemberRefused,
@@ -58,6 +67,14 @@ export function addMemberRoutes(app: FastifyInstance, { operations, log }: Membe
     const result: ReinitResult = { name: outcome.name, from: outcome.from }
     return reply.code(202).send(result)
   })
+  app.post<{ Params: { name: string } }>('/v1/members/:name/confirm-down', async (request, reply) => {
+    const name = readMemberName(request.params.name)
+    log.warn('Somebody says that the PostgreSQL of a member does not run', { name, requestedBy: request.ip })
+    const outcome = await operations.confirmDown(name)
+    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
+    const result: ConfirmDownResult = { name: outcome.name, epoch: outcome.epoch }
+    return reply.send(result)
+  })
   // Patroni's name for it: this very node.
   app.post('/reinitialize', async (request, reply) => {
     const outcome = await orderReinit(operations.view().self, request)
@@ -93,7 +110,10 @@ function addJoin(app: FastifyInstance, { operations, log }: MemberRouteDeps): vo
 }
 
 const REFUSALS: Readonly<
-  Record<MemberRefusal | ReinitRefusal, { readonly status: number; readonly code: string }>
+  Record<
+    MemberRefusal | ReinitRefusal | ConfirmDownRefusal,
+    { readonly status: number; readonly code: string }
+  >
 > = {
   NO_QUORUM: { status: 503, code: 'MEMBER_NO_QUORUM' },
   NOT_READY: { status: 409, code: 'MEMBER_NOT_READY' },
@@ -106,13 +126,14 @@ const REFUSALS: Readonly<
   TAKE_OVER: { status: 409, code: 'MEMBER_TAKE_OVER' },
   BUSY: { status: 409, code: 'MEMBER_BUSY' },
   HAS_NO_DATA: { status: 409, code: 'MEMBER_HAS_NO_DATA' },
+  NOT_AWAITED: { status: 409, code: 'MEMBER_NOT_AWAITED' },
 }
 
 function memberProblem({
   reason,
   message,
   remedy,
-}: MemberRefused | Extract<ReinitOutcome, { kind: 'refused' }>): ProblemFields {
+}: MemberRefused | Extract<ReinitOutcome | ConfirmDownOutcome, { kind: 'refused' }>): ProblemFields {
   return { ...REFUSALS[reason], detail: message, remedy }
 }
 

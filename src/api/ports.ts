@@ -29,6 +29,8 @@ export interface ClusterOperations {
   join(order: JoinOrder): Promise<JoinOutcome>
   /** Has the data of a member cloned anew; it may wait until nothing hangs on it. Throws only a `Fault`. */
   reinit(name: string): Promise<ReinitOutcome>
+  /** Takes an operator's word that the PostgreSQL of a silent primary does not run. Throws only a `Fault`. */
+  confirmDown(name: string): Promise<ConfirmDownOutcome>
 }
 
 export type SwitchoverOrder = {
@@ -163,6 +165,23 @@ export type ReinitOutcome =
   | {
       readonly kind: 'refused'
       readonly reason: ReinitRefusal
+      readonly message: string
+      readonly remedy?: string
+    }
+
+export type ConfirmDownRefusal =
+  | 'NO_QUORUM'
+  | 'UNKNOWN'
+  /** Nobody waits for this word: the others take over without it, or another member is the primary. */
+  | 'NOT_AWAITED'
+  | 'BUSY'
+
+export type ConfirmDownOutcome =
+  /** From now on the others may take over from it. */
+  | { readonly kind: 'confirmed'; readonly name: string; readonly epoch: number }
+  | {
+      readonly kind: 'refused'
+      readonly reason: ConfirmDownRefusal
       readonly message: string
       readonly remedy?: string
     }

@@ -214,6 +214,7 @@ describe('access', () => {
         '/reinitialize',
         '/v1/members/:name',
         '/v1/members/:name/reinit',
+        '/v1/members/:name/confirm-down',
         '/v1/reload',
         '/v1/switchover',
       ].toSorted(),
@@ -324,6 +325,17 @@ describe('members', () => {
       status: 409,
       code: 'MEMBER_IS_PRIMARY',
     })
+  })
+
+  it('are confirmed to be down by somebody with the token, where the others wait for that', async () => {
+    const confirmed = await post('/v1/members/n1/confirm-down', '{}')
+    expect([confirmed.status, await confirmed.json()]).toEqual([200, { name: 'n1', epoch: 2 }])
+    operations.confirmDownOutcome = { kind: 'refused', reason: 'NOT_AWAITED', message: 'Nobody waits' }
+    expect(await problem(await post('/v1/members/n1/confirm-down', '{}'))).toMatchObject({
+      status: 409,
+      code: 'MEMBER_NOT_AWAITED',
+    })
+    expect(operations.changes).toEqual(['confirm-down n1', 'confirm-down n1'])
   })
 
   it('join without the token of the API: the body proves an invitation', async () => {

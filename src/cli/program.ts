@@ -9,6 +9,7 @@ import { historyReport } from './history-command.ts'
 import { memberList } from './member-list.ts'
 import { joinCluster } from './member/join-command.ts'
 import { addMember as addMemberTo, listMembers, removeMember } from './member/member-commands.ts'
+import { confirmDown } from './confirm-down-command.ts'
 import { readConfig } from './read-config.ts'
 import { reinit } from './reinit-command.ts'
 import { FORMATS, printReport, type Format, type Report } from './report.ts'
@@ -112,6 +113,7 @@ function addClusterCommands(program: Command, world: World): void {
     )
   addSwitchover(add('switchover'), world)
   addReinit(add('reinit'), world)
+  addConfirmDown(add('confirm-down'), world)
   addMember(add('member'), world)
   addSetup(add, world)
   addDsn(add('dsn'), world)
@@ -165,6 +167,21 @@ function addReinit(command: Command, world: World): void {
     .action(async (name: string) => {
       const options = command.optsWithGlobals<GlobalOptions & { force?: boolean }>()
       await reinit(
+        await findEndpoints(options, world),
+        { name, force: options.force === true, format: options.format },
+        world,
+      )
+    })
+}
+
+function addConfirmDown(command: Command, world: World): void {
+  command
+    .description('say that the PostgreSQL of a lost primary does not run, where the others wait to be told')
+    .argument('<member>')
+    .option('--force', 'do not ask')
+    .action(async (name: string) => {
+      const options = command.optsWithGlobals<GlobalOptions & { force?: boolean }>()
+      await confirmDown(
         await findEndpoints(options, world),
         { name, force: options.force === true, format: options.format },
         world,

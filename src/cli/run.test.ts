@@ -248,6 +248,30 @@ describe('reinit', () => {
   })
 })
 
+describe('confirm-down', () => {
+  const auth = () => `--url ${url} --token ${TOKEN}`
+
+  it('says the price, asks, and does what was confirmed', async () => {
+    const { code, out, world } = await cli(`confirm-down n1 ${auth()}`, { answers: ['y'] })
+    expect(code).toBe(0)
+    expect(world.questions[0]).toContain('two primaries will write')
+    expect(out).toContain('"n1" is taken for down: the others take over from epoch 2')
+    expect(operations.changes).toEqual(['confirm-down n1'])
+  })
+
+  it('changes nothing without a yes, where nobody can be asked, and for a name that nobody has', async () => {
+    expect((await cli(`confirm-down n1 ${auth()}`, { answers: ['n'] })).code).toBe(1)
+    expect((await cli(`confirm-down n1 ${auth()}`)).code).toBe(2)
+    expect((await cli(`confirm-down n11 --force ${auth()}`)).err).toContain('Did you mean n1?')
+    expect(operations.changes).toEqual([])
+  })
+
+  it('answers in JSON, for scripts', async () => {
+    const { out } = await cli(`confirm-down n1 --force --format json ${auth()}`)
+    expect(JSON.parse(out)).toEqual({ name: 'n1', epoch: 2 })
+  })
+})
+
 describe('switchover', () => {
   const auth = () => `--url ${url} --token ${TOKEN}`
 

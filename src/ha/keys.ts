@@ -15,6 +15,8 @@ export function keysOf(namespace: string, scope: string) {
     losses: `${root}metako/losses/`,
     failovers: `${root}metako/failovers/`,
     failoverRecord: (epoch: number) => `${root}metako/failovers/${epoch}`,
+    /** An operator's word that the PostgreSQL of a silent holder does not run. */
+    confirmedDown: `${root}metako/confirmed-down`,
     /** An operator's order to clone this member anew. */
     reinit: (name: string) => `${root}metako/reinit/${name}`,
     /** The registry of members was begun: from then on it counts, not the config. */

@@ -43,6 +43,7 @@ export type StoreFacts = {
   /** Until when this node's own renewals prove its lease; in the past when they do not. */
   readonly provenUntil: MonotonicMs
   readonly request?: SwitchoverRequest
+  readonly confirmedDown?: ConfirmedDown
   /** Where each member said its PostgreSQL is, for when its agent cannot be heard. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>
 }
@@ -55,6 +56,12 @@ export type SwitchoverRequest = {
   /** Somebody wrote what is no request: it is removed. */
   readonly isUnreadable?: boolean
 }
+
+/**
+ * An operator has made sure that the PostgreSQL of the holder of this epoch does not run. Holds for the very renewal that was the last
+ * one then: a holder that came back since is to be asked about anew.
+ */
+export type ConfirmedDown = { readonly epoch: number; readonly seq: number }
 
 export type LocalFacts = {
   /** We own the data directory; otherwise this agent watches and reports. */

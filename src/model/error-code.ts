@@ -72,6 +72,11 @@ export const errorCodes = {
     remedy:
       'Add a member or bring another one back first, or turn `replication.synchronous_mode_strict` off.',
   },
+  MEMBER_NOT_AWAITED: {
+    meaning:
+      'Nobody waits for the word that this member is down: it is not a lost primary, or the others take over without it.',
+    remedy: 'Look at `pg-metako list`.',
+  },
   MEMBER_IS_NEEDED: {
     meaning:
       'Without this member no majority of the voters would answer, so nothing could be decided any more.',

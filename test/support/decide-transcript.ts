@@ -14,7 +14,7 @@ import type { WatchdogFacts } from '../../src/model/watchdog.ts'
 import { decide } from '../../src/ha/decide/decide.ts'
 import type { Action } from '../../src/ha/decision.ts'
 import { policyOf } from '../../src/ha/policy.ts'
-import type { KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
+import type { ConfirmedDown, KnockAnswer, LocalFacts, PeerFacts, Snapshot } from '../../src/ha/snapshot.ts'
 
 /*
  * Runs the transcripts of `ha/decide`: text that a PostgreSQL engineer reads without knowing the code.
@@ -283,6 +283,7 @@ export function snapshotOf(world: World, self: string): Snapshot {
         : proven === 'no'
           ? 0
           : NOW - Number(proven)) as MonotonicMs,
+      ...confirmedDownOf(world.cluster['confirmedDown']),
       ...(own['request'] === undefined
         ? {}
         : {
@@ -416,4 +417,11 @@ function pairsOf(words: readonly string[]): Pairs {
     if (value !== undefined) pairs[key] = value
   }
   return pairs
+}
+
+/** `EPOCH@SEQ` */
+function confirmedDownOf(text: string | undefined): { confirmedDown?: ConfirmedDown } {
+  if (text === undefined) return {}
+  const [epoch, seq] = text.split('@').map(Number)
+  return { confirmedDown: { epoch: epoch ?? 0, seq: seq ?? 0 } }
 }

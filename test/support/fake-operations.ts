@@ -5,6 +5,7 @@ import type {
   InviteOutcome,
   JoinOrder,
   JoinOutcome,
+  ConfirmDownOutcome,
   ReinitOutcome,
   ReloadOutcome,
   RemoveOutcome,
@@ -36,6 +37,7 @@ export class FakeOperations implements ClusterOperations {
     remaining: ['n1', 'n2'],
   }
   reinitOutcome: ReinitOutcome = { kind: 'asked', name: 'n2', from: 'n1' }
+  confirmDownOutcome: ConfirmDownOutcome = { kind: 'confirmed', name: 'n1', epoch: 2 }
   joinOutcome: JoinOutcome = { kind: 'done', name: 'n4', nonce: 'aa', sealed: 'bb' }
   membersDocument: MembersDocument = {
     scope: 'main',
@@ -137,6 +139,11 @@ export class FakeOperations implements ClusterOperations {
   reinit(name: string): Promise<ReinitOutcome> {
     this.changes.push(`reinit ${name}`)
     return Promise.resolve(this.reinitOutcome)
+  }
+
+  confirmDown(name: string): Promise<ConfirmDownOutcome> {
+    this.changes.push(`confirm-down ${name}`)
+    return Promise.resolve(this.confirmDownOutcome)
   }
 
   join({ invitation }: JoinOrder): Promise<JoinOutcome> {

@@ -54,7 +54,7 @@ const holderUnfenced: Check = (seen) => {
   return {
     code: 'HOLDER_UNFENCED',
     severity: 'critical',
-    message: `Nobody takes over from ${record.holder}: its guard was gone when it was heard last, so its PostgreSQL may still write. Start its agent again; or, when that host is off for sure, set ha.fencing: none on the others and restart their agents`,
+    message: `Nobody takes over from ${record.holder}: its guard was gone when it was heard last, so its PostgreSQL may still write. Start its agent again; or, when its PostgreSQL is down for sure: pg-metako confirm-down ${record.holder}`,
   }
 }
 

@@ -5,11 +5,13 @@ import { isHeard } from './stance.ts'
 
 /**
  * The lease ran out on a holder that had neither guard nor watchdog when it was renewed last: its PostgreSQL may be writing still, and
- * a new primary would be the second one (safety.md 20). Until its own agent says that it does not, or the operator took the risk.
+ * a new primary would be the second one (safety.md 20). Until its own agent says that it does not, an operator does, or took the risk.
  */
 export function isHolderUnfenced(seen: Snapshot, record: EpochRecord): boolean {
   if (record.isUnfenced !== true || seen.policy.trustsUnfenced || record.acks) return false
   if (judgeLapse(seen, record).kind !== 'expired') return false
+  const { confirmedDown } = seen.store
+  if (confirmedDown?.epoch === record.epoch && confirmedDown.seq === record.seq) return false
   const holder = seen.peers.find((peer) => peer.name === record.holder && isHeard(seen, peer))
   if (!holder) return true
   const { state, role } = holder.facts.instance

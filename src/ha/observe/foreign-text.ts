@@ -1,4 +1,4 @@
-import type { SwitchoverRequest } from '../snapshot.ts'
+import type { ConfirmedDown, SwitchoverRequest } from '../snapshot.ts'
 
 const UNREADABLE: Readonly<Record<string, unknown>> = {}
 
@@ -12,6 +12,12 @@ export function requestOf(text: string, revision: number): SwitchoverRequest {
     ...(leader === undefined ? {} : { from: leader }),
     ...(member === undefined ? {} : { to: member }),
   }
+}
+
+/** `undefined` for what says nothing of the kind: then nobody was confirmed to be down. */
+export function confirmedDownOf(text: string): ConfirmedDown | undefined {
+  const { epoch, seq } = parsed(text)
+  return typeof epoch === 'number' && typeof seq === 'number' ? { epoch, seq } : undefined
 }
 
 /** Other tools write into the store too: what is no object of JSON must not stop the loop. */

@@ -12,7 +12,7 @@ import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } fro
 import type { RecordKeeper } from '../record-keeper.ts'
 import { pauseOn } from '../pause-on.ts'
 import type { WritePath } from '../write-path.ts'
-import { parsed, requestOf } from './foreign-text.ts'
+import { confirmedDownOf, parsed, requestOf } from './foreign-text.ts'
 import { RecoveredWal } from './recovered-wal.ts'
 import type { LocalFacts, ReinitOrder, Snapshot, StoreFacts } from '../snapshot.ts'
 
@@ -264,6 +264,7 @@ export class Observer {
     const { store, keeper, clock } = this.#deps
     const { keys } = this.#options
     const request = store.peek(keys.failover)
+    const down = confirmedDownOf(store.peek(keys.confirmedDown)?.value ?? '')
     const hasQuorum = store.status().hasQuorum && keeper.isRead
     if (hasQuorum !== this.#quorum.has) this.#quorum = { has: hasQuorum, changedAt: clock.monotonic() }
     return {
@@ -274,6 +275,7 @@ export class Observer {
       firstSeenAt: keeper.firstSeenAt,
       provenUntil: keeper.provenUntil,
       ...(request ? { request: requestOf(request.value, request.modRevision) } : {}),
+      ...(down ? { confirmedDown: down } : {}),
       addresses: this.#observeAddresses(),
     }
   }

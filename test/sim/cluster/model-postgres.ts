@@ -132,6 +132,11 @@ export class SimPostgres {
     }
   }
 
+  /** No process of it is left. */
+  get isGone(): boolean {
+    return this.#host.server?.isDead ?? true
+  }
+
   /** To whoever knocks. */
   get answer(): KnockAnswer {
     const { server } = this.#host

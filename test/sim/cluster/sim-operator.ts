@@ -183,9 +183,18 @@ export class SimOperator {
       if (outcome?.reason === 'IS_PRIMARY') {
         await this.#ask(name, (control) => control.switchover({ requestedBy: 'the operator' }, SWITCHOVER_MS))
       }
+      if (outcome?.reason === 'TAKE_OVER') await this.#confirmDown()
       await this.#pause()
     }
     return false
+  }
+
+  /** Where the others wait for somebody to say that the lost primary is down: looks at that host, and says so when it is. */
+  async #confirmDown(): Promise<void> {
+    const holder = this.#named('primary')
+    if (holder === undefined || !this.#node(holder).postgres.isGone) return
+    const outcome = await this.#ask(holder, (control) => control.confirmDown(holder))
+    if (outcome?.kind === 'confirmed') this.#deps.note(`says that ${holder} is down`)
   }
 
   /** `member add` on a member, `join` on the host, and its agent is started. */
