@@ -55,6 +55,19 @@ export type WritePathPolicy = {
   readonly fullBytes: number
 }
 
+/** While a try is out, its agent looks so often how long it has been. */
+export const TRY_LOOK_MS = 100
+
+/**
+ * When a primary is convicted, a candidate's word that its disk is good may be so old. Had both begun to stall in the same moment, the
+ * candidate would have said no such thing any more; one that fell silent before it had noticed is not known to be better.
+ */
+export function goodWordMs({ periodMs, lateMs, misses, goodMs }: WritePathPolicy): number {
+  const convictedAfterMs = lateMs + (misses - 1) * periodMs
+  const toldAfterMs = periodMs + goodMs + TRY_LOOK_MS
+  return convictedAfterMs - toldAfterMs
+}
+
 export type ProfileName = 'lan' | 'noisy' | 'wan'
 
 type Timing = Pick<Policy, 'heartbeatMs' | 'silenceLimitMs' | 'leaseTtlMs' | 'killMarginMs' | 'writePath'>

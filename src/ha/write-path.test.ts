@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FakeInstance, settle, VirtualClock } from '../../test/support/ha-fakes.ts'
 import { MiB } from '../std/units.ts'
-import { policyOf } from './policy.ts'
+import { goodWordMs, policyOf } from './policy.ts'
 import type { CommitTry } from './ports.ts'
 import { WritePath, type WritePathSubject } from './write-path.ts'
 
@@ -195,10 +195,23 @@ describe('the tries of a standby', () => {
     const { clock, instance, path } = begin(standby)
     await settle()
     instance.sync = () => held<void>().promise
+    const stalledAt = clock.monotonic()
     await clock.advance(policy.periodMs + policy.goodMs + 100)
     expect(path.state).toBe('slow')
-    expect(policy.periodMs + policy.goodMs + 100).toBeLessThan(policy.periodMs + policy.lateMs)
+    const convictedAt = stalledAt + policy.periodMs + policy.lateMs
+    expect(clock.monotonic()).toBeLessThan(convictedAt)
+    // What it said until then was too old by then.
+    expect(convictedAt - clock.monotonic()).toBe(goodWordMs(policy))
   })
+
+  it.each(['lan', 'noisy', 'wan'] as const)(
+    'are told often enough to count where somebody is heard (%s)',
+    (profile) => {
+      const { heartbeatMs, silenceLimitMs, writePath } = policyOf(profile)
+      expect(goodWordMs(writePath)).toBeGreaterThan(heartbeatMs)
+      expect(goodWordMs(writePath)).toBeLessThan(silenceLimitMs)
+    },
+  )
 
   it('are too old to say anything when the agent stood still', async () => {
     const { clock, path } = begin(standby)

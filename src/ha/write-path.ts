@@ -1,11 +1,9 @@
 import type { MonotonicMs } from '../model/time.ts'
 import type { WritePathFacts } from '../model/member.ts'
-import type { WritePathPolicy } from './policy.ts'
+import { TRY_LOOK_MS, type WritePathPolicy } from './policy.ts'
 import type { Clock, CommitTry, LocalInstance } from './ports.ts'
 
-/** While a try is out, this agent looks at its own clock so often … */
-const STEP_MS = 100
-/** … and a look that comes this much too late means that the agent stood still itself: what it waited for proves nothing. */
+/** A look at a try that comes this much too late means that the agent stood still itself: what it waited for proves nothing. */
 const OWN_STALL_MS = 100
 /** Each so many-th try makes its connection anew: a postmaster that hangs lets nobody in, while sessions that are in go on. */
 const ANEW_EVERY = 10
@@ -184,7 +182,7 @@ export class WritePath {
   }
 
   #watch(open: Open, missesMax: number): void {
-    this.#deps.clock.after(STEP_MS, () => {
+    this.#deps.clock.after(TRY_LOOK_MS, () => {
       if (this.#open !== open || this.#isStopped) return
       this.#look(open)
       if (this.#stalledSince === undefined && this.#misses + this.#missedBy(open) >= missesMax) {
@@ -206,7 +204,7 @@ export class WritePath {
   /** What came back while the agent stood still lies in a socket that nobody has read: the count begins anew. */
   #look(open: Open): void {
     const now = this.#deps.clock.monotonic()
-    if (now - open.lookedAt <= STEP_MS + OWN_STALL_MS) {
+    if (now - open.lookedAt <= TRY_LOOK_MS + OWN_STALL_MS) {
       open.lookedAt = now
       return
     }

@@ -8,11 +8,12 @@ const HOSTS = ['n1', 'n2', 'n3']
 
 /** What faults in a healthy cluster of three, whose primary is n1, do until the calm, as the trace tells it. */
 async function traceOf(
-  mode: 'async' | 'quorum',
+  mode: 'async' | 'quorum' | { readonly mode: 'async' | 'quorum'; readonly timing: 'wan' },
   ...faults: readonly (SimFault | ScheduledFault)[]
 ): Promise<string> {
   const schedule = faults.map((fault) => ('at' in fault ? fault : { at: AT, fault }))
-  const options = { seed: 2, minutes: 0.5, timing: 'lan', profile: 'calm', mode, schedule } as const
+  const shape = typeof mode === 'string' ? ({ mode, timing: 'lan' } as const) : mode
+  const options = { seed: 2, minutes: 0.5, profile: 'calm', ...shape, schedule } as const
   const verdict = await runSeed({ ...options, members: 3, traceLines: 4000 })
   expect(verdict).toMatchObject({ kind: 'clean' })
   return verdict.kind === 'clean' ? (verdict.result.trace.join('\n').split('calm')[0] ?? '') : ''
@@ -53,6 +54,13 @@ describe.each(['async', 'quorum'] as const)('%s: a primary that cannot write', (
   it('stays primary where no other member is better', async () => {
     const trace = await traceOf(mode, gray('stall', HOSTS))
     expect(trace).not.toMatch(/fences|takes epoch 2/)
+  })
+
+  it('stays primary where the others said that they can write before it could not, and nothing since', async () => {
+    const silent = ['n2', 'n3'].map((host) => ({ kind: 'power', host, ms: 12_000 }) as const)
+    const stalled = { at: AT + 200, fault: gray('stall') }
+    const trace = await traceOf({ mode, timing: 'wan' }, ...silent, stalled)
+    expect(trace).not.toMatch(/fences its own/)
   })
 
   it('is not made of one whose agent stood still', async () => {

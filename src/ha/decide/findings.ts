@@ -1,9 +1,8 @@
 import type { Finding } from '../../model/cluster-view.ts'
-import type { WritePathFacts } from '../../model/member.ts'
-import type { Snapshot } from '../snapshot.ts'
+import type { PeerFacts, Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
 import { isHeard, isHolder, isRunningAs } from './stance.ts'
-import { describeTrouble, heirOf, whyStepDown } from './step-down.ts'
+import { canWrite, describeTrouble, heirOf, whyStepDown } from './step-down.ts'
 import { isHolderUnfenced } from './unfenced.ts'
 
 /** Independent checks for people and alerts. None of them stops an action. */
@@ -125,7 +124,7 @@ const writePathBlocked: Check = (seen) => {
   if (!record || !reason || !isHolder(seen) || heirOf(seen, record) !== undefined) return undefined
   const others = seen.peers
     .filter(({ name }) => seen.members.includes(name))
-    .map(({ name, facts }) => `${name} ${describeWritePath(facts.writePath?.state)}`)
+    .map((peer) => `${peer.name} ${describeWritePath(seen, peer)}`)
   return {
     code: reason,
     severity: 'critical',
@@ -133,10 +132,11 @@ const writePathBlocked: Check = (seen) => {
   }
 }
 
-function describeWritePath(state: WritePathFacts['state'] = 'unknown'): string {
+function describeWritePath(seen: Snapshot, peer: PeerFacts): string {
+  const { state = 'unknown' } = peer.facts.writePath ?? {}
   switch (state) {
     case 'good':
-      return 'can write, but may not take over'
+      return canWrite(seen, peer) ? 'can write, but may not take over' : 'has said nothing for a moment'
     case 'slow':
       return 'writes slowly'
     case 'stalled':

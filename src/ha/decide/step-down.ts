@@ -1,18 +1,11 @@
 import type { AckMember } from '../../model/ack-rule.ts'
 import type { EpochRecord, StepDownReason } from '../../model/epoch-record.ts'
 import { watchdogObstacle } from '../../model/watchdog.ts'
+import { goodWordMs } from '../policy.ts'
 import type { PeerFacts, Snapshot } from '../snapshot.ts'
 import { eligibleCandidates } from './candidates.ts'
 import { openEpoch, reachable, whoIsMissing } from './revocation.ts'
-import {
-  isHeard,
-  isHolder,
-  isInstanceDown,
-  memberOf,
-  verdict,
-  type StanceRule,
-  type Verdict,
-} from './stance.ts'
+import { isHolder, isInstanceDown, memberOf, verdict, type StanceRule, type Verdict } from './stance.ts'
 
 /*
  * A primary that runs and cannot write (docs/adr/0021, safety.md 24): its disk stalls or is full, or its processes stand still. It ends
@@ -61,19 +54,20 @@ export function describeTrouble({ local, takenAt }: Snapshot, reason: StepDownRe
 /** Who can go on, in words; `undefined`: nobody whose own disk is known to be good. */
 export function heirOf(seen: Snapshot, record: EpochRecord): string | undefined {
   if (!record.acks) return heirByLease(seen, record)
-  const good = seen.peers.filter((peer) => isHeard(seen, peer) && !peer.facts.stopping && canWrite(peer))
+  const good = seen.peers.filter((peer) => !peer.facts.stopping && canWrite(seen, peer))
   // Whoever has to pledge makes that durable, and the one of them that has most is the next primary.
   if (!canBreak(record, good.map(memberOf)) || !good.some(mayBecomePrimary)) return undefined
   return good.map(({ name }) => name).join(', ')
 }
 
 function heirByLease(seen: Snapshot, record: EpochRecord): string | undefined {
-  const good = seen.peers.filter(canWrite).map(({ name }) => name)
+  const good = seen.peers.filter((peer) => canWrite(seen, peer)).map(({ name }) => name)
   return eligibleCandidates(seen, record).find(({ name }) => good.includes(name))?.name
 }
 
-function canWrite({ facts }: PeerFacts): boolean {
-  return facts.writePath?.state === 'good'
+/** It said so just now: an older word may come from before a trouble that it shares with this primary, and fell silent in. */
+export function canWrite({ takenAt, policy }: Snapshot, { facts, heardAt }: PeerFacts): boolean {
+  return facts.writePath?.state === 'good' && takenAt - heardAt <= goodWordMs(policy.writePath)
 }
 
 function mayBecomePrimary({ facts }: PeerFacts): boolean {
