@@ -246,6 +246,21 @@ describe('the tries of a standby', () => {
     expect(path.state).toBe('full')
   })
 
+  it('never say good of room that came back when the disk answered no more', async () => {
+    const { clock, instance, path } = begin(standby)
+    instance.room = policy.roomBytes - 1
+    await clock.advance(2 * policy.periodMs)
+    expect(path.state).toBe('full')
+    instance.room = policy.roomBytes
+    instance.sync = () => held<void>().promise
+    const said = new Set<string>()
+    for (let ms = 0; ms < policy.periodMs + policy.lateMs; ms += 10) {
+      await clock.advance(10)
+      said.add(path.state)
+    }
+    expect([...said]).toEqual(['full', 'stalled'])
+  })
+
   it('say nothing where the disk gives an error', async () => {
     const { clock, instance, path } = begin(standby)
     instance.sync = () => Promise.reject(new Error('EIO'))

@@ -52,7 +52,6 @@ export class WritePath {
   #lastAt = 0 as MonotonicMs
   #stalledSince: MonotonicMs | undefined
   #fullLooks = 0
-  #room: number | undefined
   #isLookingForRoom = false
   #cancel: () => void = () => undefined
   #isStopped = false
@@ -83,10 +82,8 @@ export class WritePath {
       return state === 'full' ? 'unknown' : state
     }
     // A candidate says nothing of itself that it has not seen just now: its agent may have stood still meanwhile.
-    const { periodMs, lateMs, roomBytes } = this.#options.policy
-    const isOld = this.#deps.clock.monotonic() - this.#lastAt > periodMs + lateMs
-    if (this.#room === undefined || isOld) return 'unknown'
-    return this.#room < roomBytes ? 'full' : state
+    const { periodMs, lateMs } = this.#options.policy
+    return this.#deps.clock.monotonic() - this.#lastAt > periodMs + lateMs ? 'unknown' : state
   }
 
   start(): void {
@@ -132,7 +129,6 @@ export class WritePath {
     this.#last = { state: 'unknown' }
     this.#stalledSince = undefined
     this.#fullLooks = 0
-    this.#room = undefined
     this.#tell()
   }
 
@@ -144,13 +140,17 @@ export class WritePath {
     this.#begin(this.#options.policy.misses, this.#deps.instance.tryCommit({ anew }).then(stateOfTry))
   }
 
+  /** Order: the room is looked at when the disk has answered. Room of now and an answer of before make no moment in which it was good. */
   #tryDisk(): void {
-    this.#lookForRoom()
     if (this.#open) return
-    const tried = this.#deps.instance.syncDisk().then(
-      () => 'good' as const,
-      () => 'unknown' as const,
-    )
+    const { instance } = this.#deps
+    const tried = instance
+      .syncDisk()
+      .then(() => instance.roomBytes())
+      .then(
+        (room) => (room < this.#options.policy.roomBytes ? 'full' : 'good'),
+        () => 'unknown' as const,
+      )
     // A candidate that misses once is none.
     this.#begin(1, tried)
   }
@@ -227,7 +227,6 @@ export class WritePath {
     const done = (room: number | undefined): void => {
       this.#isLookingForRoom = false
       if (generation !== this.#generation) return
-      this.#room = room
       const hasNoRoom = room !== undefined && room < this.#options.policy.fullBytes
       const isFull = hasNoRoom || this.#last.state === 'full'
       this.#fullLooks = isFull ? this.#fullLooks + 1 : 0
