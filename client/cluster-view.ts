@@ -65,6 +65,8 @@ export type MemberFacts = {
     /** Why it is absent or unfit. */
     readonly why?: string
   }
+  /** What its operator said of it; absent where that is nothing. */
+  readonly tags?: MemberTags
   readonly instance: InstanceFacts
   /** Whether writing works there, by its agent's own tries; absent where PostgreSQL is attached. */
   readonly writePath?: {
@@ -73,6 +75,14 @@ export type MemberFacts = {
     readonly latencyMs?: number
   }
   readonly version: string
+}
+
+/** Patroni's words. */
+export type MemberTags = {
+  readonly nofailover?: true
+  readonly failover_priority?: number
+  readonly noloadbalance?: true
+  readonly nosync?: true
 }
 
 export type InstanceFacts = {

@@ -14,6 +14,7 @@ export type {
   InstanceFacts,
   LossReport,
   MemberFacts,
+  MemberTags,
   MemberView,
   PortTotals,
   RouteTarget,

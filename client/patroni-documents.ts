@@ -1,3 +1,5 @@
+import type { MemberTags } from './cluster-view.ts'
+
 /**
  * The documents of Patroni's REST API, in Patroni's words, so that tools made for it go on working.
  * `GET /patroni` and every health check answer `PatroniStatus`.
@@ -18,6 +20,7 @@ export type PatroniStatus = {
   readonly dcs_last_seen?: number
   readonly database_system_identifier?: string
   readonly pending_restart?: true
+  readonly tags?: MemberTags
 }
 
 export type PatroniPrimaryWal = { readonly location: number }
@@ -37,6 +40,7 @@ export type PatroniMember = {
   readonly port: number
   readonly timeline?: number
   readonly pending_restart?: true
+  readonly tags?: MemberTags
   readonly receive_lag?: number | 'unknown'
   readonly receive_lsn?: string
   readonly replay_lag?: number | 'unknown'

@@ -9,6 +9,7 @@ import { HaLoop } from '../ha/loop.ts'
 import { Observer } from '../ha/observe/observer.ts'
 import type { Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
+import type { MemberTags } from '../model/member-tags.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import { RecordKeeper } from '../ha/record-keeper.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
@@ -36,6 +37,7 @@ export type BrainOptions = {
   readonly policy: Policy
   readonly keys: Keys
   readonly managed: boolean
+  readonly tags?: MemberTags | undefined
   readonly onDecision: (decision: Decision, seen: Snapshot) => void
   readonly onRecord: () => void
   /** A job did something that routers and other members should hear of now. */
@@ -74,7 +76,7 @@ export class Brain {
     )
     this.observer = new Observer(
       { ...shared, peers, knocker, writePath: this.writePath },
-      { self, members, initialiser, policy, keys, managed },
+      { self, members, initialiser, policy, keys, managed, tags: options.tags },
     )
     this.executor = new Executor({
       ...shared,

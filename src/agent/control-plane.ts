@@ -241,6 +241,7 @@ export class ControlPlane {
         policy: this.policy,
         keys: this.keys,
         managed: this.isManaged,
+        tags: this.#options.config.tags,
         onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
         onRecord: () => this.#onRecord(brain),
         onStep: () => {

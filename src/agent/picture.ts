@@ -95,6 +95,7 @@ export class Picture {
       port: config.localDb.port,
       instance: observer?.instance ?? { state: 'unknown' },
       seen: observer?.measuredUnder ?? SAW_NONE,
+      ...(config.tags ? { tags: config.tags } : {}),
       ...(observer?.isClosed ? { closed: true } : {}),
       ...(executor?.isHandingOver ? { handsOver: true } : {}),
       ...(executor?.admitsIn === undefined ? {} : { admits: { epoch: executor.admitsIn } }),

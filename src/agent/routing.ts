@@ -9,7 +9,7 @@ import { NEVER } from './host-ports.ts'
 /** What a table hangs on in a member. */
 export type RoutedMember = Pick<
   MemberFacts,
-  'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed' | 'handsOver' | 'admits'
+  'name' | 'host' | 'port' | 'instance' | 'seen' | 'closed' | 'handsOver' | 'admits' | 'tags'
 >
 
 export type RoutingFacts = {
@@ -80,9 +80,10 @@ function isPlanned({ release }: EpochRecord): boolean {
   return release !== undefined && release.reason !== 'PRIMARY_CRASHED'
 }
 
-/** In the read pool is who streams on the authorised timeline; a former primary is in no pool before that (safety.md 13). */
+/** In the read pool is who streams on the authorised timeline, unless it is tagged noloadbalance; a former primary is in no pool before that (safety.md 13). */
 function isReplica(member: RoutedMember, record: EpochRecord): boolean {
   const { state, role, streaming, timeline } = member.instance
+  if (member.tags?.noloadbalance) return false
   return state === 'running' && role === 'standby' && streaming === true && timeline === record.timeline
 }
 

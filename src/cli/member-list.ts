@@ -116,6 +116,7 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
     (instance.pendingRestart?.length ?? 0) > 0
       ? `pending restart: ${instance.pendingRestart?.join(', ')}`
       : undefined,
+    facts.tags ? `tags: ${tagsText(facts.tags)}` : undefined,
     instance.walReplayPaused === true ? 'replay paused' : undefined,
     holds && facts.guard === 'absent' ? 'no guard' : undefined,
     facts.watchdog && (holds || facts.watchdog.state !== 'armed') && facts.watchdog.state !== 'usable'
@@ -124,6 +125,12 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
     instance.trouble,
   ]
   return notes.filter((note) => note !== undefined)
+}
+
+function tagsText(tags: NonNullable<MemberView['facts']['tags']>): string {
+  return Object.entries(tags)
+    .map(([name, value]) => (value === true ? name : `${name} ${value}`))
+    .join(', ')
 }
 
 function copyNote(state: string, clone: NonNullable<MemberView['facts']['instance']['clone']>): string {

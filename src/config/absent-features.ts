@@ -50,7 +50,6 @@ const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
     'user lists are files',
     'remove the section: the router asks PostgreSQL, which knows its users; name a userlist.txt by pool.auth_file where it should not',
   ),
-  tags: absent('member tags (nofailover, noloadbalance …) are not there yet', 'remove the section'),
   standby_cluster: absent('a standby cluster is not there yet', 'remove the section'),
   restapi: absent(
     'this is a section of Patroni',

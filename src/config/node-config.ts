@@ -1,4 +1,5 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
+import type { MemberTags } from '../model/member-tags.ts'
 import type { PoolAuthType, PoolSettings } from '../model/pool-settings.ts'
 
 /**
@@ -109,6 +110,8 @@ export type NodeConfig = {
     /** `none`: a silent primary that nothing could have stopped is taken over from all the same. */
     readonly fencing: 'required' | 'none'
   }
+  /** Absent where there is none. */
+  readonly tags?: MemberTags
   readonly watchdog: {
     readonly mode: 'off' | 'automatic' | 'required'
     readonly device: string

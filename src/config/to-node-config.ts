@@ -18,6 +18,7 @@ import {
   poolUsersKey,
 } from './keys/pool-keys.ts'
 import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
+import type { MemberTags } from '../model/member-tags.ts'
 import type { NodeConfig } from './node-config.ts'
 import type { Settings } from './settings.ts'
 
@@ -30,7 +31,20 @@ export function toNodeConfig(settings: Settings): NodeConfig {
     ...postgresPart(settings),
     ...runtimePart(settings),
     pool: poolPart(settings),
+    ...tagsPart(settings),
   }
+}
+
+/** What was not said is absent: a node without tags tells nobody of any. */
+function tagsPart(settings: Settings): Pick<NodeConfig, 'tags'> {
+  const priority = settings.need(runtime.failoverPriority)
+  const tags: MemberTags = {
+    ...(settings.need(runtime.nofailover) || priority === 0 ? { nofailover: true } : {}),
+    ...(priority > 1 ? { failover_priority: priority } : {}),
+    ...(settings.need(runtime.noloadbalance) ? { noloadbalance: true } : {}),
+    ...(settings.need(runtime.nosync) ? { nosync: true } : {}),
+  }
+  return Object.keys(tags).length > 0 ? { tags } : {}
 }
 
 /** `/service`, `service/` and `/service/` are one folder. */

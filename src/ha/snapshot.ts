@@ -1,6 +1,7 @@
 import type { Pledge } from '../model/ack-rule.ts'
 import type { EpochRecord, StepDownReason } from '../model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts, WritePathFacts } from '../model/member.ts'
+import type { MemberTags } from '../model/member-tags.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { WatchdogFacts } from '../model/watchdog.ts'
 import type { Policy } from './policy.ts'
@@ -106,6 +107,7 @@ export type LocalFacts = {
   readonly unstreamedStops: number
   readonly guard: 'armed' | 'idle' | 'absent'
   readonly watchdog?: WatchdogFacts
+  readonly tags?: MemberTags
   /** The newest promise of this node, made with whichever data directory. */
   readonly pledge?: Pledge
   /** When a standby last streamed from here, by the name that it calls itself. */

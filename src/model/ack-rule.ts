@@ -87,7 +87,7 @@ export function isIn(members: readonly AckMember[]): (member: AckMember) => bool
   return (member) => members.some((one) => isSameMember(one, member))
 }
 
-export function isSameMember(one: AckMember, other: AckMember): boolean {
+function isSameMember(one: AckMember, other: AckMember): boolean {
   return one.name === other.name && one.incarnation === other.incarnation
 }
 

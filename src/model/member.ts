@@ -1,5 +1,6 @@
 import type { Pledge } from './ack-rule.ts'
 import type { EpochRecord } from './epoch-record.ts'
+import type { MemberTags } from './member-tags.ts'
 import type { WatchdogFacts } from './watchdog.ts'
 
 /** What PostgreSQL says it is. Other words for these two exist only at the borders. */
@@ -90,6 +91,8 @@ export type MemberFacts = {
   readonly guard: 'armed' | 'idle' | 'absent'
   /** Absent where `watchdog.mode` is off. */
   readonly watchdog?: WatchdogFacts
+  /** Absent where there is none. */
+  readonly tags?: MemberTags
   readonly instance: InstanceFacts
   /** Absent in releases that do not try, and where PostgreSQL is attached. */
   readonly writePath?: WritePathFacts

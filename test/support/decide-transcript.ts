@@ -10,6 +10,7 @@ import {
 import type { EpochLink, EpochRecord, StepDownReason } from '../../src/model/epoch-record.ts'
 import type { InstanceFacts, MemberFacts, WritePathFacts } from '../../src/model/member.ts'
 import type { MonotonicMs } from '../../src/model/time.ts'
+import type { MemberTags } from '../../src/model/member-tags.ts'
 import type { WatchdogFacts } from '../../src/model/watchdog.ts'
 import { decide } from '../../src/ha/decide/decide.ts'
 import type { Action } from '../../src/ha/decision.ts'
@@ -338,6 +339,7 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
     unstreamedStops: Number(own['stops'] ?? 0),
     guard: (own['guard'] ?? 'idle') as LocalFacts['guard'],
     ...watchdogOf(own),
+    ...tagsOf(world.members.get(self)?.options),
     provedLease: own['proved'] !== 'no',
     setAside: Number(own['aside'] ?? 0),
     streamedAt: streamedAtOf(member?.options ?? {}),
@@ -392,6 +394,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
         agentUptimeMs: MEMBERS_START,
         guard: (options['guard'] ?? 'idle') as MemberFacts['guard'],
         ...watchdogOf(options),
+        ...tagsOf(options),
         instance,
         ...writePathOf(options),
         stopping: options['stopping'] === 'yes',
@@ -424,4 +427,15 @@ function confirmedDownOf(text: string | undefined): { confirmedDown?: ConfirmedD
   if (text === undefined) return {}
   const [epoch, seq] = text.split('@').map(Number)
   return { confirmedDown: { epoch: epoch ?? 0, seq: seq ?? 0 } }
+}
+
+/** `tags=nofailover,nosync,failover_priority:5` */
+function tagsOf(options: Pairs | undefined): { tags?: MemberTags } {
+  const text = options?.['tags']
+  if (text === undefined) return {}
+  const tags = text.split(',').map((tag) => {
+    const [name = '', value] = tag.split(':')
+    return [name, value === undefined ? true : Number(value)]
+  })
+  return { tags: Object.fromEntries(tags) as MemberTags }
 }

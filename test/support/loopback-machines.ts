@@ -24,6 +24,8 @@ export async function loopbackMachines(options: {
   readonly binDir?: string | undefined
   /** How commits wait for standbys; absent: as the product does it by default. */
   readonly mode?: Mode
+  /** More lines of the config of a node, by its name. */
+  readonly more?: Readonly<Record<string, string>>
 }): Promise<Machines> {
   const user = findDatabaseUser({})
   const root = makeDatabaseFolder('metako-it-')
@@ -37,7 +39,8 @@ export async function loopbackMachines(options: {
     makeNodeFolders(node, { root, dataRoot: root, runRoot: root }, user)
     const listed = nodes.includes(node) ? nodes : [...nodes, node]
     const text = withBinDir(configText(node, { nodes: listed, secrets: secrets.files }), options.binDir)
-    writeFileSync(node.configFile, text + modeText, { mode: 0o644 })
+    const more = options.more?.[node.name] ?? ''
+    writeFileSync(node.configFile, `${text}${modeText}${more}\n`, { mode: 0o644 })
   }
   return {
     nodes,

@@ -32,6 +32,7 @@ function patroniMember(
     port: facts.port,
     ...(instance.timeline === undefined ? {} : { timeline: instance.timeline }),
     ...((instance.pendingRestart?.length ?? 0) > 0 ? { pending_restart: true as const } : {}),
+    ...(facts.tags ? { tags: facts.tags } : {}),
   }
   if (about.leads) return common
   // Facts of a member that is silent are old: a lag of then would look like a lag of now.

@@ -1,3 +1,4 @@
+import type { MemberTags } from '../../model/member-tags.ts'
 import { describe, expect, it } from 'vitest'
 import { sampleMember, sampleRecord, sampleView } from '../../../test/support/sample-view.ts'
 import type { ClusterView } from '../../model/cluster-view.ts'
@@ -69,7 +70,24 @@ describe('/replica', () => {
       expect(() => ask('/replica', standby(), { lag }), String(lag)).toThrow('query parameter "lag"')
   })
 
-  it('honours replication_state and tags, which we have none of', () => {
+  it('honours tags, as Patroni compares them', () => {
+    const tagged = (tags: MemberTags): ClusterView => {
+      const view = standby()
+      return {
+        ...view,
+        members: view.members.map((member) => ({ ...member, facts: { ...member.facts, tags } })),
+      }
+    }
+    const preferred = tagged({ nosync: true, failover_priority: 7 })
+    expect(ask('/replica', preferred)).toBe(true)
+    expect(ask('/replica', preferred, { tag_nosync: 'True', tag_failover_priority: '7' })).toBe(true)
+    expect(ask('/replica', preferred, { tag_nosync: 'false' })).toBe(false)
+    expect(ask('/replica', preferred, { tag_zone: 'a' })).toBe(false)
+    expect(ask('/replica', tagged({ noloadbalance: true }))).toBe(false)
+    expect(ask('/health', tagged({ noloadbalance: true }))).toBe(true)
+  })
+
+  it('honours replication_state, and a tag that nobody has', () => {
     expect(ask('/replica', standby(), { replication_state: 'streaming' })).toBe(true)
     expect(ask('/replica', standby({ streaming: false }), { replication_state: 'streaming' })).toBe(false)
     expect(ask('/replica', standby(), { tag_zone: 'a' })).toBe(false)

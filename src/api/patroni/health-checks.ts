@@ -1,4 +1,5 @@
 import type { ClusterView } from '../../model/cluster-view.ts'
+import type { MemberTags } from '../../model/member-tags.ts'
 import { GiB, KiB, MiB, SECOND } from '../../std/units.ts'
 import { bytesBehind, holdsLease, ownMember, primaryPosition } from '../lease-holder.ts'
 import { RequestRefused } from '../problem.ts'
@@ -44,10 +45,22 @@ function isReplica({ view }: HealthFacts, query: HealthQuery): boolean {
   const limit = lagLimit(query)
   const own = ownMember(view)?.facts.instance
   if (own?.state !== 'running' || own.role !== 'standby' || holdsLease(view)) return false
-  if (Object.keys(query).some((key) => key.startsWith('tag_'))) return false
+  const tags = ownMember(view)?.facts.tags
+  if (tags?.noloadbalance || !hasTags(tags, query)) return false
   const wanted = query['replication_state']
   if (wanted !== undefined && wanted !== (own.streaming === true ? 'streaming' : '')) return false
   return limit === undefined || withinLag(view, own.flushLsn, limit)
+}
+
+/** As Patroni compares: what is no text is written as JSON writes it, in lower case. A tag that is not there is not the asked one. */
+function hasTags(tags: MemberTags | undefined, query: HealthQuery): boolean {
+  const told: Readonly<Record<string, boolean | number>> = { ...tags }
+  return Object.entries(query)
+    .filter(([key]) => key.startsWith('tag_'))
+    .every(([key, wanted]) => {
+      const value = told[key.slice('tag_'.length)]
+      return value !== undefined && String(value) === String(wanted).toLowerCase()
+    })
 }
 
 function isReady(facts: HealthFacts, query: HealthQuery): boolean {

@@ -32,6 +32,7 @@ export function statusDocument(view: ClusterView): PatroniStatus {
     ...(view.consensus.hasQuorum ? { dcs_last_seen: Math.floor(Date.parse(view.takenAt) / 1000) } : {}),
     ...(instance.systemId === undefined ? {} : { database_system_identifier: instance.systemId }),
     ...((instance.pendingRestart?.length ?? 0) > 0 ? { pending_restart: true as const } : {}),
+    ...(facts?.tags ? { tags: facts.tags } : {}),
     patroni: { version: facts?.version ?? '0.0.0', scope: view.scope, name: view.self },
   }
 }

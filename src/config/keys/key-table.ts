@@ -31,6 +31,7 @@ export const SECTIONS: readonly string[] = [
   'replication',
   'bootstrap',
   'ha',
+  'tags',
   'watchdog',
   'router',
   'pool',

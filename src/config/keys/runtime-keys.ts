@@ -47,6 +47,30 @@ export const runtimeKeys = {
     fallback: value('required'),
     doc: 'What a take-over by lease needs (asynchronous mode): `required` = a primary that went silent while neither guard nor watchdog could end its PostgreSQL is not taken over from, until it is back or somebody decides; `none` = it is taken over from when its lease is over, and two primaries may write for a while. The same on all nodes.',
   }),
+  nofailover: key({
+    name: 'tags.nofailover',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'This node never becomes primary, neither after a failure nor by a switchover, and no commit waits for it. It does not create the cluster either.',
+  }),
+  failoverPriority: key({
+    name: 'tags.failover_priority',
+    type: wholeNumber(0, 1000),
+    fallback: value(1),
+    doc: 'Among nodes that have the same WAL the highest becomes primary; in a switchover to nobody by name too. 0 is the same as `nofailover`.',
+  }),
+  noloadbalance: key({
+    name: 'tags.noloadbalance',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Routers send no reads here, and the health check `/replica` answers 503.',
+  }),
+  nosync: key({
+    name: 'tags.nosync',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'No commit waits for this node (`sync` and `quorum`).',
+  }),
   watchdogMode: key({
     name: 'watchdog.mode',
     type: oneOf(['off', 'automatic', 'required']),

@@ -13,7 +13,7 @@ import {
 } from '../../model/ack-rule.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn } from '../../model/lsn.ts'
-import { watchdogObstacle } from '../../model/watchdog.ts'
+import { mayAcknowledge } from '../../model/member-tags.ts'
 import type { Action } from '../decision.ts'
 import type { PeerFacts, Snapshot } from '../snapshot.ts'
 import { isHeard, memberOf } from './stance.ts'
@@ -77,6 +77,7 @@ function isAble(
 ): boolean {
   const { facts } = peer
   if (facts.incarnation === undefined || facts.stopping || facts.leavesAckRule) return false
+  if (facts.tags?.nosync || facts.tags?.nofailover) return false
   const member = memberOf(peer)
   if (isIn(counted)(member)) {
     if (seen.takenAt - peer.heardAt > patienceMs) return false
@@ -86,8 +87,7 @@ function isAble(
     return seen.takenAt - (seen.local.primarySince ?? seen.takenAt) <= DEGRADE_AFTER_MS
   }
   if (!isHeard(seen, peer) || facts.instance.role !== 'standby' || !streams(seen, member)) return false
-  // Who could not take over must not have a commit that nobody else has (safety.md 11).
-  if (watchdogObstacle(facts.watchdog) !== undefined) return false
+  if (!mayAcknowledge(facts)) return false
   const flush = parseLsn(facts.instance.flushLsn ?? '') ?? LSN_NONE
   return lagBytes(flush, parseLsn(seen.local.instance.flushLsn ?? '') ?? LSN_NONE) <= JOIN_LAG_MAX_BYTES
 }

@@ -1,7 +1,7 @@
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import type { FailoverRecord } from '../../model/failover-record.ts'
 import { formatLsn, parseLsn } from '../../model/lsn.ts'
-import { watchdogObstacle } from '../../model/watchdog.ts'
+import { leadObstacle } from '../../model/member-tags.ts'
 import type { Divergence, Upstream } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
@@ -38,7 +38,7 @@ export const createCluster: StanceRule = (seen) => {
       sentence: `waits for ${seen.initialiser} to create the cluster`,
     })
   }
-  const obstacle = watchdogObstacle(seen.local.watchdog)
+  const obstacle = leadObstacle(seen.local)
   if (obstacle !== undefined) {
     return verdict('waiting', 'NOT_ELIGIBLE', { sentence: `does not create the cluster: ${obstacle}` })
   }

@@ -2,7 +2,8 @@ import { MiB } from '../../std/units.ts'
 import { isPlannedRelease, type EpochRecord } from '../../model/epoch-record.ts'
 import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts, SeenByMember } from '../../model/member.ts'
-import { watchdogObstacle, type WatchdogFacts } from '../../model/watchdog.ts'
+import { leadObstacle, priorityOf, type MemberTags } from '../../model/member-tags.ts'
+import type { WatchdogFacts } from '../../model/watchdog.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeHistory } from './history.ts'
 import { isHeard } from './stance.ts'
@@ -16,6 +17,7 @@ export type CandidateVerdict =
       readonly kind: 'eligible'
       readonly name: string
       readonly flush: Lsn
+      readonly priority: number
       readonly unreplayed: number
       readonly isFresh: boolean
       readonly witnessed: boolean
@@ -28,6 +30,7 @@ type Considered = {
   readonly stopping: boolean
   readonly guard: 'armed' | 'idle' | 'absent'
   readonly watchdog: WatchdogFacts | undefined
+  readonly tags: MemberTags | undefined
   readonly isReachable: boolean
   readonly seen: SeenByMember | undefined
 }
@@ -41,7 +44,7 @@ export function judgeCandidates(
   const verdicts = considered(seen)
     .filter((member) => member.name !== record.holder)
     .map((member) => judge({ seen, record, ask }, member))
-  return verdicts.sort(byRank)
+  return verdicts.sort(ask === 'hand-over' ? byPreference : byRank)
 }
 
 /** The members that may take over, best first. */
@@ -60,17 +63,19 @@ function considered(seen: Snapshot): readonly Considered[] {
     stopping: seen.stopping,
     guard: seen.local.guard,
     watchdog: seen.local.watchdog,
+    tags: seen.local.tags,
     isReachable: true,
     seen: undefined,
   }
   const others = seen.peers.map((peer) => {
-    const { instance, stopping, guard, watchdog, seen: saw } = peer.facts
+    const { instance, stopping, guard, watchdog, tags, seen: saw } = peer.facts
     return {
       name: peer.name,
       instance,
       stopping,
       guard,
       watchdog,
+      tags,
       isReachable: isHeard(seen, peer),
       seen: saw,
     }
@@ -91,8 +96,8 @@ function judge(
   if (instance.systemId !== record.systemId) return unfit('belongs to another cluster')
   // It would not take over: whoever waits for it would wait in vain.
   if (member.guard === 'absent') return unfit('its guard process is not running')
-  const unwatched = watchdogObstacle(member.watchdog)
-  if (unwatched !== undefined) return unfit(unwatched)
+  const obstacle = leadObstacle(member)
+  if (obstacle !== undefined) return unfit(obstacle)
   const flush = parseLsn(instance.flushLsn ?? '')
   if (flush === undefined || instance.timeline === undefined) return unfit('its WAL position is unknown')
   const wal = { timeline: instance.timeline, endLsn: formatLsn(flush) }
@@ -105,6 +110,7 @@ function judge(
     kind: 'eligible',
     name: member.name,
     flush,
+    priority: priorityOf(member.tags),
     unreplayed: lagBytes(parseLsn(instance.replayLsn ?? '') ?? LSN_NONE, flush),
     isFresh: member.seen === undefined || isAsRecentAs(member.seen, record),
     witnessed: member.seen?.witnessed ?? false,
@@ -137,12 +143,19 @@ function isAsRecentAs(saw: SeenByMember, record: EpochRecord): boolean {
   return record.state === 'released' ? saw.state === 'released' : saw.expired
 }
 
+/** The shutdown of the primary sends everybody the rest: who has how much of it now says nothing. */
+function byPreference(left: CandidateVerdict, right: CandidateVerdict): number {
+  const isDecided = left.kind === 'eligible' && right.kind === 'eligible' && left.priority !== right.priority
+  return isDecided ? right.priority - left.priority : byRank(left, right)
+}
+
 function byRank(left: CandidateVerdict, right: CandidateVerdict): number {
   if (left.kind === 'unfit' || right.kind === 'unfit') {
     if (left.kind !== right.kind) return left.kind === 'unfit' ? 1 : -1
     return left.name < right.name ? -1 : 1
   }
   if (left.flush !== right.flush) return left.flush > right.flush ? -1 : 1
+  if (left.priority !== right.priority) return right.priority - left.priority
   if (left.unreplayed !== right.unreplayed) return left.unreplayed - right.unreplayed
   return left.name < right.name ? -1 : 1
 }

@@ -1,7 +1,6 @@
 import {
   isBroken,
   isIn,
-  isSameMember,
   missingOf,
   ruleOf,
   rulesOf,
@@ -14,7 +13,7 @@ import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import type { FailoverRecord } from '../../model/failover-record.ts'
 import { formatLsn, lagBytes, LSN_NONE, parseLsn, type Lsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
-import { watchdogObstacle } from '../../model/watchdog.ts'
+import { leadObstacle, mayAcknowledge, priorityOf } from '../../model/member-tags.ts'
 import type { Action } from '../decision.ts'
 import type { KnockAnswer, Snapshot } from '../snapshot.ts'
 import { wantedK } from './acks.ts'
@@ -119,7 +118,13 @@ function takeIfBest(seen: Snapshot, record: EpochRecord): Verdict {
       sentence: `epoch ${record.epoch} listens for ${unpledged.name}`,
     })
   }
+  if (seen.local.tags?.nofailover) {
+    return verdict('standby', 'NOT_ELIGIBLE', {
+      sentence: `does not take epoch ${record.epoch}: it is tagged nofailover`,
+    })
+  }
   const ranked = pledges
+    .filter((pledge) => !isPassedOver(seen, record, pledge))
     .flatMap((pledge) => rank(record, pledge) ?? [])
     .sort(
       (one, other) =>
@@ -161,6 +166,22 @@ function takeIfBest(seen: Snapshot, record: EpochRecord): Verdict {
   })
 }
 
+/**
+ * Tagged nofailover: never taken, so nobody waits for it. What it has alone was never acknowledged, unless some rule counts on it: it
+ * was tagged since, and nobody who has less may go before it.
+ */
+function isPassedOver(seen: Snapshot, record: EpochRecord, pledge: Pledge): boolean {
+  return isKeptFromIt(seen, pledge.name) && !isEverCounted(record, pledge)
+}
+
+function isKeptFromIt({ peers }: Snapshot, name: string): boolean {
+  return peers.find((peer) => peer.name === name)?.facts.tags?.nofailover === true
+}
+
+function isEverCounted(record: EpochRecord, member: AckMember): boolean {
+  return (record.acks ?? []).some((link) => rulesOf(link).some(({ members }) => isIn(members)(member)))
+}
+
 /** Why it is none of the others. */
 function passedOver(
   seen: Snapshot,
@@ -168,6 +189,7 @@ function passedOver(
   { pledges, ranked, own }: { pledges: readonly Pledge[]; ranked: readonly Ranked[]; own: Ranked },
 ): FailoverRecord['passedOver'] {
   const why = (name: string): string => {
+    if (isKeptFromIt(seen, name)) return 'is tagged nofailover'
     const pledge = pledges.find((one) => one.name === name)
     if (!pledge) return 'did not pledge'
     const member = ranked.find((one) => one.name === name)
@@ -189,7 +211,9 @@ function firstRule(
   const here = pledges.filter((pledge) => {
     const ranked = rank(record, pledge)
     if (pledge.name === seen.self || !ranked || !canFollow(record, { ...ranked, pledge }, own)) return false
-    return seen.peers.some((peer) => peer.name === pledge.name && isHeard(seen, peer))
+    return seen.peers.some(
+      (peer) => peer.name === pledge.name && isHeard(seen, peer) && mayAcknowledge(peer.facts),
+    )
   })
   return ruleOf(here.map(plain), wantedK(seen))
 }
@@ -226,6 +250,7 @@ function ruleAfterRelease(seen: Snapshot): AckRule {
       peer.name !== seen.store.record?.holder &&
       isHeard(seen, peer) &&
       !peer.facts.stopping &&
+      mayAcknowledge(peer.facts) &&
       peer.facts.incarnation !== undefined &&
       peer.facts.instance.state === 'running' &&
       peer.facts.instance.role === 'standby',
@@ -392,16 +417,18 @@ function ownObstacle(seen: Snapshot): string | undefined {
   if (!isRunningAs(seen, 'standby')) return `its PostgreSQL is ${seen.local.instance.state}`
   if (seen.stopping) return 'it is being shut down'
   if (seen.local.guard === 'absent') return 'its guard process is not running'
-  return watchdogObstacle(seen.local.watchdog)
+  return leadObstacle(seen.local)
 }
 
-/** As good as this member, fit, and before it: less to replay, or the name. */
+/** As good as this member, fit, and before it: preferred by the operator, less to replay, or the name. */
 function goesBefore(seen: Snapshot, name: string): boolean {
   const peer = seen.peers.find((one) => one.name === name)
   if (!peer || !isHeard(seen, peer) || peer.facts.stopping || peer.facts.guard === 'absent') return false
-  if (watchdogObstacle(peer.facts.watchdog) !== undefined) return false
+  if (leadObstacle(peer.facts) !== undefined) return false
   const { instance } = peer.facts
   if (instance.state !== 'running' || instance.role !== 'standby') return false
+  const preference = priorityOf(peer.facts.tags) - priorityOf(seen.local.tags)
+  if (preference !== 0) return preference > 0
   const [theirs, own] = [unreplayed(instance), unreplayed(seen.local.instance)]
   return theirs === own ? name < seen.self : theirs < own
 }
@@ -420,8 +447,5 @@ function plain({ name, incarnation }: AckMember): AckMember {
 
 /** The data here is counted on by some rule of the chain: it must not be rewritten before it is not (safety.md 8). */
 export function isCountedOn(seen: Snapshot, record: EpochRecord): boolean {
-  const own = ownMember(seen)
-  return (record.acks ?? []).some((link) =>
-    rulesOf(link).some(({ members }) => members.some((member) => isSameMember(member, own))),
-  )
+  return isEverCounted(record, ownMember(seen))
 }

@@ -1,6 +1,6 @@
 import type { AckMember } from '../../model/ack-rule.ts'
 import type { EpochRecord, StepDownReason } from '../../model/epoch-record.ts'
-import { watchdogObstacle } from '../../model/watchdog.ts'
+import { leadObstacle } from '../../model/member-tags.ts'
 import { goodWordMs } from '../policy.ts'
 import type { PeerFacts, Snapshot } from '../snapshot.ts'
 import { eligibleCandidates } from './candidates.ts'
@@ -72,7 +72,7 @@ export function canWrite({ takenAt, policy }: Snapshot, { facts, heardAt }: Peer
 
 function mayBecomePrimary({ facts }: PeerFacts): boolean {
   const { state, role } = facts.instance
-  const isFit = facts.guard !== 'absent' && watchdogObstacle(facts.watchdog) === undefined
+  const isFit = facts.guard !== 'absent' && leadObstacle(facts) === undefined
   return state === 'running' && role === 'standby' && isFit
 }
 

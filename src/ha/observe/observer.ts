@@ -3,6 +3,7 @@ import type { Pledge } from '../../model/ack-rule.ts'
 import type { EpochRecord, StepDownReason } from '../../model/epoch-record.ts'
 import type { KeyValue } from '../../model/key-value.ts'
 import { SAW_NONE, type InstanceFacts, type Role, type SeenByMember } from '../../model/member.ts'
+import type { MemberTags } from '../../model/member-tags.ts'
 import type { MonotonicMs } from '../../model/time.ts'
 import { judgeLapse } from '../decide/lapse.ts'
 import type { Jobs } from '../jobs.ts'
@@ -37,6 +38,7 @@ export type ObserverOptions = {
   readonly policy: Policy
   readonly keys: Keys
   readonly managed: boolean
+  readonly tags?: MemberTags | undefined
 }
 
 /** Bounds of one look: every snapshot is taken, whatever hangs. */
@@ -350,6 +352,7 @@ export class Observer {
       ...(this.#primarySince === undefined ? {} : { primarySince: this.#primarySince }),
       guard: guard.state(),
       ...(watchdog ? { watchdog } : {}),
+      ...(this.#options.tags ? { tags: this.#options.tags } : {}),
       provedLease: keeper.hasProved,
       setAside: this.#setAside,
     }

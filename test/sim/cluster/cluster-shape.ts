@@ -1,7 +1,9 @@
 import type { ProfileName } from '../../../src/ha/policy.ts'
+import type { MemberTags } from '../../../src/model/member-tags.ts'
 import { KiB, MiB } from '../../../src/std/units.ts'
 import { RandomStream } from '../random-stream.ts'
 import type { FaultProfile } from './fault-schedule.ts'
+import { hasRareFaults } from './rare-faults.ts'
 import type { ClockShape } from './sim-host.ts'
 import type { NetworkShape } from './sim-network.ts'
 
@@ -31,6 +33,8 @@ export type ClusterSimulationShape = {
   readonly segmentBytes: number
   /** Hosts whose PostgreSQL has a pg_rewind: the others' old primaries come back by a clone. */
   readonly rewinds: readonly string[]
+  /** What their operator says of some members; never of the one that creates the cluster. */
+  readonly tags: Readonly<Record<string, MemberTags>>
 }
 
 /** How far a clock may be from real time, as docs/guarantees.md assumes. */
@@ -77,7 +81,29 @@ export function drawShape(
     segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
     maximumLagBytes: chance.pick([MiB, MiB, 64 * KiB]),
     rewinds: drawRewinds(new RandomStream(seed, 'rewind'), members),
+    tags: drawTags(seed, profile, members),
   }
+}
+
+/**
+ * One cluster in four. `nofailover` only where no operator takes members away: with all the others gone nobody could take over, as it
+ * was asked for.
+ */
+function drawTags(
+  seed: number,
+  profile: FaultProfile,
+  members: readonly string[],
+): ClusterSimulationShape['tags'] {
+  const chance = new RandomStream(seed, 'tags')
+  if (members.length < 3 || !chance.chance(0.25)) return {}
+  const isSafe = profile === 'any' && !hasRareFaults(seed)
+  const tags = chance.pick<MemberTags>([
+    { nosync: true },
+    { noloadbalance: true },
+    { failover_priority: 5 },
+    ...(isSafe ? [{ nofailover: true } as const, { nofailover: true } as const] : []),
+  ])
+  return { [chance.pick(members.slice(1))]: tags }
 }
 
 /** All hosts of a cluster are usually alike; a rolling upgrade of packages is when they are not. */

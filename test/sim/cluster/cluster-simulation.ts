@@ -3,6 +3,7 @@ import { keysOf } from '../../../src/ha/keys.ts'
 import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
 import type { EpochRecord } from '../../../src/model/epoch-record.ts'
 import type { LossReport } from '../../../src/model/cluster-view.ts'
+import { checkTagsAreKept } from './checkers/tags-are-kept.ts'
 import { Violation } from '../checkers/violation.ts'
 import { RandomStream } from '../random-stream.ts'
 import type { Acknowledgement } from '../postgres/ports.ts'
@@ -374,7 +375,10 @@ export class ClusterSimulation {
       const { record, provenUntil } = brain.keeper
       this.#sawDecision(node)
       if (record !== undefined) {
-        if (this.#records.see(node.name, record)) this.#sawRecord(record)
+        if (this.#records.see(node.name, record)) {
+          checkTagsAreKept(record, this.#shape.tags)
+          this.#sawRecord(record)
+        }
         if (record.acks)
           this.#settings.see(
             { name: node.name, record, waitsFor: node.postgres.commitsWaitFor },
@@ -515,6 +519,7 @@ export class ClusterSimulation {
         primaryStartTimeoutMs,
         storeGraceMs,
         watchdogMode: watchdog.mode,
+        tags: this.#shape.tags[name] ?? {},
       }),
       watchdog: {
         isThere: watchdog.hosts === 'everywhere' || chance.chance(0.5),

@@ -2,6 +2,7 @@ import { formatProblems } from '../../../src/config/format-problems.ts'
 import { loadConfig } from '../../../src/config/load-config.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
 import type { ProfileName } from '../../../src/ha/policy.ts'
+import type { MemberTags } from '../../../src/model/member-tags.ts'
 import type { AckShape, WatchdogShape } from './cluster-shape.ts'
 
 export type ClusterShape = {
@@ -12,6 +13,7 @@ export type ClusterShape = {
   readonly primaryStartTimeoutMs: number
   readonly storeGraceMs: number
   readonly watchdogMode: WatchdogShape['mode']
+  readonly tags: MemberTags
 }
 
 const made = new Map<string, NodeConfig>()
@@ -64,6 +66,7 @@ function yamlOf(self: string, shape: ClusterShape): string {
     `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes}, mode: ${mode}, synchronous_mode_strict: ${strict === 'strict' ? 'yes' : 'no'} }`,
     `ha: { profile: ${shape.profile}, primary_start_timeout: ${shape.primaryStartTimeoutMs}ms, store_grace: ${shape.storeGraceMs}ms }`,
     `watchdog: { mode: ${shape.watchdogMode} }`,
+    `tags: ${JSON.stringify(shape.tags)}`,
     '',
   ].join('\n')
 }

@@ -61,11 +61,20 @@ export type RareDraw = {
   readonly moment: (chance: RandomStream) => number
 }
 
+/** Whether a run of the profile `any` has rare faults. */
+export function hasRareFaults(seed: number): boolean {
+  return rareStream(seed).chance(RUNS_WITH_THEM)
+}
+
+function rareStream(seed: number): RandomStream {
+  return new RandomStream(seed, 'rare faults')
+}
+
 /** From a stream of their own: the other faults of a seed are what they were. */
 export function drawRareFaults(
   draw: RareDraw,
 ): readonly { readonly at: number; readonly fault: RareFault }[] {
-  const chance = new RandomStream(draw.seed, 'rare faults')
+  const chance = rareStream(draw.seed)
   if (!chance.chance(RUNS_WITH_THEM)) return []
   const kinds = RARE_KINDS.filter(() => chance.chance(0.4))
   const enabled = kinds.length > 0 ? kinds : [chance.pick(RARE_KINDS)]
