@@ -1,3 +1,4 @@
+/** Happens at its time, unless it is cancelled before. */
 type Event = { readonly at: number; readonly order: number; readonly run: () => void; isCancelled: boolean }
 
 /** A clock that jumps from event to event. Events of one moment run in the order in which they were made. */
@@ -7,12 +8,18 @@ export class VirtualTime {
   now = 0
 
   at(time: number, run: () => void): () => void {
-    const event: Event = { at: Math.max(time, this.now), order: this.#count, run, isCancelled: false }
-    this.#count += 1
-    this.#push(event)
+    const event = this.plan(time, run)
     return () => {
       event.isCancelled = true
     }
+  }
+
+  /** As `at`, for who has an object of its own to cancel it by. */
+  plan(time: number, run: () => void): { isCancelled: boolean } {
+    const event: Event = { at: Math.max(time, this.now), order: this.#count, run, isCancelled: false }
+    this.#count += 1
+    this.#push(event)
+    return event
   }
 
   after(ms: number, run: () => void): () => void {

@@ -364,40 +364,38 @@ export class ClusterSimulation {
   // After every event.
 
   #check(): void {
-    const holders: SimNode[] = []
+    let holders = 0
     for (const node of this.#nodes.values()) {
-      checkHalfRewound(node.name, node.postgres.volume)
-      this.#volumes.see(node.name, node.postgres.volume, this.#allVolumes)
-      const brain = node.agent?.control.brain
+      const { volume } = node.postgres
+      checkHalfRewound(node.name, volume)
+      this.#volumes.see(node.name, volume, this.#allVolumes)
+      const control = node.agent?.control
+      const brain = control?.brain
       if (brain === undefined) continue
       const broken = this.#rare.whyTakesPart(node)
       if (broken !== undefined) throw new Violation(broken, 'broken-log-is-refused')
       const { record, provenUntil } = brain.keeper
-      this.#sawDecision(node)
+      this.#sawDecision(node.name, brain.loop.decision)
       if (record !== undefined) {
         if (this.#records.see(node.name, record)) {
           checkTagsAreKept(record, this.#shape.tags)
           this.#sawRecord(record)
         }
-        if (record.acks)
-          this.#settings.see(
-            { name: node.name, record, waitsFor: node.postgres.commitsWaitFor },
-            node.agent?.control.policy.acks,
-          )
+        if (record.acks) this.#settings.see({ name: node.name, record }, node.postgres, control?.policy.acks)
       }
-      if (provenUntil > node.host.monotonic()) holders.push(node)
+      if (provenUntil > node.host.monotonic()) holders += 1
     }
-    if (holders.length > 1) checkLeaseIsExclusive(holders.map((node) => node.glimpse()))
+    if (holders > 1) checkLeaseIsExclusive([...this.#nodes.values()].map((node) => node.glimpse()))
   }
 
   /** What is true is noted when somebody judges by it: at every decision to end a PostgreSQL, and once a look of the others. */
-  #sawDecision({ name, agent }: SimNode): void {
-    const loop = agent?.control.brain?.loop
-    if (loop === undefined || this.#decided.get(name) === loop.decision) return
-    if (loop.decision) this.#decided.set(name, loop.decision)
-    const truths = [...this.#nodes.values()].map((node) => ({ name: node.name, ...node.postgres.writing }))
-    this.#convictions.note(truths, this.#time.now)
-    const fence = loop.decision?.actions.find((action) => action.kind === 'fence')
+  #sawDecision(name: string, decision: Decision | undefined): void {
+    if (this.#decided.get(name) === decision) return
+    if (decision) this.#decided.set(name, decision)
+    for (const node of this.#nodes.values()) {
+      this.#convictions.note(node.name, node.postgres.writing, this.#time.now)
+    }
+    const fence = decision?.actions.find((action) => action.kind === 'fence')
     if (fence?.reason === 'WRITE_PATH_STALLED' || fence?.reason === 'DISK_FULL')
       this.#convictions.see(name, this.#time.now)
   }

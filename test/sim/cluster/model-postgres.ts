@@ -122,14 +122,15 @@ export class SimPostgres {
     this.#chance = new RandomStream(seed, `agent's hands ${host.name}`)
   }
 
-  /** `synchronous_standby_names` in its files, and whether it takes writes. */
-  get commitsWaitFor(): { readonly names: string; readonly isPrimary: boolean } {
-    const { directory } = this.#host.disk
+  /** `synchronous_standby_names` in its files. */
+  get synchronousNames(): string {
+    return this.#host.disk.directory?.config.synchronousNames ?? ''
+  }
+
+  /** It takes writes. */
+  get isPrimary(): boolean {
     const { server } = this.#host
-    return {
-      names: directory?.config.synchronousNames ?? '',
-      isPrimary: server !== undefined && !server.isInRecovery,
-    }
+    return server !== undefined && !server.isInRecovery
   }
 
   /** No process of it is left. */
@@ -248,7 +249,7 @@ export class SimPostgres {
   }
 
   /** What a try to write would meet, as a primary and as a candidate. */
-  get writing(): Omit<WritingTruth, 'name'> {
+  get writing(): WritingTruth {
     const { server, disk, isPaused } = this.#host
     const isRunning = server?.phase === 'ready' && server.isPostmasterAlive
     return {

@@ -79,7 +79,7 @@ export class RareFaultInjection {
 
   /** Whose consensus log is broken or gone takes part in nothing until it was told to come back as another. */
   whyTakesPart(node: SimNode): string | undefined {
-    if (!this.#broken.has(node.name)) return undefined
+    if (this.#broken.size === 0 || !this.#broken.has(node.name)) return undefined
     if (node.state.membership?.joined !== undefined && node.state.membership.left === undefined) {
       this.#broken.delete(node.name)
       return undefined

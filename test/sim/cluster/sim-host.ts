@@ -129,21 +129,17 @@ export class SimProcess {
   after(ms: number, task: () => void): () => void {
     const { host } = this
     const due = host.monotonic() + Math.max(0, ms)
-    let isCancelled = false
-    let cancelEvent = (): void => undefined
-    const arm = (): void => {
-      cancelEvent = host.time.after(host.trueMs(due - host.monotonic()), fire)
-    }
+    const plan = (): { isCancelled: boolean } =>
+      host.time.plan(host.time.now + host.trueMs(due - host.monotonic()), fire)
     const fire = (): void => {
-      if (isCancelled || !this.#isAlive) return
+      if (event.isCancelled || !this.#isAlive) return
       if (this.#pauses > 0) this.#waiting.push(fire)
-      else if (host.monotonic() < due - EPSILON_MS) arm()
+      else if (host.monotonic() < due - EPSILON_MS) event = plan()
       else task()
     }
-    arm()
+    let event = plan()
     return () => {
-      isCancelled = true
-      cancelEvent()
+      event.isCancelled = true
     }
   }
 

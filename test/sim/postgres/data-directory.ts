@@ -168,8 +168,8 @@ export class DataDirectory {
 
   /** Where the oldest segment begins that is still here: they are removed oldest first, whatever their timeline. */
   get oldestWal(): number | undefined {
-    const starts = this.wal.timelines().flatMap((timeline) => this.wal.of(timeline)[0]?.start ?? [])
-    return starts.length === 0 ? undefined : segmentStart(Math.min(...starts), this.wal.segmentBytes)
+    const start = this.wal.oldestStart()
+    return start === undefined ? undefined : segmentStart(start, this.wal.segmentBytes)
   }
 
   /** Ancestors of a timeline, oldest first; `undefined`: its history file is not here. */

@@ -53,6 +53,15 @@ export class WalStore {
     return [...this.#records.keys()].sort((one, other) => one - other)
   }
 
+  /** Of the oldest record of any timeline. */
+  oldestStart(): number | undefined {
+    let oldest: number | undefined
+    for (const [first] of this.#records.values()) {
+      if (first !== undefined && (oldest === undefined || first.start < oldest)) oldest = first.start
+    }
+    return oldest
+  }
+
   append(record: WalRecord): void {
     const records = this.#records.get(record.timeline)
     if (records === undefined) this.#records.set(record.timeline, [record])

@@ -6,7 +6,6 @@ const KNOWN_WITHIN_MS = 3000
 
 /** What is true of a host's PostgreSQL and its disk at a moment. */
 export type WritingTruth = {
-  readonly name: string
   /** It stalls, stands still, is full, or no commit is in time on it. */
   readonly isInTrouble: boolean
   /** A standby that runs, on a disk that can be written, if slowly. */
@@ -21,16 +20,14 @@ export class ConvictionsAreJust {
   readonly #troubles = new Map<string, { readonly since: number; until: number }>()
   readonly #wellAt = new Map<string, number>()
 
-  /** What is true now, at every decision of anybody. */
-  note(truths: readonly WritingTruth[], now: number): void {
-    for (const { name, isInTrouble, isHeir } of truths) {
-      if (isHeir) this.#wellAt.set(name, now)
-      const trouble = this.#troubles.get(name)
-      const isNew = trouble === undefined || trouble.until < now - KNOWN_WITHIN_MS
-      if (!isInTrouble) continue
-      if (isNew) this.#troubles.set(name, { since: now, until: now })
-      else trouble.until = now
-    }
+  /** What is true of a host now, at every decision of anybody. */
+  note(name: string, { isInTrouble, isHeir }: WritingTruth, now: number): void {
+    if (isHeir) this.#wellAt.set(name, now)
+    if (!isInTrouble) return
+    const trouble = this.#troubles.get(name)
+    const isNew = trouble === undefined || trouble.until < now - KNOWN_WITHIN_MS
+    if (isNew) this.#troubles.set(name, { since: now, until: now })
+    else trouble.until = now
   }
 
   /** `name` is going to end its PostgreSQL. */

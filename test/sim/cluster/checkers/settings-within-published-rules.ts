@@ -2,32 +2,26 @@ import { NOBODY, rulesOf, synchronousNamesOf, type AckMode } from '../../../../s
 import type { EpochRecord } from '../../../../src/model/epoch-record.ts'
 import { Violation } from '../../checkers/violation.ts'
 
-type Settings = {
-  readonly name: string
-  readonly record: EpochRecord
-  readonly waitsFor: { readonly names: string; readonly isPrimary: boolean }
-}
+type Published = { readonly name: string; readonly record: EpochRecord }
+/** What a PostgreSQL is told to wait for, and whether it takes writes. */
+type Told = { readonly synchronousNames: string; readonly isPrimary: boolean }
 
 /**
  * What PostgreSQL is told to wait for was published before (safety.md 1). A member that holds nothing has commits wait for nobody that
  * exists. An agent that came back with an empty log reads how its epoch's record came to be what it is: the newest one counts.
  */
 export class SettingsWithinPublishedRules {
-  readonly #seen = new Map<string, Settings>()
+  readonly #seen = new Map<string, Published & Told>()
   readonly #newest = new Map<number, EpochRecord>()
 
-  see(settings: Settings, mode: AckMode | undefined): void {
-    const { name, record, waitsFor } = settings
+  see({ name, record }: Published, told: Told, mode: AckMode | undefined): void {
     const seen = this.#seen.get(name)
+    const { synchronousNames, isPrimary } = told
     // Nearly always nothing of it is new, and this looks after every event.
-    if (
-      seen?.record === record &&
-      seen.waitsFor.names === waitsFor.names &&
-      seen.waitsFor.isPrimary === waitsFor.isPrimary
-    )
-      return
-    check({ ...settings, record: this.#newestOf(record) }, mode)
-    this.#seen.set(name, settings)
+    const isSame = seen?.synchronousNames === synchronousNames && seen.isPrimary === isPrimary
+    if (isSame && seen.record === record) return
+    check({ name, record: this.#newestOf(record), synchronousNames, isPrimary }, mode)
+    this.#seen.set(name, { name, record, synchronousNames, isPrimary })
   }
 
   #newestOf(record: EpochRecord): EpochRecord {
@@ -38,8 +32,8 @@ export class SettingsWithinPublishedRules {
   }
 }
 
-function check({ name, record, waitsFor }: Settings, mode: AckMode | undefined): void {
-  const { names, isPrimary } = waitsFor
+function check(settings: Published & Told, mode: AckMode | undefined): void {
+  const { name, record, synchronousNames: names, isPrimary } = settings
   if (!record.acks || !isPrimary || names === NOBODY) return
   const links = record.acks.filter(({ holder }) => holder.name === name)
   const allowed = links.flatMap(rulesOf).map((rule) => synchronousNamesOf(rule, mode))
