@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect, createServer, Socket, type Server, type ServerOpts, type TcpNetConnectOpts } from 'node:net'
 import { pause } from './timers.ts'
 
 export { connect, createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net'
@@ -26,14 +26,39 @@ const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES)
  * read and gives most of it back, which costs more than copying the few hundred bytes of a usual answer.
  */
 export function connectLean(options: Omit<TcpNetConnectOpts, 'onread'>): Socket {
-  const socket: Socket = connect({
-    ...options,
-    onread: {
-      buffer: readBuffer,
-      callback: (bytes) => socket.emit('data', Buffer.from(readBuffer.subarray(0, bytes))),
-    },
-  })
+  const socket: Socket = connect({ ...options, onread: readInto(() => socket) })
   return socket
+}
+
+/** As `createServer`, with sockets that read as those of `connectLean`. */
+export function createLeanServer(
+  options: Pick<ServerOpts, 'allowHalfOpen' | 'noDelay' | 'keepAlive' | 'keepAliveInitialDelay'>,
+  onConnection: (socket: Socket) => void,
+): Server {
+  return createServer(options, (accepted) => onConnection(lean(accepted, options.allowHalfOpen === true)))
+}
+
+/**
+ * Node has an option for reading into a buffer of one's own and none for saying so of a connection that was accepted: the socket is made
+ * anew around the same handle, as `tls` does. Where a later Node keeps its handle elsewhere, the socket stays as it is.
+ */
+function lean(accepted: Socket, allowHalfOpen: boolean): Socket {
+  const { _handle: handle } = accepted as Socket & { readonly _handle?: unknown }
+  if (typeof handle !== 'object' || handle === null) return accepted
+  const options = { handle, allowHalfOpen, onread: readInto(() => socket) }
+  const socket: Socket = new Socket(options)
+  return socket
+}
+
+function readInto(socket: () => Socket): NonNullable<TcpNetConnectOpts['onread']> {
+  return {
+    buffer: readBuffer,
+    callback: (bytes) => {
+      socket().emit('data', Buffer.from(readBuffer.subarray(0, bytes)))
+      // What nobody listens for is dropped, as of any socket that flows: its end is to be noticed.
+      return true
+    },
+  }
 }
 
 /** Connects, or rejects with the errno error; `timeoutMs` bounds the wait (code `ETIMEDOUT`). */

@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo, type Server, type Socket } from '../../platform/net.ts'
+import { createLeanServer, type AddressInfo, type Server, type Socket } from '../../platform/net.ts'
 import { pause } from '../../platform/timers.ts'
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 
@@ -44,7 +44,7 @@ export async function listenOn(
 
 function listenOnce(host: string, port: number, onClient: (socket: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer(
+    const server = createLeanServer(
       {
         // A client that has closed its side may still be owed an answer, as with PostgreSQL itself.
         allowHalfOpen: true,
