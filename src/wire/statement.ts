@@ -25,6 +25,11 @@ export function statementOfAbout(body: Buffer): string | undefined {
   return body[0] === STATEMENT ? body.toString('utf8', 1, Math.max(1, body.length - 1)) : undefined
 }
 
+/** Whether the body of a Describe or Close, at these bytes, is about a statement that has a name. */
+export function isAboutNamed(bytes: Buffer, bodyAt: number, end: number): boolean {
+  return bytes[bodyAt] === STATEMENT && end - bodyAt > 2
+}
+
 /** Where the two names of a Bind message end (at their zero bytes); `undefined` while they are not all there. */
 export function bindNameEnds(
   bytes: Buffer,

@@ -31,7 +31,7 @@ import { MessageCursor } from './message-cursor.ts'
 import type { Pool, PoolClient } from './pool.ts'
 import { ClientStatements, type StatementRegistry } from './prepared-statements.ts'
 import type { ServerConnection, ServerLoss, ServerOwner, ServerUser } from './server-connection.ts'
-import { judgeStatement, sendNamed } from './statement-rewriter.ts'
+import { judgeStatement, sendNamed, type RewriteContext } from './statement-rewriter.ts'
 import { bringSettings, isTracked } from './tracked-settings.ts'
 
 /** What a client needs from the pooler around it. */
@@ -70,7 +70,6 @@ export class PooledClient implements ServerUser, PoolClient {
   readonly #between: BetweenServers
   readonly #route: ClientRoute
   #server: ServerConnection | undefined
-  #corked: ServerConnection | undefined
   #status = IDLE
   /** What the answer that is just being passed on brings about. */
   #afterForward: (() => void) | undefined
@@ -309,7 +308,7 @@ export class PooledClient implements ServerUser, PoolClient {
     let step: Step = 'NEXT'
     while (step === 'NEXT') step = this.#step()
     if (!this.#ended) this.#flush()
-    this.#uncork()
+    if (this.#server?.sendGathered() === false) this.socket.pause()
     this.#isProcessing = false
     if (this.#ended) return
     this.#cursor.close()
@@ -373,25 +372,28 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#openBatch = true
     const { chunk, at } = this.#cursor
     const message = { type, chunk, at, end }
-    const { registry } = this.#place
-    const { stats, statementLimit: limit } = this.pool
-    const context = { server, registry, stats, statements: this.statements, limit }
-    const verdict = limit > 0 ? judgeStatement(message) : 'AS_IS'
+    const verdict = this.pool.statementLimit > 0 ? judgeStatement(message) : 'AS_IS'
     switch (verdict) {
       case 'AS_IS':
         if (type === PARSE || type === CLOSE) server.expected.push('PASS')
         return this.#passOn(end)
       case 'NAMED':
         if (type === PARSE && this.statements.isFull) return this.#violation()
-        this.#cork(server)
+        // Order: what stands before it goes out with it, and first.
+        server.gather()
         this.#flush()
-        this.#cursor.replaced(sendNamed(message, context), end)
+        this.#cursor.replaced(sendNamed(message, this.#rewriting(server)), end)
         return 'NEXT'
       case 'MORE':
         return type === BIND ? this.#wait(1, NAMES_BYTES_MAX) : this.#wait(end - at, STATEMENT_BYTES_MAX)
       case 'MALFORMED':
         return this.#violation()
     }
+  }
+
+  #rewriting(server: ServerConnection): RewriteContext {
+    const { stats, statementLimit: limit } = this.pool
+    return { server, registry: this.#place.registry, stats, statements: this.statements, limit }
   }
 
   #withoutServer(type: number, end: number): Step {
@@ -457,18 +459,6 @@ export class PooledClient implements ServerUser, PoolClient {
   #flush(): void {
     const bytes = this.#cursor.takeUnsent()
     if (bytes && this.#server && !this.#server.write(bytes)) this.socket.pause()
-  }
-
-  /** Several pieces go out as one: of a chunk in which something is rewritten. */
-  #cork(server: ServerConnection): void {
-    if (this.#corked) return
-    this.#corked = server
-    server.cork()
-  }
-
-  #uncork(): void {
-    this.#corked?.uncork()
-    this.#corked = undefined
   }
 
   #violation(): Step {

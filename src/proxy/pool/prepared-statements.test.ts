@@ -42,6 +42,9 @@ describe('prepared statements', () => {
       false,
       undefined,
     ])
+    // Now c is older than a, and a is used twice in a row: it goes last all the same.
+    expect([server.use(c), server.use(a), server.use(a), server.evictAbove(1)]).toEqual([true, true, true, c])
+    server.add(c)
     for (const statement of [a, b, c]) registry.drop(statement)
     expect(registry.size).toBe(2)
     server.clear()

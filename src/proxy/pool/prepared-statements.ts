@@ -114,6 +114,8 @@ export class ClientStatements {
 export class ServerStatements {
   readonly #registry: StatementRegistry
   readonly #known = new Set<PreparedStatement>()
+  /** Often the same as before: then the order stands. */
+  #newest: PreparedStatement | undefined
 
   constructor(registry: StatementRegistry) {
     this.#registry = registry
@@ -125,19 +127,24 @@ export class ServerStatements {
 
   /** Whether it is prepared here; counts as a use. */
   use(statement: PreparedStatement): boolean {
+    if (statement === this.#newest) return true
     if (!this.#known.delete(statement)) return false
     this.#known.add(statement)
+    this.#newest = statement
     return true
   }
 
   add(statement: PreparedStatement): void {
     if (this.#known.has(statement)) return
     this.#known.add(statement)
+    this.#newest = statement
     this.#registry.keep(statement)
   }
 
   delete(statement: PreparedStatement): void {
-    if (this.#known.delete(statement)) this.#registry.drop(statement)
+    if (!this.#known.delete(statement)) return
+    if (statement === this.#newest) this.#newest = undefined
+    this.#registry.drop(statement)
   }
 
   /** Forgets the one not used for longest when there are more than `limit`; it is to be closed. */
@@ -153,5 +160,6 @@ export class ServerStatements {
   clear(): void {
     for (const statement of this.#known) this.#registry.drop(statement)
     this.#known.clear()
+    this.#newest = undefined
   }
 }

@@ -68,6 +68,8 @@ for (const type of [READY, ERROR, PARAMETER, COMPLETE, PARSE_COMPLETE, CLOSE_COM
 
 /** A message of an interesting type that is longer passes unread: it is none that we would have to act on. */
 const CAPTURE_BYTES_MAX = 64 * KiB
+/** Pieces of this size in all are copied into one: handing them over one by one costs more. */
+const JOINED_BYTES_MAX = 16 * KiB
 const HEADER_BYTES = 5
 const PARSED = message('1', Buffer.alloc(0))
 const DISCARD_ALL = Buffer.from('DISCARD ALL\0')
@@ -106,6 +108,7 @@ export class ServerConnection {
   #dropsChunk = false
   #partial: Buffer | undefined
   #held: Buffer | undefined
+  #gathered: Buffer[] | undefined
   #isHeld = false
   #fatal: ErrorFields | undefined
   #endSeen = false
@@ -168,6 +171,7 @@ export class ServerConnection {
   }
 
   detach(): void {
+    this.sendGathered()
     this.#user = undefined
     this.copiesIn = false
     if (!this.#isHeld) this.#socket.resume()
@@ -175,15 +179,27 @@ export class ServerConnection {
 
   /** False when PostgreSQL should not get more for now: `serverDrained` follows. */
   write(bytes: Buffer): boolean {
-    return this.#socket.write(bytes)
+    if (this.#gathered === undefined) return this.#socket.write(bytes)
+    this.#gathered.push(bytes)
+    return true
   }
 
-  cork(): void {
+  /** Several pieces are to go out as one, with `sendGathered`. */
+  gather(): void {
+    this.#gathered ??= []
+  }
+
+  /** As `write`, of everything since `gather`. */
+  sendGathered(): boolean {
+    const pieces = this.#gathered
+    if (pieces === undefined) return true
+    this.#gathered = undefined
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    if (bytes <= JOINED_BYTES_MAX) return this.#socket.write(Buffer.concat(pieces, bytes))
     this.#socket.cork()
-  }
-
-  uncork(): void {
+    for (const piece of pieces) this.#socket.write(piece)
     this.#socket.uncork()
+    return !this.#socket.writableNeedDrain
   }
 
   pause(): void {

@@ -77,7 +77,7 @@ export class ServerQuestion implements PoolClient, ServerUser {
       server.write(buildQuery(text))
       return
     }
-    server.cork()
+    server.gather()
     server.expected.push('PASS')
     server.write(buildParse('', Buffer.concat([Buffer.from(`${text}\0`, 'utf8'), Buffer.alloc(2)])))
     server.write(bindOneText(parameter))
@@ -85,7 +85,7 @@ export class ServerQuestion implements PoolClient, ServerUser {
     server.expected.executed()
     server.expected.push('READY')
     server.write(SYNC)
-    server.uncork()
+    server.sendGathered()
   }
 
   forward(bytes: Buffer): boolean {

@@ -3,6 +3,7 @@ import {
   buildAboutStatement,
   buildBindHead,
   buildParse,
+  isAboutNamed,
   statementOfAbout,
 } from '../../wire/statement.ts'
 import { BIND, CLOSE, HEADER_BYTES, PARSE } from './client-messages.ts'
@@ -43,8 +44,10 @@ export function judgeStatement({ type, chunk, at, end }: MessageAt): StatementVe
   const bodyAt = at + HEADER_BYTES
   const isWhole = chunk.length >= end
   if (type === BIND) {
-    const ends = bindNameEnds(isWhole ? chunk.subarray(0, end) : chunk, bodyAt)
-    if (!ends) return isWhole ? 'MALFORMED' : 'MORE'
+    // Two names that are empty, as most drivers send: there is nothing to look for.
+    if (chunk[bodyAt] === 0 && chunk[bodyAt + 1] === 0 && end >= bodyAt + 2) return 'AS_IS'
+    const ends = bindNameEnds(chunk, bodyAt)
+    if (!ends || ends.statement >= end) return isWhole ? 'MALFORMED' : 'MORE'
     return ends.statement === ends.portal + 1 ? 'AS_IS' : 'NAMED'
   }
   if (type === PARSE) {
@@ -54,7 +57,7 @@ export function judgeStatement({ type, chunk, at, end }: MessageAt): StatementVe
     return nameEnd < 0 || nameEnd >= end ? 'MALFORMED' : 'NAMED'
   }
   if (!isWhole) return 'MORE'
-  return statementOfAbout(chunk.subarray(bodyAt, end)) ? 'NAMED' : 'AS_IS'
+  return isAboutNamed(chunk, bodyAt, end) ? 'NAMED' : 'AS_IS'
 }
 
 /** Sends what stands for a message that names a statement. Returns where what may follow as it is begins. */
