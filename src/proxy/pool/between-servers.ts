@@ -29,6 +29,8 @@ export type BetweenVerdict = 'OBTAIN' | 'CONSUMED' | 'MORE' | 'MALFORMED'
 const READ_BYTES_MAX = MiB
 const CLOSE_COMPLETE = message('3', Buffer.alloc(0))
 const READY_IDLE = buildReady('I')
+const NEEDS_SERVER = new Uint8Array(256)
+for (const type of [QUERY, FUNCTION_CALL, EXECUTE, PARSE, BIND, DESCRIBE]) NEEDS_SERVER[type] = 1
 
 /** What a client's messages mean while it has no server connection: some need none, and some come after the loss of one. */
 export class BetweenServers {
@@ -58,6 +60,11 @@ export class BetweenServers {
     this.#skipsToSync = true
   }
 
+  /** Whether it is plain that a message of this type needs a server connection, as nearly every first one does. */
+  needsServer(type: number): boolean {
+    return NEEDS_SERVER[type] === 1 && !this.#skipsToSync && this.#lost === undefined
+  }
+
   judge(at: MessageAt): BetweenVerdict {
     const { type } = at
     if (this.#skipsToSync && type !== SYNC) return 'CONSUMED'
@@ -75,15 +82,8 @@ export class BetweenServers {
         return 'CONSUMED'
       case CLOSE:
         return this.#close(at)
-      case QUERY:
-      case FUNCTION_CALL:
-      case EXECUTE:
-      case PARSE:
-      case BIND:
-      case DESCRIBE:
-        return 'OBTAIN'
       default:
-        return 'MALFORMED'
+        return NEEDS_SERVER[type] === 1 ? 'OBTAIN' : 'MALFORMED'
     }
   }
 

@@ -18,9 +18,11 @@ export type Undo = () => void
  * Invariant: an error in a batch voids everything up to the next READY, since PostgreSQL skips to the Sync.
  */
 export class ExpectedResponses {
-  #kinds: Expected[] = []
-  #undos: (Undo | undefined)[] = []
+  /** Slots `head` to `tail` count. Order: no slot is cut off, since making an array shorter costs more than all else here. */
+  readonly #kinds: Expected[] = []
+  readonly #undos: (Undo | undefined)[] = []
   #head = 0
+  #tail = 0
   #owedReady = 0
   /** READYs since the last Execute: PostgreSQL ignores the Syncs when that Execute turns out to be a COPY FROM. */
   #readyAtExecute = 0
@@ -31,12 +33,13 @@ export class ExpectedResponses {
   }
 
   get isEmpty(): boolean {
-    return this.#head === this.#kinds.length
+    return this.#head === this.#tail
   }
 
   push(kind: Expected, undo?: Undo): void {
-    this.#kinds.push(kind)
-    this.#undos.push(undo)
+    this.#kinds[this.#tail] = kind
+    this.#undos[this.#tail] = undo
+    this.#tail += 1
     if (kind === 'READY') this.#owedReady += 1
   }
 
@@ -47,8 +50,9 @@ export class ExpectedResponses {
 
   /** Takes what a ParseComplete or CloseComplete is for; `READY` or `undefined`: nobody waits for one. */
   takeComplete(): Expected | undefined {
+    if (this.isEmpty) return undefined
     const kind = this.#kinds[this.#head]
-    if (kind === undefined || kind === 'READY') return kind
+    if (kind === 'READY') return kind
     this.#shift()
     return kind
   }
@@ -72,14 +76,13 @@ export class ExpectedResponses {
       if (undo) (undos ??= []).push(undo)
     }
     // Order: the last one first, since it was done to what the others had made.
-    for (const undo of undos?.toReversed() ?? []) undo()
+    if (undos) for (const undo of undos.toReversed()) undo()
   }
 
   /** CopyInResponse came: the Syncs that were sent behind the Execute are read as part of the COPY, and not answered. */
   copyInBegan(): void {
-    while (this.#owedReady > this.#readyAtExecute && this.#kinds.at(-1) === 'READY') {
-      this.#kinds.pop()
-      this.#undos.pop()
+    while (this.#owedReady > this.#readyAtExecute && this.#kinds[this.#tail - 1] === 'READY') {
+      this.#tail -= 1
       this.#owedReady -= 1
     }
   }
@@ -87,11 +90,9 @@ export class ExpectedResponses {
   #shift(): void {
     this.#undos[this.#head] = undefined
     this.#head += 1
-    // The arrays are kept: a queue that has run empty costs nothing to fill again.
-    if (this.#head === this.#kinds.length) {
-      this.#kinds.length = 0
-      this.#undos.length = 0
+    if (this.isEmpty) {
       this.#head = 0
+      this.#tail = 0
     }
   }
 }

@@ -72,7 +72,8 @@ export class Pool {
   readonly #limits: PoolLimits
   readonly #place: PoolPlace
   readonly #idle: ServerConnection[] = []
-  readonly #used = new Set<ServerConnection>()
+  /** Those that are idle too: who is taken and given back all the time costs nothing here. */
+  readonly #servers = new Set<ServerConnection>()
   readonly #cancelled = new Map<ServerConnection, number>()
   readonly #waiting = new Set<PoolClient>()
   readonly #newcomers = new Set<WelcomeWaiter>()
@@ -109,15 +110,20 @@ export class Pool {
 
   /** Server connections, those included that are being opened. */
   get total(): number {
-    return this.#idle.length + this.#used.size + this.connecting
+    return this.#servers.size + this.connecting
   }
 
   get idle(): readonly ServerConnection[] {
     return this.#idle
   }
 
-  get used(): ReadonlySet<ServerConnection> {
-    return this.#used
+  /** How many work for a client, or are about to. */
+  get used(): number {
+    return this.#servers.size - this.#idle.length
+  }
+
+  isIdle(server: ServerConnection): boolean {
+    return this.#idle.includes(server)
   }
 
   get waiting(): ReadonlySet<PoolClient> {
@@ -148,13 +154,13 @@ export class Pool {
   }
 
   servers(): readonly ServerConnection[] {
-    return [...this.#idle, ...this.#used]
+    return [...this.#servers]
   }
 
   /** A server connection for a client, or nothing: `serverGiven` follows, or a refusal. */
   take(client: PoolClient): ServerConnection | undefined {
     if (this.#waiting.size === 0 && !this.isPaused && this.#place.mayAssign(this)) {
-      const server = this.#popIdle()
+      const server = this.#idle.pop()
       if (server) return server
     }
     this.#waiting.add(client)
@@ -197,7 +203,7 @@ export class Pool {
       this.#newcomers.delete(waiter)
       waiter.welcomed(welcome)
     }
-    this.#used.add(server)
+    this.#servers.add(server)
     this.#free(server)
   }
 
@@ -232,7 +238,7 @@ export class Pool {
   serverEnded(server: ServerConnection): boolean {
     const at = this.#idle.indexOf(server)
     if (at >= 0) this.#idle.splice(at, 1)
-    if (!this.#used.delete(server) && at < 0) return false
+    if (!this.#servers.delete(server)) return false
     this.#cancelled.delete(server)
     this.connectMore()
     return true
@@ -247,7 +253,7 @@ export class Pool {
     const left = (this.#cancelled.get(server) ?? 0) - 1
     if (left > 0) return void this.#cancelled.set(server, left)
     this.#cancelled.delete(server)
-    if (this.#used.has(server) && !server.user) this.giveBack(server)
+    if (this.#servers.has(server) && !server.user && !this.isIdle(server)) this.giveBack(server)
   }
 
   /** Nobody gets a server connection until `resume`; those that are free end now, the others when they become free. */
@@ -274,7 +280,7 @@ export class Pool {
   /** Gives idle connections to those who wait, and opens more where they are too few. */
   serve(): void {
     while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign(this)) {
-      const server = this.#popIdle()
+      const server = this.#idle.pop()
       if (!server) break
       for (const client of this.#waiting) {
         this.#waiting.delete(client)
@@ -314,12 +320,6 @@ export class Pool {
     return 0
   }
 
-  #popIdle(): ServerConnection | undefined {
-    const server = this.#idle.pop()
-    if (server) this.#used.add(server)
-    return server
-  }
-
   #free(server: ServerConnection): void {
     if (server.isEnded) return
     const now = this.#place.now()
@@ -327,12 +327,11 @@ export class Pool {
     const { serverLifetimeMs } = this.#options
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
     if (server.isDoomed || server.isDraining || isOld || this.isPaused) {
-      this.#used.delete(server)
+      this.#servers.delete(server)
       server.end('ENDED_BY_ROUTER')
       return
     }
     server.idleSince = now
-    this.#used.delete(server)
     this.#idle.push(server)
     if (this.#waiting.size > 0) this.serve()
   }

@@ -30,6 +30,7 @@ import { buildStatementError, NO_MESSAGE, NO_TRANSACTIONS, type StatementError }
 import { MessageCursor } from './message-cursor.ts'
 import type { Pool, PoolClient } from './pool.ts'
 import { ClientStatements, type StatementRegistry } from './prepared-statements.ts'
+import { ReadSwitch } from './read-switch.ts'
 import type { ServerConnection, ServerLoss, ServerOwner, ServerUser } from './server-connection.ts'
 import { judgeStatement, sendNamed, type RewriteContext } from './statement-rewriter.ts'
 import { bringSettings, isTracked } from './tracked-settings.ts'
@@ -67,6 +68,7 @@ export class PooledClient implements ServerUser, PoolClient {
   readonly counters: PortCounters
   readonly #place: ClientPlace
   readonly #cursor = new MessageCursor()
+  readonly #reading: ReadSwitch
   readonly #between: BetweenServers
   readonly #route: ClientRoute
   #server: ServerConnection | undefined
@@ -84,6 +86,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.pool = parts.pool
     this.settings = parts.settings
     this.socket = parts.socket
+    this.#reading = new ReadSwitch(parts.socket)
     this.counters = parts.counters
     this.#place = place
     this.statements = new ClientStatements(place.registry)
@@ -247,7 +250,7 @@ export class PooledClient implements ServerUser, PoolClient {
   hold(): void {
     if (!this.#server || this.#ended || this.#place.mayPass(this.#server.binding)) return
     this.#isHeld = true
-    this.socket.pause()
+    this.#reading.off()
     this.#server.hold()
   }
 
@@ -282,7 +285,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#cursor.add(chunk)
     if (!this.#isBlocked && this.#cursor.hasEnough) return this.#process()
     // Order: it goes on reading up to here, since the end of a client that waits is to be noticed.
-    if (this.#cursor.isFull) this.socket.pause()
+    if (this.#cursor.isFull) this.#reading.off()
   }
 
   readonly #onLeft = (): void => {
@@ -294,7 +297,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #goOn(): void {
     if (this.#ended) return
     if (this.#cursor.hasEnough && !this.#isBlocked) this.#process()
-    if (!this.#isHeld && !this.#ended && !this.#cursor.isFull) this.socket.resume()
+    if (!this.#isHeld && !this.#ended && !this.#cursor.isFull) this.#reading.on()
   }
 
   get #isBlocked(): boolean {
@@ -308,7 +311,7 @@ export class PooledClient implements ServerUser, PoolClient {
     let step: Step = 'NEXT'
     while (step === 'NEXT') step = this.#step()
     if (!this.#ended) this.#flush()
-    if (this.#server?.sendGathered() === false) this.socket.pause()
+    if (this.#server?.sendGathered() === false) this.#reading.off()
     this.#isProcessing = false
     if (this.#ended) return
     this.#cursor.close()
@@ -401,6 +404,7 @@ export class PooledClient implements ServerUser, PoolClient {
       this.#end()
       return 'STOP'
     }
+    if (this.#between.needsServer(type)) return this.#obtain()
     const { chunk, at } = this.#cursor
     switch (this.#between.judge({ type, chunk, at, end })) {
       case 'OBTAIN':
@@ -428,18 +432,20 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#server = server
     server.attach(this)
     this.times.given(this.#place.now(), this.pool.stats)
-    const isReady = bringSettings(this.settings, server, (error) => {
-      if (!error) {
-        this.#isWaiting = false
-        return this.#goOn()
-      }
-      server.detach()
-      this.#server = undefined
-      this.#route.from.giveBack(server)
-      this.refuseWith(error)
-    })
+    const isReady = bringSettings(this.settings, server, (error) => this.#brought(server, error))
     if (isReady) this.#isWaiting = false
     return isReady
+  }
+
+  #brought(server: ServerConnection, error: ErrorFields | undefined): void {
+    if (!error) {
+      this.#isWaiting = false
+      return this.#goOn()
+    }
+    server.detach()
+    this.#server = undefined
+    this.#route.from.giveBack(server)
+    this.refuseWith(error)
   }
 
   #began(): void {
@@ -458,7 +464,7 @@ export class PooledClient implements ServerUser, PoolClient {
 
   #flush(): void {
     const bytes = this.#cursor.takeUnsent()
-    if (bytes && this.#server && !this.#server.write(bytes)) this.socket.pause()
+    if (bytes && this.#server && !this.#server.write(bytes)) this.#reading.off()
   }
 
   #violation(): Step {

@@ -8,6 +8,7 @@ import { ignoreError } from '../frontend/end-client.ts'
 import type { Binding } from '../router/choose-target.ts'
 import { ExpectedResponses } from './expected-responses.ts'
 import { ServerStatements, type StatementRegistry } from './prepared-statements.ts'
+import { ReadSwitch } from './read-switch.ts'
 
 /** The client that a server connection works for. */
 export interface ServerUser {
@@ -99,6 +100,7 @@ export class ServerConnection {
   copiesIn = false
   bytesReceived = 0
   readonly #socket: Socket
+  readonly #reading: ReadSwitch
   readonly #owner: ServerOwner
   #user: ServerUser | undefined
   #internal: ((error?: ErrorFields) => void) | undefined
@@ -116,6 +118,7 @@ export class ServerConnection {
 
   constructor(parts: ServerParts, owner: ServerOwner, registry: StatementRegistry) {
     this.#socket = parts.socket
+    this.#reading = new ReadSwitch(parts.socket)
     this.id = parts.id
     this.binding = parts.binding
     this.key = parts.key
@@ -130,7 +133,7 @@ export class ServerConnection {
     socket.on('drain', () => this.#user?.serverDrained())
     socket.on('end', this.#onEnd)
     socket.on('close', this.#onEnd)
-    socket.resume()
+    this.resume()
   }
 
   get user(): ServerUser | undefined {
@@ -174,7 +177,7 @@ export class ServerConnection {
     this.sendGathered()
     this.#user = undefined
     this.copiesIn = false
-    if (!this.#isHeld) this.#socket.resume()
+    this.resume()
   }
 
   /** False when PostgreSQL should not get more for now: `serverDrained` follows. */
@@ -203,11 +206,11 @@ export class ServerConnection {
   }
 
   pause(): void {
-    this.#socket.pause()
+    this.#reading.off()
   }
 
   resume(): void {
-    if (!this.#isHeld) this.#socket.resume()
+    if (!this.#isHeld) this.#reading.on()
   }
 
   /** Runs a statement of the router's own; the client sees nothing of it. */
@@ -223,7 +226,7 @@ export class ServerConnection {
   hold(): void {
     if (this.#ended) return
     this.#isHeld = true
-    this.#socket.pause()
+    this.pause()
   }
 
   release(): void {
@@ -231,7 +234,7 @@ export class ServerConnection {
     this.#isHeld = false
     const held = this.#held
     this.#held = undefined
-    this.#socket.resume()
+    this.resume()
     if (held) this.#onData(held)
     if (this.#endSeen) this.#onEnd()
   }
@@ -300,7 +303,7 @@ export class ServerConnection {
 
   #pass(bytes: Buffer): void {
     if (this.#dropsChunk || !this.#user) return
-    if (!this.#user.forward(bytes)) this.#socket.pause()
+    if (!this.#user.forward(bytes)) this.pause()
   }
 
   /** Acts on a message and says what becomes of it. */

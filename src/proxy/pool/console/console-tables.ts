@@ -200,7 +200,7 @@ function poolRows(view: ConsoleView): Table['rows'] {
       waiting,
       0,
       0,
-      sum((pool) => pool.used.size - pool.cancelled),
+      sum((pool) => pool.used - pool.cancelled),
       0,
       sum((pool) => pool.cancelled),
       sum((pool) => pool.idle.length),
@@ -282,7 +282,7 @@ function userRows(view: ConsoleView): Table['rows'] {
 }
 
 function listRows(view: ConsoleView): Table['rows'] {
-  const servers = view.pools.reduce((total, pool) => total + pool.idle.length + pool.used.size, 0)
+  const servers = view.pools.reduce((total, pool) => total + pool.idle.length + pool.used, 0)
   return [
     ['databases', view.databases.size + 1],
     ['users', view.users],

@@ -84,7 +84,7 @@ function stateOf(client: PooledClient): string {
 
 function serverState(pool: Pool, server: ServerConnection): string {
   if (pool.isCancelled(server)) return 'being_canceled'
-  return pool.used.has(server) ? 'active' : 'idle'
+  return pool.isIdle(server) ? 'idle' : 'active'
 }
 
 function timeOf(view: SocketsView, at: number): string {
