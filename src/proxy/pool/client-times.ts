@@ -2,7 +2,10 @@ import type { DatabaseStats } from './pool-stats.ts'
 
 /** When a client did what; for the time limits and the statistics. On the monotonic clock. */
 export class ClientTimes {
+  readonly #clock: { now(): number }
   readonly connectedAt: number
+  /** The time of what is at hand: the clock is read once for each chunk, from either side. */
+  now: number
   /** It sent something, or was answered. */
   activeAt: number
   /** Since when it waits for a server connection. */
@@ -11,38 +14,47 @@ export class ClientTimes {
   queryAt: number | undefined
   transactionAt: number | undefined
 
-  constructor(now: number) {
-    this.connectedAt = now
-    this.activeAt = now
+  constructor(clock: { now(): number }) {
+    this.#clock = clock
+    this.now = clock.now()
+    this.connectedAt = this.now
+    this.activeAt = this.now
   }
 
-  waits(now: number): void {
-    this.waitingSince = now
+  look(): void {
+    this.now = this.#clock.now()
   }
 
-  given(now: number, stats: DatabaseStats): void {
+  waits(): void {
+    this.waitingSince = this.now
+  }
+
+  given(stats: DatabaseStats): void {
+    const { now } = this
     stats.assignments += 1
     stats.waitTimeMs += now - (this.waitingSince ?? now)
     this.waitingSince = undefined
     this.transactionAt = now
   }
 
-  queryBegan(now: number, stats: DatabaseStats): void {
+  queryBegan(stats: DatabaseStats): void {
+    const { now } = this
     stats.queries += 1
     this.activeAt = now
     this.queryAt ??= now
     this.transactionAt ??= now
   }
 
-  statementEnded(now: number, stats: DatabaseStats, isMoreOwed: boolean): void {
+  statementEnded(stats: DatabaseStats, isMoreOwed: boolean): void {
+    const { now } = this
     if (this.queryAt !== undefined) stats.queryTimeMs += now - this.queryAt
     this.activeAt = now
     this.queryAt = isMoreOwed ? now : undefined
   }
 
-  transactionEnded(now: number, stats: DatabaseStats): void {
+  transactionEnded(stats: DatabaseStats): void {
     stats.transactions += 1
-    if (this.transactionAt !== undefined) stats.transactionTimeMs += now - this.transactionAt
+    if (this.transactionAt !== undefined) stats.transactionTimeMs += this.now - this.transactionAt
     this.transactionAt = this.queryAt
   }
 

@@ -183,13 +183,13 @@ export class Pool {
   }
 
   /** A client is done with a connection and left nothing open. */
-  giveBack(server: ServerConnection): void {
+  giveBack(server: ServerConnection, now = this.#place.now()): void {
     if (this.#cancelled.has(server)) return
     const reset = this.mode === 'session' ? this.#options.serverResetQuery : ''
-    if (reset === '') return this.#free(server)
+    if (reset === '') return this.#free(server, now)
     server.run(reset, (error) => {
       if (error) server.end('ENDED_BY_ROUTER')
-      else this.#free(server)
+      else this.#free(server, this.#place.now())
     })
   }
 
@@ -204,7 +204,7 @@ export class Pool {
       waiter.welcomed(welcome)
     }
     this.#servers.add(server)
-    this.#free(server)
+    this.#free(server, this.#place.now())
   }
 
   /** One could not be opened; `refusal`: PostgreSQL said why. */
@@ -320,9 +320,8 @@ export class Pool {
     return 0
   }
 
-  #free(server: ServerConnection): void {
+  #free(server: ServerConnection, now: number): void {
     if (server.isEnded) return
-    const now = this.#place.now()
     this.lastUsedAt = now
     const { serverLifetimeMs } = this.#options
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs

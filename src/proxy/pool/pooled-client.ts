@@ -90,7 +90,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.counters = parts.counters
     this.#place = place
     this.statements = new ClientStatements(place.registry)
-    this.times = new ClientTimes(place.now())
+    this.times = new ClientTimes(place)
     this.#route = new ClientRoute(parts, { place, cursor: this.#cursor })
     const { statements } = this
     this.#between = new BetweenServers({ statements, registry: place.registry }, (bytes) =>
@@ -135,12 +135,12 @@ export class PooledClient implements ServerUser, PoolClient {
   }
 
   statementEnded(status: number): void {
-    const now = this.#place.now()
     const { stats, mode } = this.pool
     const isMoreOwed = (this.#server?.expected.owedReady ?? 0) > 0
-    this.times.statementEnded(now, stats, isMoreOwed)
+    this.times.look()
+    this.times.statementEnded(stats, isMoreOwed)
     this.#status = status
-    if (status === IDLE) return this.times.transactionEnded(now, stats)
+    if (status === IDLE) return this.times.transactionEnded(stats)
     if (mode === 'statement') this.#afterForward = () => this.refuse(NO_TRANSACTIONS)
     else if (this.#leaves && !isMoreOwed) this.#afterForward = () => this.#end()
   }
@@ -163,7 +163,7 @@ export class PooledClient implements ServerUser, PoolClient {
     if (!server) return
     this.#server = undefined
     server.detach()
-    this.#route.from.giveBack(server)
+    this.#route.from.giveBack(server, this.times.now)
     this.#route.ended()
     if (this.#leaves) this.#end()
     else if (!this.#isProcessing) this.#goOn()
@@ -173,7 +173,8 @@ export class PooledClient implements ServerUser, PoolClient {
   takeElsewhere(): void {
     if (this.#ended) return
     this.#route.toPrimary()
-    this.times.waits(this.#place.now())
+    this.times.look()
+    this.times.waits()
     const server = this.#route.from.take(this)
     if (server && this.#begin(server)) this.#goOn()
   }
@@ -217,6 +218,7 @@ export class PooledClient implements ServerUser, PoolClient {
   // What the pool says.
 
   serverGiven(server: ServerConnection): void {
+    this.times.look()
     if (this.#begin(server)) this.#goOn()
   }
 
@@ -307,6 +309,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #process(): void {
     if (this.#server && !this.#place.mayPass(this.#server.binding)) return this.hold()
     this.#isProcessing = true
+    this.times.look()
     this.#cursor.open()
     let step: Step = 'NEXT'
     while (step === 'NEXT') step = this.#step()
@@ -422,7 +425,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #obtain(): Step {
     this.#route.choose(this.statements)
     this.#isWaiting = true
-    this.times.waits(this.#place.now())
+    this.times.waits()
     const server = this.#route.from.take(this)
     return server && this.#begin(server) ? 'NEXT' : 'STOP'
   }
@@ -431,7 +434,7 @@ export class PooledClient implements ServerUser, PoolClient {
   #begin(server: ServerConnection): boolean {
     this.#server = server
     server.attach(this)
-    this.times.given(this.#place.now(), this.pool.stats)
+    this.times.given(this.pool.stats)
     const isReady = bringSettings(this.settings, server, (error) => this.#brought(server, error))
     if (isReady) this.#isWaiting = false
     return isReady
@@ -450,7 +453,7 @@ export class PooledClient implements ServerUser, PoolClient {
 
   #began(): void {
     this.counters.queries += 1
-    this.times.queryBegan(this.#place.now(), this.pool.stats)
+    this.times.queryBegan(this.pool.stats)
   }
 
   #passOn(end: number): Step {

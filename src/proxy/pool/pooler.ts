@@ -1,5 +1,5 @@
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
-import { elapsedMs } from '../../platform/clock.ts'
+import { monotonicMs } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import { every } from '../../platform/timers.ts'
 import type { CancelKey } from '../../wire/startup.ts'
@@ -131,7 +131,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   }
 
   now(): number {
-    return elapsedMs()
+    return monotonicMs()
   }
 
   /** What a replica says is as old as it is, and proves nothing: its right does not end with the table. */

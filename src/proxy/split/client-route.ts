@@ -113,7 +113,7 @@ export class ClientRoute implements SplitClient {
 
   /** The same, but nothing is repeated: the client is told. */
   lost(): void {
-    if (!this.#isRead) this.committedAt = this.#place.now()
+    if (!this.#isRead && this.#place.split !== undefined) this.committedAt = this.#place.now()
     this.#isRead = false
     this.#isSent = false
     this.#isRefused = false
