@@ -14,7 +14,13 @@ import type { Pool, PoolIdentity, WelcomeWaiter } from './pool.ts'
 import type { PoolOptions } from './pool-options.ts'
 import type { LookupOutcome } from './secret-lookup.ts'
 import type { ServerSecret } from './server-login.ts'
-import { asReported, isTracked, sortStartup, type StartupParameters } from './tracked-settings.ts'
+import {
+  asReported,
+  isTracked,
+  SessionSettings,
+  sortStartup,
+  type StartupParameters,
+} from './tracked-settings.ts'
 import type { UserSecrets } from './user-secrets.ts'
 
 /** A client's first words on the pooled port. */
@@ -48,7 +54,7 @@ export interface LoginPlace {
 
 export type Admission = {
   readonly pool: Pool
-  readonly settings: Map<string, string>
+  readonly settings: SessionSettings
   readonly key: CancelKey
   readonly welcome: Buffer
   readonly rest: Buffer
@@ -117,7 +123,7 @@ export class LoginFlow implements WelcomeWaiter {
   welcomed(parameters: ReadonlyMap<string, string>): void {
     const pool = this.#pool
     if (!pool || !this.#leave()) return
-    const settings = new Map<string, string>()
+    const settings = new SessionSettings()
     const pieces = [buildAuthentication({ kind: 'ok' })]
     for (const [name, reported] of parameters) {
       const wished = this.#parameters.tracked.get(name)

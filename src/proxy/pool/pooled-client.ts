@@ -33,7 +33,7 @@ import { ClientStatements, type StatementRegistry } from './prepared-statements.
 import { ReadSwitch } from './read-switch.ts'
 import type { ServerConnection, ServerLoss, ServerOwner, ServerUser } from './server-connection.ts'
 import { judgeStatement, sendNamed, type RewriteContext } from './statement-rewriter.ts'
-import { bringSettings, isTracked } from './tracked-settings.ts'
+import { bringSettings, isTracked, type SessionSettings } from './tracked-settings.ts'
 
 /** What a client needs from the pooler around it. */
 export interface ClientPlace extends RoutePlace, Pick<ServerOwner, 'mayPass'> {
@@ -46,7 +46,7 @@ type ClientParts = {
   readonly counters: PortCounters
   readonly pool: Pool
   /** The tracked settings that it begins with. */
-  readonly settings: Map<string, string>
+  readonly settings: SessionSettings
 }
 
 const READY_IDLE = buildReady('I')
@@ -62,7 +62,7 @@ type Step = 'NEXT' | 'MORE' | 'STOP'
 export class PooledClient implements ServerUser, PoolClient {
   readonly pool: Pool
   readonly statements: ClientStatements
-  readonly settings: Map<string, string>
+  readonly settings: SessionSettings
   readonly times: ClientTimes
   readonly socket: Socket
   readonly counters: PortCounters
@@ -435,7 +435,8 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#server = server
     server.attach(this)
     this.times.given(this.pool.stats)
-    const isReady = bringSettings(this.settings, server, (error) => this.#brought(server, error))
+    const isSame = this.settings.tracked === server.parameters.tracked
+    const isReady = isSame || bringSettings(this.settings, server, (error) => this.#brought(server, error))
     if (isReady) this.#isWaiting = false
     return isReady
   }

@@ -9,6 +9,7 @@ import type { Binding } from '../router/choose-target.ts'
 import { ExpectedResponses } from './expected-responses.ts'
 import { ServerStatements, type StatementRegistry } from './prepared-statements.ts'
 import { ReadSwitch } from './read-switch.ts'
+import type { SessionSettings } from './tracked-settings.ts'
 
 /** The client that a server connection works for. */
 export interface ServerUser {
@@ -48,7 +49,7 @@ export type ServerParts = {
   readonly socket: Socket
   readonly binding: Binding
   readonly key: CancelKey | undefined
-  readonly parameters: Map<string, string>
+  readonly parameters: SessionSettings
   readonly now: number
 }
 
@@ -86,7 +87,7 @@ export class ServerConnection {
   /** Changes only where a replica lives on in a newer epoch. */
   binding: Binding
   readonly key: CancelKey | undefined
-  readonly parameters: Map<string, string>
+  readonly parameters: SessionSettings
   readonly statements: ServerStatements
   readonly expected = new ExpectedResponses()
   readonly connectedAt: number

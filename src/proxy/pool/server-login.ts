@@ -26,6 +26,7 @@ import { parseParameterStatus } from '../../wire/session-state.ts'
 import { buildStartup, parseBackendKey, type CancelKey } from '../../wire/startup.ts'
 import { dial } from '../backend/dial.ts'
 import type { Binding } from '../router/choose-target.ts'
+import { SessionSettings } from './tracked-settings.ts'
 
 /** What logs in at PostgreSQL. */
 export type ServerSecret =
@@ -49,7 +50,7 @@ export type LoginOutcome =
       readonly kind: 'ready'
       readonly socket: Socket
       readonly key: CancelKey | undefined
-      readonly parameters: Map<string, string>
+      readonly parameters: SessionSettings
     }
   | { readonly kind: 'unreachable'; readonly text: string }
   /** PostgreSQL refused, or what it wants is not there. */
@@ -90,7 +91,7 @@ class LoginConversation {
   readonly #options: LoginOptions
   readonly #done: (outcome: LoginOutcome) => void
   readonly #reader = new MessageReader({ limitBytes: LOGIN_MESSAGE_BYTES_MAX })
-  readonly #parameters = new Map<string, string>()
+  readonly #parameters = new SessionSettings()
   readonly #stopTimer: () => void
   #key: CancelKey | undefined
   #scram: { readonly first: ScramFirst; readonly final?: ScramFinal } | undefined

@@ -1,7 +1,31 @@
 import { describe, expect, it } from 'vitest'
-import { asReported, settingsStatement, settingsToChange, sortStartup } from './tracked-settings.ts'
+import {
+  asReported,
+  SessionSettings,
+  settingsStatement,
+  settingsToChange,
+  sortStartup,
+} from './tracked-settings.ts'
 
 describe('a client’s settings', () => {
+  it('are those of a server connection only where each that is followed has the same value there', () => {
+    const reported = [
+      ['client_encoding', 'UTF8'],
+      ['application_name', 'me'],
+      ['server_version', '18.0'],
+    ] as const
+    const client = new SessionSettings(reported)
+    const server = new SessionSettings(reported.toReversed())
+    expect(client.tracked).toBe(server.tracked)
+    server.set('server_version', '15.0')
+    expect(client.tracked).toBe(server.tracked)
+    server.set('application_name', '')
+    expect(client.tracked).not.toBe(server.tracked)
+    client.set('application_name', '')
+    expect(client.tracked).toBe(server.tracked)
+    expect(new SessionSettings(reported.slice(0, 1)).tracked).not.toBe(client.tracked)
+  })
+
   it('are followed where PostgreSQL reports them, and choose the pool where it does not', () => {
     const startup = new Map([
       ['user', 'app'],

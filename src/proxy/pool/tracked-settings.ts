@@ -1,6 +1,5 @@
 import type { ErrorFields } from '../../wire/error-response.ts'
 import { quoteLiteral } from '../../wire/session-state.ts'
-import type { ServerConnection } from './server-connection.ts'
 
 /**
  * Settings that PostgreSQL reports whenever they change, so that a client gets its own on whichever server connection it
@@ -23,6 +22,34 @@ const AT_STARTUP = new Map(TRACKED.slice(0, 6).map((name) => [name.toLowerCase()
 
 export function isTracked(name: string): boolean {
   return TRACKED_NAMES.has(name)
+}
+
+/** What PostgreSQL says of a session, by name. Two sessions are compared at every transaction: by one text each. */
+export class SessionSettings {
+  readonly #values: Map<string, string>
+  #tracked: string | undefined
+
+  constructor(values: Iterable<readonly [string, string]> = []) {
+    this.#values = new Map(values)
+  }
+
+  get(name: string): string | undefined {
+    return this.#values.get(name)
+  }
+
+  set(name: string, value: string): void {
+    this.#values.set(name, value)
+    this.#tracked = undefined
+  }
+
+  /** All that is tracked, as one text. A value cannot hold the byte that stands between them. */
+  get tracked(): string {
+    return (this.#tracked ??= TRACKED.map((name) => this.#values.get(name) ?? '\0').join('\0'))
+  }
+
+  [Symbol.iterator](): Iterator<[string, string]> {
+    return this.#values.entries()
+  }
 }
 
 export type StartupParameters = {
@@ -67,8 +94,11 @@ export function asReported(name: string, value: string, reported: string): strin
 
 /** Gives a server connection this client's settings. True where it has them already; else `done` follows. */
 export function bringSettings(
-  settings: Map<string, string>,
-  server: Pick<ServerConnection, 'parameters' | 'run'>,
+  settings: SessionSettings,
+  server: {
+    readonly parameters: SessionSettings
+    run(text: string, done: (error?: ErrorFields) => void): void
+  },
   done: (error?: ErrorFields) => void,
 ): boolean {
   const { parameters } = server
@@ -84,15 +114,11 @@ export function bringSettings(
 
 /** What has to change on a server connection, so that this client finds its own settings there; usually nothing. */
 export function settingsToChange(
-  client: ReadonlyMap<string, string>,
-  server: ReadonlyMap<string, string>,
+  client: Iterable<readonly [string, string]>,
+  server: Pick<SessionSettings, 'get'>,
 ): readonly string[] {
-  let changes: string[] | undefined
-  for (const [name, value] of client) if (server.get(name) !== value) (changes ??= []).push(name)
-  return changes ?? NOTHING
+  return [...client].filter(([name, value]) => server.get(name) !== value).map(([name]) => name)
 }
-
-const NOTHING: readonly string[] = []
 
 /**
  * The statement that makes these changes. `set_config` takes a list (`search_path`) as one text, which SET does not.
@@ -101,7 +127,7 @@ const NOTHING: readonly string[] = []
  */
 export function settingsStatement(
   names: readonly string[],
-  client: ReadonlyMap<string, string>,
+  client: Pick<SessionSettings, 'get'>,
   serverEncoding: string | undefined,
 ): string {
   const calls = names.map((name) => {

@@ -5,6 +5,7 @@ import { HEADER_BYTES } from '../pool/client-messages.ts'
 import type { MessageCursor } from '../pool/message-cursor.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { ClientStatements } from '../pool/prepared-statements.ts'
+import type { SessionSettings } from '../pool/tracked-settings.ts'
 import { readUnit } from './read-unit.ts'
 import type { ReadSplit, SplitClient } from './read-split.ts'
 import { SessionTraits } from './session-traits.ts'
@@ -37,7 +38,7 @@ const HARMLESS: ReadonlySet<number> = new Set(['T', 't', 'n', '1', '2'].map((let
  */
 export class ClientRoute implements SplitClient {
   readonly pool: Pool
-  readonly settings: ReadonlyMap<string, string>
+  readonly settings: Pick<SessionSettings, 'get'>
   /** Its own pool, or the same on a replica. */
   from: Pool
   committedAt: number | undefined
@@ -51,7 +52,7 @@ export class ClientRoute implements SplitClient {
   #wasRefused = false
 
   constructor(
-    client: { readonly pool: Pool; readonly settings: ReadonlyMap<string, string> },
+    client: { readonly pool: Pool; readonly settings: Pick<SessionSettings, 'get'> },
     parts: { readonly place: RoutePlace; readonly cursor: MessageCursor },
   ) {
     this.pool = client.pool

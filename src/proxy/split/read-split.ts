@@ -7,7 +7,7 @@ import { unclassifiedEffects } from '../../sql/unclassified.ts'
 import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
 import type { Pool } from '../pool/pool.ts'
-import { isTracked } from '../pool/tracked-settings.ts'
+import { isTracked, type SessionSettings } from '../pool/tracked-settings.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { Freshness } from './freshness.ts'
 import { askServer } from '../pool/server-question.ts'
@@ -26,7 +26,7 @@ export interface SplitPlace {
 /** A client that wants to run something, outside of a transaction. */
 export type SplitClient = {
   readonly pool: Pool
-  readonly settings: ReadonlyMap<string, string>
+  readonly settings: Pick<SessionSettings, 'get'>
   /** When something other than a read ended last. */
   readonly committedAt: number | undefined
   readonly traits: SessionTraits
