@@ -20,6 +20,9 @@ export type { Duplex } from 'node:stream'
 const READ_BYTES = 64 * 1024
 /** All lean sockets read into this one: what came is copied out before the next read. */
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES)
+/** Its beginnings up to a length that most messages keep below, each made once: a part of a buffer is an object. */
+const beginnings: Buffer[] = []
+const BEGINNING_BYTES_MAX = 1024
 
 /**
  * As `connect`, with `data` events whose chunks are no larger than what came. Node's own reading takes 64 kB from the allocator for every
@@ -54,11 +57,21 @@ function readInto(socket: () => Socket): NonNullable<TcpNetConnectOpts['onread']
   return {
     buffer: readBuffer,
     callback: (bytes) => {
-      socket().emit('data', Buffer.from(readBuffer.subarray(0, bytes)))
+      socket().emit('data', copyOf(bytes))
       // What nobody listens for is dropped, as of any socket that flows: its end is to be noticed.
       return true
     },
   }
+}
+
+function copyOf(bytes: number): Buffer {
+  const copy = Buffer.allocUnsafe(bytes)
+  copy.set(bytes > BEGINNING_BYTES_MAX ? readBuffer.subarray(0, bytes) : beginningOf(bytes))
+  return copy
+}
+
+function beginningOf(bytes: number): Buffer {
+  return (beginnings[bytes] ??= readBuffer.subarray(0, bytes))
 }
 
 /** Connects, or rejects with the errno error; `timeoutMs` bounds the wait (code `ETIMEDOUT`). */
