@@ -39,9 +39,10 @@ function endIdleServers(pool: Pool, options: PoolOptions, now: number): void {
 
 function refuseLongWaiters(pool: Pool, options: PoolOptions, now: number): void {
   if (options.queryWaitTimeoutMs === 0) return
-  for (const client of pool.waiting) {
-    // First come, first served: behind one that may wait on nobody has waited longer.
-    if (now - (client.times.waitingSince ?? now) <= options.queryWaitTimeoutMs) return
+  // First come, first served: behind one that may wait on nobody has waited longer.
+  while (pool.longestWaitMs(now) > options.queryWaitTimeoutMs) {
+    const client = pool.waiting.first
+    if (client === undefined) return
     pool.stopWaiting(client)
     client.refuse({
       sqlState: '57P03',

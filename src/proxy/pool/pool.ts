@@ -7,9 +7,10 @@ import { limitsOf, type PoolLimits, type PoolOptions } from './pool-options.ts'
 import type { DatabaseStats } from './pool-stats.ts'
 import type { ServerConnection } from './server-connection.ts'
 import type { ServerSecret } from './server-login.ts'
+import { WaitingLine, type Waiter } from './waiting-line.ts'
 
 /** Who waits for a server connection, or works with one. */
-export interface PoolClient {
+export interface PoolClient extends Waiter {
   readonly times: { readonly waitingSince: number | undefined }
   serverGiven(server: ServerConnection): void
   refuse(error: StatementError): void
@@ -75,7 +76,7 @@ export class Pool {
   /** Those that are idle too: who is taken and given back all the time costs nothing here. */
   readonly #servers = new Set<ServerConnection>()
   readonly #cancelled = new Map<ServerConnection, number>()
-  readonly #waiting = new Set<PoolClient>()
+  readonly #waiting = new WaitingLine<PoolClient>()
   readonly #newcomers = new Set<WelcomeWaiter>()
   #retryAt = Number.NEGATIVE_INFINITY
 
@@ -126,7 +127,7 @@ export class Pool {
     return this.#idle.includes(server)
   }
 
-  get waiting(): ReadonlySet<PoolClient> {
+  get waiting(): Pick<WaitingLine<PoolClient>, 'size' | 'first'> {
     return this.#waiting
   }
 
@@ -140,8 +141,7 @@ export class Pool {
   }
 
   longestWaitMs(now: number): number {
-    for (const client of this.#waiting) return now - (client.times.waitingSince ?? now)
-    return 0
+    return now - (this.#waiting.first?.times.waitingSince ?? now)
   }
 
   get hasNewcomers(): boolean {
@@ -218,19 +218,13 @@ export class Pool {
       this.#newcomers.delete(waiter)
       waiter.refuseWith(refusal)
     }
-    for (const client of this.#waiting) {
-      this.#waiting.delete(client)
-      client.refuseWith(refusal)
-    }
+    for (const client of this.#waiting.takeAll()) client.refuseWith(refusal)
   }
 
   /** Whoever waits for this replica does without it. Order: later, since `take` may be what found out. */
   giveUpReplica(): void {
     after(0, () => {
-      for (const client of this.#waiting) {
-        this.#waiting.delete(client)
-        client.takeElsewhere()
-      }
+      for (const client of this.#waiting.takeAll()) client.takeElsewhere()
     })
   }
 
@@ -282,11 +276,7 @@ export class Pool {
     while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign(this)) {
       const server = this.#idle.pop()
       if (!server) break
-      for (const client of this.#waiting) {
-        this.#waiting.delete(client)
-        client.serverGiven(server)
-        break
-      }
+      this.#waiting.shift()?.serverGiven(server)
     }
     this.connectMore()
   }
@@ -312,12 +302,9 @@ export class Pool {
 
   /** The reserve is for when somebody has waited too long. */
   #reserve(now: number): number {
-    if (this.#options.reservePoolSize === 0) return 0
-    for (const client of this.#waiting) {
-      const waited = now - (client.times.waitingSince ?? now)
-      return waited >= this.#options.reservePoolTimeoutMs ? this.#options.reservePoolSize : 0
-    }
-    return 0
+    const { reservePoolSize, reservePoolTimeoutMs } = this.#options
+    const isLong = this.#waiting.size > 0 && this.longestWaitMs(now) >= reservePoolTimeoutMs
+    return isLong ? reservePoolSize : 0
   }
 
   #free(server: ServerConnection, now: number): void {

@@ -64,6 +64,7 @@ export class PooledClient implements ServerUser, PoolClient {
   readonly statements: ClientStatements
   readonly settings: SessionSettings
   readonly times: ClientTimes
+  place: number | undefined
   readonly socket: Socket
   readonly counters: PortCounters
   readonly #place: ClientPlace

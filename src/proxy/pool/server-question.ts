@@ -41,6 +41,7 @@ export function askServer(
 export class ServerQuestion implements PoolClient, ServerUser {
   readonly endsWithServer = true
   readonly times: { readonly waitingSince: number | undefined }
+  place: number | undefined
   readonly #pool: Pool
   readonly #question: Question
   readonly #done: (answer: Answer) => void
