@@ -16,7 +16,7 @@ export default defineConfig({
             'src/**/*.test.ts',
             'client/**/*.test.ts',
             'test/*.test.ts',
-            'test/{house,support,bench,chaos}/**/*.test.ts',
+            'test/{house,support,bench,chaos,fuzz}/**/*.test.ts',
           ],
           exclude: ['**/*.pg.test.ts'],
           pool: 'threads',

@@ -6,7 +6,7 @@ import { bootMs, monotonicMs } from '../../src/platform/clock.ts'
 import { silentLogger } from '../../src/platform/log.ts'
 import { bootId } from '../../src/platform/process.ts'
 import type { PoolOptions } from '../../src/proxy/pool/pool-options.ts'
-import { startRouter, type RunningRouter } from '../../src/proxy/router-process.ts'
+import { startRouter, type RouterOptions, type RunningRouter } from '../../src/proxy/router-process.ts'
 import type { Instance } from '../../src/postgres/instance.ts'
 import { LOOKUP_QUERY, poolOptions } from './pool-options.ts'
 import { freePort, running, SUPERUSER, Workspace, type TestPostgres } from './postgres.ts'
@@ -40,7 +40,9 @@ export class PooledRouters {
     return this.#instance
   }
 
-  async start(parameters = { shared_buffers: '16MB', max_connections: '60' }): Promise<void> {
+  async start(
+    parameters: Readonly<Record<string, string>> = { shared_buffers: '16MB', max_connections: '60' },
+  ): Promise<void> {
     this.port = await freePort()
     this.#instance = await this.workspace.instance('n1', {
       port: this.port,
@@ -80,6 +82,16 @@ export class PooledRouters {
   }
 
   async router(changes: Partial<PoolOptions> = {}, holdTimeoutMs = 20_000): Promise<RunningRouter> {
+    const router = await startRouter(
+      { ...(await this.routerOptions(changes)), holdTimeoutMs },
+      { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => {} },
+    )
+    this.#routers.push(router)
+    return router
+  }
+
+  /** What a router is told, here or in a process of its own; its agent is there. */
+  async routerOptions(changes: Partial<PoolOptions> = {}): Promise<RouterOptions> {
     const agentSocket = join(this.workspace.folder, `agent${this.#agents.length}.sock`)
     const agent = createServer((socket) => {
       this.#links.add(socket)
@@ -98,23 +110,18 @@ export class PooledRouters {
       database: 'postgres',
       query: LOOKUP_QUERY,
     }
-    const router = await startRouter(
-      {
-        nodeName: 'n1',
-        listenHost: '127.0.0.1',
-        ports: { primary: 0, replica: 0, pooled: 0 },
-        holdTimeoutMs,
-        maxClientConnections: 500,
-        pool: poolOptions({ auth: { type: 'md5', lookup }, ...changes }),
-        agentSocket,
-        members: [],
-        routingToken: 'unused',
-        logging: { level: 'error' },
-      },
-      { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => {} },
-    )
-    this.#routers.push(router)
-    return router
+    return {
+      nodeName: 'n1',
+      listenHost: '127.0.0.1',
+      ports: { primary: 0, replica: 0, pooled: 0 },
+      holdTimeoutMs: 20_000,
+      maxClientConnections: 500,
+      pool: poolOptions({ auth: { type: 'md5', lookup }, ...changes }),
+      agentSocket,
+      members: [],
+      routingToken: 'unused',
+      logging: { level: 'error' },
+    }
   }
 
   async connect(port: number, changes: pg.ClientConfig = {}): Promise<pg.Client> {

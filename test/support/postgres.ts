@@ -31,6 +31,12 @@ async function findTestPostgres(): Promise<TestPostgres | string> {
   return { binaries: await findBinaries({ configured: folder, osUser }), osUser }
 }
 
+/** What the tests would use here; throws the reason where there is none. */
+export function testPostgres(): TestPostgres {
+  if (typeof found === 'string') throw new Error(found)
+  return found
+}
+
 /**
  * `describe` for tests that need PostgreSQL. Without it they are skipped and the title says why; where all are required
  * (`PG_METAKO_TEST_REQUIRE=all`) they fail.
