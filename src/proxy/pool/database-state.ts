@@ -38,6 +38,18 @@ export function keepAverages(state: DatabaseState, now: number): void {
   state.periodBegan = now
 }
 
+/** Clients name any database: of one that nobody could log in to nothing is kept. */
+export function forgetUnknown(
+  databases: Map<string, DatabaseState>,
+  pools: Iterable<{ readonly database: string }>,
+): void {
+  const inUse = new Set<string>()
+  for (const { database } of pools) inUse.add(database)
+  for (const [name, { stats, isPaused, isDisabled }] of databases) {
+    if (stats.logins === 0 && !isPaused && !isDisabled && !inUse.has(name)) databases.delete(name)
+  }
+}
+
 /** Counts and bytes per second; times per transaction, query and assignment, in microseconds. */
 function computeAverages(state: DatabaseState, now: number): readonly number[] {
   const { stats, atPeriod } = state

@@ -10,7 +10,7 @@ import { isKept, isListed } from '../split/replica-binding.ts'
 import { ReadSplit } from '../split/read-split.ts'
 import { ClientKeys } from './client-keys.ts'
 import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
-import { keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
+import { forgetUnknown, keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
 import { keepTimeLimits } from './janitor.ts'
 import {
   LoginFlow,
@@ -469,6 +469,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     keepTimeLimits({ pools, clients, disconnect }, this.options, this.now())
     for (const state of this.#databases.values()) keepAverages(state, this.now())
     this.#dropUnusedPools()
+    forgetUnknown(this.#databases, this.#pools.values())
   }
 
   /** PostgreSQL would go on with a statement whose client is gone. */

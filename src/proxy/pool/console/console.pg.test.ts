@@ -67,6 +67,19 @@ describePostgres('the console of the pooled port', (postgres) => {
     expect(shown).toEqual(COLUMNS)
   })
 
+  it('keeps nothing of databases that do not exist, however many a client names', async () => {
+    const { ports } = await routers.router()
+    await routers.connect(ports.pooled)
+    for (const name of ['nowhere1', 'nowhere2', 'x'.repeat(5000)]) {
+      await expect(routers.connect(ports.pooled, { database: name })).rejects.toMatchObject({ code: '3D000' })
+    }
+    const admin = await consoleOf(ports.pooled)
+    await eventually(async () => {
+      const names = (await show(admin, 'STATS')).map(({ database }) => database)
+      expect(names.toSorted()).toEqual(['app', 'postgres'])
+    })
+  })
+
   it('shows who waits, who works and what was done', async () => {
     const { ports } = await routers.router({ defaultPoolSize: 1 })
     const holder = await routers.connect(ports.pooled, { application_name: 'holder' })
