@@ -11,14 +11,16 @@ import {
   usersKey,
 } from './keys/postgres-keys.ts'
 import {
-  overrideFields,
+  databaseOverrideFields,
   poolDatabasesKey,
   poolKeys as pool,
   poolLists,
   poolUsersKey,
+  userOverrideFields,
 } from './keys/pool-keys.ts'
 import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
 import type { MemberTags } from '../model/member-tags.ts'
+import type { DatabaseOverrides, UserOverrides } from '../model/pool-settings.ts'
 import type { NodeConfig } from './node-config.ts'
 import type { Settings } from './settings.ts'
 
@@ -204,6 +206,8 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     ...whereGiven('maxClientConn', settings.get(pool.maxClientConn)),
     maxDbConnections: settings.need(pool.maxDbConnections),
     maxUserConnections: settings.need(pool.maxUserConnections),
+    maxDbClientConnections: settings.need(pool.maxDbClientConnections),
+    maxUserClientConnections: settings.need(pool.maxUserClientConnections),
     maxPreparedStatements: settings.need(pool.maxPreparedStatements),
     queryWaitTimeoutMs: settings.need(pool.queryWaitTimeout),
     queryTimeoutMs: settings.need(pool.queryTimeout),
@@ -215,6 +219,11 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     serverLifetimeMs: settings.need(pool.serverLifetime),
     serverConnectTimeoutMs: settings.need(pool.serverConnectTimeout),
     serverResetQuery: settings.need(pool.serverResetQuery),
+    serverResetQueryAlways: settings.need(pool.serverResetQueryAlways),
+    serverRoundRobin: settings.need(pool.serverRoundRobin),
+    applicationNameAddHost: settings.need(pool.applicationNameAddHost),
+    ignoreStartupParameters: settings.list(poolLists.ignoreStartupParameters),
+    onlyListedDatabases: settings.need(pool.onlyListedDatabases),
     readWriteSplit: settings.need(pool.readWriteSplit),
     readFunctions: settings.list(poolLists.readFunctions),
     writeFunctions: settings.list(poolLists.writeFunctions),
@@ -225,17 +234,51 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     authQuery: settings.need(pool.authQuery),
     adminUsers: settings.list(poolLists.adminUsers),
     statsUsers: settings.list(poolLists.statsUsers),
-    databases: settings.records(poolDatabasesKey).map(overrideOf),
-    users: settings.records(poolUsersKey).map(overrideOf),
+    databases: settings.records(poolDatabasesKey).map(databaseOf),
+    users: settings.records(poolUsersKey).map(userOf),
   }
 }
 
-function overrideOf(entry: Settings): NodeConfig['pool']['databases'][number] {
+function overridesOf(entry: Settings): UserOverrides & DatabaseOverrides {
+  const fields = databaseOverrideFields
   return {
-    name: entry.need(overrideFields.name),
-    ...whereGiven('poolMode', entry.get(overrideFields.poolMode)),
-    ...whereGiven('poolSize', entry.get(overrideFields.poolSize)),
-    ...whereGiven('maxConnections', entry.get(overrideFields.maxConnections)),
+    name: entry.need(fields.name),
+    ...whereGiven('poolMode', entry.get(fields.poolMode)),
+    ...whereGiven('poolSize', entry.get(fields.poolSize)),
+    ...whereGiven('reservePoolSize', entry.get(fields.reservePoolSize)),
+    ...whereGiven('maxConnections', entry.get(fields.maxConnections)),
+    ...whereGiven('maxClientConnections', entry.get(fields.maxClientConnections)),
+    ...whereGiven('queryWaitTimeoutMs', entry.get(fields.queryWaitTimeout)),
+  }
+}
+
+function databaseOf(entry: Settings): DatabaseOverrides {
+  const fields = databaseOverrideFields
+  const { clientEncoding, datestyle, timezone, applicationName } = fields
+  const startup = [clientEncoding, datestyle, timezone, applicationName].flatMap((key) => {
+    const value = entry.get(key)
+    return value === undefined ? [] : [[key.name, value]]
+  })
+  return {
+    ...overridesOf(entry),
+    ...whereGiven('minPoolSize', entry.get(fields.minPoolSize)),
+    ...whereGiven('serverLifetimeMs', entry.get(fields.serverLifetime)),
+    ...whereGiven('dbname', entry.get(fields.dbname)),
+    ...whereGiven('user', entry.get(fields.user)),
+    ...whereGiven('password', entry.get(fields.password)),
+    ...whereGiven('connectQuery', entry.get(fields.connectQuery)),
+    ...(startup.length === 0 ? {} : { startup: Object.fromEntries(startup) }),
+  }
+}
+
+function userOf(entry: Settings): UserOverrides {
+  const fields = userOverrideFields
+  return {
+    ...overridesOf(entry),
+    ...whereGiven('queryTimeoutMs', entry.get(fields.queryTimeout)),
+    ...whereGiven('transactionTimeoutMs', entry.get(fields.transactionTimeout)),
+    ...whereGiven('idleTransactionTimeoutMs', entry.get(fields.idleTransactionTimeout)),
+    ...whereGiven('clientIdleTimeoutMs', entry.get(fields.clientIdleTimeout)),
   }
 }
 

@@ -26,6 +26,16 @@ export const text: ValueKind<string> = {
   show: (value) => value,
 }
 
+/** A word whose case means nothing. */
+export const lowerCaseWord: ValueKind<string> = {
+  name: 'word',
+  read: (value) =>
+    /^\S+$/.test(value)
+      ? right(value.toLowerCase())
+      : wrong('must be a single word', 'write a name without spaces'),
+  show: (value) => value,
+}
+
 /** A secret: any text, also an empty one, kept exactly as it was written. */
 export const secretText: ValueKind<string> = { name: 'text (secret)', read: right, show: () => '(set)' }
 

@@ -3,12 +3,37 @@ export type PoolMode = 'session' | 'transaction' | 'statement'
 /** How clients of the pooled port prove who they are; `server`: PostgreSQL asks them itself, session by session. */
 export type PoolAuthType = 'md5' | 'scram-sha-256' | 'trust' | 'server'
 
-/** Limits that may differ by database or user. */
-export type PoolOverrides = {
+/** What may differ by database or user; absent: as for all. */
+type PoolOverrides = {
   readonly name: string
   readonly poolMode?: PoolMode
   readonly poolSize?: number
+  readonly reservePoolSize?: number
   readonly maxConnections?: number
+  readonly maxClientConnections?: number
+  readonly queryWaitTimeoutMs?: number
+}
+
+/** `*` as the name: every database that is not listed. May hold a secret: `password`. */
+export type DatabaseOverrides = PoolOverrides & {
+  readonly minPoolSize?: number
+  readonly serverLifetimeMs?: number
+  /** PostgreSQL's name for it; absent: the same. */
+  readonly dbname?: string
+  /** Who logs in at PostgreSQL for all its clients; absent: each client's own user. */
+  readonly user?: string
+  readonly password?: string
+  /** Runs on each new server connection; its failure changes nothing. */
+  readonly connectQuery?: string
+  /** PostgreSQL's settings that server connections begin with. */
+  readonly startup?: Readonly<Record<string, string>>
+}
+
+export type UserOverrides = PoolOverrides & {
+  readonly queryTimeoutMs?: number
+  readonly transactionTimeoutMs?: number
+  readonly idleTransactionTimeoutMs?: number
+  readonly clientIdleTimeoutMs?: number
 }
 
 /** The pooler's settings that the configuration says as the router wants them, with PgBouncer's meaning; times in milliseconds, 0 = no limit. */
@@ -20,6 +45,8 @@ export type PoolSettings = {
   readonly reservePoolTimeoutMs: number
   readonly maxDbConnections: number
   readonly maxUserConnections: number
+  readonly maxDbClientConnections: number
+  readonly maxUserClientConnections: number
   readonly maxPreparedStatements: number
   readonly queryWaitTimeoutMs: number
   readonly queryTimeoutMs: number
@@ -31,6 +58,16 @@ export type PoolSettings = {
   readonly serverLifetimeMs: number
   readonly serverConnectTimeoutMs: number
   readonly serverResetQuery: string
+  /** In transaction and statement mode too. */
+  readonly serverResetQueryAlways: boolean
+  /** The server connection that was idle for longest is used next, not the one used last. */
+  readonly serverRoundRobin: boolean
+  /** A client's `application_name` says where it comes from. */
+  readonly applicationNameAddHost: boolean
+  /** Startup parameters of clients that are dropped. */
+  readonly ignoreStartupParameters: readonly string[]
+  /** Whoever asks for a database that is not in `databases` is refused. */
+  readonly onlyListedDatabases: boolean
   /** Proven reads outside of transactions go to replicas. */
   readonly readWriteSplit: boolean
   /** What an operator says of functions, before the catalog is asked. */
@@ -39,6 +76,6 @@ export type PoolSettings = {
   /** Who may do everything in the console, and who may look. */
   readonly adminUsers: readonly string[]
   readonly statsUsers: readonly string[]
-  readonly databases: readonly PoolOverrides[]
-  readonly users: readonly PoolOverrides[]
+  readonly databases: readonly DatabaseOverrides[]
+  readonly users: readonly UserOverrides[]
 }

@@ -1,6 +1,16 @@
 import { HOUR, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, RecordsKey } from '../key.ts'
-import { duration, oneOf, path, sqlName, text, wholeNumber, yesOrNo } from '../value-kinds.ts'
+import {
+  duration,
+  lowerCaseWord,
+  oneOf,
+  path,
+  secretText,
+  sqlName,
+  text,
+  wholeNumber,
+  yesOrNo,
+} from '../value-kinds.ts'
 
 const value = <const T>(it: T) => ({ kind: 'value', value: it }) as const
 const open = (means: string) => ({ kind: 'open', means }) as const
@@ -64,6 +74,18 @@ export const poolKeys = {
     type: connections,
     fallback: value(0),
     doc: 'Server connections of one user, over all databases; 0 = no limit.',
+  }),
+  maxDbClientConnections: key({
+    name: 'pool.max_db_client_connections',
+    type: connections,
+    fallback: value(0),
+    doc: 'Clients of one database, over all users; 0 = no limit. Those that are passed through to PostgreSQL do not count.',
+  }),
+  maxUserClientConnections: key({
+    name: 'pool.max_user_client_connections',
+    type: connections,
+    fallback: value(0),
+    doc: 'Clients of one user, over all databases; 0 = no limit. Those that are passed through to PostgreSQL do not count.',
   }),
   maxPreparedStatements: key({
     name: 'pool.max_prepared_statements',
@@ -137,6 +159,30 @@ export const poolKeys = {
     fallback: value('DISCARD ALL'),
     doc: 'Runs in session mode when a client has left, before another gets its server connection.',
   }),
+  serverResetQueryAlways: key({
+    name: 'pool.server_reset_query_always',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Whether `server_reset_query` runs in transaction and statement mode too, whenever a client gives its server connection back.',
+  }),
+  serverRoundRobin: key({
+    name: 'pool.server_round_robin',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Whether the server connection is used next that was idle for longest, and not the one that was used last.',
+  }),
+  applicationNameAddHost: key({
+    name: 'pool.application_name_add_host',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Whether the address and port of a client are added to the `application_name` that it begins with.',
+  }),
+  onlyListedDatabases: key({
+    name: 'pool.only_listed_databases',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Whether clients of databases that `pool.databases` does not have are refused.',
+  }),
   authType: key({
     name: 'pool.auth_type',
     type: oneOf(['md5', 'scram-sha-256', 'trust', 'server']),
@@ -185,6 +231,13 @@ export const poolLists = {
     fallback: [],
     separator: /\s*,\s*/,
   },
+  ignoreStartupParameters: {
+    name: 'pool.ignore_startup_parameters',
+    doc: 'Startup parameters of clients that are dropped. Others that a server connection has to be begun with make pools of their own.',
+    item: lowerCaseWord,
+    fallback: [],
+    separator: /\s*,\s*/,
+  },
   readFunctions: {
     name: 'pool.read_functions',
     doc: 'Functions that only read although they are not declared so, with or without schema.',
@@ -201,8 +254,8 @@ export const poolLists = {
   },
 } satisfies Record<string, ListKey>
 
-/** What one database or user may have of its own. */
-export const overrideFields = {
+/** What one database and one user may have of their own. */
+const overrideFields = {
   name: key({ name: 'name', type: sqlName, fallback: required('an entry needs a name'), doc: 'Its name.' }),
   poolMode: key({
     name: 'pool_mode',
@@ -216,6 +269,13 @@ export const overrideFields = {
     fallback: open('`pool.default_pool_size`'),
     doc: 'As `pool.default_pool_size`.',
   }),
+  reservePoolSize: key({
+    name: 'reserve_pool_size',
+    type: connections,
+    fallback: open('`pool.reserve_pool_size`'),
+    doc: 'As `pool.reserve_pool_size`.',
+    aliases: ['reserve_pool'],
+  }),
   maxConnections: key({
     name: 'max_connections',
     type: connections,
@@ -223,20 +283,90 @@ export const overrideFields = {
     doc: 'As `pool.max_db_connections` for a database, `pool.max_user_connections` for a user.',
     aliases: ['max_db_connections', 'max_user_connections'],
   }),
+  maxClientConnections: key({
+    name: 'max_client_connections',
+    type: connections,
+    fallback: open('the limit for all of its kind'),
+    doc: 'As `pool.max_db_client_connections` for a database, `pool.max_user_client_connections` for a user.',
+    aliases: ['max_db_client_connections', 'max_user_client_connections'],
+  }),
+  queryWaitTimeout: ownLimit('query_wait_timeout'),
+}
+
+export const databaseOverrideFields = {
+  ...overrideFields,
+  minPoolSize: key({
+    name: 'min_pool_size',
+    type: connections,
+    fallback: open('`pool.min_pool_size`'),
+    doc: 'As `pool.min_pool_size`.',
+  }),
+  serverLifetime: ownLimit('server_lifetime'),
+  dbname: key({
+    name: 'dbname',
+    type: sqlName,
+    fallback: open('its own name'),
+    doc: "PostgreSQL's name for the database.",
+  }),
+  user: key({
+    name: 'user',
+    type: sqlName,
+    fallback: open('each client logs in as itself'),
+    doc: 'Who logs in at PostgreSQL for all clients of the database; they prove to the router who they are.',
+  }),
+  password: key({
+    name: 'password',
+    type: secretText,
+    fallback: open('what `auth_file` has'),
+    doc: 'The password of `user`.',
+    secret: true,
+  }),
+  connectQuery: key({
+    name: 'connect_query',
+    type: text,
+    fallback: open('none'),
+    doc: 'Runs on each new server connection before a client gets it; when it fails, a warning says so.',
+  }),
+  clientEncoding: startupSetting('client_encoding'),
+  datestyle: startupSetting('datestyle'),
+  timezone: startupSetting('timezone'),
+  applicationName: startupSetting('application_name'),
+}
+
+export const userOverrideFields = {
+  ...overrideFields,
+  queryTimeout: ownLimit('query_timeout'),
+  transactionTimeout: ownLimit('transaction_timeout'),
+  idleTransactionTimeout: ownLimit('idle_transaction_timeout'),
+  clientIdleTimeout: ownLimit('client_idle_timeout'),
+}
+
+function ownLimit(name: string): Key<number> {
+  const general = `\`pool.${name}\``
+  return { name, type: limit, fallback: open(general), doc: `As ${general}.` }
+}
+
+function startupSetting(name: string): Key<string> {
+  return {
+    name,
+    type: text,
+    fallback: open('what PostgreSQL has'),
+    doc: 'What server connections begin with.',
+  }
 }
 
 export const poolDatabasesKey = {
   name: 'pool.databases',
-  doc: 'Databases with limits of their own. A list, or the mapping form `NAME: {pool_size: …}`.',
-  fields: overrideFields,
+  doc: 'Databases with settings of their own; `*` stands for all that are not listed. A list, or the mapping form `NAME: {pool_size: …}`.',
+  fields: databaseOverrideFields,
   keyedBy: 'name',
   means: 'none',
-} satisfies RecordsKey<typeof overrideFields>
+} satisfies RecordsKey<typeof databaseOverrideFields>
 
 export const poolUsersKey = {
   name: 'pool.users',
-  doc: 'Users with limits of their own; they count before those of the database. A list, or the mapping form `NAME: {pool_mode: …}`.',
-  fields: overrideFields,
+  doc: 'Users with settings of their own; they count before those of the database. A list, or the mapping form `NAME: {pool_mode: …}`.',
+  fields: userOverrideFields,
   keyedBy: 'name',
   means: 'none',
-} satisfies RecordsKey<typeof overrideFields>
+} satisfies RecordsKey<typeof userOverrideFields>

@@ -11,9 +11,10 @@ import type { PortCounters } from '../port-counters.ts'
 import { askForProof, type ProofBasis, type ProofOutcome } from './client-proof.ts'
 import type { StatementError } from './lost-transaction.ts'
 import type { Pool, PoolIdentity, WelcomeWaiter } from './pool.ts'
-import type { PoolOptions } from './pool-options.ts'
+import { databaseEntry, type PoolOptions } from './pool-options.ts'
 import type { LookupOutcome } from './secret-lookup.ts'
 import type { ServerSecret } from './server-login.ts'
+import { asConfigured } from './startup-packet.ts'
 import {
   asReported,
   isTracked,
@@ -42,12 +43,12 @@ export interface LoginPlace {
   poolFor(identity: PoolIdentity): Pool
   newKey(isLong: boolean): CancelKey
   /** PostgreSQL is to ask this client itself: it gets a session of its own. */
-  passThrough(flow: LoginFlow, rest: Buffer): void
+  passThrough(flow: LoginFlow, sent: Pick<Newcomer, 'packet' | 'rest'>): void
   admitted(flow: LoginFlow, admission: Admission): void
   /** The client wants the console. */
   console(flow: LoginFlow, login: ConsoleLogin): void
-  /** Why nobody may log in to this database now. */
-  closedDatabase(database: string): StatementError | undefined
+  /** Why this client may not log in to its database now. */
+  refusal(flow: LoginFlow): StatementError | undefined
   loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void
   lookupFailed(user: string, reason: string): void
 }
@@ -93,7 +94,7 @@ export class LoginFlow implements WelcomeWaiter {
     this.#database = parameters.get('database') ?? this.#user
     const replication = parameters.get('replication') ?? 'off'
     this.#isReplication = !/^(?:off|false|no|0|f|n)$/i.test(replication)
-    this.#parameters = sortStartup(parameters)
+    this.#parameters = sortStartup(parameters, place.options.ignoreStartupParameters)
   }
 
   get user(): string {
@@ -102,6 +103,11 @@ export class LoginFlow implements WelcomeWaiter {
 
   get database(): string {
     return this.#database
+  }
+
+  /** It has proved who it is, and will be a client. */
+  get isAccepted(): boolean {
+    return this.#pool !== undefined
   }
 
   begin(): void {
@@ -126,7 +132,7 @@ export class LoginFlow implements WelcomeWaiter {
     const settings = new SessionSettings()
     const pieces = [buildAuthentication({ kind: 'ok' })]
     for (const [name, reported] of parameters) {
-      const wished = this.#parameters.tracked.get(name)
+      const wished = this.#wishFor(name)
       const value = wished === undefined ? reported : asReported(name, wished, reported)
       if (isTracked(name)) settings.set(name, value)
       pieces.push(buildParameterStatus(name, value))
@@ -134,6 +140,13 @@ export class LoginFlow implements WelcomeWaiter {
     const key = this.#place.newKey(this.#minor >= MINOR_MAX)
     pieces.push(buildBackendKey(key), buildReady('I'))
     this.#place.admitted(this, { pool, settings, key, welcome: Buffer.concat(pieces), rest: this.#rest })
+  }
+
+  #wishFor(name: string): string | undefined {
+    const wished = this.#parameters.tracked.get(name)
+    if (name !== 'application_name' || !this.#place.options.applicationNameAddHost) return wished
+    const { remoteAddress = '', remotePort = 0 } = this.newcomer.socket
+    return `${wished ?? 'app'} - ${remoteAddress}:${remotePort}`
   }
 
   refuse(error: StatementError): void {
@@ -204,11 +217,13 @@ export class LoginFlow implements WelcomeWaiter {
       const key = this.#place.newKey(this.#minor >= MINOR_MAX)
       return this.#place.console(this, { user: this.#user, key, rest: this.#rest })
     }
-    const closed = this.#place.closedDatabase(this.#database)
-    if (closed) return this.refuse(closed)
-    const identity = { database: this.#database, user: this.#user, fixed: this.#parameters.fixed }
-    const pool = this.#place.poolFor(identity)
-    if (!pool.isPinned && (secret.kind !== 'none' || pool.secret.kind === 'none')) pool.secret = secret
+    const refusal = this.#place.refusal(this)
+    if (refusal) return this.refuse(refusal)
+    const forced = this.#forcedUser()
+    const user = forced?.name ?? this.#user
+    const pool = this.#place.poolFor({ database: this.#database, user, fixed: this.#parameters.fixed })
+    const login = forced?.secret ?? secret
+    if (!pool.isPinned && (login.kind !== 'none' || pool.secret.kind === 'none')) pool.secret = login
     this.#pool = pool
     this.#limit(this.#patienceMs(), () => this.#giveUp())
     this.#listen()
@@ -222,9 +237,30 @@ export class LoginFlow implements WelcomeWaiter {
     this.newcomer.socket.write(buildNegotiation(Math.min(this.#minor, MINOR_MAX), protocolOptions))
   }
 
+  /** Who logs in at PostgreSQL for all clients of the database, if it is not each for itself. */
+  #forcedUser(): { readonly name: string; readonly secret: ServerSecret } | undefined {
+    const { options, secrets } = this.#place
+    const { user: name, password } = databaseEntry(options, this.#database) ?? {}
+    if (name === undefined) return undefined
+    return {
+      name,
+      secret: secretOf(password === undefined ? secrets.find(name) : { kind: 'plain', password }),
+    }
+  }
+
   #passThrough(): void {
-    if (this.#database === CONSOLE_DATABASE) return this.#refusePassword()
-    if (this.#leave()) this.#place.passThrough(this, this.#rest)
+    // Order: as itself nobody gets to a database that everybody reaches as another.
+    if (this.#database === CONSOLE_DATABASE || this.#forcedUser()) return this.#refusePassword()
+    const refusal = this.#place.refusal(this)
+    if (refusal) return this.refuse(refusal)
+    const { options } = this.#place
+    const packet = asConfigured(this.newcomer.packet, options)
+    if (!packet)
+      return this.refuse({
+        sqlState: '08P01',
+        message: 'the startup packet is too long with its new database',
+      })
+    if (this.#leave()) this.#place.passThrough(this, { packet, rest: this.#rest })
   }
 
   #refusePassword(): void {

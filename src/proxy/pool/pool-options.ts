@@ -1,4 +1,4 @@
-import type { PoolAuthType, PoolMode, PoolSettings } from '../../model/pool-settings.ts'
+import type { DatabaseOverrides, PoolAuthType, PoolMode, PoolSettings } from '../../model/pool-settings.ts'
 
 /** The pooler's settings. It crosses as JSON. */
 export type PoolOptions = PoolSettings & {
@@ -21,22 +21,58 @@ export type PoolAuth = {
   }
 }
 
-/** What applies to one pool. */
+/** What applies to one pool; times in milliseconds, 0 = no limit. */
 export type PoolLimits = {
   readonly mode: PoolMode
   readonly size: number
+  readonly minSize: number
+  readonly reserveSize: number
   readonly maxDbConnections: number
   readonly maxUserConnections: number
+  readonly queryWaitTimeoutMs: number
+  readonly queryTimeoutMs: number
+  readonly transactionTimeoutMs: number
+  readonly idleTransactionTimeoutMs: number
+  readonly clientIdleTimeoutMs: number
+  readonly serverLifetimeMs: number
+  /** What its server connections begin with. */
+  readonly startup: Readonly<Record<string, string>>
+  readonly dbname: string
+  readonly connectQuery: string | undefined
 }
+
+/** What is said of one database by name, else of all that are not listed. */
+export function databaseEntry(
+  { databases }: Pick<PoolOptions, 'databases'>,
+  database: string,
+): DatabaseOverrides | undefined {
+  return (
+    databases.find(({ name }) => name === database) ?? databases.find(({ name }) => name === EVERY_DATABASE)
+  )
+}
+
+const EVERY_DATABASE = '*'
 
 /** As in PgBouncer: what is said of the user counts before what is said of the database. */
 export function limitsOf(options: PoolOptions, database: string, user: string): PoolLimits {
-  const ofDatabase = options.databases.find(({ name }) => name === database)
+  const ofDatabase = databaseEntry(options, database)
   const ofUser = options.users.find(({ name }) => name === user)
   return {
     mode: ofUser?.poolMode ?? ofDatabase?.poolMode ?? options.poolMode,
     size: ofUser?.poolSize ?? ofDatabase?.poolSize ?? options.defaultPoolSize,
+    minSize: ofDatabase?.minPoolSize ?? options.minPoolSize,
+    reserveSize: ofUser?.reservePoolSize ?? ofDatabase?.reservePoolSize ?? options.reservePoolSize,
     maxDbConnections: ofDatabase?.maxConnections ?? options.maxDbConnections,
     maxUserConnections: ofUser?.maxConnections ?? options.maxUserConnections,
+    queryWaitTimeoutMs:
+      ofUser?.queryWaitTimeoutMs ?? ofDatabase?.queryWaitTimeoutMs ?? options.queryWaitTimeoutMs,
+    queryTimeoutMs: ofUser?.queryTimeoutMs ?? options.queryTimeoutMs,
+    transactionTimeoutMs: ofUser?.transactionTimeoutMs ?? options.transactionTimeoutMs,
+    idleTransactionTimeoutMs: ofUser?.idleTransactionTimeoutMs ?? options.idleTransactionTimeoutMs,
+    clientIdleTimeoutMs: ofUser?.clientIdleTimeoutMs ?? options.clientIdleTimeoutMs,
+    serverLifetimeMs: ofDatabase?.serverLifetimeMs ?? options.serverLifetimeMs,
+    startup: ofDatabase?.startup ?? {},
+    dbname: ofDatabase?.dbname ?? database,
+    connectQuery: ofDatabase?.connectQuery,
   }
 }

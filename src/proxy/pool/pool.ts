@@ -34,6 +34,7 @@ export interface PoolPlace {
   mayAssign(pool: Pool): boolean
   /** Begins to open one more server connection for the pool; false where that cannot be done now. */
   connect(pool: Pool): boolean
+  connectQueryFailed(pool: Pool, fields: ErrorFields): void
 }
 
 export type PoolIdentity = {
@@ -160,7 +161,7 @@ export class Pool {
   /** A server connection for a client, or nothing: `serverGiven` follows, or a refusal. */
   take(client: PoolClient): ServerConnection | undefined {
     if (this.#waiting.size === 0 && !this.isPaused && this.#place.mayAssign(this)) {
-      const server = this.#idle.pop()
+      const server = this.#popIdle()
       if (server) return server
     }
     this.#waiting.add(client)
@@ -185,8 +186,8 @@ export class Pool {
   /** A client is done with a connection and left nothing open. */
   giveBack(server: ServerConnection, now = this.#place.now()): void {
     if (this.#cancelled.has(server)) return
-    const reset = this.mode === 'session' ? this.#options.serverResetQuery : ''
-    if (reset === '') return this.#free(server, now)
+    const { serverResetQuery: reset, serverResetQueryAlways: isAlways } = this.#options
+    if (reset === '' || (this.mode !== 'session' && !isAlways)) return this.#free(server, now)
     server.run(reset, (error) => {
       if (error) server.end('ENDED_BY_ROUTER')
       else this.#free(server, this.#place.now())
@@ -196,6 +197,19 @@ export class Pool {
   /** A connection has logged in. */
   connected(server: ServerConnection): void {
     this.connecting -= 1
+    this.#servers.add(server)
+    const { connectQuery } = this.#limits
+    if (connectQuery === undefined) return this.#begun(server)
+    const stopTimer = after(this.#options.serverConnectTimeoutMs, () => server.end('ENDED_BY_ROUTER'))
+    server.run(connectQuery, (error) => {
+      stopTimer()
+      if (error) this.#place.connectQueryFailed(this, error)
+      if (server.isClean) this.#begun(server)
+      else server.end('ENDED_BY_ROUTER')
+    })
+  }
+
+  #begun(server: ServerConnection): void {
     // The newest: what a role's sessions begin with may have been changed.
     const welcome = new Map(server.parameters)
     this.welcome = welcome
@@ -203,7 +217,6 @@ export class Pool {
       this.#newcomers.delete(waiter)
       waiter.welcomed(welcome)
     }
-    this.#servers.add(server)
     this.#free(server, this.#place.now())
   }
 
@@ -274,7 +287,7 @@ export class Pool {
   /** Gives idle connections to those who wait, and opens more where they are too few. */
   serve(): void {
     while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign(this)) {
-      const server = this.#idle.pop()
+      const server = this.#popIdle()
       if (!server) break
       this.#waiting.shift()?.serverGiven(server)
     }
@@ -297,20 +310,27 @@ export class Pool {
   #belowMinimum(): number {
     return this.clients === 0
       ? 0
-      : Math.min(this.#options.minPoolSize, this.#limits.size) - this.total + this.connecting
+      : Math.min(this.#limits.minSize, this.#limits.size) - this.total + this.connecting
   }
 
   /** The reserve is for when somebody has waited too long. */
   #reserve(now: number): number {
-    const { reservePoolSize, reservePoolTimeoutMs } = this.#options
-    const isLong = this.#waiting.size > 0 && this.longestWaitMs(now) >= reservePoolTimeoutMs
-    return isLong ? reservePoolSize : 0
+    const { reserveSize } = this.#limits
+    const isLong =
+      reserveSize > 0 &&
+      this.#waiting.size > 0 &&
+      this.longestWaitMs(now) >= this.#options.reservePoolTimeoutMs
+    return isLong ? reserveSize : 0
+  }
+
+  #popIdle(): ServerConnection | undefined {
+    return this.#options.serverRoundRobin ? this.#idle.shift() : this.#idle.pop()
   }
 
   #free(server: ServerConnection, now: number): void {
     if (server.isEnded) return
     this.lastUsedAt = now
-    const { serverLifetimeMs } = this.#options
+    const { serverLifetimeMs } = this.#limits
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
     if (server.isDoomed || server.isDraining || isOld || this.isPaused) {
       this.#servers.delete(server)

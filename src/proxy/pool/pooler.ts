@@ -2,6 +2,7 @@ import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import { monotonicMs } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import { every } from '../../platform/timers.ts'
+import type { ErrorFields } from '../../wire/error-response.ts'
 import type { CancelKey } from '../../wire/startup.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { judgeBinding, type Binding, type Choice } from '../router/choose-target.ts'
@@ -11,6 +12,7 @@ import { ReadSplit } from '../split/read-split.ts'
 import { ClientKeys } from './client-keys.ts'
 import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
 import { forgetUnknown, keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
+import { clientRefusal } from './client-limits.ts'
 import { keepTimeLimits } from './janitor.ts'
 import {
   LoginFlow,
@@ -21,6 +23,7 @@ import {
   type Newcomer,
 } from './login-flow.ts'
 import type { StatementError } from './lost-transaction.ts'
+import { makeRoom } from './make-room.ts'
 import { Pool, type PoolIdentity, type PoolPlace } from './pool.ts'
 import type { PoolOptions } from './pool-options.ts'
 import { PooledClient, type ClientPlace } from './pooled-client.ts'
@@ -62,6 +65,8 @@ export type PoolerDeps = {
   readonly reloadUsers: () => string | undefined
 }
 
+/** `user`: whom it logged in as; not the pool's where the database has a user of its own. */
+type KnownClient = { readonly id: number; readonly key: CancelKey; readonly user: string }
 type Attempt = { readonly pool: Pool; readonly binding: Binding; readonly cancel: () => void }
 
 /** How often those who wait for a connection to be opened are looked at. */
@@ -86,7 +91,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   readonly #board: PoolerBoard
   readonly #pools = new Map<string, Pool>()
   readonly #databases = new Map<string, DatabaseState>()
-  readonly #clients = new Map<PooledClient, { readonly id: number; readonly key: CancelKey }>()
+  readonly #clients = new Map<PooledClient, KnownClient>()
   readonly #console: PoolConsole
   readonly #flows = new Set<LoginFlow>()
   readonly #attempts = new Set<Attempt>()
@@ -199,10 +204,10 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return this.#keys.newKey(isLong)
   }
 
-  passThrough(flow: LoginFlow, rest: Buffer): void {
+  passThrough(flow: LoginFlow, sent: Pick<Newcomer, 'packet' | 'rest'>): void {
     this.#forget(flow)
     flow.newcomer.counters.clients -= 1
-    this.#board.passThrough({ ...flow.newcomer, rest })
+    this.#board.passThrough({ ...flow.newcomer, ...sent })
   }
 
   admitted(flow: LoginFlow, admission: Admission): void {
@@ -210,7 +215,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     const { socket, counters } = flow.newcomer
     const { pool, settings, key } = admission
     const client = new PooledClient({ socket, counters, pool, settings }, this)
-    this.#clients.set(client, { id: this.#newId(), key })
+    this.#clients.set(client, { id: this.#newId(), key, user: flow.user })
     this.#keys.add(key, client)
     pool.clients += 1
     pool.stats.logins += 1
@@ -224,9 +229,17 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.#console.open({ socket, counters, user, key, rest })
   }
 
-  closedDatabase(database: string): StatementError | undefined {
-    if (!this.#databases.get(database)?.isDisabled) return undefined
-    return { sqlState: '57P03', message: `database "${database}" is disabled` }
+  refusal(wanted: LoginFlow): StatementError | undefined {
+    const { database, user } = wanted
+    if (this.#databases.get(database)?.isDisabled)
+      return { sqlState: '57P03', message: `database "${database}" is disabled` }
+    const clients = [...this.#clients].map(([{ pool }, known]) => ({ ...known, database: pool.database }))
+    const flows = [...this.#flows].filter((flow) => flow.isAccepted)
+    return clientRefusal(this.options, { database, user }, [...clients, ...flows])
+  }
+
+  connectQueryFailed({ database, user }: Pool, { C: sqlState, M: reason }: ErrorFields): void {
+    this.#log.warn('A connect_query failed', { database, user, sqlState, reason })
   }
 
   loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void {
@@ -252,7 +265,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   connect(pool: Pool): boolean {
     if (this.#isStopping || this.#isCutting) return false
     this.#startTick()
-    if (!this.#makeRoom(pool)) return false
+    if (!makeRoom([...this.#pools.values()], pool)) return false
     const choice = pool.replica ? this.#board.chooseReplica(pool.replica) : this.#board.choosePrimary()
     if (choice.kind === 'wait') return false
     const { binding } = choice
@@ -261,8 +274,8 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       {
         binding,
         user: pool.user,
-        database: pool.database,
-        parameters: pool.fixed,
+        database: pool.limits.dbname,
+        parameters: new Map([...Object.entries(pool.limits.startup), ...pool.fixed]),
         secret: this.poolFor(pool).secret,
         timeoutMs: this.options.serverConnectTimeoutMs,
         maySend: () => this.mayPass(binding),
@@ -367,7 +380,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       options: this.options,
       now: () => this.now(),
       pools: () => [...this.#pools.values()],
-      clients: () => [...this.#clients].map(([client, { id }]) => ({ id, client })),
+      clients: () => [...this.#clients].map(([client, { id, user }]) => ({ id, user, client })),
       logins: () => this.#flows.size,
       databases: this.#databases,
       databaseState: (name) => this.databaseState(name),
@@ -434,27 +447,6 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
         this.registry,
       ),
     )
-  }
-
-  /** Whether the limits of database and user allow one more; an idle connection of another pool makes room. */
-  #makeRoom(pool: Pool): boolean {
-    const { maxDbConnections, maxUserConnections } = pool.limits
-    return (
-      this.#hasRoom(maxDbConnections, (other) => other.database === pool.database) &&
-      this.#hasRoom(maxUserConnections, (other) => other.user === pool.user)
-    )
-  }
-
-  #hasRoom(limit: number, counts: (pool: Pool) => boolean): boolean {
-    if (limit === 0) return true
-    const pools = [...this.#pools.values()].filter(counts)
-    const total = pools.reduce((sum, pool) => sum + pool.total, 0)
-    if (total < limit) return true
-    const [oldest] = pools
-      .flatMap((pool) => pool.idle)
-      .toSorted((one, other) => one.idleSince - other.idleSince)
-    oldest?.end('ENDED_BY_ROUTER')
-    return oldest !== undefined
   }
 
   #dropUnusedPools(): void {

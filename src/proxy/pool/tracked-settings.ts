@@ -61,8 +61,11 @@ export type StartupParameters = {
   readonly protocolOptions: readonly string[]
 }
 
-/** Sorts a client's startup parameters by who can honour them. */
-export function sortStartup(parameters: ReadonlyMap<string, string>): StartupParameters {
+/** Sorts a client's startup parameters by who can honour them; `ignored`, in small letters, are dropped. */
+export function sortStartup(
+  parameters: ReadonlyMap<string, string>,
+  ignored: readonly string[] = [],
+): StartupParameters {
   const tracked = new Map<string, string>()
   const fixed = new Map<string, string>()
   const protocolOptions: string[] = []
@@ -71,7 +74,7 @@ export function sortStartup(parameters: ReadonlyMap<string, string>): StartupPar
     const known = AT_STARTUP.get(name.toLowerCase())
     if (name.startsWith('_pq_.')) protocolOptions.push(name)
     else if (known !== undefined) tracked.set(known, value)
-    else fixed.set(name, value)
+    else if (!ignored.includes(name.toLowerCase())) fixed.set(name, value)
   }
   return { tracked, fixed, protocolOptions }
 }

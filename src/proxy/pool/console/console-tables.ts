@@ -1,7 +1,7 @@
 import type { RouteTarget } from '../../../model/routing-table.ts'
 import type { Column, Value } from '../../../wire/rows.ts'
 import type { Pool } from '../pool.ts'
-import type { PoolOptions } from '../pool-options.ts'
+import { databaseEntry, limitsOf, type PoolOptions } from '../pool-options.ts'
 import { averagesOf, type DatabaseState } from '../database-state.ts'
 import type { DatabaseStats } from '../pool-stats.ts'
 import type { Showable } from './console-command.ts'
@@ -217,27 +217,30 @@ function poolRows(view: ConsoleView): Table['rows'] {
 
 function databaseRows(view: ConsoleView): Table['rows'] {
   const { options, primary } = view
-  const rows = [...view.databases].map(([name, state]): readonly Value[] => {
+  const configured = options.databases.map(({ name }) => name).filter((name) => name !== '*')
+  const rows = [...new Set([...configured, ...view.databases.keys()])].map((name): readonly Value[] => {
+    const state = view.databases.get(name)
     const pools = view.pools.filter(({ database }) => database === name)
-    const own = options.databases.find((each) => each.name === name)
+    const own = databaseEntry(options, name)
+    const limits = limitsOf(options, name, own?.user ?? '')
     return [
       name,
       primary?.host ?? null,
       primary?.port ?? 0,
-      name,
-      null,
-      own?.poolSize ?? options.defaultPoolSize,
-      options.minPoolSize,
-      options.reservePoolSize,
-      options.serverLifetimeMs / 1000,
+      limits.dbname,
+      own?.user ?? null,
+      limits.size,
+      limits.minSize,
+      limits.reserveSize,
+      limits.serverLifetimeMs / 1000,
       own?.poolMode ?? null,
       null,
-      own?.maxConnections ?? options.maxDbConnections,
+      limits.maxDbConnections,
       pools.reduce((total, pool) => total + pool.total, 0),
-      0,
+      own?.maxClientConnections ?? options.maxDbClientConnections,
       pools.reduce((total, pool) => total + pool.clients, 0),
-      Number(state.isPaused || view.isPaused),
-      Number(state.isDisabled),
+      Number(view.isPaused || (state?.isPaused ?? false)),
+      Number(state?.isDisabled ?? false),
     ]
   })
   const console = [
@@ -263,20 +266,24 @@ function databaseRows(view: ConsoleView): Table['rows'] {
 }
 
 function userRows(view: ConsoleView): Table['rows'] {
-  const { options } = view
-  const names = new Set([...view.pools.map(({ user }) => user), ...options.users.map(({ name }) => name)])
+  const { options, clients } = view
+  const names = new Set([
+    ...view.pools.map(({ user }) => user),
+    ...clients.map(({ user }) => user),
+    ...options.users.map(({ name }) => name),
+  ])
   return [...names].map((name) => {
     const own = options.users.find((each) => each.name === name)
     const pools = view.pools.filter(({ user }) => user === name)
     return [
       name,
       own?.poolSize ?? null,
-      null,
+      own?.reservePoolSize ?? null,
       own?.poolMode ?? null,
       own?.maxConnections ?? options.maxUserConnections,
       pools.reduce((total, pool) => total + pool.total, 0),
-      0,
-      pools.reduce((total, pool) => total + pool.clients, 0),
+      own?.maxClientConnections ?? options.maxUserClientConnections,
+      clients.filter(({ user }) => user === name).length,
     ]
   })
 }

@@ -3,7 +3,7 @@ import type { Pool } from '../pool.ts'
 import type { PooledClient } from '../pooled-client.ts'
 import type { ServerConnection } from '../server-connection.ts'
 
-export type ShownClient = { readonly id: number; readonly client: PooledClient }
+export type ShownClient = { readonly id: number; readonly user: string; readonly client: PooledClient }
 
 type SocketsView = {
   readonly now: number
@@ -14,12 +14,12 @@ type SocketsView = {
 
 /** SHOW CLIENTS. */
 export function clientRows(view: SocketsView): readonly (readonly Value[])[] {
-  return view.clients.map(({ id, client }) => {
+  return view.clients.map(({ id, user, client }) => {
     const { pool, socket, times, server } = client
     const waitedMs = times.waitingSince === undefined ? 0 : view.now - times.waitingSince
     return [
       'C',
-      pool.user,
+      user,
       pool.database,
       '',
       stateOf(client),
