@@ -50,4 +50,32 @@ cluster_members:
     expect(message).toContain('two nodes')
     expect(message).not.toContain('h1dden')
   })
+
+  it("keeps the settings of PgBouncer's file that it has where the file is broken at a reload", async () => {
+    const path = join(folder, 'config.yaml')
+    const ini = join(folder, 'pgbouncer.ini')
+    writeFileSync(
+      path,
+      `
+identity: { node_name: n1, api_host: 127.0.0.1, api_port: 8008 }
+local_db: { host: 127.0.0.1, port: 5432, password: h1dden }
+security: { cluster_secret: a-secret-of-the-cluster }
+pool: { pgbouncer_ini: ${ini} }
+logging: { file: ${folder}/log }
+`,
+    )
+    writeFileSync(ini, '[pgbouncer]\ndefault_pool_size = 5\n')
+    const prepared = await prepareNode(path)
+    if (prepared.kind !== 'ready') throw new Error(prepared.message)
+    writeFileSync(ini, '[pgbouncer]\ndefault_pool_size = five\n')
+    const refused = await prepared.reload()
+    expect(refused).toMatchObject({ kind: 'refused', message: expect.stringContaining(`${ini}:2:1`) })
+    writeFileSync(ini, '[pgbouncer]\ndefault_pool_size = 5\n')
+    expect(await prepared.reload()).toMatchObject({ kind: 'applied', needsRestart: [] })
+    writeFileSync(ini, '[pgbouncer]\ndefault_pool_size = 6\n')
+    expect(await prepared.reload()).toMatchObject({
+      kind: 'applied',
+      needsRestart: ['pool.default_pool_size'],
+    })
+  })
 })

@@ -141,6 +141,9 @@ function announce(configPath: string, loaded: Ok, deps: { log: Logger; secrets: 
       place: `${warning.file}:${warning.line}`,
     })
   }
+  for (const { setting, value, reason, place } of config.pool.pgbouncer?.notHonoured ?? []) {
+    log.warn('Not honoured', { setting, value, reason, place })
+  }
   const members = [config.identity.nodeName, ...config.members.map(({ nodeName }) => nodeName)]
   log.info(`Configuration loaded successfully with ${members.length} nodes`)
   log.info(`Added node ${config.identity.nodeName} (${config.localDb.roleHint}) to cluster`)

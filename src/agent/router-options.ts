@@ -13,10 +13,11 @@ export function routerOptions(
   config: NodeConfig,
   given: { routingToken: string; logFile: string; members: RouterOptions['members'] },
 ): RouterOptions {
-  const { router, security } = config
+  const { router, security, pool } = config
   return {
     nodeName: config.identity.nodeName,
     listenHost: router.listenHost,
+    ...(pool.listenAddr === undefined ? {} : { pooledHost: pool.listenAddr }),
     ports: { primary: router.primaryPort, replica: router.replicaPort, pooled: router.pooledPort },
     holdTimeoutMs: router.holdTimeoutMs,
     maxClientConnections: router.maxClientConnections,
@@ -45,6 +46,7 @@ function poolOptions(config: NodeConfig): PoolOptions {
   }
   return {
     ...pool,
+    listenAddr: pool.listenAddr ?? config.router.listenHost,
     maxClientConn: maxClientConn ?? config.router.maxClientConnections,
     adminUsers: [...new Set([username, ...pool.adminUsers])],
     auth: {

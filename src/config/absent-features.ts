@@ -39,8 +39,8 @@ const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
   keepalived: balancer('keepalived'),
   vip: balancer('a virtual address'),
   pgbouncer: absent(
-    'PgBouncer settings are not read yet',
-    'remove the section and write its settings under pool:, where they have the same names; router.pooled_port is their address',
+    'PgBouncer has no section of its own',
+    'remove the section and name its file by pool.pgbouncer_ini, or write its settings under pool:, where they have the same names; router.pooled_port is their address',
   ),
   user_lists: absent(
     'user lists are files',

@@ -1,7 +1,9 @@
 import type { EffectiveSetting } from './effective-settings.ts'
+import type { PgBouncerImport } from '../model/pgbouncer-setting.ts'
 import { counted, formatProblems } from './format-problems.ts'
 import { SECTIONS } from './keys/key-table.ts'
 import type { LoadedConfig } from './load-config.ts'
+import { maskSecrets } from './mask-secrets.ts'
 import { showPlace } from './problem.ts'
 import type { Origin } from './settings.ts'
 import { yamlScalar } from './yaml-text.ts'
@@ -11,15 +13,27 @@ const COMMENT_COLUMN = 56
 
 /**
  * What `--validate` prints. A good config: all keys as YAML with the origin of each value as a comment, then the
- * warnings, then `config is valid`. A refused one: its problems. Secrets are `(set)`.
+ * warnings, then what of PgBouncer's file is not honoured, then `config is valid`. A refused one: its problems. Secrets are `(set)`.
  */
 export function describeConfig(loaded: LoadedConfig): string {
   if (loaded.kind === 'refused')
     return `${formatProblems(loaded.problems, loaded.sources)}\nconfig is refused`
   const parts = [render(loaded.effective)]
   if (loaded.warnings.length > 0) parts.push(formatProblems(loaded.warnings, loaded.sources))
+  const { pgbouncer } = loaded.config.pool
+  if (pgbouncer !== undefined) parts.push(notHonoured(pgbouncer))
   const count = counted(0, loaded.warnings.length)
   return `${parts.join('\n')}\nconfig is valid${count === '' ? '' : `, with ${count}`}`
+}
+
+/** What of PgBouncer's own file does nothing here, a line each. */
+function notHonoured({ file, notHonoured: found }: PgBouncerImport): string {
+  if (found.length === 0) return `${file}: everything in it is honoured\n`
+  const lines = found.map(({ place, setting, value, reason }) => {
+    const written = value === '' ? setting : `${setting} = ${maskSecrets(value)}`
+    return `  ${place}: ${written}: ${reason}`
+  })
+  return `${file}: ${found.length} of what it says ${found.length === 1 ? 'is' : 'are'} not honoured here\n${lines.join('\n')}\n`
 }
 
 type Branch = { leaf?: EffectiveSetting; readonly children: Map<string, Branch> }

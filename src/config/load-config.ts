@@ -2,7 +2,7 @@
  * The room `config`: text in, a validated `NodeConfig` or a list of problems with places out. It is pure: files and
  * the environment come in as arguments; it must never read the world itself, never let a secret into a problem, an
  * origin or a rendering, and never hand out half a config. Every problem is told at once, with line, column, rule
- * and remedy. Data flow: load-tree → read-settings → derive-defaults → *-checks → to-node-config.
+ * and remedy. Data flow: load-tree → read-settings → import-ini → derive-defaults → *-checks → to-node-config.
  */
 import { checkBootstrap } from './bootstrap-checks.ts'
 import { checkCluster } from './cluster-checks.ts'
@@ -17,6 +17,7 @@ import type { NodeConfig } from './node-config.ts'
 import { recogniseNodesForm } from './nodes-form.ts'
 import { folderOf, resolvePath } from './path-text.ts'
 import { recognisePatroniForm } from './patroni-form.ts'
+import { importIni } from './pgbouncer/import-ini.ts'
 import { type Problem, Problems } from './problem.ts'
 import { readSettings } from './read-settings.ts'
 import { checkSecrets } from './secret-checks.ts'
@@ -38,7 +39,7 @@ export type ConfigInput = {
 
 /** What is known about the files, whether the config is good or not. */
 export type ConfigFiles = {
-  /** Every file whose change can change the config: config files, includes and secret files. Watch these. */
+  /** Every file whose change can change the config: config files, includes, secret files, PgBouncer's. Watch these. */
   readonly files: readonly string[]
   /** Text of the config files, for showing lines of them. Holds secrets: only for `formatProblems`. */
   readonly sources: ReadonlyMap<string, string>
@@ -60,8 +61,8 @@ export type LoadedConfig =
 export function loadConfig(input: ConfigInput): LoadedConfig {
   const problems = new Problems()
   const { tree, files, sources } = loadTree(input.path, { readText: input.readText, problems })
-  const secretFiles = new Set<string>()
-  const known = (): ConfigFiles => ({ files: [...files, ...secretFiles], sources })
+  const namedFiles = new Set<string>()
+  const known = (): ConfigFiles => ({ files: [...files, ...namedFiles], sources })
   if (tree === undefined) return { kind: 'refused', problems: problems.all, ...known() }
 
   const foreign = recogniseNodesForm(tree) ?? recognisePatroniForm(tree)
@@ -72,16 +73,14 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
 
   const environment = new Environment(input.env)
   const folder = folderOf(input.path)
-  const settings = readSettings(tree, keyTable, {
-    problems,
-    environment,
-    folder,
-    readSecret: (path) => {
-      secretFiles.add(path)
-      return input.readText(path)
-    },
-    ...(input.cwd === undefined ? {} : { cwd: input.cwd }),
-  })
+  const readNamed = (path: string): string | undefined => {
+    namedFiles.add(path)
+    return input.readText(path)
+  }
+  const cwd = input.cwd === undefined ? {} : { cwd: input.cwd }
+  const context = { problems, environment, folder, readSecret: readNamed, ...cwd }
+  const settings = readSettings(tree, keyTable, context)
+  const pgbouncer = importIni(settings, { ...context, readText: readNamed })
   environment.tellUnknown(problems, listVariables())
   deriveDefaults(settings, input.cwd === undefined ? folder : resolvePath(input.cwd, folder))
   checkCluster(settings, problems)
@@ -95,7 +94,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   const origins = new Map(effective.map((setting) => [setting.key, setting.origin]))
   return {
     kind: 'ok',
-    config: toNodeConfig(settings),
+    config: toNodeConfig(settings, pgbouncer),
     origins,
     effective,
     warnings: problems.all,

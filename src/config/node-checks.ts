@@ -2,6 +2,7 @@ import { isLoopback, isWildcard } from './cluster-checks.ts'
 import { RUN_DIR_BYTES_MAX } from './derive-defaults.ts'
 import type { Key } from './key.ts'
 import { clusterKeys } from './keys/cluster-keys.ts'
+import { poolKeys } from './keys/pool-keys.ts'
 import { postgresKeys, postgresLists } from './keys/postgres-keys.ts'
 import { runtimeKeys } from './keys/runtime-keys.ts'
 import { byteLength } from './path-text.ts'
@@ -58,7 +59,11 @@ function listenersOf(settings: Settings): readonly Listener[] {
     ...listeners,
     { key: runtimeKeys.primaryPort, what: "the router's port for the primary", hosts },
     { key: runtimeKeys.replicaPort, what: "the router's port for replicas", hosts },
-    { key: runtimeKeys.pooledPort, what: "the router's pooled port", hosts },
+    {
+      key: runtimeKeys.pooledPort,
+      what: "the router's pooled port",
+      hosts: [settings.get(poolKeys.listenAddr) ?? settings.need(runtimeKeys.routerHost)],
+    },
   ]
 }
 

@@ -130,6 +130,8 @@ export type NodeConfig = {
   }
   /** The pooled port; the names are PgBouncer's. */
   readonly pool: PoolSettings & {
+    /** Absent: `router.listenHost`. */
+    readonly listenAddr?: string
     /** Absent: `router.maxClientConnections`. */
     readonly maxClientConn?: number
     readonly authType: PoolAuthType

@@ -203,8 +203,8 @@ const mistakes: readonly Mistake[] = [
     text: 'pgbouncer: {pool_mode: transaction}\n',
     at: '12:1',
     key: 'pgbouncer',
-    says: /not read yet/,
-    remedy: /router\.pooled_port/,
+    says: /no section of its own/,
+    remedy: /pool\.pgbouncer_ini.*router\.pooled_port/,
   },
   {
     title: 'user lists',

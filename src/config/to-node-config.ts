@@ -20,20 +20,21 @@ import {
 } from './keys/pool-keys.ts'
 import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
 import type { MemberTags } from '../model/member-tags.ts'
+import type { PgBouncerImport } from '../model/pgbouncer-setting.ts'
 import type { DatabaseOverrides, UserOverrides } from '../model/pool-settings.ts'
 import type { NodeConfig } from './node-config.ts'
 import type { Settings } from './settings.ts'
 
 /** Settings without errors, defaults filled in, as the value that all other rooms get. */
-export function toNodeConfig(settings: Settings): NodeConfig {
+export function toNodeConfig(settings: Settings, pgbouncer?: PgBouncerImport): NodeConfig {
   return {
     scope: settings.need(cluster.scope),
     namespace: normalNamespace(settings.need(cluster.namespace)),
     ...clusterPart(settings),
     ...postgresPart(settings),
     ...runtimePart(settings),
-    pool: poolPart(settings),
     ...tagsPart(settings),
+    pool: { ...poolPart(settings), ...whereGiven('pgbouncer', pgbouncer) },
   }
 }
 
@@ -203,6 +204,7 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     minPoolSize: settings.need(pool.minPoolSize),
     reservePoolSize: settings.need(pool.reservePoolSize),
     reservePoolTimeoutMs: settings.need(pool.reservePoolTimeout),
+    ...whereGiven('listenAddr', settings.get(pool.listenAddr)),
     ...whereGiven('maxClientConn', settings.get(pool.maxClientConn)),
     maxDbConnections: settings.need(pool.maxDbConnections),
     maxUserConnections: settings.need(pool.maxUserConnections),

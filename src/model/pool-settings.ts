@@ -1,3 +1,5 @@
+import type { PgBouncerImport } from './pgbouncer-setting.ts'
+
 export type PoolMode = 'session' | 'transaction' | 'statement'
 
 /** How clients of the pooled port prove who they are; `server`: PostgreSQL asks them itself, session by session. */
@@ -78,4 +80,6 @@ export type PoolSettings = {
   readonly statsUsers: readonly string[]
   readonly databases: readonly DatabaseOverrides[]
   readonly users: readonly UserOverrides[]
+  /** Absent: no file of PgBouncer's was read. */
+  readonly pgbouncer?: PgBouncerImport
 }

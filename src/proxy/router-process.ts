@@ -20,6 +20,8 @@ import { pushedTable } from './router/table-message.ts'
 export type RouterOptions = {
   readonly nodeName: string
   readonly listenHost: string
+  /** Absent: the same for the pooled port. */
+  readonly pooledHost?: string
   /** 0 lets the system choose (tests). */
   readonly ports: { readonly primary: number; readonly replica: number; readonly pooled: number }
   readonly holdTimeoutMs: number
@@ -201,7 +203,8 @@ async function listenOnAll(
   try {
     for (const name of PORT_NAMES) {
       const count = newPortCounters(name, options.ports[name])
-      const address = { host: options.listenHost, port: options.ports[name], retryForMs: options.portRetryMs }
+      const host = (name === 'pooled' ? options.pooledHost : undefined) ?? options.listenHost
+      const address = { host, port: options.ports[name], retryForMs: options.portRetryMs }
       const listener = await listenOn(address, (socket) => switchboard.accept(socket, count))
       count.listen = listener.port
       counters.push(count)

@@ -1,5 +1,7 @@
 import { environmentName, type Key, type ListKey, type Records } from '../../src/config/key.ts'
 import { keyTable, SECTIONS } from '../../src/config/keys/key-table.ts'
+import { DATABASE_FIELDS, USER_FIELDS } from '../../src/config/pgbouncer/ini-keys.ts'
+import { PGBOUNCER_SETTINGS } from '../../src/model/pgbouncer-setting.ts'
 
 type Row = {
   readonly key: string
@@ -12,7 +14,7 @@ type Row = {
 /** `docs/reference/config.md`: every key with type, default, variable and meaning, from the table that reads them. */
 export function configReference(): string {
   const sections = SECTIONS.map((section) => `## ${section}\n\n${sectionText(section)}`)
-  return `${INTRODUCTION}\n${sections.join('\n')}`
+  return `${INTRODUCTION}\n${pgbouncerText()}\n${sections.join('\n')}`
 }
 
 const INTRODUCTION = `# Config reference
@@ -68,6 +70,42 @@ postgresql:
 - \`coordination\` is read in the nested form (\`cluster_mode\`, \`pair_mode\`) and in the flat one.
 - A file in the older form (\`nodes:\`) or in Patroni's form is refused, and the same config in today's form is printed.
 `
+
+/** What becomes of PgBouncer's own file, from the tables that read it. */
+function pgbouncerText(): string {
+  const names = (found: readonly string[]): string => found.map((name) => `\`${name}\``).join(', ')
+  const honoured = PGBOUNCER_SETTINGS.filter(({ ignoredBecause }) => ignoredBecause === undefined)
+  const reasons = new Map<string, string[]>()
+  for (const { name, ignoredBecause } of PGBOUNCER_SETTINGS) {
+    if (ignoredBecause !== undefined)
+      reasons.set(ignoredBecause, [...(reasons.get(ignoredBecause) ?? []), name])
+  }
+  const rows = [...reasons].map(([reason, settings]) => `| ${names(settings)} | ${reason} |`)
+  return `## PgBouncer's own file
+
+\`pool.pgbouncer_ini: /etc/pgbouncer/pgbouncer.ini\` reads PgBouncer's file as it is, with what it includes and the \`userlist.txt\` that
+\`auth_file\` names, at the start and at every reload. Keys of ours count before it; a mistake in it is told with file and line and refuses the
+config, so that a reload keeps the old one.
+
+- **Honoured:** ${names(honoured.map(({ name }) => name))}; in \`[databases]\` ${names(Object.keys(DATABASE_FIELDS.fields))}; in \`[users]\` ${names(Object.keys(USER_FIELDS.fields))}.
+- **Databases** that have no line are refused, unless there is a line \`*\` or none at all (\`pool.only_listed_databases\`).
+- **\`host\` and \`port\`** must lead to this cluster: to a member, a Unix socket or this host, at the port of PostgreSQL or of the router. A
+  line that leads elsewhere is an error, since its clients would find other data here; \`pool.cluster_addresses\` names HAProxy and virtual
+  addresses that lead here.
+- **\`auth_type\`**: \`md5\`, \`scram-sha-256\`, \`trust\`, and \`plain\` as \`md5\`. \`any\`, \`cert\`, \`hba\`, \`ldap\` and \`pam\` are errors until
+  \`pool.auth_type\` says what takes their place. Users that \`auth_file\` does not have are looked up in PostgreSQL, also without \`auth_user\`.
+- **\`server_lifetime = 0\`** closes a server connection after one use; \`-1\` in a line of a database or user means: as for all.
+- **What does nothing** is listed where it is set to something else than PgBouncer's default: by \`--validate\`, in the log at the start, a line
+  each. SHOW CONFIG shows all settings, with the reason in the column \`not_honoured_because\`.
+
+| setting | why it does nothing |
+|---|---|
+${rows.join('\n')}
+| \`[peers]\` | a cancel request is for the router that it comes to |
+| \`auth_user\`, \`auth_query\`, \`auth_dbname\` in \`[databases]\` | ${DATABASE_FIELDS.ignored['auth_user']} |
+| \`load_balance_hosts\`, \`target_session_attrs\` in \`[databases]\` | ${DATABASE_FIELDS.ignored['target_session_attrs']} |
+`
+}
 
 function sectionText(section: string): string {
   const inSection = (it: { readonly name: string }): boolean =>

@@ -6,6 +6,7 @@ export const LOOKUP_QUERY =
 /** The defaults of the configuration, for tests of the pooled port. */
 export function poolOptions(changes: Partial<PoolOptions> = {}): PoolOptions {
   return {
+    listenAddr: '127.0.0.1',
     poolMode: 'transaction',
     defaultPoolSize: 20,
     minPoolSize: 0,

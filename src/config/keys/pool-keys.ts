@@ -2,6 +2,7 @@ import { HOUR, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, RecordsKey } from '../key.ts'
 import {
   duration,
+  host,
   lowerCaseWord,
   oneOf,
   path,
@@ -26,6 +27,18 @@ const LOOKUP =
 
 /** The keys about the pooled port, under PgBouncer's names. */
 export const poolKeys = {
+  pgbouncerIni: key({
+    name: 'pool.pgbouncer_ini',
+    type: path,
+    fallback: open('none'),
+    doc: "PgBouncer's own file, read as it is: its settings, databases and users count where this section says nothing itself. What does nothing here is listed by `--validate`, in the log and in SHOW CONFIG (see below).",
+  }),
+  listenAddr: key({
+    name: 'pool.listen_addr',
+    type: host,
+    fallback: open('`router.listen_host`'),
+    doc: 'Address that the pooled port listens on.',
+  }),
   mode: key({
     name: 'pool.pool_mode',
     type: poolMode,
@@ -235,6 +248,13 @@ export const poolLists = {
     name: 'pool.ignore_startup_parameters',
     doc: 'Startup parameters of clients that are dropped. Others that a server connection has to be begun with make pools of their own.',
     item: lowerCaseWord,
+    fallback: [],
+    separator: /\s*,\s*/,
+  },
+  clusterAddresses: {
+    name: 'pool.cluster_addresses',
+    doc: 'Addresses in `pgbouncer_ini` that lead to this cluster, beside those of its members: `HOST` or `HOST:PORT` of HAProxy, of a virtual address.',
+    item: text,
     fallback: [],
     separator: /\s*,\s*/,
   },

@@ -2,6 +2,8 @@ import type { DatabaseOverrides, PoolAuthType, PoolMode, PoolSettings } from '..
 
 /** The pooler's settings. It crosses as JSON. */
 export type PoolOptions = PoolSettings & {
+  /** Where it listens, for people. */
+  readonly listenAddr: string
   readonly maxClientConn: number
   readonly auth: PoolAuth
 }

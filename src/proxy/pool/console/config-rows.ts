@@ -1,38 +1,62 @@
+import { PGBOUNCER_SETTINGS } from '../../../model/pgbouncer-setting.ts'
 import type { Value } from '../../../wire/rows.ts'
 import type { PoolOptions } from '../pool-options.ts'
 
 const seconds = (ms: number): string => String(ms / 1000)
+const flag = (isSet: boolean): string => (isSet ? '1' : '0')
 
-/** SHOW CONFIG: the settings that are honoured here, by PgBouncer's names, with its default. Changed in the node's configuration. */
-export function configRows(options: PoolOptions): readonly (readonly Value[])[] {
+/**
+ * SHOW CONFIG: all settings of PgBouncer's, with its default. Nothing can be changed here: that is for the node's configuration. What
+ * does nothing has the value that its file gives, and the reason in a column of ours.
+ */
+export function configRows(options: PoolOptions, listenPort: number): readonly (readonly Value[])[] {
+  const honoured = valuesOf(options, listenPort)
+  const { pgbouncer } = options
+  return PGBOUNCER_SETTINGS.map(({ name, fallback, ignoredBecause }) => {
+    const value = honoured[name] ?? pgbouncer?.given[name] ?? fallback
+    const reason = ignoredBecause ?? pgbouncer?.notHonoured.find(({ setting }) => setting === name)?.reason
+    return [name, value, fallback, 'no', reason ?? null]
+  })
+}
+
+/** The settings that count, by PgBouncer's names, as this router has them. */
+function valuesOf(options: PoolOptions, listenPort: number): Readonly<Record<string, string>> {
   const { auth } = options
-  const settings: readonly (readonly [string, string, string])[] = [
-    ['admin_users', options.adminUsers.join(','), ''],
-    ['auth_dbname', auth.lookup?.database ?? '', ''],
-    ['auth_file', auth.file ?? '', ''],
-    ['auth_query', auth.lookup?.query ?? '', ''],
-    ['auth_type', auth.type, 'md5'],
-    ['auth_user', auth.lookup?.user ?? '', ''],
-    ['client_idle_timeout', seconds(options.clientIdleTimeoutMs), '0'],
-    ['client_login_timeout', seconds(options.clientLoginTimeoutMs), '60'],
-    ['default_pool_size', String(options.defaultPoolSize), '20'],
-    ['idle_transaction_timeout', seconds(options.idleTransactionTimeoutMs), '0'],
-    ['max_client_conn', String(options.maxClientConn), '100'],
-    ['max_db_connections', String(options.maxDbConnections), '0'],
-    ['max_prepared_statements', String(options.maxPreparedStatements), '200'],
-    ['max_user_connections', String(options.maxUserConnections), '0'],
-    ['min_pool_size', String(options.minPoolSize), '0'],
-    ['pool_mode', options.poolMode, 'session'],
-    ['query_timeout', seconds(options.queryTimeoutMs), '0'],
-    ['query_wait_timeout', seconds(options.queryWaitTimeoutMs), '120'],
-    ['reserve_pool_size', String(options.reservePoolSize), '0'],
-    ['reserve_pool_timeout', seconds(options.reservePoolTimeoutMs), '5'],
-    ['server_connect_timeout', seconds(options.serverConnectTimeoutMs), '15'],
-    ['server_idle_timeout', seconds(options.serverIdleTimeoutMs), '600'],
-    ['server_lifetime', seconds(options.serverLifetimeMs), '3600'],
-    ['server_reset_query', options.serverResetQuery, 'DISCARD ALL'],
-    ['stats_users', options.statsUsers.join(','), ''],
-    ['transaction_timeout', seconds(options.transactionTimeoutMs), '0'],
-  ]
-  return settings.map(([key, value, fallback]) => [key, value, fallback, 'no'])
+  return {
+    admin_users: options.adminUsers.join(','),
+    application_name_add_host: flag(options.applicationNameAddHost),
+    auth_dbname: auth.lookup?.database ?? '',
+    auth_file: auth.file ?? '',
+    auth_query: auth.lookup?.query ?? '',
+    auth_type: auth.type,
+    auth_user: auth.lookup?.user ?? '',
+    client_idle_timeout: seconds(options.clientIdleTimeoutMs),
+    client_login_timeout: seconds(options.clientLoginTimeoutMs),
+    default_pool_size: String(options.defaultPoolSize),
+    idle_transaction_timeout: seconds(options.idleTransactionTimeoutMs),
+    ignore_startup_parameters: options.ignoreStartupParameters.join(','),
+    listen_addr: options.listenAddr,
+    listen_port: String(listenPort),
+    max_client_conn: String(options.maxClientConn),
+    max_db_client_connections: String(options.maxDbClientConnections),
+    max_db_connections: String(options.maxDbConnections),
+    max_prepared_statements: String(options.maxPreparedStatements),
+    max_user_client_connections: String(options.maxUserClientConnections),
+    max_user_connections: String(options.maxUserConnections),
+    min_pool_size: String(options.minPoolSize),
+    pool_mode: options.poolMode,
+    query_timeout: seconds(options.queryTimeoutMs),
+    query_wait_timeout: seconds(options.queryWaitTimeoutMs),
+    reserve_pool_size: String(options.reservePoolSize),
+    reserve_pool_timeout: seconds(options.reservePoolTimeoutMs),
+    server_connect_timeout: seconds(options.serverConnectTimeoutMs),
+    server_idle_timeout: seconds(options.serverIdleTimeoutMs),
+    server_lifetime: seconds(options.serverLifetimeMs),
+    server_reset_query: options.serverResetQuery,
+    server_reset_query_always: flag(options.serverResetQueryAlways),
+    server_round_robin: flag(options.serverRoundRobin),
+    stats_users: options.statsUsers.join(','),
+    track_extra_parameters: 'IntervalStyle,search_path,default_transaction_read_only',
+    transaction_timeout: seconds(options.transactionTimeoutMs),
+  }
 }

@@ -27,7 +27,7 @@ describe('a command of the console', () => {
     'pause a b',
   ])('is none: %j', (text) => expect(parseConsoleCommand(text)).toEqual({ kind: 'unknown', text }))
 
-  it.each(['SET pool_mode = session', 'SHUTDOWN', 'suspend'])('belongs elsewhere: %j', (text) => {
+  it.each(['SET pool_mode = session', 'SHUTDOWN', 'suspend', 'show fds'])('belongs elsewhere: %j', (text) => {
     expect(parseConsoleCommand(text).kind).toBe('elsewhere')
   })
 })

@@ -94,6 +94,8 @@ export function parseConsoleCommand(text: string): ConsoleCommand {
 function parseShow(what: string, shown: string): ConsoleCommand {
   const setting = SETTINGS[what.toLowerCase()]
   if (setting !== undefined) return { kind: 'setting', name: what.toLowerCase(), value: setting }
+  if (what.toUpperCase() === 'FDS')
+    return { kind: 'elsewhere', where: 'a process whose sockets another can take over, which Node.js cannot' }
   const known = SHOWABLE.find((name) => name === what.toUpperCase())
   return known ? { kind: 'show', what: known } : { kind: 'unknown', text: shown }
 }

@@ -46,7 +46,8 @@ const STATS_NAMES = TOTALS.replaceAll('bytes_', '')
 
 /** The columns of every SHOW, in PgBouncer 1.25.2's order; a number is marked by `#`. */
 const COLUMNS: Readonly<Record<Exclude<Showable, 'HELP'>, string>> = {
-  CONFIG: 'key value default changeable',
+  /** The last one is ours. */
+  CONFIG: 'key value default changeable not_honoured_because',
   DATABASES,
   POOLS,
   CLIENTS: SOCKETS,
@@ -84,7 +85,7 @@ export function columnsOf(names: string): readonly Column[] {
 function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Table['rows'] {
   switch (what) {
     case 'CONFIG':
-      return configRows(view.options)
+      return configRows(view.options, view.listenPort)
     case 'DATABASES':
       return databaseRows(view)
     case 'POOLS':
