@@ -126,6 +126,16 @@ export class Classifier {
     }
   }
 
+  /** How many of the kept fingerprints had each reason last. */
+  reasons(): ReadonlyMap<Reason, number> {
+    const counts = new Map<Reason, number>()
+    for (const entries of [this.#young, this.#old]) {
+      for (const { verdict } of entries.values())
+        counts.set(verdict.reason, (counts.get(verdict.reason) ?? 0) + 1)
+    }
+    return counts
+  }
+
   #find(fingerprint: string): Entry | undefined {
     const young = this.#young.get(fingerprint)
     if (young !== undefined) return young

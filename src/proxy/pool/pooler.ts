@@ -386,6 +386,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       databaseState: (name) => this.databaseState(name),
       primary: () => this.#board.primary(),
       users: () => secrets.size,
+      classifier: () => this.split?.report(),
       reloadUsers,
     }
   }

@@ -107,6 +107,32 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
     await client.query('commit')
   })
 
+  it('shows in the console what was judged, how often and why', async () => {
+    const { client, port } = await split()
+    const console = await routers.connect(port, {
+      database: 'pgbouncer',
+      user: SUPERUSER.name,
+      password: SUPERUSER.password,
+    })
+    const shown = async () => {
+      const { rows } = await console.query<{ item: string; name: string; value: string }>('SHOW CLASSIFIER')
+      const values = new Map(rows.map(({ item, name, value }) => [`${item} ${name}`, Number(value)]))
+      return (name: string) => values.get(name) ?? 0
+    }
+    const before = await shown()
+    for (const n of [1, 2, 3]) await client.query(`select ${n} from numbers`)
+    await client.query('insert into numbers values (1)')
+    const after = await shown()
+    const more = (name: string): number => after(name) - before(name)
+    expect(more('read READS_ONLY')).toBe(3)
+    expect(more('write CHANGES_DATA')).toBe(1)
+    expect([more('verdict read'), more('verdict write'), more('verdict unknown')]).toEqual([3, 1, 0])
+    expect([more('cache misses'), more('cache hits')]).toEqual([2, 2])
+    expect([more('fingerprints READS_ONLY'), more('fingerprints CHANGES_DATA')]).toEqual([1, 1])
+    expect(more('cache parse_time_us')).toBeGreaterThan(0)
+    expect(after('cache entries')).toBeGreaterThan(1)
+  })
+
   it('a session finds what it has written, however far the replica is behind', async () => {
     const { client } = await split()
     await onStandby.query('select pg_wal_replay_pause()')

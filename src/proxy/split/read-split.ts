@@ -2,7 +2,7 @@ import { parseLsn } from '../../model/lsn.ts'
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Catalog } from '../../sql/catalog.ts'
-import type { Answer, Classifier, Question } from '../../sql/classifier.ts'
+import type { Answer, Question } from '../../sql/classifier.ts'
 import { unclassifiedEffects } from '../../sql/unclassified.ts'
 import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
@@ -11,7 +11,9 @@ import { isTracked, type SessionSettings } from '../pool/tracked-settings.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { Freshness } from './freshness.ts'
 import { askServer } from '../pool/server-question.ts'
+import type { LoadedClassifier } from './load-classifier.ts'
 import type { SessionTraits } from './session-traits.ts'
+import { SplitCounts, type SplitReport } from './split-counts.ts'
 
 /** What the split needs from the pooler around it. */
 export interface SplitPlace {
@@ -65,19 +67,23 @@ export class ReadSplit {
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #freshness = new Freshness()
   readonly #refused = new Set<string>()
-  #classifier: Classifier | undefined
+  readonly #counts = new SplitCounts()
+  #loaded: LoadedClassifier | undefined
   #turn = 0
   #isSampling = false
   /** Replicas that have not answered yet. */
   readonly #asked = new Set<string>()
   #sampledAt = Number.NEGATIVE_INFINITY
 
-  constructor(deps: { readonly log: Logger; readonly place: SplitPlace }, loading: Promise<Classifier>) {
+  constructor(
+    deps: { readonly log: Logger; readonly place: SplitPlace },
+    loading: Promise<LoadedClassifier>,
+  ) {
     this.#log = deps.log
     this.#place = deps.place
     loading.then(
-      (classifier) => {
-        this.#classifier = classifier
+      (loaded) => {
+        this.#loaded = loaded
       },
       (error: unknown) =>
         this.#log.error('Cannot load the grammar: all statements go to the primary', {
@@ -100,15 +106,26 @@ export class ReadSplit {
   /** Held for a read, and refused by a replica: from now on such statements go to the primary, and somebody should know. */
   refused(client: SplitClient, texts: readonly string[]): void {
     const catalog = this.#catalogOf(client.pool).current(client.pool)
-    if (this.#classifier === undefined || catalog === undefined) return
+    const classifier = this.#loaded?.classifier
+    if (classifier === undefined || catalog === undefined) return
     if (this.#refused.size >= REFUSED_MAX) this.#refused.clear()
     for (const text of texts) {
-      const { fingerprint = '' } = this.#classifier.classify(this.#question(client, text, catalog))
+      const { fingerprint = '' } = classifier.classify(this.#question(client, text, catalog))
       this.#refused.add(fingerprint)
       this.#log.warn('A replica refused what was held for a read: the primary runs it', {
         database: client.pool.database,
         statement: fingerprint.slice(0, 500),
       })
+    }
+  }
+
+  report(): SplitReport {
+    const { classifier, parseTimeMs } = this.#loaded ?? {}
+    return {
+      cache: classifier && parseTimeMs && { ...classifier.counts(), parseTimeMs: parseTimeMs() },
+      refusedByReplicas: this.#refused.size,
+      statements: this.#counts.statements,
+      fingerprints: classifier?.reasons() ?? new Map(),
     }
   }
 
@@ -120,7 +137,9 @@ export class ReadSplit {
     for (const text of texts) {
       const { verdict, fingerprint } = this.#classify(client, text, catalog ?? NO_CATALOG)
       client.traits.follow(verdict.effects, (setting) => isCarried(client, setting))
-      const { kind, reason } = client.traits.judge(verdict)
+      const judged = client.traits.judge(verdict)
+      this.#counts.judged(judged)
+      const { kind, reason } = judged
       areReads &&= kind === 'read' && !this.#refused.has(fingerprint ?? '')
       if (reason === 'CHANGES_SCHEMA') known.changes()
       if (reason === 'UNKNOWN_FUNCTION' || reason === 'UNKNOWN_RELATION') known.lacks()
@@ -130,7 +149,7 @@ export class ReadSplit {
 
   #classify(client: SplitClient, text: string, catalog: Catalog): Answer {
     const question = this.#question(client, text, catalog)
-    if (this.#classifier !== undefined) return this.#classifier.classify(question)
+    if (this.#loaded !== undefined) return this.#loaded.classifier.classify(question)
     const effects = unclassifiedEffects(text, question)
     return { verdict: { kind: 'unknown', reason: 'TOO_MANY_NEW_STATEMENTS', statementCount: 0, effects } }
   }

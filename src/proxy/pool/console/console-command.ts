@@ -21,6 +21,7 @@ export const SHOWABLE = [
   'STATS_TOTALS',
   'STATS_AVERAGES',
   'TOTALS',
+  'CLASSIFIER',
 ] as const
 
 export type Showable = (typeof SHOWABLE)[number]

@@ -5,6 +5,8 @@ import { databaseEntry, limitsOf, type PoolOptions } from '../pool-options.ts'
 import { averagesOf, type DatabaseState } from '../database-state.ts'
 import type { DatabaseStats } from '../pool-stats.ts'
 import type { Showable } from './console-command.ts'
+import type { SplitReport } from '../../split/split-counts.ts'
+import { classifierRows } from './classifier-rows.ts'
 import { configRows } from './config-rows.ts'
 import { clientRows, serverRows, type ShownClient } from './socket-rows.ts'
 
@@ -24,6 +26,7 @@ export type ConsoleView = {
   readonly users: number
   readonly primary: RouteTarget | undefined
   readonly isPaused: boolean
+  readonly classifier: SplitReport | undefined
 }
 
 /** PgBouncer's name for the database of its console. */
@@ -67,6 +70,8 @@ const COLUMNS: Readonly<Record<Exclude<Showable, 'HELP'>, string>> = {
   STATS_TOTALS: `database ${prefixed('#', TOTALS)}`,
   STATS_AVERAGES: `database ${averageNames()}`,
   TOTALS: 'name #value',
+  /** Ours. */
+  CLASSIFIER: 'item name #value',
 }
 
 /** What a SHOW command answers. */
@@ -118,6 +123,8 @@ function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Table['rows
       return statsRows(view, (state) => numbersOf(state.stats))
     case 'STATS_AVERAGES':
       return statsRows(view, (state) => averagesOf(state, view.now))
+    case 'CLASSIFIER':
+      return classifierRows(view.classifier)
     case 'TOTALS':
       return totalRows(view)
     case 'PEERS':

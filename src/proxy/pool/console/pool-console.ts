@@ -6,6 +6,7 @@ import { buildFatalResponse } from '../../../wire/error-response.ts'
 import type { CancelKey } from '../../../wire/startup.ts'
 import { endClient } from '../../frontend/end-client.ts'
 import type { PortCounters } from '../../port-counters.ts'
+import type { SplitReport } from '../../split/split-counts.ts'
 import type { DatabaseState } from '../database-state.ts'
 import type { Pool } from '../pool.ts'
 import type { PoolOptions } from '../pool-options.ts'
@@ -23,6 +24,7 @@ export interface ConsoleHost {
   clients(): readonly ShownClient[]
   logins(): number
   users(): number
+  classifier(): SplitReport | undefined
   databaseState(name: string): DatabaseState
   primary(): RouteTarget | undefined
   reloadUsers(): string | undefined
@@ -97,6 +99,7 @@ export class PoolConsole implements ConsolePlace {
       users: host.users(),
       primary: host.primary(),
       isPaused: this.#isPaused,
+      classifier: host.classifier(),
     }
   }
 
