@@ -200,7 +200,7 @@ export const poolKeys = {
     name: 'pool.auth_type',
     type: oneOf(['md5', 'scram-sha-256', 'trust', 'server']),
     fallback: value('md5'),
-    doc: 'How clients of the pooled port prove who they are: `md5` = by SCRAM or md5, as their secret is stored; `scram-sha-256` = by SCRAM alone; `trust` = not at all; `server` = PostgreSQL asks them itself, each client gets a session of its own and nothing is pooled.',
+    doc: 'How clients of the pooled port prove who they are: `md5` = by SCRAM or md5, as their secret is stored; `scram-sha-256` = by SCRAM alone; `trust` = not at all, but where there is an `auth_file` only its users come in; `server` = PostgreSQL asks them itself, each client gets a session of its own and nothing is pooled.',
   }),
   authFile: key({
     name: 'pool.auth_file',

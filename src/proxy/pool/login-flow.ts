@@ -118,7 +118,11 @@ export class LoginFlow implements WelcomeWaiter {
     if (this.#isReplication || type === 'server') return this.#passThrough()
     this.#limit(options.clientLoginTimeoutMs, () => this.#end('STARTUP_TIMEOUT'))
     const known = secrets.find(this.#user)
-    if (type === 'trust') return this.#accepted(secretOf(known))
+    if (type === 'trust') {
+      // As with PgBouncer: nobody proves anything, but a list says who may come; a database may have a user of its own.
+      if (known || options.auth.file === undefined) return this.#accepted(secretOf(known))
+      return this.refuse({ sqlState: '28000', message: `no such user: ${this.#user}` })
+    }
     if (known) return this.#prove(known)
     if (!findSecret) return this.#passThrough()
     this.#limit(this.#patienceMs(), () => this.#giveUp())

@@ -123,6 +123,19 @@ describePostgres('what one database or user has of its own', (postgres) => {
     expect(await ask(client, 'session_user')).toBe('other')
   })
 
+  it('whom nobody asks for a proof comes in as the user of a database only when the list of users has it', async () => {
+    const file = join(routers.workspace.folder, 'trusted.txt')
+    writeFileSync(file, '"reader" ""\n')
+    const { ports } = await routers.router({
+      databases: [{ name: 'shared', dbname: 'app', user: 'other', password: 'other secret' }],
+      auth: { type: 'trust', file },
+    })
+    const listed = await routers.connect(ports.pooled, { database: 'shared', user: 'reader' })
+    expect(await ask(listed, 'session_user')).toBe('other')
+    const stranger = { database: 'shared', user: 'stranger' }
+    await expect(routers.connect(ports.pooled, stranger)).rejects.toMatchObject({ code: '28000' })
+  })
+
   it('a connect_query has run before the first client comes, and what it sets is what clients begin with', async () => {
     const { ports } = await routers.router({
       databases: [
