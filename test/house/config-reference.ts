@@ -88,6 +88,7 @@ function pgbouncerText(): string {
 config, so that a reload keeps the old one.
 
 - **Honoured:** ${names(honoured.map(({ name }) => name))}; in \`[databases]\` ${names(Object.keys(DATABASE_FIELDS.fields))}; in \`[users]\` ${names(Object.keys(USER_FIELDS.fields))}.
+- **\`pool_mode\`** is \`session\` where nobody says another, as with PgBouncer.
 - **Databases** that have no line are refused, unless there is a line \`*\` or none at all (\`pool.only_listed_databases\`).
 - **\`host\` and \`port\`** must lead to this cluster: to a member, a Unix socket or this host, at the port of PostgreSQL or of the router. A
   line that leads elsewhere is an error, since its clients would find other data here; \`pool.cluster_addresses\` names HAProxy and virtual

@@ -161,6 +161,12 @@ application_name_add_host = 1
     })
   })
 
+  it('means sessions where nobody says another mode, as PgBouncer does', () => {
+    expect(good('[pgbouncer]\n').config.pool.poolMode).toBe('session')
+    expect(good('[pgbouncer]\n', '  pool_mode: statement\n').config.pool.poolMode).toBe('statement')
+    expect(describeConfig(load('[pgbouncer]\n'))).toContain(`pool_mode: session`)
+  })
+
   it('may lie in several files, in which the section goes on; what comes last counts', () => {
     const { config, files } = good(
       '[pgbouncer]\ndefault_pool_size = 1\n%include more.ini\nafter = host=localhost\n',

@@ -57,6 +57,9 @@ class IniImport {
           this.#tell(line, known.ignoredBecause, { value: given[line.name] ?? '' })
       }
     }
+    // Order: the one default that differs, and whoever relies on sessions would break without a word.
+    const isModeSaid = given['pool_mode'] !== undefined || this.#settings.isGiven(poolKeys.mode)
+    if (!isModeSaid) this.#settings.derive(poolKeys.mode, 'session', `${file}, which says nothing else`)
     this.#tellAboutLookups(given, of('pgbouncer'))
     this.#records(of('databases'), of('users'))
     for (const line of of('peers')) {
