@@ -8,6 +8,8 @@ export type ClusterView = {
   readonly self: string
   readonly takenAt: string
   readonly members: readonly MemberView[]
+  /** Who streams from whom, as the senders say. */
+  readonly streams: readonly StreamView[]
   /** Who has the right to be primary; absent before the first bootstrap. */
   readonly record?: EpochRecord
   /** How long the lease is still proven for, seen from this agent; 0 when it is not. */
@@ -47,6 +49,19 @@ export type MemberView = {
   readonly lagBytes?: number
 }
 
+/** One standby at its sender. Of a sender that is not heard any more nothing is said. */
+export type StreamView = {
+  readonly from: string
+  /** The member; where none of its name and incarnation is known, the name that it gave. */
+  readonly to: string
+  readonly state: string
+  /** Commits can wait for it: `synchronous_standby_names` has it. */
+  readonly isSync: boolean
+  /** Bytes of the sender's WAL that are not on its disk yet, and not replayed there; absent when unknown. */
+  readonly flushLagBytes?: number
+  readonly replayLagBytes?: number
+}
+
 /** What a member's own agent says about it. */
 export type MemberFacts = {
   readonly name: string
@@ -74,6 +89,8 @@ export type MemberFacts = {
     /** Of the last try that came back, rounded up to a power of two. */
     readonly latencyMs?: number
   }
+  /** What PostgreSQL counts of its work; absent while it does not answer. Two of them give rates. */
+  readonly activity?: ActivityFacts
   readonly version: string
 }
 
@@ -83,6 +100,22 @@ export type MemberTags = {
   readonly failover_priority?: number
   readonly noloadbalance?: true
   readonly nosync?: true
+}
+
+/** Transactions and the time in statements are those of the databases of applications; sessions all that `max_connections` counts. */
+export type ActivityFacts = {
+  /** When it was asked, on the monotonic clock of its agent. */
+  readonly atMs: number
+  /** Committed and rolled back, since PostgreSQL's statistics begin. */
+  readonly transactions: number
+  /** Time that sessions spent in statements since then. */
+  readonly busyMs: number
+  readonly connections: number
+  /** Of these, how many are in a statement now. */
+  readonly active: number
+  readonly connectionsMax: number
+  /** Primary: end of flushed WAL. Standby: what it received. */
+  readonly walLsn?: string
 }
 
 export type InstanceFacts = {
@@ -145,7 +178,19 @@ export type EpochRecord = {
   readonly position: string
   readonly release?: { readonly endLsn: string; readonly to?: string; readonly reason: string }
   readonly chain: readonly EpochLink[]
+  /** Who has to have a commit before it is acknowledged, oldest epoch first; absent: commits wait for nobody. */
+  readonly acks?: readonly AckLink[]
 }
+
+export type AckLink = {
+  readonly epoch: number
+  readonly rule: AckRule
+  /** The rule is being changed to this one; both count. */
+  readonly next?: AckRule
+}
+
+/** Any `k` of the members. */
+export type AckRule = { readonly k: number; readonly members: readonly { readonly name: string }[] }
 
 export type TakeoverReason =
   | 'BOOTSTRAP'

@@ -18,6 +18,7 @@ import {
   type SwitchoverRequest,
   type SwitchoverResult,
 } from './operations.ts'
+import type { ConfigDocument, EstimateDocument, LogDocument, RecentDocument } from './past-documents.ts'
 import type { PatroniHistoryLine, PatroniStatus } from './patroni-documents.ts'
 import { fetchTransport, type HttpAnswer, type HttpTransport } from './transport.ts'
 
@@ -62,6 +63,13 @@ export type Client = {
   view(options?: CallOptions): Promise<ClusterView>
   epochs(options?: CallOptions): Promise<HistoryDocument>
   routing(options?: CallOptions): Promise<RoutingDocument>
+  /** What that agent saw lately, behind the number that the last answer gave. */
+  recent(after?: number, options?: CallOptions): Promise<RecentDocument>
+  /** What losing the primary would cost now. */
+  estimate(options?: CallOptions): Promise<EstimateDocument>
+  /** Needs the token, as the next one. */
+  config(options?: CallOptions): Promise<ConfigDocument>
+  log(after?: number, options?: CallOptions): Promise<LogDocument>
   /** Patroni's status of this node. */
   patroni(options?: CallOptions): Promise<PatroniStatus>
   cluster(options?: CallOptions): Promise<ClusterDocument>
@@ -105,6 +113,10 @@ export function createClient(options: ClientOptions): Client {
     view: async (call) => expectView(await get<ClusterView>('/v1/cluster', call)),
     epochs: (call) => get('/v1/history', call),
     routing: (call) => get('/v1/routing', call),
+    recent: (after, call) => get(`/v1/recent?after=${after ?? 0}`, call),
+    estimate: (call) => get('/v1/estimate', call),
+    config: (call) => get('/v1/config', call),
+    log: (after, call) => get(`/v1/log?after=${after ?? 0}`, call),
     patroni: (call) => get('/patroni', call),
     cluster: (call) => get('/cluster', call),
     status: (call) => get('/status', call),

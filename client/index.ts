@@ -4,6 +4,9 @@
  */
 export { ClientError, type ClientErrorKind } from './client-error.ts'
 export type {
+  AckLink,
+  AckRule,
+  ActivityFacts,
   ClusterView,
   ConsensusView,
   EpochLink,
@@ -19,6 +22,7 @@ export type {
   PortTotals,
   RouteTarget,
   RoutingDocument,
+  StreamView,
   TakeoverReason,
 } from './cluster-view.ts'
 export type { ClusterDocument, NodeStatus } from './coordination-documents.ts'
@@ -51,6 +55,14 @@ export {
   type SwitchoverRequest,
   type SwitchoverResult,
 } from './operations.ts'
+export type {
+  ClusterEvent,
+  ConfigDocument,
+  EstimateDocument,
+  LogDocument,
+  MemberSeries,
+  RecentDocument,
+} from './past-documents.ts'
 export type {
   PatroniHistoryLine,
   PatroniMember,

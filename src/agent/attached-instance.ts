@@ -1,14 +1,16 @@
 import { Fault, messageOf } from '../std/fault.ts'
-import type { LocalInstance } from '../ha/ports.ts'
 import type { InstanceFacts } from '../model/member.ts'
+import { ActivityReader } from '../postgres/activity.ts'
 import { LiveFactsReader } from '../postgres/facts.ts'
 import { SqlSession, type SqlTarget } from '../postgres/sql-session.ts'
+import type { CountedInstance } from './activity-watch.ts'
 
 const ASK_MS = 2000
 
 /** A PostgreSQL that somebody else runs: it is watched and reported, and every deed is refused. */
-export function createAttachedInstance(target: SqlTarget): LocalInstance {
+export function createAttachedInstance(target: SqlTarget): CountedInstance {
   const live = new LiveFactsReader(new SqlSession({ target: () => target, name: 'pg-metako' }))
+  const activity = new ActivityReader(() => target)
   const refuse = () =>
     Promise.reject(
       new Fault(
@@ -39,6 +41,7 @@ export function createAttachedInstance(target: SqlTarget): LocalInstance {
     follow: refuse,
     following: () => undefined,
     checkpoint: refuse,
+    activity: () => activity.ask(ASK_MS),
     clients: refuse,
     stop: refuse,
     kill: refuse,

@@ -7,7 +7,9 @@ import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
 import { runsUntil, type Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
+import { judgeCandidates, type CandidateVerdict } from '../ha/decide/candidates.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
+import type { ActivityFacts } from '../model/member.ts'
 import { plus } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
 import { Brain } from './brain.ts'
@@ -43,6 +45,8 @@ export type ControlPlanePorts = {
   readonly state: NodeState
   readonly knocker: Knocker
   readonly consensus: ConsensusHost
+  /** What PostgreSQL counts of its work, for people. */
+  readonly activity?: () => ActivityFacts | undefined
 }
 
 export type ControlPlaneOptions = {
@@ -222,6 +226,12 @@ export class ControlPlane {
     return confirmDown({ store, keys: this.keys, seen: this.#seen }, name)
   }
 
+  /** Who could be handed to now, best first, and why the others could not, as this node sees it. */
+  candidates(): readonly CandidateVerdict[] {
+    const { record } = this.#seen?.store ?? {}
+    return this.#seen && record ? judgeCandidates(this.#seen, record, 'hand-over') : []
+  }
+
   async #startBrain(): Promise<void> {
     const { clock, log, instance, state, guard, link, knocker } = this.#ports
     // Order: this node votes meanwhile; but nothing is decided about an instance whose remains may still acknowledge.
@@ -385,7 +395,7 @@ export class ControlPlane {
 
   #createPicture(): Picture {
     const { config, ownHost, version, isTls, bootId, pid } = this.#options
-    const { clock, guard, router } = this.#ports
+    const { clock, guard, router, activity } = this.#ports
     return new Picture({
       config,
       ownHost,
@@ -393,6 +403,7 @@ export class ControlPlane {
       isTls,
       bootId,
       pid,
+      activity: () => activity?.(),
       clock,
       guard,
       silenceLimitMs: this.policy.silenceLimitMs,

@@ -16,6 +16,7 @@ import type { StartOutcome } from '../postgres/instance-outcome.ts'
 import { endOfWal } from '../postgres/end-of-wal.ts'
 import { keepDivergedWal } from '../postgres/lost-transactions.ts'
 import { readTimelineHistory } from '../postgres/timeline-history.ts'
+import type { CountedInstance } from './activity-watch.ts'
 import type { Secrets } from './secrets.ts'
 import type { StateFolder } from './state-folder.ts'
 
@@ -29,7 +30,7 @@ const OWN_DATABASE = 'postgres'
 export async function createManagedInstance(
   config: NodeConfig,
   deps: { log: Logger; secrets: Secrets; state: StateFolder },
-): Promise<LocalInstance> {
+): Promise<CountedInstance> {
   const { log, secrets, state } = deps
   const dataDir = await placeOf(config)
   const osUser = findDatabaseUser({ dataDir, configured: config.postgresql.osUser })
@@ -81,7 +82,7 @@ async function placeOf(config: NodeConfig): Promise<string> {
 
 type Upstream = { readonly host: string; readonly port: number }
 
-class ManagedInstance implements LocalInstance {
+class ManagedInstance implements CountedInstance {
   readonly #instance: Instance
   readonly #config: NodeConfig
   readonly #dataDir: string
@@ -200,6 +201,10 @@ class ManagedInstance implements LocalInstance {
 
   checkpoint(): Promise<void> {
     return this.#instance.checkpoint(CHECKPOINT_MS)
+  }
+
+  activity(): ReturnType<CountedInstance['activity']> {
+    return this.#instance.activity.ask(SQL_MS)
   }
 
   clients(): ReturnType<LocalInstance['clients']> {

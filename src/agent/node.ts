@@ -1,22 +1,25 @@
 import { messageOf } from '../std/fault.ts'
 import { openApiPort, type ApiPort } from '../api/api-port.ts'
+import type { ConfigDocument } from '#client'
 import type { ClusterOperations, ReloadOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
-import type { LocalInstance } from '../ha/ports.ts'
 import { join } from '../platform/disk.ts'
-import type { Logger } from '../platform/log.ts'
+import type { KeptLogger } from '../platform/log.ts'
 import { knock } from '../platform/net.ts'
 import { bootId, pid } from '../platform/process.ts'
 import { randomHex } from '../platform/random.ts'
-import { every, pause } from '../platform/timers.ts'
+import { after, every, pause } from '../platform/timers.ts'
 import { buildSslRequest } from '../wire/startup.ts'
+import { ACTIVITY_EVERY_MS, ActivityWatch, type CountedInstance } from './activity-watch.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
 import { startDetached } from './detached-process.ts'
+import { estimateOf } from './estimate.ts'
 import { GuardClient } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
 import { watchdogOf } from './node-policy.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
+import { RecentPast } from './recent-past.ts'
 import { RouterLink } from './router-link.ts'
 import { agentSocketOf, routerOptions } from './router-options.ts'
 import type { Secrets } from './secrets.ts'
@@ -32,20 +35,24 @@ import { statusReport } from './status-report.ts'
 const ROUTER_GRACE_MS = 400
 /** Where the lease cannot be renewed now, people are told why after this: what it takes three agents on two busy cores to begin. */
 const ANSWER_WITHIN_MS = 1500
+/** Changes that come together are looked at once. */
+const LOOK_AFTER_MS = 100
 
 export type NodeParts = {
   readonly config: NodeConfig
-  readonly log: Logger
+  readonly log: KeptLogger
   readonly state: StateFolder
   readonly secrets: Secrets
   readonly token: string
   readonly ownHost: string
   readonly isOwnHostGuessed: boolean
   readonly version: string
-  readonly instance: LocalInstance
+  readonly instance: CountedInstance
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
   /** Reads the configuration again and says what changed. */
   readonly reload: () => Promise<ReloadOutcome>
+  /** The configuration that counts, secrets masked. */
+  readonly settings: () => ConfigDocument['settings']
 }
 
 export class Node {
@@ -54,6 +61,9 @@ export class Node {
   readonly #guard: GuardClient
   readonly #router: RouterLink
   readonly #control: ControlPlane
+  readonly #activity: ActivityWatch
+  readonly #past: RecentPast
+  #isLooking = false
   /** Whatever is not urgent may begin: a renewal of this life is through, of our own lease or of another's. */
   readonly #settled = new AbortController()
   readonly #cancels: (() => void)[] = []
@@ -77,6 +87,11 @@ export class Node {
       watchdog: watchdogOf(config),
     })
     this.#link = this.#createLink()
+    this.#past = new RecentPast({ self: config.identity.nodeName, everyMs: ACTIVITY_EVERY_MS })
+    this.#activity = new ActivityWatch(
+      instance,
+      () => this.#control.brain?.observer.instance.state === 'running',
+    )
     this.#router = new RouterLink(
       {
         log,
@@ -98,6 +113,7 @@ export class Node {
         // PostgreSQL answers it before it asks who is there, and writes no line about one that leaves then.
         knocker: { knock: (at) => knock(at, buildSslRequest()) },
         consensus: {},
+        activity: () => this.#activity.facts,
       },
       {
         config,
@@ -109,7 +125,10 @@ export class Node {
         life: randomHex(8),
         bootId: bootId(),
         pid,
-        onTable: () => this.#router.push(),
+        onTable: () => {
+          this.#router.push()
+          this.#lookSoon()
+        },
         onSettled: () => this.#settled.abort(),
         onLeft: () => void this.#stayOut(),
         onFatal: (what, thrown) => this.#fail(what, thrown),
@@ -140,6 +159,11 @@ export class Node {
         log.warn('The host slept: the lease counts as lost until it is renewed', { ms: Math.round(ms) })
         this.#control.distrustClock()
       }),
+    )
+    this.#activity.start()
+    this.#cancels.push(
+      () => this.#activity.stop(),
+      every(ACTIVITY_EVERY_MS, () => this.#past.sample(this.#control.picture.view())),
     )
     if (config.logging.statusIntervalMs > 0) {
       const report = () => log.info('Cluster status', statusReport(this.#control.picture.view()))
@@ -242,8 +266,19 @@ export class Node {
     )
   }
 
+  #lookSoon(): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    after(LOOK_AFTER_MS, () => {
+      this.#isLooking = false
+      if (!this.#isStopping) this.#past.look(this.#control.picture.view())
+    })
+  }
+
   #operations(): ClusterOperations {
     const control = this.#control
+    const { log, settings } = this.#parts
+    const node = this.#parts.config.identity.nodeName
     return {
       view: () => control.picture.view(),
       loopAgeMs: () => {
@@ -260,6 +295,19 @@ export class Node {
       reinit: (name) => control.reinit(name),
       confirmDown: (name) => control.confirmDown(name),
       join: (order) => control.members.join(order),
+      recent: (behind) => this.#past.document(behind),
+      estimate: () =>
+        estimateOf({
+          view: control.picture.view(),
+          failovers: control.picture.failovers(),
+          candidates: control.candidates(),
+          policy: control.policy,
+        }),
+      config: () => ({ node, settings: settings() }),
+      log: (behind) => {
+        const lines = log.tail(behind)
+        return { node, next: lines.at(-1)?.number ?? behind, lines: lines.map(({ text }) => text) }
+      },
     }
   }
 

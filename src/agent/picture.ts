@@ -2,7 +2,7 @@ import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
-import { SAW_NONE, type MemberFacts } from '../model/member.ts'
+import { SAW_NONE, type ActivityFacts, type MemberFacts } from '../model/member.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
@@ -25,6 +25,7 @@ export type PictureParts = {
   readonly guard: Pick<Guard, 'state' | 'watchdog'> & { readonly pid: number | undefined }
   readonly bootId: string
   readonly pid: number
+  readonly activity: () => ActivityFacts | undefined
   /** What comes into being later, or changes. */
   readonly now: () => {
     readonly brain: Brain | undefined
@@ -50,6 +51,7 @@ export class Picture {
   ownFacts(): MemberFacts {
     const { config, ownHost, version, isTls, guard } = this.#parts
     const { brain, isStopping } = this.#parts.now()
+    const activity = this.#parts.activity()
     const watchdog = guard.watchdog()
     const incarnation = brain?.observer.incarnation
     const pledge = brain?.observer.pledge
@@ -65,6 +67,7 @@ export class Picture {
       guard: guard.state(),
       ...(watchdog ? { watchdog } : {}),
       ...(brain && config.postgresql.dataDir !== undefined ? { writePath: brain.writePath.facts } : {}),
+      ...(activity ? { activity } : {}),
       stopping: isStopping,
       ...(pledge ? { pledge } : {}),
       ...brain?.loop.decision?.told,

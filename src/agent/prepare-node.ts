@@ -1,14 +1,15 @@
 import { Fault, messageOf } from '../std/fault.ts'
+import { showOrigin } from '../config/describe-config.ts'
 import { formatProblems } from '../config/format-problems.ts'
 import { loadConfig, type LoadedConfig } from '../config/load-config.ts'
 import type { NodeConfig } from '../config/node-config.ts'
-import type { LocalInstance } from '../ha/ports.ts'
 import type { ReloadOutcome } from '../api/ports.ts'
 import { MEMBERSHIP_NOTES_FILE } from '../model/membership.ts'
 import { chmodSync, existsSync, join, mkdirSync, readFileSync } from '../platform/disk.ts'
-import { createLogger, type Logger } from '../platform/log.ts'
+import { createLogger, type KeptLogger, type Logger } from '../platform/log.ts'
 import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
+import type { CountedInstance } from './activity-watch.ts'
 import { createAttachedInstance } from './attached-instance.ts'
 import { compareConfigs } from './compare-configs.ts'
 import { createManagedInstance } from './managed-instance.ts'
@@ -45,7 +46,7 @@ export async function prepareNode(configPath: string): Promise<PreparedNode> {
 
 type Ok = Extract<LoadedConfig, { kind: 'ok' }>
 
-async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<PreparedNode> {
+async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promise<PreparedNode> {
   const { config } = loaded
   const secrets = deriveSecrets(config)
   announce(configPath, loaded, { log, secrets })
@@ -83,6 +84,12 @@ async function buildNode(configPath: string, loaded: Ok, log: Logger): Promise<P
     return { kind: 'applied', ...outcome }
   }
   const node = new Node({
+    settings: () =>
+      applied.effective.map(({ key, shown, origin }) => ({
+        key,
+        ...(shown === undefined ? {} : { value: shown }),
+        from: showOrigin(origin),
+      })),
     config,
     log,
     state,
@@ -158,7 +165,7 @@ function announce(configPath: string, loaded: Ok, deps: { log: Logger; secrets: 
 async function createInstance(
   config: NodeConfig,
   deps: { log: Logger; secrets: Secrets; state: StateFolder },
-): Promise<LocalInstance> {
+): Promise<CountedInstance> {
   if (config.postgresql.dataDir !== undefined) return createManagedInstance(config, deps)
   deps.log.warn(
     'Attached: postgresql.data_dir is not set, so this agent watches PostgreSQL and does not act',

@@ -1,4 +1,12 @@
-import type { ClusterView, Finding, LossReport, MemberView, PortTotals } from '../model/cluster-view.ts'
+import { memberOfWalName, walNameOf } from '../model/ack-rule.ts'
+import type {
+  ClusterView,
+  Finding,
+  LossReport,
+  MemberView,
+  PortTotals,
+  StreamView,
+} from '../model/cluster-view.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn } from '../model/lsn.ts'
 import type { MemberFacts } from '../model/member.ts'
@@ -31,14 +39,16 @@ export type ViewFacts = {
 /** Draws the cluster as this agent sees it. */
 export function clusterView(facts: ViewFacts): ClusterView {
   const { record, store, own, now } = facts
-  const peers = facts.peers.map((peer) => peerView(peer, facts))
+  const members = [
+    withLag({ facts: own, heardMsAgo: 0, reachable: true }, record),
+    ...facts.peers.map((peer) => peerView(peer, facts)),
+  ]
   return {
     scope: facts.scope,
     self: own.name,
     takenAt: facts.takenAt,
-    members: [withLag({ facts: own, heardMsAgo: 0, reachable: true }, record), ...peers].toSorted(
-      (one, other) => (one.facts.name < other.facts.name ? -1 : 1),
-    ),
+    members: members.toSorted((one, other) => (one.facts.name < other.facts.name ? -1 : 1)),
+    streams: members.flatMap((member) => streamsFrom(member, members)),
     ...(record ? { record } : {}),
     leaseRemainingMs: Math.max(0, Math.round(facts.leaseUntil - now)),
     consensus: {
@@ -58,6 +68,40 @@ export function clusterView(facts: ViewFacts): ClusterView {
     pids: facts.pids,
     mode: facts.mode,
   }
+}
+
+/** What a silent member said is over: its standbys may stream from another by now. */
+function streamsFrom(
+  { facts, reachable }: MemberView,
+  members: readonly MemberView[],
+): readonly StreamView[] {
+  const { walSenders = [], flushLsn, state } = facts.instance
+  if (!reachable || state !== 'running') return []
+  const end = parseLsn(flushLsn ?? '')
+  const behind = (lsn: string | undefined) => {
+    const at = parseLsn(lsn ?? '')
+    return at === undefined || end === undefined ? undefined : lagBytes(at, end)
+  }
+  return walSenders.map((sender) => {
+    const flushLagBytes = behind(sender.flushLsn)
+    const replayLagBytes = behind(sender.replayLsn)
+    return {
+      from: facts.name,
+      to: nameOfSender(sender.name, members),
+      state: sender.state,
+      isSync: sender.syncPriority > 0,
+      ...(flushLagBytes === undefined ? {} : { flushLagBytes }),
+      ...(replayLagBytes === undefined ? {} : { replayLagBytes }),
+    }
+  })
+}
+
+function nameOfSender(walName: string, members: readonly MemberView[]): string {
+  const known = members.find(
+    ({ facts: { name, incarnation } }) =>
+      incarnation !== undefined && walNameOf({ name, incarnation }) === walName,
+  )
+  return known?.facts.name ?? memberOfWalName(walName)
 }
 
 function removedFinding(name: string, at: string): Finding {

@@ -1,4 +1,4 @@
-import type { MembersDocument } from '#client'
+import type { ConfigDocument, EstimateDocument, LogDocument, MembersDocument, RecentDocument } from '#client'
 import type { ClusterView } from '../model/cluster-view.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
@@ -23,6 +23,12 @@ export interface ClusterOperations {
   /** Reads the configuration again. A bad file changes nothing. */
   reload(): Promise<ReloadOutcome>
   members(): MembersDocument
+  /** Samples and events behind this number. */
+  recent(after: number): RecentDocument
+  estimate(): EstimateDocument
+  /** Holds no secret, and more than strangers need to know. */
+  config(): ConfigDocument
+  log(after: number): LogDocument
   /** Throws only a `Fault`, like the two below. */
   invite(order: InviteOrder): Promise<InviteOutcome>
   removeMember(order: { readonly name: string; readonly requestedBy: string }): Promise<RemoveOutcome>

@@ -17,6 +17,7 @@ import { clusterMetrics } from './cluster-metrics.ts'
 import { openApiPort, type ApiPort, type ApiPortOptions, type RequestHandler } from './api-port.ts'
 import { addMemberRoutes, JOIN_PATH } from './member-routes.ts'
 import { addNodeRoutes } from './node-routes.ts'
+import { addPastRoutes } from './past-routes.ts'
 import { patroniMetrics } from './patroni/patroni-metrics.ts'
 import { addPatroniRoutes } from './patroni/patroni-routes.ts'
 import type { ClusterOperations, SwitchoverOrder } from './ports.ts'
@@ -85,6 +86,7 @@ export async function createApiServer(
   })
   addNodeRoutes(app, { ...deps, access, orderSwitchover })
   addMemberRoutes(app, deps)
+  addPastRoutes(app, { operations: deps.operations, access })
   await app.ready()
   port.answerWith(handler)
   return {

@@ -86,7 +86,8 @@ function comment(line: string, text: string): string {
   return `${line.padEnd(COMMENT_COLUMN)} # ${text}`
 }
 
-function showOrigin(origin: Origin): string {
+/** Where a value comes from, for people. */
+export function showOrigin(origin: Origin): string {
   switch (origin.kind) {
     case 'default':
       return 'default'

@@ -9,6 +9,8 @@ export type ClusterView = {
   /** RFC 3339. */
   readonly takenAt: string
   readonly members: readonly MemberView[]
+  /** Who streams from whom, as the senders say. */
+  readonly streams: readonly StreamView[]
   readonly record?: EpochRecord
   /** Milliseconds that the lease is still proven for, seen from here; 0 when it is not. */
   readonly leaseRemainingMs: number
@@ -42,6 +44,19 @@ export type MemberView = {
   readonly reachable: boolean
   /** Bytes behind the primary's last published position; absent when unknown. */
   readonly lagBytes?: number
+}
+
+/** One standby at its sender. Of a sender that is not heard any more nothing is said. */
+export type StreamView = {
+  readonly from: string
+  /** The member; where none of its name and incarnation is known, the name that it gave. */
+  readonly to: string
+  readonly state: string
+  /** Commits can wait for it: `synchronous_standby_names` has it. */
+  readonly isSync: boolean
+  /** Bytes of the sender's WAL that are not on its disk yet, and not replayed there; absent when unknown. */
+  readonly flushLagBytes?: number
+  readonly replayLagBytes?: number
 }
 
 export type Finding = {

@@ -77,6 +77,25 @@ export type WritePathFacts = {
   readonly latencyMs?: number
 }
 
+/**
+ * What PostgreSQL counts of its work, as its agent asked last: for people. Two of them give rates. Transactions and the time in
+ * statements are those of the databases of applications; sessions are all that `max_connections` counts.
+ */
+export type ActivityFacts = {
+  /** When it was asked, on the monotonic clock of its agent. */
+  readonly atMs: number
+  /** Committed and rolled back, since PostgreSQL's statistics begin. */
+  readonly transactions: number
+  /** Time that sessions spent in statements since then. */
+  readonly busyMs: number
+  readonly connections: number
+  /** Of these, how many are in a statement now. */
+  readonly active: number
+  readonly connectionsMax: number
+  /** Primary: end of flushed WAL. Standby: what it received. */
+  readonly walLsn?: string
+}
+
 /** What one agent tells all others about its node, in every heartbeat. */
 export type MemberFacts = {
   readonly name: string
@@ -96,6 +115,8 @@ export type MemberFacts = {
   readonly instance: InstanceFacts
   /** Absent in releases that do not try, and where PostgreSQL is attached. */
   readonly writePath?: WritePathFacts
+  /** Absent while PostgreSQL does not answer, and of releases that do not ask. */
+  readonly activity?: ActivityFacts
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean
   readonly seen: SeenByMember

@@ -78,3 +78,21 @@ function takeLines(reader: number): () => readonly Record<string, unknown>[] {
     return whole === '' ? [] : whole.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 }
+
+it('keeps the newest lines for who asks the process, each with its number, and cuts long ones', async () => {
+  const log = createLogger({ level: 'info', destination: join(folder, 'log') })
+  for (let line = 0; line < 400; line += 1) log.info(`line ${line}`)
+  log.debug('not written')
+  log.warn('long', { FILLING: FILLING.repeat(9) })
+  const kept = log.tail(0)
+  expect(kept).toHaveLength(300)
+  expect(kept[0]?.number).toBe(102)
+  expect(kept.at(-1)?.number).toBe(401)
+  expect(kept.at(-1)?.text).toHaveLength(4096)
+  expect(
+    log.tail(399).map(({ text }) => (JSON.parse(text.length < 4096 ? text : '{}') as { msg?: string }).msg),
+  ).toEqual(['line 399', undefined])
+  await eventually('the last line on disk', () =>
+    readFileSync(join(folder, 'log'), 'utf8').includes('"msg":"long"'),
+  )
+})

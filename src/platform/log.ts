@@ -19,6 +19,18 @@ export type Logger = {
   setLevel(level: LogLevel): void
 }
 
+/** The newest lines are kept for whoever asks the process itself, each cut at a length. */
+const KEPT_LINES_MAX = 300
+const KEPT_LINE_LENGTH_MAX = 4096
+
+/** One line as it was written, with its number since the process began. */
+export type LogLine = { readonly number: number; readonly text: string }
+
+export type KeptLogger = Logger & {
+  /** The newest lines behind number `after`, oldest first. */
+  tail(after: number): readonly LogLine[]
+}
+
 /** So much waits in memory for a log that takes nothing; what comes beyond is dropped and counted. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024
 
@@ -26,9 +38,11 @@ const WAITING_BYTES_MAX = 4 * 1024 * 1024
  * Writes to standard error, like the original; `destination` names a file instead, and throws when it cannot be opened. Never waits for the
  * disk or the reader: a log that stalls must not stall who fences or routes. What is waiting is written when the process exits.
  */
-export function createLogger(options: { level: LogLevel; destination?: string | undefined }): Logger {
+export function createLogger(options: { level: LogLevel; destination?: string | undefined }): KeptLogger {
   const fd = options.destination === undefined ? STANDARD_ERROR : openLog(options.destination)
   const sink = pino.destination({ dest: fd, sync: false, maxLength: WAITING_BYTES_MAX })
+  const kept: LogLine[] = []
+  let written = 0
   const root = pino(
     {
       level: options.level,
@@ -37,7 +51,14 @@ export function createLogger(options: { level: LogLevel; destination?: string | 
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
       serializers: { error: describeError },
     },
-    sink,
+    {
+      write: (line: string) => {
+        sink.write(line)
+        written += 1
+        kept.push({ number: written, text: line.slice(0, KEPT_LINE_LENGTH_MAX).trimEnd() })
+        if (kept.length > KEPT_LINES_MAX) kept.shift()
+      },
+    },
   )
   let dropped = 0
   sink.on('drop', () => {
@@ -51,7 +72,7 @@ export function createLogger(options: { level: LogLevel; destination?: string | 
   })
   // A full disk: what waits is tried again with the next line.
   sink.on('error', () => {})
-  return wrap(root)
+  return { ...wrap(root), tail: (after) => kept.filter(({ number }) => number > after) }
 }
 
 function openLog(path: string): number {

@@ -101,6 +101,45 @@ describePostgres('one instance', (postgres) => {
     expect((await instance.facts()).pendingRestart).toBeUndefined()
   })
 
+  it('counts as PostgreSQL does, and leaves its own connection where slots are scarce', async () => {
+    const client = await connect('app', 'app secret', 'app')
+    for (let statement = 0; statement < 20; statement += 1) await client.query('select 1')
+    await client.end()
+    const counters = () =>
+      instance.query<{ transactions: number }>(
+        "select (xact_commit + xact_rollback)::int as transactions from pg_stat_database where datname = 'app'",
+        [],
+        5000,
+      )
+    await eventually('what an ended session counted', async () => {
+      const told = await instance.activity.ask(5000)
+      const [row] = await counters()
+      return row !== undefined && row.transactions > 20 && told?.transactions === row.transactions
+    })
+    const sessions = async () => {
+      const rows = await instance.query<{ all: number; own: number }>(
+        `select count(*)::int as all, count(*) filter (where application_name = 'pg-metako count')::int as own
+         from pg_stat_activity where backend_type = 'client backend'`,
+        [],
+        5000,
+      )
+      return rows[0]
+    }
+    expect(await instance.activity.ask(5000)).toMatchObject({
+      connectionsMax: 30,
+      connections: (await sessions())?.all,
+    })
+    expect((await sessions())?.own).toBe(1)
+    const crowd: pg.Client[] = []
+    try {
+      while ((await sessions())?.all !== 27) crowd.push(await connect('app', 'app secret', 'app'))
+      expect((await instance.activity.ask(5000))?.connections).toBe(27)
+      await eventually('its slot to be free again', async () => (await sessions())?.own === 0)
+    } finally {
+      await Promise.all(crowd.map((one) => one.end()))
+    }
+  })
+
   it('says where the oldest WAL begins that it still has', async () => {
     const [row] = await instance.query<{ oldest: string; segment: number }>(
       `select min(name) as oldest, (select setting::int from pg_settings where name = 'wal_segment_size') as segment from pg_ls_waldir() where length(name) = 24`,

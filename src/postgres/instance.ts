@@ -12,6 +12,7 @@ import { every } from '../platform/timers.ts'
 import type { InstanceFacts, Role } from '../model/member.ts'
 import { Fault, messageOf } from '../std/fault.ts'
 import { MiB, MINUTE, SECOND } from '../std/units.ts'
+import { ActivityReader } from './activity.ts'
 import type { CloneResult } from './clone.ts'
 import { CommitProbe, type CommitTryOutcome } from './commit-probe.ts'
 import { readControlFile } from './control-file.ts'
@@ -97,6 +98,7 @@ export class Instance {
   readonly #copies: InstanceCopies
   readonly #commitProbe: CommitProbe
   readonly walDisk: WalDisk
+  readonly activity: ActivityReader
   readonly #stopTrimming: () => void
   #phase: Phase = 'idle'
   #trouble: string | undefined
@@ -119,6 +121,7 @@ export class Instance {
     this.#copies = new InstanceCopies({ ...deps, settings: this.settings }, options)
     this.#commitProbe = new CommitProbe(target)
     this.walDisk = new WalDisk(options.dataDir)
+    this.activity = new ActivityReader(target)
     this.#stopTrimming = every(MINUTE, () => {
       trimLog(logFileOf(options.dataDir), LOG_RUNNING_MAX_BYTES).catch(() => undefined)
     })
@@ -477,6 +480,7 @@ export class Instance {
     this.#watchSession.close()
     this.#workSession.close()
     this.#commitProbe.close()
+    this.activity.close()
     this.#live.forget()
   }
 }

@@ -1,4 +1,4 @@
-import type { MembersDocument } from '#client'
+import type { ConfigDocument, EstimateDocument, LogDocument, MembersDocument, RecentDocument } from '#client'
 import type {
   ClusterOperations,
   InviteOrder,
@@ -67,6 +67,41 @@ export class FakeOperations implements ClusterOperations {
     invitations: [],
     removed: [],
   }
+  recentDocument: RecentDocument = {
+    self: 'n1',
+    next: 2,
+    everyMs: 2000,
+    times: [1_777_863_721_000],
+    series: [
+      {
+        name: 'n1',
+        lagBytes: [null],
+        walBytesPerSecond: [1200],
+        transactionsPerSecond: [40],
+        transactionMs: [1.5],
+        connections: [7],
+      },
+    ],
+    events: [
+      {
+        number: 2,
+        at: '2026-05-04T03:02:01.000Z',
+        severity: 'good',
+        member: 'n2',
+        text: 'n2 is heard again',
+      },
+    ],
+  }
+  estimateDocument: EstimateDocument = {
+    takeover: 'revocation',
+    crashMs: 180,
+    silenceMs: 980,
+    noticeMs: 800,
+    measured: 3,
+    lossBytes: 0,
+    survives: 1,
+    candidates: [{ name: 'n2' }, { name: 'n3', why: 'does not stream' }],
+  }
   failure: Error | undefined
   readonly changes: string[] = []
 
@@ -120,6 +155,32 @@ export class FakeOperations implements ClusterOperations {
   reload(): Promise<ReloadOutcome> {
     this.changes.push('reload')
     return Promise.resolve(this.reloadOutcome)
+  }
+
+  recent(after: number): RecentDocument {
+    return {
+      ...this.recentDocument,
+      events: this.recentDocument.events.filter(({ number }) => number > after),
+    }
+  }
+
+  estimate(): EstimateDocument {
+    return this.estimateDocument
+  }
+
+  config(): ConfigDocument {
+    return {
+      node: 'n1',
+      settings: [
+        { key: 'cluster.scope', value: 'main', from: 'node.yaml:2' },
+        { key: 'postgresql.bin_dir', from: 'default' },
+      ],
+    }
+  }
+
+  log(after: number): LogDocument {
+    const lines = ['{"time":"2026-05-04T03:02:01.000Z","level":"INFO","msg":"Promoted"}'].slice(after)
+    return { node: 'n1', next: 1, lines }
   }
 
   members(): MembersDocument {

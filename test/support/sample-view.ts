@@ -13,6 +13,10 @@ export function sampleView(changes: Partial<ClusterView> = {}): ClusterView {
       sampleMember('n2', { instance: { streaming: true } }),
       sampleMember('n3', { instance: { streaming: true, replayLsn: '0/4FFFF00' }, lagBytes: 256 }),
     ],
+    streams: [
+      { from: 'n1', to: 'n2', state: 'streaming', isSync: true, flushLagBytes: 0, replayLagBytes: 0 },
+      { from: 'n1', to: 'n3', state: 'streaming', isSync: true, flushLagBytes: 0, replayLagBytes: 256 },
+    ],
     record: sampleRecord(),
     leaseRemainingMs: 2400,
     consensus: { backend: 'raft', hasQuorum: true, leader: 'n2', term: 5, voters: ['n1', 'n2', 'n3'] },

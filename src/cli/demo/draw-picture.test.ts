@@ -42,6 +42,7 @@ function viewOf(self: string, members: readonly MemberView[]): ClusterView {
     self,
     takenAt: '2026-01-01T00:00:00Z',
     members,
+    streams: [],
     record: {
       epoch: 2,
       holder: 'node2',
