@@ -15,6 +15,7 @@ export default defineConfig({
           include: [
             'src/**/*.test.ts',
             'client/**/*.test.ts',
+            'dashboard/**/*.test.ts',
             'test/*.test.ts',
             'test/{house,support,bench,chaos,fuzz}/**/*.test.ts',
           ],
@@ -99,6 +100,7 @@ export default defineConfig({
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
     ],

@@ -1,7 +1,7 @@
 /**
  * Part of `npm run build`: bundles the program from `src/` into a few files under `dist/`, with the source maps of what is
  * ours, and keeps beside each what V8 compiles it to (docs/adr/0016-a-fast-start.md). What has not changed stays as it
- * is: a demo may run from it.
+ * is: a demo may run from it. Beside it lies the dashboard, for browsers (docs/adr/0032-the-dashboard.md).
  */
 import { createHash } from 'node:crypto'
 import {
@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { rolldown } from 'rolldown'
 import { root } from './child.mjs'
 
@@ -24,11 +25,12 @@ const next = join(dist, 'program.next')
 const past = join(dist, 'program.past')
 const PACKAGES = 'packages'
 const MAIN_FILES = ['main.js', 'program-files.js']
-const KEPT = new Set([...MAIN_FILES, 'program', 'client', '.tsbuildinfo'])
+const KEPT = new Set([...MAIN_FILES, 'program', 'client', 'dashboard', '.tsbuildinfo'])
 
 const resolve = { alias: { '#client': join(root, 'client/index.ts') } }
 const program = await bundleProgram()
 const main = await bundleMain()
+writeDashboard(await bundleDashboard())
 const isNew = !isThere(folder, program) || !isThere(dist, main)
 if (isNew) await replaceProgram()
 if (isNew || !hasCompiled(folder)) await keepCompiled(folder)
@@ -86,6 +88,41 @@ async function bundleMain() {
   const { output } = await bundle.generate({ dir: dist, format: 'esm', ...names })
   await bundle.close()
   return new Map(output.flatMap((file) => (file.type === 'chunk' ? [[file.fileName, file.code]] : [])))
+}
+
+/**
+ * What a browser loads: one module, and the files that it names. Small, since it is looked at over bad connections.
+ * @returns {Promise<Map<string, string>>} names with contents
+ */
+async function bundleDashboard() {
+  const source = join(root, 'dashboard')
+  const bundle = await rolldown({
+    cwd: root,
+    input: { dashboard: 'dashboard/main.tsx' },
+    platform: 'browser',
+    resolve,
+    tsconfig: join(source, 'tsconfig.json'),
+  })
+  const { output } = await bundle.generate({ format: 'esm', entryFileNames: '[name].js', minify: true })
+  await bundle.close()
+  /** @type {Map<string, string>} */
+  const files = new Map()
+  for (const file of output) if (file.type === 'chunk') files.set(file.fileName, file.code)
+  for (const name of ['index.html', 'dashboard.css', 'icon.svg'])
+    files.set(name, readFileSync(join(source, name), 'utf8'))
+  return files
+}
+
+/** @param {Map<string, string>} files */
+function writeDashboard(files) {
+  const where = join(dist, 'dashboard')
+  if (isThere(where, files)) return
+  rmSync(where, { recursive: true, force: true })
+  mkdirSync(where, { recursive: true })
+  for (const [name, text] of files) {
+    writeFileSync(join(where, name), text)
+    writeFileSync(join(where, `${name}.gz`), gzipSync(text, { level: 9 }))
+  }
 }
 
 /** Order: everything new lies there, compiled, before it takes the place of what may be starting just now. */

@@ -9,6 +9,7 @@ import { runSteps } from './steps.mjs'
 const steps = [
   { name: 'format', command: [...tools.oxfmt, '--check'], remedy: 'npm run format' },
   { name: 'types', command: [...tools.tsc, '--noEmit', '-p', '.'] },
+  { name: 'types (browser)', command: [...tools.tsc, '--noEmit', '-p', 'dashboard'] },
   { name: 'lint', command: [...tools.oxlint, '--format=unix'] },
   { name: 'knip', command: [...tools.knip, '--no-progress'] },
   { name: 'unit', command: [...tools.vitest, 'run', '--project', 'unit'] },

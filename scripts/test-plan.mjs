@@ -45,7 +45,13 @@ export const projects = [
     needs: ['embedded-postgres', 'network-namespaces', 'iptables'],
     uses: ['compiler'],
   },
-  { project: 'browser', timeoutMs: 10 * MINUTE, byDefault: false, needs: [], uses: [] },
+  {
+    project: 'browser',
+    timeoutMs: 6 * MINUTE,
+    byDefault: true,
+    needs: ['embedded-postgres', 'chromium'],
+    uses: [],
+  },
 ]
 
 /**

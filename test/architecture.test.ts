@@ -12,7 +12,7 @@ import { emptyNames, foreignWords, looseEnds, unusedBorders, wordRules } from '.
 /** `store/memory` is the store of tests and of the simulator. */
 /** Only tests reach these; the store on etcd until the configuration can name one. */
 const FOR_TESTS = ['src/store/memory/', 'src/store/etcd/', 'src/platform/http-connections.ts']
-const ENTRIES = ['src/main.ts', 'client/index.ts']
+const ENTRIES = ['src/main.ts', 'client/index.ts', 'dashboard/main.tsx']
 const tree = readTree((path) => isTypeScript(path) || path.endsWith('.mjs'))
 const paths = [...tree.keys()]
 
@@ -51,6 +51,18 @@ describe('the house', () => {
   it('keeps the pure part of a room away from the rest of it', () => {
     const planted = plantedTree({ 'src/ha/decide/stance.ts': "import { loop } from '../loop.ts'\n" })
     expect(asLines(forbiddenImports(planted))).toHaveLength(1)
+  })
+
+  it('keeps the code of browsers away from that of agents, in JSX too', () => {
+    const planted = (text: string) => plantedTree({ 'dashboard/x.tsx': text, 'src/std/y.ts': '' })
+    for (const form of [
+      "import { y } from '../src/std/y.ts'",
+      "import { readFileSync } from 'node:fs'",
+      "import pg from 'pg'",
+    ])
+      expect(asLines(forbiddenImports(planted(form))), form).toHaveLength(1)
+    expect(asLines(forbiddenImports(planted("import { useState } from 'preact/hooks'")))).toEqual([])
+    expect(asLines(foreignWords(planted('const newLeader = <b>1</b>')))).toHaveLength(1)
   })
 
   it('knows every folder under src as a room', () => {

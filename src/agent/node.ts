@@ -13,6 +13,7 @@ import { buildSslRequest } from '../wire/startup.ts'
 import { ACTIVITY_EVERY_MS, ActivityWatch, type CountedInstance } from './activity-watch.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
+import { readDashboard } from './dashboard-files.ts'
 import { startDetached } from './detached-process.ts'
 import { estimateOf } from './estimate.ts'
 import { GuardClient } from './guard-client.ts'
@@ -254,7 +255,12 @@ export class Node {
     if (this.#isStopping) return
     const { apiHost, apiPort } = config.identity
     this.#api = await createApiServer(
-      { operations: this.#operations(), log, metrics: createMetrics({ ofProcess: true }) },
+      {
+        operations: this.#operations(),
+        log,
+        metrics: createMetrics({ ofProcess: true }),
+        dashboard: readDashboard(),
+      },
       {
         host: apiHost,
         port: apiPort,

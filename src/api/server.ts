@@ -14,6 +14,7 @@ import { KiB, MiB, SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { createAccess, SAFE_METHODS, type Access } from './access.ts'
 import { clusterMetrics } from './cluster-metrics.ts'
+import { addDashboardRoutes, type DashboardFiles } from './dashboard-routes.ts'
 import { openApiPort, type ApiPort, type ApiPortOptions, type RequestHandler } from './api-port.ts'
 import { addMemberRoutes, JOIN_PATH } from './member-routes.ts'
 import { addNodeRoutes } from './node-routes.ts'
@@ -34,6 +35,8 @@ export type ApiDeps = {
   readonly operations: ClusterOperations
   readonly log: Logger
   readonly metrics: Metrics
+  /** Absent: no dashboard is served. */
+  readonly dashboard?: DashboardFiles
 }
 
 export type ApiOptions = ApiPortOptions & {
@@ -87,6 +90,7 @@ export async function createApiServer(
   addNodeRoutes(app, { ...deps, access, orderSwitchover })
   addMemberRoutes(app, deps)
   addPastRoutes(app, { operations: deps.operations, access })
+  if (deps.dashboard) addDashboardRoutes(app, deps.dashboard)
   await app.ready()
   port.answerWith(handler)
   return {

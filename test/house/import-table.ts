@@ -105,6 +105,10 @@ export const importTable: readonly RoomRule[] = [
     rooms: ['platform', 'program'],
   }),
   room('client', 'the API contract and an HTTP client', {}),
+  room('dashboard', 'what a browser shows of the cluster; asks its agent through the API alone', {
+    packages: ['preact'],
+    speaksToApi: true,
+  }),
 ]
 
 /** All rooms of `src/`: its direct folders. */

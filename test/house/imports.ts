@@ -57,7 +57,7 @@ function objectionTo(one: Import, rule: RoomRule): string | undefined {
       ? undefined
       : `imports the package ${name}: ${rule.path} does not adapt it`
   }
-  if (!target.endsWith('.ts')) return `imports ${specifier}: a path ends in .ts`
+  if (!/\.tsx?$/.test(target)) return `imports ${specifier}: a path ends in .ts`
   return objectionToTarget(one.from, target, rule)
 }
 

@@ -42,7 +42,7 @@ export function lintOverrides(): readonly LintOverride[] {
 
 function override(rules: readonly RoomRule[], lint: Record<string, unknown>): LintOverride {
   return {
-    files: rules.map(({ path }) => (path.endsWith('.ts') ? path : `${path}/**/*.ts`)),
+    files: rules.map(({ path }) => (path.endsWith('.ts') ? path : `${path}/**/*.{ts,tsx}`)),
     excludeFiles: ['**/*.test.ts'],
     rules: lint,
   }
@@ -57,7 +57,7 @@ function importRule(rule: RoomRule): Record<string, unknown> {
     ...(rule.path.startsWith('src/') && forbidden.length > 0 ? [`../**/{${forbidden.join(',')}}/**`] : []),
     ...(rule.touchesNode ? ['!node:*', '!node:*/**'] : []),
     ...(rule.speaksToApi ? ['!#client'] : []),
-    ...rule.packages.map((name) => `!${name}`),
+    ...rule.packages.flatMap((name) => [`!${name}`, `!${name}/**`]),
     '@*/*',
   ]
   const allowed = [...rule.rooms, ...rule.packages, ...(rule.speaksToApi ? ['#client'] : [])]

@@ -1,3 +1,4 @@
+import { roomOf } from './import-table.ts'
 import { isProduct, type SourceTree, type Violation } from './source-tree.ts'
 import { codeOnly } from './source-text.ts'
 
@@ -76,8 +77,10 @@ const DOOR_LINES_MAX = 15
  * block comment at the beginning of a line, of two lines at least and fifteen at most, with the word "never" or "nothing".
  */
 export function silentRooms(tree: SourceTree): readonly string[] {
-  const files = [...tree].filter(([file]) => isProduct(file) && file.startsWith('src/'))
-  const rooms = new Set(files.map(([file]) => file.split('/').slice(0, 2).join('/')))
+  const files = [...tree].filter(([file]) => isProduct(file) && !file.startsWith('client/'))
+  const rooms = new Set(
+    files.map(([file]) => (file.startsWith('src/') ? file.split('/').slice(0, 2).join('/') : roomOf(file))),
+  )
   return [...rooms]
     .filter((room) => !room.endsWith('.ts'))
     .filter(

@@ -32,11 +32,11 @@ export function plantedTree(files: Readonly<Record<string, string>>): SourceTree
   return new Map(Object.entries(files))
 }
 
-export const isTypeScript = (path: string): boolean => path.endsWith('.ts')
+export const isTypeScript = (path: string): boolean => /\.tsx?$/.test(path)
 export const isTest = (path: string): boolean => path.endsWith('.test.ts')
 /** Code of the product: what ends up in `dist/`. */
 export const isProduct = (path: string): boolean =>
-  isTypeScript(path) && !isTest(path) && (path.startsWith('src/') || path.startsWith('client/'))
+  isTypeScript(path) && !isTest(path) && /^(src|client|dashboard)\//.test(path)
 
 /** One line for each violation; empty when there is none. Compare with `[]`, so that a failure shows the lines. */
 export function asLines(violations: readonly Violation[]): readonly string[] {

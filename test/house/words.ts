@@ -24,7 +24,7 @@ export const wordRules: readonly WordRule[] = [
   {
     words: ['leader', 'leadership', 'follower', 'term'],
     instead: 'lease, holder, epoch (leader and term belong to Raft)',
-    within: ['src/', 'client/'],
+    within: ['src/', 'client/', 'dashboard/'],
     besides: ['raft', 'consensus', 'patroni', 'patronictl', 'env', 'environment'],
     except: {
       'src/raft/': 'is Raft',
@@ -58,7 +58,7 @@ export const wordRules: readonly WordRule[] = [
   {
     words: ['master', 'slave', 'masters', 'slaves'],
     instead: 'primary, standby',
-    within: ['src/', 'client/'],
+    within: ['src/', 'client/', 'dashboard/'],
     except: {
       'src/config/': SEED,
       'src/api/coordination/': SEED,
@@ -69,7 +69,7 @@ export const wordRules: readonly WordRule[] = [
   {
     words: ['xlog'],
     instead: 'WAL',
-    within: ['src/', 'client/'],
+    within: ['src/', 'client/', 'dashboard/'],
     except: {
       'src/api/patroni/': PATRONI,
       'client/patroni-documents.ts': PATRONI,
@@ -147,9 +147,9 @@ const BANNED_NAMES = [
 /** Files and folders whose name says nothing: as a whole name, or as its last word. */
 export function emptyNames(paths: readonly string[]): readonly Violation[] {
   return paths.filter(isTypeScript).flatMap((file) => {
-    const parts = file.split('/').map((part) => part.replace(/(\.[a-z]+)*\.ts$/, ''))
+    const parts = file.split('/').map((part) => part.replace(/(\.[a-z]+)*\.tsx?$/, ''))
     const bad = parts.find((part) => BANNED_NAMES.includes(lastWordOf(part)) && !isObjectHandler(part))
-    const name = basename(file).replace(/(\.[a-z]+)*\.ts$/, '')
+    const name = basename(file).replace(/(\.[a-z]+)*\.tsx?$/, '')
     if (bad !== undefined) return [{ file, message: `is named "${bad}": name what it holds` }]
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) return [{ file, message: 'is not in kebab-case' }]
     return []

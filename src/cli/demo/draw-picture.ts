@@ -176,6 +176,7 @@ function connectLines({ connections, paint, api }: Frame): readonly string[] {
     `write    psql ${connections.primary}`,
     `read     psql ${connections.replica}`,
     `pooled   psql ${connections.pooled}`,
+    `page     ${api}dashboard/`,
     paint.dim(`api      ${api}cluster`),
   ]
 }

@@ -32,7 +32,9 @@ export class PlainFace implements Face {
       this.#saidAddresses = true
       const { primary, replica, pooled } = this.#plan.connections
       const api = this.#plan.nodes[0]?.api
-      stdout.write(`primary ${primary}\nreplica ${replica}\npooled ${pooled}\napi ${api}\n`)
+      stdout.write(
+        `primary ${primary}\nreplica ${replica}\npooled ${pooled}\napi ${api}\ndashboard ${api}dashboard/\n`,
+      )
     }
     if (this.#saidReady) return
     if (picture.healthy) {

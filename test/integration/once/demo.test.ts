@@ -37,6 +37,7 @@ describe('the demo of three nodes', () => {
       `replica postgresql://app:${password}@127.0.0.1:${5434 + portBase}/app`,
       `pooled postgresql://app:${password}@127.0.0.1:${6432 + portBase}/app`,
       `api http://127.0.0.1:${8008 + portBase}/`,
+      `dashboard http://127.0.0.1:${8008 + portBase}/dashboard/`,
       expect.stringMatching(/^ready in \d+\.\d s$/),
       '',
     ])

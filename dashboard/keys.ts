@@ -1,0 +1,44 @@
+import { useEffect } from 'preact/hooks'
+import type { Asked } from './asked.ts'
+import type { LiveCluster } from './live-cluster.ts'
+import { applyTheme, currentTheme, themeAfter } from './theme.ts'
+
+export const KEYS: readonly (readonly [key: string, what: string])[] = [
+  ['1 … 9', 'open a member'],
+  ['s', 'switchover'],
+  ['t', 'enter or forget the token'],
+  ['d', 'dark, light, or as the system'],
+  ['?', 'this list'],
+  ['Esc', 'close'],
+]
+
+/** Keys of one letter, unless somebody is typing or a dialog is open. */
+export function useKeys(about: {
+  readonly cluster: LiveCluster
+  readonly ask: (asked: Asked) => void
+  readonly isBusy: boolean
+}): void {
+  const { cluster, ask, isBusy } = about
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      const { target } = event
+      const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement || isBusy
+      if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return
+      const asked = askedBy(event.key, cluster)
+      if (!asked) return
+      event.preventDefault()
+      ask(asked)
+    }
+    document.addEventListener('keydown', listen)
+    return () => document.removeEventListener('keydown', listen)
+  }, [cluster, ask, isBusy])
+}
+
+function askedBy(key: string, cluster: LiveCluster): Asked | undefined {
+  if (key === '?') return { kind: 'keys' }
+  if (key === 't') return { kind: 'token' }
+  if (key === 's') return cluster.token === undefined ? { kind: 'token' } : { kind: 'switchover' }
+  if (key === 'd') applyTheme(themeAfter(currentTheme()))
+  const name = cluster.live.view?.members[Number(key) - 1]?.facts.name
+  return name === undefined ? undefined : { kind: 'member', name }
+}
