@@ -10,6 +10,7 @@ const fit = (name: string): CandidateVerdict => ({
   kind: 'eligible',
   name,
   flush: 1n as Lsn,
+  priority: 1,
   unreplayed: 0,
   isFresh: true,
   witnessed: true,

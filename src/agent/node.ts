@@ -142,6 +142,11 @@ export class Node {
     this.#fatal = listener
   }
 
+  /** Has the router read its certificates and its list of users again. */
+  reloadRouter(): void {
+    this.#router.reload()
+  }
+
   /** Returns when the node serves its API; consensus and PostgreSQL follow as soon as the other members allow. */
   async start(): Promise<void> {
     const { config, log } = this.#parts

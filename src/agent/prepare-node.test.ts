@@ -1,7 +1,8 @@
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { makeCertificate } from '../../test/support/certificates.ts'
 import { prepareNode } from './prepare-node.ts'
 
 describe('prepareNode', () => {
@@ -77,5 +78,20 @@ logging: { file: ${folder}/log }
       kind: 'applied',
       needsRestart: ['pool.default_pool_size'],
     })
+  })
+
+  it('refuses certificates that the router could not use, before anything is written', async () => {
+    const [one, other] = ['one', 'other'].map((commonName) => makeCertificate({ commonName }))
+    writeFileSync(join(folder, 'r.crt'), one!.cert)
+    writeFileSync(join(folder, 'r.key'), other!.key)
+    const { message, exitCode } = await refusalOf(`
+identity: { node_name: n1, api_host: 127.0.0.1, api_port: 8008 }
+local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: h1dden, database: postgres }
+postgresql: { data_dir: ${folder}/data }
+router: { client_tls_sslmode: require, client_tls_cert_file: r.crt, client_tls_key_file: r.key }
+`)
+    expect(exitCode).toBe(1)
+    expect(message).toMatch(/r\.key.*TLS_FILE_UNUSABLE/)
+    expect(existsSync(join(folder, 'data.metako'))).toBe(false)
   })
 })

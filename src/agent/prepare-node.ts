@@ -9,6 +9,7 @@ import { chmodSync, existsSync, join, mkdirSync, readFileSync } from '../platfor
 import { createLogger, type KeptLogger, type Logger } from '../platform/log.ts'
 import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
+import { RouterTls } from '../proxy/tls/router-tls.ts'
 import type { CountedInstance } from './activity-watch.ts'
 import { createAttachedInstance } from './attached-instance.ts'
 import { compareConfigs } from './compare-configs.ts'
@@ -48,6 +49,8 @@ type Ok = Extract<LoadedConfig, { kind: 'ok' }>
 
 async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promise<PreparedNode> {
   const { config } = loaded
+  // Order: before anything is started or written; the router itself would fail again and again.
+  checkRouterTls(config)
   const secrets = deriveSecrets(config)
   announce(configPath, loaded, { log, secrets })
   const state = await StateFolder.open(config.paths.stateDir)
@@ -62,10 +65,10 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
   let applied = loaded
   const reload = async (): Promise<ReloadOutcome> => {
     const next = readConfig(configPath)
-    if (next.kind === 'refused') {
-      const message = formatProblems(next.problems, next.sources)
+    const message = next.kind === 'refused' ? formatProblems(next.problems, next.sources) : tlsTrouble(next)
+    if (next.kind === 'refused' || message !== undefined) {
       log.error('The new configuration is refused, the old one stays in force', { problems: message })
-      return { kind: 'refused', message }
+      return { kind: 'refused', message: message ?? '' }
     }
     const isRegistered = existsSync(join(state.path, MEMBERSHIP_NOTES_FILE))
     const { live, needsRestart, ignored } = compareConfigs(applied.effective, next.effective, {
@@ -80,6 +83,7 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
     }
     const outcome = { changed: live, needsRestart }
     applied = next
+    node.reloadRouter()
     log.info('Configuration read again', outcome)
     return { kind: 'applied', ...outcome }
   }
@@ -176,6 +180,20 @@ async function createInstance(
   )
   const { host, port, username, password, database } = config.localDb
   return createAttachedInstance({ host, port, user: username, password, database })
+}
+
+/** Throws `TLS_FILE_UNUSABLE`. */
+function checkRouterTls({ router }: NodeConfig): void {
+  if (router.enabled) new RouterTls(router.tls, (path) => readFileSync(path, 'utf8'))
+}
+
+function tlsTrouble({ config }: Ok): string | undefined {
+  try {
+    checkRouterTls(config)
+    return undefined
+  } catch (error) {
+    return messageOf(error)
+  }
 }
 
 function tlsFiles(config: NodeConfig): { cert: string; key: string; ca?: string } | undefined {

@@ -56,6 +56,14 @@ describe('RouterLink', () => {
     return { socket, lines }
   }
 
+  it('passes on that files are to be read again', async () => {
+    const { lines } = await router()
+    link.reload()
+    const orders = () => lines().filter((line) => line.includes('kind":"reload"'))
+    await eventually('the order', () => orders().length > 0)
+    expect(orders()).toEqual(['{"kind":"reload"}'])
+  })
+
   it('gives a router that comes the newest table at once, and every change', async () => {
     const { lines } = await router()
     expect(link.pid).toBe(77)

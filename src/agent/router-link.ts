@@ -81,6 +81,11 @@ export class RouterLink {
     if (ready.length === this.#routers.size) this.#membersTold = members
   }
 
+  /** Has the router read its files again. */
+  reload(): void {
+    for (const router of this.#routers) router.write(`${JSON.stringify({ kind: 'reload' })}\n`)
+  }
+
   /** Leaves the router running. */
   detach(): void {
     this.#isStopped = true

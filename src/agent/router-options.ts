@@ -22,6 +22,7 @@ export function routerOptions(
     holdTimeoutMs: router.holdTimeoutMs,
     maxClientConnections: router.maxClientConnections,
     pool: poolOptions(config),
+    tls: router.tls,
     agentSocket: agentSocketOf(config),
     members: given.members,
     routingToken: given.routingToken,

@@ -1,3 +1,4 @@
+import { CHANNEL_BINDING, SCRAM_SHA_256_PLUS } from './channel-binding.ts'
 import { SCRAM_SHA_256, type ScramFailure, type ScramHashes } from './scram.ts'
 
 /** What PostgreSQL stores instead of a password: proves who knows it, and does not let its reader log in. */
@@ -33,7 +34,7 @@ export type ScramServerFinal = {
 const KEY_BYTES = 32
 const VERIFIER = /^SCRAM-SHA-256\$(\d{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$/
 const CLIENT_FIRST =
-  /^(?<header>(?<flag>[nyp])(?:=[^,]*)?,(?:a=[^,]*)?,)(?<bare>n=[^,]*,r=(?<nonce>[^,]+)(?:,.*)?)$/s
+  /^(?<header>(?<flag>n|y|p=[^,]*),(?:a=[^,]*)?,)(?<bare>n=[^,]*,r=(?<nonce>[^,]+)(?:,.*)?)$/s
 const CLIENT_FINAL =
   /^(?<unproven>c=(?<binding>[^,]*),r=(?<nonce>[^,]*)(?:,.*)?),p=(?<proof>[A-Za-z0-9+/=]+)$/s
 
@@ -49,23 +50,48 @@ export function parseScramVerifier(text: string): ScramVerifier | undefined {
   return { iterations: Number(iterations), salt: Buffer.from(salt, 'base64'), storedKey, serverKey }
 }
 
-/** Answers the client-first-message. `nonce` is this side's half: printable, without a comma. */
+/**
+ * Answers the client-first-message. `nonce` is this side's half: printable, without a comma. `endPoint`: the data of channel binding,
+ * where it was offered.
+ */
 export function scramServerFirst(
   verifier: ScramVerifier,
-  options: { readonly clientFirst: string; readonly nonce: string },
+  options: {
+    readonly mechanism: string
+    readonly clientFirst: string
+    readonly nonce: string
+    readonly endPoint?: Buffer | undefined
+  },
 ): ScramServerFirst | ScramFailure {
   const groups = CLIENT_FIRST.exec(options.clientFirst)?.groups
   if (!groups) return failed('the client sent a malformed beginning of the SCRAM exchange')
-  if (groups['flag'] === 'p') return failed(`the client wants channel binding, ${SCRAM_SHA_256} has none`)
+  const { mechanism, endPoint } = options
+  const refusal = judgeBinding(groups['flag'] ?? '', mechanism, endPoint !== undefined)
+  if (refusal !== undefined) return failed(refusal)
+  const bound = mechanism === SCRAM_SHA_256_PLUS && endPoint ? endPoint : Buffer.alloc(0)
   const nonce = `${groups['nonce']}${options.nonce}`
   const message = `r=${nonce},s=${verifier.salt.toString('base64')},i=${verifier.iterations}`
   return {
     kind: 'first',
     message,
     nonce,
-    binding: Buffer.from(groups['header'] ?? '').toString('base64'),
+    binding: Buffer.concat([Buffer.from(groups['header'] ?? ''), bound]).toString('base64'),
     signed: `${groups['bare']},${message}`,
   }
+}
+
+/** What is wrong with what the client says of channel binding, if anything. */
+function judgeBinding(flag: string, mechanism: string, isOffered: boolean): string | undefined {
+  if (mechanism === SCRAM_SHA_256_PLUS) {
+    if (!isOffered) return `the client chose ${SCRAM_SHA_256_PLUS}, which was not offered`
+    if (flag !== `p=${CHANNEL_BINDING}`) return 'the client wants another channel binding than there is'
+    return undefined
+  }
+  if (mechanism !== SCRAM_SHA_256) return `the client chose the mechanism ${mechanism}`
+  if (flag.startsWith('p')) return `the client wants channel binding, ${SCRAM_SHA_256} has none`
+  // Somebody between us took the offer away.
+  if (flag === 'y' && isOffered) return 'the client was not told that channel binding is offered'
+  return undefined
 }
 
 /** Judges the client's proof. The reason of a failure is for the log: the client learns only that it failed. */

@@ -5,6 +5,8 @@
  * an error or a return value.
  */
 
+import { CHANNEL_BINDING, SCRAM_SHA_256_PLUS } from './channel-binding.ts'
+
 /** The hash functions that the exchange needs; `platform/hash.ts` has them. */
 export type ScramHashes = {
   readonly sha256: (...parts: readonly (string | Uint8Array)[]) => Buffer
@@ -19,9 +21,12 @@ const ITERATIONS_MAX = 10_000_000
 
 export type ScramFirst = {
   readonly kind: 'first'
+  readonly mechanism: string
   /** The client-first-message, to be sent. */
   readonly message: string
   readonly bare: string
+  /** Base64 of what the exchange is bound to: it is sent once more, signed. */
+  readonly binding: string
   readonly nonce: string
 }
 
@@ -35,11 +40,31 @@ export type ScramFinal = {
 
 export type ScramFailure = { readonly kind: 'failed'; readonly reason: string }
 
-/** Opens an exchange without channel binding. PostgreSQL takes the user from the startup packet, so the name here is empty. */
-export function scramClientFirst(options: { nonce: string; username?: string }): ScramFirst {
+/**
+ * Opens an exchange. PostgreSQL takes the user from the startup packet, so the name here is empty. `endPoint`: the data of channel binding,
+ * where the connection has some; it is bound to where the server offers that too (`mechanisms`).
+ */
+export function scramClientFirst(options: {
+  nonce: string
+  username?: string
+  mechanisms?: readonly string[]
+  endPoint?: Buffer | undefined
+}): ScramFirst {
+  const { nonce, endPoint, mechanisms = [] } = options
   const username = (options.username ?? '').replaceAll('=', '=3D').replaceAll(',', '=2C')
-  const bare = `n=${username},r=${options.nonce}`
-  return { kind: 'first', message: `n,,${bare}`, bare, nonce: options.nonce }
+  const bare = `n=${username},r=${nonce}`
+  const isBound = endPoint !== undefined && mechanisms.includes(SCRAM_SHA_256_PLUS)
+  // `y`: it could have been. A server that had offered it learns by this that somebody between took the offer away.
+  const header = isBound ? `p=${CHANNEL_BINDING},,` : endPoint ? 'y,,' : 'n,,'
+  const bound = isBound ? endPoint : Buffer.alloc(0)
+  return {
+    kind: 'first',
+    mechanism: isBound ? SCRAM_SHA_256_PLUS : SCRAM_SHA_256,
+    message: `${header}${bare}`,
+    bare,
+    binding: Buffer.concat([Buffer.from(header), bound]).toString('base64'),
+    nonce,
+  }
 }
 
 /** What a client can prove that it knows the password with: the password, or what an earlier proof of it gave away. */
@@ -69,7 +94,7 @@ export function scramClientFinal(
     iterations,
     hashes,
   })
-  const withoutProof = `c=biws,r=${nonce}`
+  const withoutProof = `c=${first.binding},r=${nonce}`
   const authMessage = `${first.bare},${serverFirst},${withoutProof}`
   const clientSignature = hashes.hmacSha256(hashes.sha256(clientKey), authMessage)
   const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (clientSignature[index] as number)))

@@ -125,9 +125,17 @@ const KEYS: Readonly<Record<string, AbsentFeature>> = {
   'logging.format': absent('log lines are always JSON, one object a line', 'remove the key'),
   'security.allow_unauthenticated': absent('this cannot be switched off', 'remove the key'),
   tls: absent(
-    'TLS stands in the section security',
-    'set security.tls_enabled, security.cert_file and security.key_file',
+    'TLS stands in the sections security (agents and API) and router (clients and PostgreSQL)',
+    'set security.tls_enabled, security.cert_file and security.key_file; router.client_tls_sslmode and router.server_tls_sslmode',
   ),
+  'pool.auth_ident_file': absent(
+    'maps of user names are not there yet',
+    'remove the key: with auth_type: cert the common name is the user',
+  ),
+  'pool.client_tls13_ciphers': absent('all suites have one key', 'write them into router.client_tls_ciphers'),
+  'pool.server_tls13_ciphers': absent('all suites have one key', 'write them into router.server_tls_ciphers'),
+  'pool.client_tls_ecdhcurve': absent('curves are the choice of the runtime', 'remove the key'),
+  'pool.client_tls_dheparams': absent('parameters are the choice of the runtime', 'remove the key'),
 }
 
 /** The entry for a key that nobody reads, if it is one that people will look for. */

@@ -2,6 +2,7 @@ import { SECOND } from '../std/units.ts'
 import { clusterKeys, memberFields, membersKey } from './keys/cluster-keys.ts'
 import { databaseFields, databasesKey, postgresKeys } from './keys/postgres-keys.ts'
 import { runtimeKeys } from './keys/runtime-keys.ts'
+import { clientTlsKeys } from './keys/tls-keys.ts'
 import { byteLength, resolvePath, shortHash } from './path-text.ts'
 import { Settings } from './settings.ts'
 
@@ -37,7 +38,19 @@ export function deriveDefaults(settings: Settings, folder: string): void {
   deriveTimes(settings)
   deriveCounts(settings)
   deriveFolders(settings, { folder, nodeName })
+  deriveRouterCertificate(settings)
   deriveDatabases(settings)
+}
+
+/** A node's certificate is good for all who come to this node. */
+function deriveRouterCertificate(settings: Settings): void {
+  const { mode, certFile, keyFile } = clientTlsKeys
+  const isGiven = settings.get(certFile) !== undefined || settings.get(keyFile) !== undefined
+  if (settings.need(mode) === 'disable' || isGiven) return
+  const own = [settings.get(clusterKeys.certFile), settings.get(clusterKeys.keyFile)] as const
+  if (own[0] === undefined || own[1] === undefined) return
+  settings.derive(certFile, own[0], clusterKeys.certFile.name)
+  settings.derive(keyFile, own[1], clusterKeys.keyFile.name)
 }
 
 /** The database of `local_db` is created with the others; every database has an owner. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatProblems } from './format-problems.ts'
 import { type ConfigInput, loadConfig, type LoadedConfig } from './load-config.ts'
+import { NO_TLS } from '../model/tls-settings.ts'
 import type { NodeConfig } from './node-config.ts'
 
 const MEMBERS = `cluster_members:
@@ -88,6 +89,7 @@ describe('the smallest useful config', () => {
         pooledPort: 6432,
         holdTimeoutMs: 30_000,
         maxClientConnections: 1000,
+        tls: NO_TLS,
       },
       pool: {
         poolMode: 'transaction',

@@ -20,6 +20,7 @@ import { recognisePatroniForm } from './patroni-form.ts'
 import { importIni } from './pgbouncer/import-ini.ts'
 import { type Problem, Problems } from './problem.ts'
 import { readSettings } from './read-settings.ts'
+import { checkRouterTls } from './router-tls-checks.ts'
 import { checkSecrets } from './secret-checks.ts'
 import type { Origin } from './settings.ts'
 import { checkTimes } from './time-checks.ts'
@@ -86,6 +87,7 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   checkCluster(settings, problems)
   checkTimes(settings, problems)
   checkNode(settings, problems, input.fileExists)
+  checkRouterTls(settings, problems, input.fileExists)
   checkSecrets(settings, problems)
   checkBootstrap(settings, problems)
 

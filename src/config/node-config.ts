@@ -1,6 +1,7 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
 import type { MemberTags } from '../model/member-tags.ts'
 import type { PoolAuthType, PoolSettings } from '../model/pool-settings.ts'
+import type { TlsSettings } from '../model/tls-settings.ts'
 
 /**
  * The effective configuration of one node: validated, complete (every key has a value), in our words and units
@@ -127,6 +128,7 @@ export type NodeConfig = {
     /** How long a new connection waits for a primary before it fails. */
     readonly holdTimeoutMs: number
     readonly maxClientConnections: number
+    readonly tls: TlsSettings
   }
   /** The pooled port; the names are PgBouncer's. */
   readonly pool: PoolSettings & {

@@ -1,3 +1,4 @@
+import type { TlsSide } from '../model/tls-settings.ts'
 import { otherMembers } from './derive-defaults.ts'
 import { clusterKeys as cluster, memberFields } from './keys/cluster-keys.ts'
 import {
@@ -19,6 +20,7 @@ import {
   userOverrideFields,
 } from './keys/pool-keys.ts'
 import { runtimeKeys as runtime } from './keys/runtime-keys.ts'
+import { clientTlsKeys, serverTlsKeys, type TlsSideKeys } from './keys/tls-keys.ts'
 import type { MemberTags } from '../model/member-tags.ts'
 import type { PgBouncerImport } from '../model/pgbouncer-setting.ts'
 import type { DatabaseOverrides, UserOverrides } from '../model/pool-settings.ts'
@@ -184,6 +186,7 @@ function runtimePart(
       pooledPort: settings.need(runtime.pooledPort),
       holdTimeoutMs: settings.need(runtime.holdTimeout),
       maxClientConnections: settings.need(runtime.maxClients),
+      tls: { client: tlsSide(settings, clientTlsKeys), server: tlsSide(settings, serverTlsKeys) },
     },
     logging: {
       level: settings.need(runtime.logLevel),
@@ -194,6 +197,20 @@ function runtimePart(
       stateDir: settings.need(runtime.stateDir),
       runDir: settings.need(runtime.runDir),
     },
+  }
+}
+
+function tlsSide(settings: Settings, keys: TlsSideKeys): TlsSide {
+  const protocols = settings.need(keys.protocols)
+  const ciphers = settings.need(keys.ciphers)
+  return {
+    mode: settings.need(keys.mode),
+    ...whereGiven('certFile', settings.get(keys.certFile)),
+    ...whereGiven('keyFile', settings.get(keys.keyFile)),
+    ...whereGiven('caFile', settings.get(keys.caFile)),
+    minVersion: protocols === 'tlsv1.3' ? 'TLSv1.3' : 'TLSv1.2',
+    maxVersion: protocols === 'tlsv1.2' ? 'TLSv1.2' : 'TLSv1.3',
+    ...(ciphers === 'default' ? {} : { ciphers }),
   }
 }
 

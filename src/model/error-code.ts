@@ -331,6 +331,10 @@ export const errorCodes = {
       "A port of the router cannot be listened on: the address is not this host's, or the port needs privileges.",
     remedy: 'Correct `router.listen_host` and the ports.',
   },
+  TLS_FILE_UNUSABLE: {
+    meaning: "A certificate, a key or a list of ciphers of the router's TLS cannot be read or used.",
+    remedy: 'Look at the files that the message names: PEM, readable for the agent, no passphrase.',
+  },
   API_CANNOT_LISTEN: {
     meaning: "The API's port cannot be listened on.",
     remedy: 'Free it, or change `identity.api_host` and `identity.api_port`.',

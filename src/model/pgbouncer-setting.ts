@@ -33,7 +33,10 @@ const ignored =
 
 const ofTheLog = ignored('the section logging says how agent and router log, and where to')
 const ofTheHost = ignored('the agent starts the router, which runs as the user that the agent runs as')
-const ofTheTls = ignored('the router speaks no TLS')
+const ofTheCiphers = ignored(
+  "PgBouncer has words of its own for them: write OpenSSL's names to router.client_tls_ciphers or router.server_tls_ciphers",
+)
+const ofTheCurves = ignored('Node.js chooses among what OpenSSL takes for safe')
 const ofTheHba = ignored('there are no rules of its own here: pg_hba.conf judges every login')
 const ofTheDns = ignored(
   "members are reached at their own addresses, and names are looked up by the system's resolver",
@@ -65,15 +68,15 @@ export const PGBOUNCER_SETTINGS: readonly PgBouncerSetting[] = [
   ignored('a cancel request is sent at once')('cancel_wait_timeout', '10'),
   honoured('client_idle_timeout', '0'),
   honoured('client_login_timeout', '60'),
-  ofTheTls('client_tls13_ciphers'),
-  ofTheTls('client_tls_ca_file'),
-  ofTheTls('client_tls_cert_file'),
-  ofTheTls('client_tls_ciphers', 'default'),
-  ofTheTls('client_tls_dheparams', 'auto'),
-  ofTheTls('client_tls_ecdhcurve', 'auto'),
-  ofTheTls('client_tls_key_file'),
-  ofTheTls('client_tls_protocols', 'secure'),
-  ofTheTls('client_tls_sslmode', 'disable'),
+  ofTheCiphers('client_tls13_ciphers'),
+  honoured('client_tls_ca_file'),
+  honoured('client_tls_cert_file'),
+  ofTheCiphers('client_tls_ciphers', 'default'),
+  ofTheCurves('client_tls_dheparams', 'auto'),
+  ofTheCurves('client_tls_ecdhcurve', 'auto'),
+  honoured('client_tls_key_file'),
+  honoured('client_tls_protocols', 'secure'),
+  honoured('client_tls_sslmode', 'disable'),
   ignored("pool.pgbouncer_ini names the file in the node's configuration")('conffile'),
   honoured('default_pool_size', '20'),
   ignored('simple queries are taken')('disable_pqexec', '0'),
@@ -126,13 +129,13 @@ export const PGBOUNCER_SETTINGS: readonly PgBouncerSetting[] = [
   honoured('server_reset_query', 'DISCARD ALL'),
   honoured('server_reset_query_always', '0'),
   honoured('server_round_robin', '0'),
-  ofTheTls('server_tls13_ciphers'),
-  ofTheTls('server_tls_ca_file'),
-  ofTheTls('server_tls_cert_file'),
-  ofTheTls('server_tls_ciphers', 'default'),
-  ofTheTls('server_tls_key_file'),
-  ofTheTls('server_tls_protocols', 'secure'),
-  ofTheTls('server_tls_sslmode', 'prefer'),
+  ofTheCiphers('server_tls13_ciphers'),
+  honoured('server_tls_ca_file'),
+  honoured('server_tls_cert_file'),
+  ofTheCiphers('server_tls_ciphers', 'default'),
+  honoured('server_tls_key_file'),
+  honoured('server_tls_protocols', 'secure'),
+  honoured('server_tls_sslmode', 'prefer'),
   ofTheHost('service_name', 'pgbouncer'),
   ignored('each node has one router')('so_reuseport', '0'),
   ignored('averages are of the last whole minute')('stats_period', '60'),

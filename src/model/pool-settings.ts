@@ -2,8 +2,11 @@ import type { PgBouncerImport } from './pgbouncer-setting.ts'
 
 export type PoolMode = 'session' | 'transaction' | 'statement'
 
-/** How clients of the pooled port prove who they are; `server`: PostgreSQL asks them itself, session by session. */
-export type PoolAuthType = 'md5' | 'scram-sha-256' | 'trust' | 'server'
+/**
+ * How clients of the pooled port prove who they are; `cert`: by a certificate for their name; `server`: PostgreSQL asks them itself,
+ * session by session.
+ */
+export type PoolAuthType = 'md5' | 'scram-sha-256' | 'cert' | 'trust' | 'server'
 
 /** What may differ by database or user; absent: as for all. */
 type PoolOverrides = {

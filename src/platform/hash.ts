@@ -15,6 +15,10 @@ export function sha256(...parts: readonly (string | Uint8Array)[]): Buffer {
   return hash.digest()
 }
 
+export function digest(algorithm: 'sha256' | 'sha384' | 'sha512', bytes: Uint8Array): Buffer {
+  return createHash(algorithm).update(bytes).digest()
+}
+
 export function sha256Hex(...parts: readonly (string | Uint8Array)[]): string {
   return sha256(...parts).toString('hex')
 }

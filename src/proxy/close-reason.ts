@@ -24,6 +24,15 @@ export type CloseReason =
   | 'STARTUP_TIMEOUT'
   | 'STARTUP_MALFORMED'
   | 'PROTOCOL_UNSUPPORTED'
+  /** No TLS came about: the client left, or speaks none that is allowed here. */
+  | 'TLS_FAILED'
+  /** The client came without TLS, and `client_tls_sslmode` wants it. */
+  | 'TLS_REQUIRED'
+  /** Unencrypted bytes stood behind a request for TLS: somebody else may have put them there. */
+  | 'BYTES_BEFORE_TLS'
+  /** Direct TLS that does not say which protocol it is for could be meant for another service. */
+  | 'TLS_WITHOUT_ALPN'
+  | 'CERTIFICATE_REFUSED'
   | 'ROUTER_STOPPING'
 
 export type CloseContext = {
@@ -35,7 +44,7 @@ export type CloseContext = {
 
 /** The one place that translates our reasons into SQLSTATEs. `undefined`: the connection ends without a message. */
 export function closeResponse(reason: CloseReason, context: CloseContext = {}): Buffer | undefined {
-  const fatal = fatalOf(reason)
+  const fatal = FATALS[reason]
   if (!fatal) return undefined
   const outcome =
     context.idle === false
@@ -47,63 +56,68 @@ export function closeResponse(reason: CloseReason, context: CloseContext = {}): 
 
 type Fatal = { readonly sqlState: string; readonly message: string; readonly hint?: string }
 
-function fatalOf(reason: CloseReason): Fatal | undefined {
-  switch (reason) {
-    case 'CLIENT_LEFT':
-    case 'BACKEND_CLOSED':
-    case 'STARTUP_TIMEOUT':
-      return undefined
-    case 'BACKEND_LOST':
-      return { sqlState: '08006', message: 'Connection lost: PostgreSQL closed it without a reason' }
-    case 'COMMIT_UNCONFIRMED':
-      return {
-        sqlState: '40003',
-        message: 'Whether the transaction is committed is unknown: the wait for its standbys was cancelled',
-        hint: 'It is on the primary alone so far; look whether it is there before you repeat it',
-      }
-    case 'PRIMARY_CHANGED':
-      return {
-        sqlState: '57P01',
-        message: 'Connection closed: the primary changed',
-        hint: 'Connect again; the new connection goes to the new primary',
-      }
-    case 'PRIMARY_MOVES':
-      return {
-        sqlState: '57P01',
-        message: 'Connection closed: the primary is about to move',
-        hint: 'Connect again; the new connection waits for the new primary',
-      }
-    case 'TARGET_REMOVED':
-      return {
-        sqlState: '57P01',
-        message: 'Connection closed: this replica left the cluster',
-        hint: 'Connect again; the new connection goes to another replica',
-      }
-    case 'HOLD_TIMEOUT':
-      return { sqlState: '57P03', message: 'Cannot connect: no backend was usable within the time limit' }
-    case 'VALIDITY_TIMEOUT':
-      return {
-        sqlState: '08006',
-        message: 'Connection closed: nobody could prove within the time limit that the primary still is one',
-      }
-    case 'TOO_MANY_CLIENTS':
-      return {
-        sqlState: '53300',
-        message: 'Cannot connect: the router has too many clients already',
-        hint: 'Close unused connections or raise router.max_client_connections',
-      }
-    case 'STARTUP_MALFORMED':
-      return { sqlState: '08P01', message: 'Cannot read the startup packet: it is malformed' }
-    case 'PROTOCOL_UNSUPPORTED':
-      return {
-        sqlState: '0A000',
-        message: 'Cannot speak this frontend protocol: only version 3 is supported',
-      }
-    case 'ROUTER_STOPPING':
-      return {
-        sqlState: '57P01',
-        message: 'Connection closed: the router is stopping',
-        hint: 'Connect again',
-      }
-  }
+/** Nothing: the connection ends without a message. */
+const FATALS: Readonly<Record<CloseReason, Fatal | undefined>> = {
+  CLIENT_LEFT: undefined,
+  BACKEND_CLOSED: undefined,
+  STARTUP_TIMEOUT: undefined,
+  TLS_FAILED: undefined,
+  BACKEND_LOST: { sqlState: '08006', message: 'Connection lost: PostgreSQL closed it without a reason' },
+  COMMIT_UNCONFIRMED: {
+    sqlState: '40003',
+    message: 'Whether the transaction is committed is unknown: the wait for its standbys was cancelled',
+    hint: 'It is on the primary alone so far; look whether it is there before you repeat it',
+  },
+  PRIMARY_CHANGED: {
+    sqlState: '57P01',
+    message: 'Connection closed: the primary changed',
+    hint: 'Connect again; the new connection goes to the new primary',
+  },
+  PRIMARY_MOVES: {
+    sqlState: '57P01',
+    message: 'Connection closed: the primary is about to move',
+    hint: 'Connect again; the new connection waits for the new primary',
+  },
+  TARGET_REMOVED: {
+    sqlState: '57P01',
+    message: 'Connection closed: this replica left the cluster',
+    hint: 'Connect again; the new connection goes to another replica',
+  },
+  HOLD_TIMEOUT: { sqlState: '57P03', message: 'Cannot connect: no backend was usable within the time limit' },
+  VALIDITY_TIMEOUT: {
+    sqlState: '08006',
+    message: 'Connection closed: nobody could prove within the time limit that the primary still is one',
+  },
+  TOO_MANY_CLIENTS: {
+    sqlState: '53300',
+    message: 'Cannot connect: the router has too many clients already',
+    hint: 'Close unused connections or raise router.max_client_connections',
+  },
+  STARTUP_MALFORMED: { sqlState: '08P01', message: 'Cannot read the startup packet: it is malformed' },
+  PROTOCOL_UNSUPPORTED: {
+    sqlState: '0A000',
+    message: 'Cannot speak this frontend protocol: only version 3 is supported',
+  },
+  TLS_REQUIRED: {
+    sqlState: '28000',
+    message: 'Cannot connect without TLS: the router is configured to want it',
+    hint: 'Connect with sslmode=require, verify-ca or verify-full',
+  },
+  BYTES_BEFORE_TLS: {
+    sqlState: '08P01',
+    message: 'Connection closed: unencrypted bytes came behind the request for TLS',
+  },
+  TLS_WITHOUT_ALPN: {
+    sqlState: '08P01',
+    message: 'Connection closed: direct TLS needs ALPN with "postgresql"',
+  },
+  CERTIFICATE_REFUSED: {
+    sqlState: '28000',
+    message: 'Cannot connect: the client certificate is not valid here',
+  },
+  ROUTER_STOPPING: {
+    sqlState: '57P01',
+    message: 'Connection closed: the router is stopping',
+    hint: 'Connect again',
+  },
 }

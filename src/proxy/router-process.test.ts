@@ -1,15 +1,18 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { bootMs, monotonicMs } from '../platform/clock.ts'
-import { silentLogger } from '../platform/log.ts'
+import { createLogger, silentLogger, type Logger } from '../platform/log.ts'
 import { bootId } from '../platform/process.ts'
+import { makeCertificate, type TestCertificate } from '../../test/support/certificates.ts'
 import { startFakeBackend, type FakeBackend } from '../../test/support/fake-backend.ts'
 import { eventually, startSession, type RawClient } from '../../test/support/raw-client.ts'
+import { directTls } from '../../test/support/tls-client.ts'
+import { tlsSettings } from '../../test/support/tls-files.ts'
 import { startRouter, type RouterOptions, type RouterPace, type RunningRouter } from './router-process.ts'
 
 const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: 50, agentSilentMs: 150, pollEveryMs: 30 }
@@ -115,9 +118,12 @@ describe('the router process', () => {
       ...changes,
     }
   }
-  async function start(changes: Partial<RouterOptions> = {}): Promise<RunningRouter> {
+  async function start(
+    changes: Partial<RouterOptions> = {},
+    log: Logger = silentLogger(),
+  ): Promise<RunningRouter> {
     const deps = {
-      log: silentLogger(),
+      log,
       clock: { monotonicMs, bootMs },
       onStop: () => void (stops += 1),
       pace: PACE,
@@ -177,6 +183,45 @@ describe('the router process', () => {
         expect.objectContaining({ port: 'replica' }),
         expect.objectContaining({ port: 'pooled' }),
       ])
+    })
+  })
+
+  it('reads its certificates again when its agent says so, and says in the log when they end', async () => {
+    const paths = { certFile: join(folder, 'r.crt'), keyFile: join(folder, 'r.key') }
+    const write = (identity: TestCertificate): void => {
+      writeFileSync(paths.certFile, identity.cert)
+      writeFileSync(paths.keyFile, identity.key)
+    }
+    const hosts = ['127.0.0.1']
+    const [old, renewed] = ['old', 'renewed'].map((commonName) =>
+      makeCertificate({ commonName, hosts, validForMs: 20 * 86_400_000 }),
+    )
+    write(old!)
+    const fake = await agent()
+    const logFile = join(folder, 'router.log')
+    const log = createLogger({ level: 'warn', destination: logFile })
+    const router = await start({ tls: tlsSettings({ client: { mode: 'require', ...paths } }) }, log)
+    await eventually(() => expect(fake.links()).toBe(1))
+    await eventually(() => expect(readFileSync(logFile, 'utf8')).toMatch(/r\.crt.*ends soon/))
+    write(renewed!)
+    fake.send({ kind: 'reload' })
+    await eventually(async () => {
+      const socket = await directTls(router.ports.replica, { rejectUnauthorized: false })
+      const { subject } = socket.getPeerCertificate()
+      socket.destroy()
+      expect(subject.CN).toBe('renewed')
+    })
+  })
+
+  it('does not start with a key that belongs to another certificate, and listens on no port', async () => {
+    const [one, other] = ['one', 'other'].map((commonName) => makeCertificate({ commonName }))
+    const paths = { certFile: join(folder, 'r.crt'), keyFile: join(folder, 'r.key') }
+    writeFileSync(paths.certFile, one!.cert)
+    writeFileSync(paths.keyFile, other!.key)
+    const tls = tlsSettings({ client: { mode: 'require', ...paths } })
+    await expect(start({ tls })).rejects.toMatchObject({
+      code: 'TLS_FILE_UNUSABLE',
+      message: expect.stringContaining(paths.keyFile),
     })
   })
 

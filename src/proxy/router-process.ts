@@ -1,4 +1,5 @@
 import type { RoutingTable } from '../model/routing-table.ts'
+import type { TlsSettings } from '../model/tls-settings.ts'
 import { bootMs, monotonicMs } from '../platform/clock.ts'
 import { readFileSync } from '../platform/disk.ts'
 import { createLogger, type Logger, type LogLevel } from '../platform/log.ts'
@@ -8,11 +9,11 @@ import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import { listenOn, type PortListener } from './frontend/port-listener.ts'
 import type { PoolOptions } from './pool/pool-options.ts'
-import { UserSecrets } from './pool/user-secrets.ts'
 import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
+import { RouterFiles } from './router-files.ts'
 import { openAgentLink } from './router/agent-link.ts'
 import { openPeerPoll, type PollMember } from './router/peer-poll.ts'
-import { Switchboard, totalsOf, type PoolParts } from './router/switchboard.ts'
+import { Switchboard, totalsOf } from './router/switchboard.ts'
 import type { RouterClock } from './router/table-holder.ts'
 import { pushedTable } from './router/table-message.ts'
 
@@ -34,6 +35,8 @@ export type RouterOptions = {
   readonly members: readonly PollMember[]
   /** Shown to the members as a bearer token. */
   readonly routingToken: string
+  /** Absent: none on either side. */
+  readonly tls?: TlsSettings
   /** PEM file of the authorities that sign the members' certificates. */
   readonly caFile?: string
   readonly logging: { readonly level: LogLevel; readonly file?: string }
@@ -69,18 +72,21 @@ const CLOCK_CHECK_EVERY_MS = 50
 /** The agent pushes at least every 200 ms. */
 const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: SECOND, agentSilentMs: 500, pollEveryMs: 300 }
 
-/** Starts a router inside this process. Throws `ROUTER_PORT_BUSY` or `ROUTER_CANNOT_LISTEN`. */
+/** Starts a router inside this process. Throws `ROUTER_PORT_BUSY`, `ROUTER_CANNOT_LISTEN` or `TLS_FILE_UNUSABLE`. */
 export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<RunningRouter> {
   const { log, clock, pace = PACE } = deps
   const boot = bootId()
   const counters: PortCounters[] = []
   let agentGoodAt = Number.NEGATIVE_INFINITY
+  const { pool } = options
+  const files = new RouterFiles(log, { tls: options.tls, usersFile: pool?.auth.file })
   const switchboard = new Switchboard(
     { log, clock, onClockJump: () => dropUnderWay() },
     {
       holdTimeoutMs: options.holdTimeoutMs,
       maxClientConnections: options.maxClientConnections,
-      ...(options.pool ? { pool: poolParts(options.pool, log) } : {}),
+      tls: files.tls,
+      ...(pool ? { pool: { options: pool, secrets: files.secrets, reload: () => files.reload() } } : {}),
     },
   )
   const listeners = await listenOnAll({ ...options, ...pace }, counters, switchboard)
@@ -97,6 +103,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       },
       onMembers: (members) => poll.setMembers(members),
       onStop: deps.onStop,
+      onReload: () => void files.reload(),
       totals: () => totalsOf(counters, switchboard.waitingForServers),
     },
     { socketPath: options.agentSocket, pid, totalsEveryMs: pace.totalsEveryMs },
@@ -120,6 +127,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     poll.restart()
   }
   const stopClock = every(CLOCK_CHECK_EVERY_MS, () => switchboard.holder.checkClock())
+  const stopWatch = files.watch()
   const stopReport = every(SECOND, () => switchboard.logClosed())
 
   let stopped: Promise<void> | undefined
@@ -130,6 +138,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     // Order: the agent takes the end of this line for the end of the router.
     link.close()
     stopReport()
+    stopWatch()
     stopClock()
   }
   const [primary = 0, replica = 0, pooled = 0] = listeners.map((listener) => listener.port)
@@ -170,26 +179,6 @@ export async function runRouter(options: RouterOptions): Promise<{ stop(): Promi
   onSignal('SIGTERM', () => end('SIGNAL'))
   onSignal('SIGINT', () => end('SIGNAL'))
   return router
-}
-
-/** A list that cannot be read is no reason to serve nobody: who is in it is asked by PostgreSQL. */
-function poolParts(options: PoolOptions, log: Logger): PoolParts {
-  const secrets = new UserSecrets()
-  const { file } = options.auth
-  function reloadUsers(): string | undefined {
-    if (file === undefined) return undefined
-    try {
-      const line = secrets.load(readFileSync(file, 'utf8'))
-      if (line !== undefined) return `Cannot read the list of users: line ${line} of ${file} is malformed`
-      log.info('Read the list of users', { file, users: secrets.size })
-      return undefined
-    } catch (error) {
-      return `Cannot read the list of users: ${messageOf(error)}`
-    }
-  }
-  const trouble = reloadUsers()
-  if (trouble !== undefined) log.warn(trouble)
-  return { options, secrets, reloadUsers }
 }
 
 const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']

@@ -266,7 +266,7 @@ function secretsAreRead({ bytes, random }: CodecInput): void {
   parseStoredSecret(said)
   parseUserList(said)
   const clientFirst = random() < 0.5 ? said : `n,,n=,r=${said}`
-  const first = scramServerFirst(VERIFIER, { clientFirst, nonce: 'nonce' })
+  const first = scramServerFirst(VERIFIER, { mechanism: 'SCRAM-SHA-256', clientFirst, nonce: 'nonce' })
   if (first.kind === 'failed') return
   const proof = Buffer.alloc(32).toString('base64')
   const clientFinal = random() < 0.5 ? said : `c=${first.binding},r=${first.nonce},p=${proof}`

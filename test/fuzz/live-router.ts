@@ -50,7 +50,7 @@ export class LiveRouter {
   async start(): Promise<void> {
     const routers = this.#routers
     routers.validForMs = 60_000
-    await routers.start({ shared_buffers: '16MB', max_connections: '150', authentication_timeout: '20s' })
+    await routers.start({ parameters: { max_connections: '150', authentication_timeout: '20s' } })
     const admin = await routers.direct()
     await admin.query(`set password_encryption = 'md5'`)
     await admin.query(`create role ${HOSTILE.user} login password '${HOSTILE.password}'`)

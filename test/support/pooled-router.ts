@@ -2,11 +2,13 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { RoutingTableMessage } from '../../src/model/routing-table.ts'
+import { NO_TLS } from '../../src/model/tls-settings.ts'
 import { bootMs, monotonicMs } from '../../src/platform/clock.ts'
 import { silentLogger } from '../../src/platform/log.ts'
 import { bootId } from '../../src/platform/process.ts'
 import type { PoolOptions } from '../../src/proxy/pool/pool-options.ts'
 import { startRouter, type RouterOptions, type RunningRouter } from '../../src/proxy/router-process.ts'
+import type { InstanceOptions } from '../../src/postgres/instance-outcome.ts'
 import type { Instance } from '../../src/postgres/instance.ts'
 import { LOOKUP_QUERY, poolOptions } from './pool-options.ts'
 import { freePort, running, SUPERUSER, Workspace, type TestPostgres } from './postgres.ts'
@@ -40,18 +42,16 @@ export class PooledRouters {
     return this.#instance
   }
 
-  async start(
-    parameters: Readonly<Record<string, string>> = { shared_buffers: '16MB', max_connections: '60' },
-  ): Promise<void> {
+  async start(changes: Pick<Partial<InstanceOptions>, 'parameters' | 'pgHba'> = {}): Promise<void> {
     this.port = await freePort()
     this.#instance = await this.workspace.instance('n1', {
       port: this.port,
-      pgHba: [
+      pgHba: changes.pgHba ?? [
         'host all trusty 127.0.0.1/32 trust',
         'host all old 127.0.0.1/32 md5',
         'host all all 127.0.0.1/32 scram-sha-256',
       ],
-      parameters,
+      parameters: { shared_buffers: '16MB', max_connections: '60', ...changes.parameters },
     })
     await this.#instance.initialise({
       users: [
@@ -81,9 +81,13 @@ export class PooledRouters {
     })
   }
 
-  async router(changes: Partial<PoolOptions> = {}, holdTimeoutMs = 20_000): Promise<RunningRouter> {
+  async router(
+    changes: Partial<PoolOptions> = {},
+    holdTimeoutMs = 20_000,
+    tls = NO_TLS,
+  ): Promise<RunningRouter> {
     const router = await startRouter(
-      { ...(await this.routerOptions(changes)), holdTimeoutMs },
+      { ...(await this.routerOptions(changes)), holdTimeoutMs, tls },
       { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => {} },
     )
     this.#routers.push(router)
@@ -117,6 +121,7 @@ export class PooledRouters {
       holdTimeoutMs: 20_000,
       maxClientConnections: 500,
       pool: poolOptions({ auth: { type: 'md5', lookup }, ...changes }),
+      tls: NO_TLS,
       agentSocket,
       members: [],
       routingToken: 'unused',
@@ -133,7 +138,11 @@ export class PooledRouters {
   }
 
   raw(port: number): RawClient {
-    const client = connectRaw(port)
+    return this.own(connectRaw(port))
+  }
+
+  /** Ends it with the others. */
+  own(client: RawClient): RawClient {
     this.#clients.push(client)
     return client
   }

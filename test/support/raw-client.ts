@@ -21,7 +21,11 @@ export type RawClient = {
 
 /** A client that speaks bytes: what a driver would hide is what these tests are about. */
 export function connectRaw(port: number): RawClient {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  return rawOver(connect({ host: '127.0.0.1', port, noDelay: true }))
+}
+
+/** The same on a connection that stands already, for instance TLS. */
+export function rawOver(socket: Socket): RawClient {
   const chunks: Buffer[] = []
   let closed = false
   socket.on('data', (chunk) => chunks.push(chunk))

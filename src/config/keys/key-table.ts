@@ -3,6 +3,7 @@ import { clusterKeys, membersKey } from './cluster-keys.ts'
 import { poolDatabasesKey, poolKeys, poolLists, poolUsersKey } from './pool-keys.ts'
 import { databasesKey, parametersKey, postgresKeys, postgresLists, usersKey } from './postgres-keys.ts'
 import { runtimeKeys } from './runtime-keys.ts'
+import { clientTlsKeys, serverTlsKeys } from './tls-keys.ts'
 
 /** Every key that a config may hold, in the order of the reference. */
 export const keyTable: KeyTable = {
@@ -10,6 +11,8 @@ export const keyTable: KeyTable = {
     ...Object.values(clusterKeys),
     ...Object.values(postgresKeys),
     ...Object.values(runtimeKeys),
+    ...Object.values(clientTlsKeys),
+    ...Object.values(serverTlsKeys),
     ...Object.values(poolKeys),
   ],
   lists: [...[...Object.values(postgresLists), ...Object.values(poolLists)]],

@@ -198,15 +198,15 @@ export const poolKeys = {
   }),
   authType: key({
     name: 'pool.auth_type',
-    type: oneOf(['md5', 'scram-sha-256', 'trust', 'server']),
+    type: oneOf(['md5', 'scram-sha-256', 'cert', 'trust', 'server']),
     fallback: value('md5'),
-    doc: 'How clients of the pooled port prove who they are: `md5` = by SCRAM or md5, as their secret is stored; `scram-sha-256` = by SCRAM alone; `trust` = not at all, but where there is an `auth_file` only its users come in; `server` = PostgreSQL asks them itself, each client gets a session of its own and nothing is pooled.',
+    doc: 'How clients of the pooled port prove who they are: `md5` = by SCRAM or md5, as their secret is stored; `scram-sha-256` = by SCRAM alone; `cert` = by a certificate whose common name is the user (`router.client_tls_sslmode: verify-full`; what logs in at PostgreSQL stands in `auth_file`, or is not asked for); `trust` = not at all, but where there is an `auth_file` only its users come in; `server` = PostgreSQL asks them itself, each client gets a session of its own and nothing is pooled.',
   }),
   authFile: key({
     name: 'pool.auth_file',
     type: path,
     fallback: open('none'),
-    doc: 'PgBouncer\'s `userlist.txt`: lines of `"user" "secret"`, the secret a password, an md5 hash or a SCRAM verifier. Read at the router\'s start.',
+    doc: 'PgBouncer\'s `userlist.txt`: lines of `"user" "secret"`, the secret a password, an md5 hash or a SCRAM verifier. Read at the router\'s start and at every reload.',
   }),
   authUser: key({
     name: 'pool.auth_user',

@@ -1,6 +1,7 @@
 import type { Key, ListKey } from '../key.ts'
 import { databaseOverrideFields, poolKeys, poolLists, userOverrideFields } from '../keys/pool-keys.ts'
 import { runtimeKeys } from '../keys/runtime-keys.ts'
+import { clientTlsKeys, serverTlsKeys } from '../keys/tls-keys.ts'
 import type { IniForm } from './ini-values.ts'
 
 /** The key that a setting of PgBouncer's becomes. */
@@ -22,6 +23,11 @@ export const INI_KEYS: Readonly<Record<string, IniKey>> = {
   auth_user: text(poolKeys.authUser),
   client_idle_timeout: seconds(poolKeys.clientIdleTimeout),
   client_login_timeout: seconds(poolKeys.clientLoginTimeout),
+  client_tls_ca_file: text(clientTlsKeys.caFile),
+  client_tls_cert_file: text(clientTlsKeys.certFile),
+  client_tls_key_file: text(clientTlsKeys.keyFile),
+  client_tls_protocols: word(clientTlsKeys.protocols),
+  client_tls_sslmode: word(clientTlsKeys.mode),
   default_pool_size: number(poolKeys.defaultPoolSize),
   idle_transaction_timeout: seconds(poolKeys.idleTransactionTimeout),
   listen_addr: text(poolKeys.listenAddr),
@@ -44,6 +50,11 @@ export const INI_KEYS: Readonly<Record<string, IniKey>> = {
   server_reset_query: text(poolKeys.serverResetQuery),
   server_reset_query_always: flag(poolKeys.serverResetQueryAlways),
   server_round_robin: flag(poolKeys.serverRoundRobin),
+  server_tls_ca_file: text(serverTlsKeys.caFile),
+  server_tls_cert_file: text(serverTlsKeys.certFile),
+  server_tls_key_file: text(serverTlsKeys.keyFile),
+  server_tls_protocols: word(serverTlsKeys.protocols),
+  server_tls_sslmode: word(serverTlsKeys.mode),
   transaction_timeout: seconds(poolKeys.transactionTimeout),
 }
 

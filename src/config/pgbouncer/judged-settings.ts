@@ -5,11 +5,10 @@ export type Judgement =
   | { readonly kind: 'taken'; readonly value: string | undefined; readonly note?: string }
   | { readonly kind: 'refused'; readonly finding: Finding }
 
-const KNOWN_TYPES = ['md5', 'scram-sha-256', 'trust']
+const KNOWN_TYPES = ['md5', 'scram-sha-256', 'trust', 'cert']
 /** What each other way would need. */
 const OTHER_TYPES: Readonly<Record<string, string>> = {
   any: 'would let in everybody, and to the console as admin',
-  cert: 'needs TLS with certificates of clients',
   hba: 'needs the rules of auth_hba_file, which may refuse',
   ldap: 'needs an LDAP server, which the router does not ask',
   pam: 'needs PAM, which the router does not ask',

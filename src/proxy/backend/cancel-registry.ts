@@ -1,7 +1,9 @@
-import { connect, type Socket } from '../../platform/net.ts'
 import { after } from '../../platform/timers.ts'
 import { buildCancelRequest, type CancelKey } from '../../wire/startup.ts'
+import { ignoreError } from '../frontend/end-client.ts'
 import type { Binding } from '../router/choose-target.ts'
+import type { ServerTls } from '../tls/router-tls.ts'
+import { openBackend } from './open-backend.ts'
 
 /** Cancel requests that may be under way at once: each is a connection, and anybody can send one. */
 const CANCELS_MAX = 256
@@ -14,10 +16,17 @@ export interface CancelTarget {
 
 export type CancelOutcome = 'FORWARDED' | 'UNKNOWN_KEY' | 'PRIMARY_CLOSED' | 'TOO_MANY' | 'UNREACHABLE'
 
+type Attempt = { end: () => void }
+
 /** Which backend a secret key belongs to, for all ports: a cancel request comes on a connection of its own. */
 export class CancelRegistry {
   readonly #sessions = new Map<string, CancelTarget>()
-  readonly #underWay = new Set<Socket>()
+  readonly #underWay = new Set<Attempt>()
+  readonly #tls: () => ServerTls | undefined
+
+  constructor(tls: () => ServerTls | undefined) {
+    this.#tls = tls
+  }
 
   add(key: CancelKey, session: CancelTarget): void {
     this.#sessions.set(nameOf(key), session)
@@ -47,26 +56,34 @@ export class CancelRegistry {
     const { binding, key, primaryOpen } = cancel
     if (binding.role === 'primary' && !primaryOpen) return done('PRIMARY_CLOSED')
     if (this.#underWay.size >= CANCELS_MAX) return done('TOO_MANY')
-    const { host, port } = binding.target
-    const socket = connect({ host, port, noDelay: true })
-    this.#underWay.add(socket)
     let outcome: CancelOutcome = 'UNREACHABLE'
-    const stopTimer = after(CANCEL_TIMEOUT_MS, () => socket.destroy())
-    socket.on('connect', () => {
-      outcome = 'FORWARDED'
-      socket.write(buildCancelRequest(key))
-    })
-    socket.on('error', () => {})
-    socket.on('close', () => {
+    const finish = (): void => {
       stopTimer()
-      this.#underWay.delete(socket)
-      done(outcome)
+      if (this.#underWay.delete(attempt)) done(outcome)
+    }
+    const stopTimer = after(CANCEL_TIMEOUT_MS, () => attempt.end())
+    const stopOpening = openBackend(binding.target, this.#tls(), (opened) => {
+      if (opened.kind === 'failed') return finish()
+      const { socket } = opened
+      outcome = 'FORWARDED'
+      attempt.end = () => socket.destroy()
+      socket.on('error', ignoreError)
+      socket.on('end', () => socket.end())
+      socket.on('close', finish)
+      socket.write(buildCancelRequest(key))
+      socket.resume()
     })
-    socket.resume()
+    const attempt: Attempt = {
+      end: () => {
+        stopOpening()
+        finish()
+      },
+    }
+    this.#underWay.add(attempt)
   }
 
   close(): void {
-    for (const socket of this.#underWay) socket.destroy()
+    for (const attempt of this.#underWay) attempt.end()
   }
 }
 

@@ -6,11 +6,18 @@ import { dial, type DialOutcome } from '../backend/dial.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
 import type { PortCounters } from '../port-counters.ts'
 import { judgeBinding, type Binding, type Choice, type WaitReason } from '../router/choose-target.ts'
+import { fateOfOffer, withoutOffer } from '../tls/channel-offer.ts'
+import { LoginOnBehalf, type BehalfOutcome, type FindBasis } from '../tls/login-on-behalf.ts'
+import type { RouterTls } from '../tls/router-tls.ts'
+import { parseStartup } from '../../wire/startup.ts'
 import { endClient } from './end-client.ts'
 
 /** What a waiting client needs from the router around it. */
 export interface WaitingPlace {
   readonly holdTimeoutMs: number
+  readonly tls: RouterTls
+  /** What a user's proof is judged by. */
+  readonly findBasis: FindBasis
   primaryOpen(): boolean
   /** Picks a target and counts the attempt as begun. */
   choose(counters: PortCounters): Choice
@@ -47,6 +54,8 @@ export class WaitingClient {
   readonly #stopTimer: () => void
   #early: Buffer
   #cancelDial: (() => void) | undefined
+  /** The client has been asked for its proof in the name of one backend: it can have no other one. */
+  #isAsked = false
   #binding: Binding | undefined
   #waitsFor: WaitReason = 'NO_TABLE'
   #trouble: string | undefined
@@ -85,6 +94,7 @@ export class WaitingClient {
     this.#cancelDial = dial(
       {
         target: binding.target,
+        tls: this.#place.tls.forServers,
         startup: this.#packet,
         timeoutMs: binding.role === 'replica' ? REPLICA_DIAL_TIMEOUT_MS : this.#place.holdTimeoutMs,
         maySend: () => binding.role === 'replica' || this.#place.primaryOpen(),
@@ -98,17 +108,24 @@ export class WaitingClient {
     if (this.#cancelDial && this.#binding) {
       const verdict = judgeBinding(this.#binding, table)
       if (verdict.kind === 'rebind') this.#binding = verdict.binding
-      if (verdict.kind === 'cut' || verdict.kind === 'drain') this.#abandonDial()
+      if (verdict.kind === 'cut' || verdict.kind === 'drain') {
+        if (this.#isAsked) return this.refuse(verdict.kind === 'cut' ? verdict.reason : 'PRIMARY_MOVES')
+        this.#abandonDial()
+      }
     }
     this.attempt()
   }
 
   /** Ends the wait with an error for the client. */
   refuse(reason: CloseReason, detail?: string): void {
+    this.#end(reason, closeResponse(reason, detail === undefined ? {} : { detail }))
+  }
+
+  #end(reason: CloseReason, response: Buffer | undefined): void {
     if (this.#over) return
     this.#leave()
     this.counters.errors += 1
-    endClient(this.#socket, closeResponse(reason, detail === undefined ? {} : { detail }))
+    endClient(this.#socket, response)
     this.#place.waitingEnded(this, reason)
   }
 
@@ -124,14 +141,61 @@ export class WaitingClient {
       this.attempt()
       return
     }
+    const { socket: backend, first } = outcome
+    switch (fateOfOffer({ client: this.#socket, backend }, first)) {
+      case 'PASS':
+        return this.#join({ binding, backend, fromBackend: first })
+      case 'HIDE':
+        return this.#join({ binding, backend, fromBackend: withoutOffer(first) })
+      case 'ANSWER':
+        // It has answered: nobody else is to wait for what this client does now.
+        this.#place.dialAbandoned(binding)
+        this.#binding = binding
+        this.#logIn(backend, first)
+    }
+  }
+
+  #join(join: Omit<Join, 'client' | 'fromClient'>, fromClient = this.#early): void {
     this.#leave()
-    this.#place.joined(this, {
-      client: this.#socket,
-      backend: outcome.socket,
-      binding,
-      fromBackend: outcome.first,
-      fromClient: this.#early,
+    this.#place.joined(this, { ...join, client: this.#socket, fromClient })
+  }
+
+  #logIn(backend: Socket, first: Buffer): void {
+    const startup = parseStartup(this.#packet)
+    const user = startup.kind === 'startup' ? (startup.parameters.get('user') ?? '') : ''
+    const login = new LoginOnBehalf({ client: this.#socket, backend, first, user }, (outcome) =>
+      this.#loggedIn(outcome, backend, first),
+    )
+    this.#cancelDial = () => {
+      login.cancel()
+      backend.destroy()
+    }
+    login.begin(this.#place.findBasis, () => {
+      this.#isAsked = true
+      this.#stopTimer()
+      this.#socket.off('data', this.#onData)
+      return this.#early
     })
+  }
+
+  #loggedIn(outcome: BehalfOutcome, backend: Socket, first: Buffer): void {
+    const binding = this.#binding
+    if (!binding || this.#over) return void backend.destroy()
+    switch (outcome.kind) {
+      case 'in':
+        this.#cancelDial = undefined
+        this.#binding = undefined
+        return this.#join({ binding, backend, fromBackend: outcome.fromBackend }, outcome.fromClient)
+      case 'unknown':
+        this.#cancelDial = undefined
+        this.#binding = undefined
+        return this.#join({ binding, backend, fromBackend: withoutOffer(first) })
+      case 'refused':
+        return this.#end('BACKEND_CLOSED', outcome.response)
+      case 'lost':
+        if (outcome.side === 'client') return this.#onLeft()
+        return this.refuse(outcome.side === 'time' ? 'STARTUP_TIMEOUT' : 'BACKEND_LOST')
+    }
   }
 
   readonly #onData = (chunk: Buffer): void => {

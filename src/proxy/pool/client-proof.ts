@@ -1,3 +1,4 @@
+import { SCRAM_SHA_256_PLUS } from '../../auth/channel-binding.ts'
 import { md5Answer } from '../../auth/md5-password.ts'
 import {
   scramServerFinal,
@@ -6,6 +7,7 @@ import {
   type ScramVerifier,
 } from '../../auth/scram-server.ts'
 import { SCRAM_SHA_256 } from '../../auth/scram.ts'
+import type { StoredSecret } from '../../auth/stored-secret.ts'
 import { hmacSha256, md5Hex, pbkdf2Sha256, secretsEqual, sha256 } from '../../platform/hash.ts'
 import type { Socket } from '../../platform/net.ts'
 import { randomBytes } from '../../platform/random.ts'
@@ -13,7 +15,10 @@ import { Fault } from '../../std/fault.ts'
 import { KiB } from '../../std/units.ts'
 import { buildAuthentication, parsePassword, parseSaslInitial } from '../../wire/authentication.ts'
 import { MessageReader, messageType } from '../../wire/frame.ts'
-import type { ServerSecret } from './server-login.ts'
+import { endPointOf } from '../tls/end-point.ts'
+import type { FindSecret } from './secret-lookup.ts'
+import type { UserSecrets } from './user-secrets.ts'
+import type { ServerSecret } from '../backend/server-proof.ts'
 
 /** What a client's proof is judged by. */
 export type ProofBasis =
@@ -23,6 +28,36 @@ export type ProofBasis =
       /** Known where the verifier was made here. */ readonly password?: string
     }
   | { readonly kind: 'md5'; readonly stored: string }
+
+/** `undefined`: nothing that is stored so lets anybody in. */
+export function basisOf(stored: StoredSecret, secrets: UserSecrets): ProofBasis | undefined {
+  switch (stored.kind) {
+    case 'md5':
+    case 'scram':
+      return stored
+    case 'plain': {
+      // An empty password lets nobody in, as with PostgreSQL.
+      const { password } = stored
+      const verifier = password === '' ? undefined : secrets.verifierOf(password)
+      return verifier && { kind: 'scram', verifier, password }
+    }
+  }
+}
+
+/** The same for a user whose secret is still to be found; `undefined` where nobody knows it. */
+export function findBasis(
+  where: { readonly secrets: UserSecrets; readonly findSecret: FindSecret | undefined },
+  user: string,
+  answer: (basis: ProofBasis | undefined) => void,
+): void {
+  const { secrets, findSecret } = where
+  const known = secrets.find(user)
+  if (known || !findSecret) return answer(known && basisOf(known, secrets))
+  findSecret(user, (outcome) => {
+    const secret = outcome.kind === 'found' ? outcome.secret : null
+    answer(secret === null ? undefined : basisOf(secrets.parse(secret), secrets))
+  })
+}
 
 export type ProofOutcome =
   /** `rest`: what the client has sent behind its proof. */
@@ -46,7 +81,10 @@ export function askForProof(
   done: (outcome: ProofOutcome) => void,
 ): () => void {
   const reader = new MessageReader({ limitBytes: PROOF_BYTES_MAX })
-  const judge = asked.basis.kind === 'scram' ? scramJudge(asked.basis) : md5Judge(asked.basis.stored)
+  const judge =
+    asked.basis.kind === 'scram'
+      ? scramJudge(asked.basis, endPointOf(socket, 'server'))
+      : md5Judge(asked.basis.stored)
 
   function release(): void {
     socket.off('data', onData)
@@ -110,10 +148,15 @@ function md5Judge(stored: string): Judge {
   }
 }
 
-function scramJudge({ verifier, password }: { verifier: ScramVerifier; password?: string }): Judge {
+/** `endPoint`: what the proof can be bound to, where the client came by TLS. */
+function scramJudge(
+  { verifier, password }: { verifier: ScramVerifier; password?: string },
+  endPoint: Buffer | undefined,
+): Judge {
   let first: ScramServerFirst | undefined
+  const mechanisms = endPoint ? [SCRAM_SHA_256_PLUS, SCRAM_SHA_256] : [SCRAM_SHA_256]
   return {
-    request: buildAuthentication({ kind: 'sasl', mechanisms: [SCRAM_SHA_256] }),
+    request: buildAuthentication({ kind: 'sasl', mechanisms }),
     take: (body) => {
       if (first) {
         const final = scramServerFinal(first, {
@@ -134,9 +177,9 @@ function scramJudge({ verifier, password }: { verifier: ScramVerifier; password?
       }
       const initial = parseSaslInitial(body)
       if (!initial) return failed('its SASL message is malformed')
-      if (initial.mechanism !== SCRAM_SHA_256) return failed(`it chose the mechanism ${initial.mechanism}`)
+      const { mechanism, data: clientFirst } = initial
       const nonce = randomBytes(NONCE_BYTES).toString('base64')
-      const challenge = scramServerFirst(verifier, { clientFirst: initial.data, nonce })
+      const challenge = scramServerFirst(verifier, { mechanism, clientFirst, nonce, endPoint })
       if (challenge.kind === 'failed') return challenge
       first = challenge
       return { kind: 'good', reply: buildAuthentication({ kind: 'saslContinue', data: challenge.message }) }

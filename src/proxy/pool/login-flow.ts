@@ -1,5 +1,7 @@
 import type { StoredSecret } from '../../auth/stored-secret.ts'
+import type { PoolAuthType } from '../../model/pool-settings.ts'
 import type { Socket } from '../../platform/net.ts'
+import { peerName } from '../../platform/tls.ts'
 import { after } from '../../platform/timers.ts'
 import { buildAuthentication } from '../../wire/authentication.ts'
 import { buildErrorResponse, buildFatalResponse, type ErrorFields } from '../../wire/error-response.ts'
@@ -8,12 +10,12 @@ import { buildBackendKey, buildNegotiation, parseStartup, type CancelKey } from 
 import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { endClient } from '../frontend/end-client.ts'
 import type { PortCounters } from '../port-counters.ts'
-import { askForProof, type ProofBasis, type ProofOutcome } from './client-proof.ts'
+import { askForProof, basisOf, type ProofOutcome } from './client-proof.ts'
 import type { StatementError } from './lost-transaction.ts'
 import type { Pool, PoolIdentity, WelcomeWaiter } from './pool.ts'
 import { databaseEntry, type PoolOptions } from './pool-options.ts'
-import type { LookupOutcome } from './secret-lookup.ts'
-import type { ServerSecret } from './server-login.ts'
+import type { FindSecret, LookupOutcome } from './secret-lookup.ts'
+import type { ServerSecret } from '../backend/server-proof.ts'
 import { asConfigured } from './startup-packet.ts'
 import {
   asReported,
@@ -39,7 +41,7 @@ export interface LoginPlace {
   readonly secrets: UserSecrets
   readonly holdTimeoutMs: number
   /** Absent: nobody is asked. */
-  findSecret: ((user: string, answer: (outcome: LookupOutcome) => void) => void) | undefined
+  findSecret: FindSecret | undefined
   poolFor(identity: PoolIdentity): Pool
   newKey(isLong: boolean): CancelKey
   /** PostgreSQL is to ask this client itself: it gets a session of its own. */
@@ -63,6 +65,8 @@ export type Admission = {
 
 export type ConsoleLogin = { readonly user: string; readonly key: CancelKey; readonly rest: Buffer }
 
+/** These want a proof of a password. */
+const ASKS: ReadonlySet<PoolAuthType> = new Set(['md5', 'scram-sha-256'])
 /** The virtual database of the console; a real one of this name cannot be reached here, as with PgBouncer. */
 const CONSOLE_DATABASE = 'pgbouncer'
 /** The newest minor of protocol 3 that is spoken here. */
@@ -118,11 +122,12 @@ export class LoginFlow implements WelcomeWaiter {
     if (this.#isReplication || type === 'server') return this.#passThrough()
     this.#limit(options.clientLoginTimeoutMs, () => this.#end('STARTUP_TIMEOUT'))
     const known = secrets.find(this.#user)
-    if (type === 'trust') {
+    if (type === 'cert' && peerName(this.newcomer.socket) !== this.#user) return this.#refuseCertificate()
+    if (type === 'trust' && !known && options.auth.file !== undefined) {
       // As with PgBouncer: nobody proves anything, but a list says who may come; a database may have a user of its own.
-      if (known || options.auth.file === undefined) return this.#accepted(secretOf(known))
       return this.refuse({ sqlState: '28000', message: `no such user: ${this.#user}` })
     }
+    if (!ASKS.has(type)) return this.#accepted(secretOf(known))
     if (known) return this.#prove(known)
     if (!findSecret) return this.#passThrough()
     this.#limit(this.#patienceMs(), () => this.#giveUp())
@@ -177,28 +182,13 @@ export class LoginFlow implements WelcomeWaiter {
   }
 
   #prove(stored: StoredSecret): void {
-    const basis = this.#basisOf(stored)
+    const basis = basisOf(stored, this.#place.secrets)
     if (!basis || (basis.kind === 'md5' && this.#place.options.auth.type === 'scram-sha-256')) {
       return this.#refusePassword()
     }
     this.#negotiate()
     const { socket } = this.newcomer
     this.#cancel = askForProof(socket, { basis, early: this.#rest }, (outcome) => this.#proved(outcome))
-  }
-
-  #basisOf(stored: StoredSecret): ProofBasis | undefined {
-    switch (stored.kind) {
-      case 'md5':
-        return stored
-      case 'scram':
-        return stored
-      case 'plain': {
-        // An empty password lets nobody in, as with PostgreSQL.
-        const { password } = stored
-        const verifier = password === '' ? undefined : this.#place.secrets.verifierOf(password)
-        return verifier && { kind: 'scram', verifier, password }
-      }
-    }
   }
 
   #proved(outcome: ProofOutcome): void {
@@ -215,7 +205,7 @@ export class LoginFlow implements WelcomeWaiter {
   }
 
   #accepted(secret: ServerSecret): void {
-    if (this.#place.options.auth.type === 'trust') this.#negotiate()
+    if (!ASKS.has(this.#place.options.auth.type)) this.#negotiate()
     if (this.#database === CONSOLE_DATABASE) {
       if (!this.#leave()) return
       const key = this.#place.newKey(this.#minor >= MINOR_MAX)
@@ -269,6 +259,11 @@ export class LoginFlow implements WelcomeWaiter {
 
   #refusePassword(): void {
     this.refuse({ sqlState: '28P01', message: `password authentication failed for user "${this.#user}"` })
+  }
+
+  #refuseCertificate(): void {
+    const message = `certificate authentication failed for user "${this.#user}"`
+    this.refuse({ sqlState: '28000', message })
   }
 
   /** For a primary as long as on the other ports; in any case as long as connecting to it may take. */

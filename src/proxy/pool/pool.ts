@@ -6,7 +6,7 @@ import type { StatementError } from './lost-transaction.ts'
 import { limitsOf, type PoolLimits, type PoolOptions } from './pool-options.ts'
 import type { DatabaseStats } from './pool-stats.ts'
 import type { ServerConnection } from './server-connection.ts'
-import type { ServerSecret } from './server-login.ts'
+import type { ServerSecret } from '../backend/server-proof.ts'
 import { WaitingLine, type Waiter } from './waiting-line.ts'
 
 /** Who waits for a server connection, or works with one. */

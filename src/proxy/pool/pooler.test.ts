@@ -29,7 +29,7 @@ async function createPool(changes: Partial<PoolOptions> = {}) {
     {
       holdTimeoutMs: 5000,
       maxClientConnections: 100,
-      pool: { options, secrets: new UserSecrets(), reloadUsers: () => undefined },
+      pool: { options, secrets: new UserSecrets(), reload: () => undefined },
     },
   )
   const counters = newPortCounters('pooled', 0)

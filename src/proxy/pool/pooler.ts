@@ -9,6 +9,7 @@ import { judgeBinding, type Binding, type Choice } from '../router/choose-target
 import { loadClassifier } from '../split/load-classifier.ts'
 import { isKept, isListed } from '../split/replica-binding.ts'
 import { ReadSplit } from '../split/read-split.ts'
+import type { RouterTls } from '../tls/router-tls.ts'
 import { ClientKeys } from './client-keys.ts'
 import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
 import { forgetUnknown, keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
@@ -36,6 +37,7 @@ import type { UserSecrets } from './user-secrets.ts'
 /** What the pooler needs from the router around it. */
 export interface PoolerBoard {
   readonly holdTimeoutMs: number
+  readonly tls: RouterTls
   /** Whether bytes may pass to and from the primary at this moment. */
   primaryOpen(): boolean
   /** Whether the table names a primary: without one, statements wait. */
@@ -61,8 +63,8 @@ export type PoolerDeps = {
   readonly log: Logger
   readonly board: PoolerBoard
   readonly secrets: UserSecrets
-  /** Reads the list of users again; what is wrong with it, if anything. */
-  readonly reloadUsers: () => string | undefined
+  /** Reads the list of users and the certificates again; what is wrong with them, if anything. */
+  readonly reload: () => string | undefined
 }
 
 /** `user`: whom it logged in as; not the pool's where the database has a user of its own. */
@@ -273,6 +275,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     const cancel = logIn(
       {
         binding,
+        tls: this.#board.tls.forServers,
         user: pool.user,
         database: pool.limits.dbname,
         parameters: new Map([...Object.entries(pool.limits.startup), ...pool.fixed]),
@@ -375,9 +378,10 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return state
   }
 
-  #consoleHost({ reloadUsers, secrets }: PoolerDeps): ConsoleHost {
+  #consoleHost({ reload, secrets }: PoolerDeps): ConsoleHost {
     return {
       options: this.options,
+      tls: this.#board.tls.settings,
       now: () => this.now(),
       pools: () => [...this.#pools.values()],
       clients: () => [...this.#clients].map(([client, { id, user }]) => ({ id, user, client })),
@@ -387,7 +391,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       primary: () => this.#board.primary(),
       users: () => secrets.size,
       classifier: () => this.split?.report(),
-      reloadUsers,
+      reload,
     }
   }
 

@@ -7,6 +7,8 @@ export type LookupOutcome =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'failed'; readonly reason: string }
 
+export type FindSecret = (user: string, answer: (outcome: LookupOutcome) => void) => void
+
 type Wanted = { readonly user: string; readonly answers: ((outcome: LookupOutcome) => void)[] }
 
 /**

@@ -1,4 +1,5 @@
 import type { Socket } from '../../platform/net.ts'
+import { describeTls } from '../../platform/tls.ts'
 import { KiB } from '../../std/units.ts'
 import { isWaitCancelled, parseErrorResponse, type ErrorFields } from '../../wire/error-response.ts'
 import { message, messageType } from '../../wire/frame.ts'
@@ -160,6 +161,11 @@ export class ServerConnection {
       this.#bodyLeft === 0 &&
       this.#partial === undefined
     )
+  }
+
+  /** Empty without TLS. */
+  get tls(): string {
+    return describeTls(this.#socket)
   }
 
   get localPort(): number {

@@ -14,6 +14,8 @@ export type AgentLinkDeps = {
   readonly onMembers: (members: readonly PollMember[]) => void
   /** The agent tells the router to end. */
   readonly onStop: () => void
+  /** The operator wants files to be read again. */
+  readonly onReload: () => void
   readonly totals: () => readonly PortTotals[]
 }
 
@@ -69,7 +71,9 @@ export function openAgentLink(
 
   function receive(line: string): void {
     const value = parseJson(line)
-    if (isStop(value)) return deps.onStop()
+    const order = orderOf(value)
+    if (order === 'stop') return deps.onStop()
+    if (order === 'reload') return deps.onReload()
     const members = parseMembers(value)
     if (members) return deps.onMembers(members)
     const message = parseTableMessage(value)
@@ -136,6 +140,6 @@ function parseMembers(value: unknown): readonly PollMember[] | undefined {
   })
 }
 
-function isStop(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'stop'
+function orderOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
 }

@@ -14,18 +14,21 @@ import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { endClient, ignoreError } from '../frontend/end-client.ts'
 import { readStartup, type StartupOutcome } from '../frontend/startup-reader.ts'
 import { WaitingClient, type Join, type WaitingPlace } from '../frontend/waiting-client.ts'
+import { findBasis } from '../pool/client-proof.ts'
 import type { PoolOptions } from '../pool/pool-options.ts'
 import { Pooler, type PoolerBoard } from '../pool/pooler.ts'
 import type { UserSecrets } from '../pool/user-secrets.ts'
 import type { PortCounters, PortName } from '../port-counters.ts'
 import { Relay, type RelayPlace } from '../relay.ts'
+import type { FindBasis } from '../tls/login-on-behalf.ts'
+import { RouterTls } from '../tls/router-tls.ts'
 import { chooseTarget, judgeBinding, type Binding, type Choice } from './choose-target.ts'
 import { TableHolder, type RouterClock, type TableChange } from './table-holder.ts'
 
 export type PoolParts = {
   readonly options: PoolOptions
   readonly secrets: UserSecrets
-  readonly reloadUsers: () => string | undefined
+  readonly reload: () => string | undefined
 }
 
 export type SwitchboardOptions = {
@@ -33,6 +36,8 @@ export type SwitchboardOptions = {
   readonly holdTimeoutMs: number
   readonly maxClientConnections: number
   readonly startupTimeoutMs?: number
+  /** Absent: none on either side. */
+  readonly tls?: RouterTls
   /** Absent: the pooled port is one more port of sessions with the primary. */
   readonly pool?: PoolParts
 }
@@ -47,7 +52,8 @@ const QUIET_MS = 20
 
 /** All clients of one router process, and what each table means for them. */
 export class Switchboard implements RelayPlace, WaitingPlace {
-  readonly cancels = new CancelRegistry()
+  readonly tls: RouterTls
+  readonly cancels: CancelRegistry
   readonly holder: TableHolder
   readonly holdTimeoutMs: number
   readonly #log: Logger
@@ -77,6 +83,8 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     this.#clock = deps.clock
     this.#onClockJump = deps.onClockJump
     this.holdTimeoutMs = options.holdTimeoutMs
+    this.tls = options.tls ?? new RouterTls()
+    this.cancels = new CancelRegistry(() => this.tls.forServers)
     this.#maxClients = options.maxClientConnections
     this.#startupTimeoutMs = options.startupTimeoutMs ?? STARTUP_TIMEOUT_MS
     this.holder = new TableHolder(deps.clock, {
@@ -95,7 +103,8 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       return
     }
     if (this.#starting.size >= STARTING_MAX) this.#dropOldestStarting()
-    const release = readStartup(socket, this.#startupTimeoutMs, (outcome) => {
+    const options = { timeoutMs: this.#startupTimeoutMs, door: this.tls }
+    const release = readStartup(socket, options, (outcome) => {
       this.#starting.delete(socket)
       this.#started(socket, counters, outcome)
     })
@@ -109,6 +118,11 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   /** Clients of the pooled port whose statements wait for a server connection. */
   get waitingForServers(): number {
     return this.#pooler?.waitingCount ?? 0
+  }
+
+  readonly findBasis: FindBasis = (user, answer) => {
+    if (this.#pooler) findBasis(this.#pooler, user, answer)
+    else answer(undefined)
   }
 
   choose(counters: PortCounters): Choice {
@@ -214,32 +228,31 @@ export class Switchboard implements RelayPlace, WaitingPlace {
 
   #started(socket: Socket, counters: PortCounters, outcome: StartupOutcome): void {
     switch (outcome.kind) {
-      case 'left':
+      case 'lost':
         socket.destroy()
+        this.#count(outcome.reason)
         return
-      case 'timeout':
-        socket.destroy()
-        this.#count('STARTUP_TIMEOUT')
+      case 'refused':
+        this.#refuse(outcome.stream, counters, outcome)
         return
-      case 'malformed':
-        this.#refuse(socket, counters, malformedReason(outcome.reason))
-        return
-      case 'cancel':
-        if (this.#pooler?.cancel(outcome.key, () => endClient(socket))) return
-        this.cancels.forward(outcome.key, this.holder.primaryOpen(), (result) => {
+      case 'cancel': {
+        const { key, stream } = outcome
+        if (this.#pooler?.cancel(key, () => endClient(stream))) return
+        this.cancels.forward(key, this.holder.primaryOpen(), (result) => {
           this.#log.debug('Cancel request', { port: counters.port, result })
-          endClient(socket)
+          endClient(stream)
         })
         return
+      }
       case 'startup':
-        this.#admit(socket, counters, outcome)
+        this.#admit(outcome.stream, counters, outcome)
     }
   }
 
   #admit(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
     const pooler = this.#pooler
     if (this.#waiting.size + this.#relays.size + (pooler?.clientCount ?? 0) >= this.#maxClients) {
-      this.#refuse(socket, counters, 'TOO_MANY_CLIENTS')
+      this.#refuse(socket, counters, { reason: 'TOO_MANY_CLIENTS' })
       return
     }
     if (pooler && counters.port === 'pooled') pooler.admit({ socket, counters, ...startup })
@@ -255,10 +268,14 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     client.attempt()
   }
 
-  #refuse(socket: Socket, counters: PortCounters, reason: CloseReason): void {
+  #refuse(
+    socket: Socket,
+    counters: PortCounters,
+    { reason, detail }: { readonly reason: CloseReason; readonly detail?: string },
+  ): void {
     counters.errors += 1
     this.#count(reason)
-    endClient(socket, closeResponse(reason))
+    endClient(socket, closeResponse(reason, detail === undefined ? {} : { detail }))
   }
 
   #forget(client: WaitingClient): void {
@@ -373,6 +390,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   #board(): PoolerBoard {
     return {
       holdTimeoutMs: this.holdTimeoutMs,
+      tls: this.tls,
       primaryOpen: () => this.holder.primaryOpen(),
       hasPrimary: () => this.holder.table?.primary !== undefined,
       primary: () => this.holder.table?.primary,
@@ -411,10 +429,6 @@ export function totalsOf(counters: readonly PortCounters[], waitingForServers: n
   return counters.map((port) =>
     port.port === 'pooled' ? { ...port, waiting: port.waiting + waitingForServers } : { ...port },
   )
-}
-
-function malformedReason(reason: string): CloseReason {
-  return reason === 'PROTOCOL_UNSUPPORTED' ? 'PROTOCOL_UNSUPPORTED' : 'STARTUP_MALFORMED'
 }
 
 function describe(target: RouteTarget): string {

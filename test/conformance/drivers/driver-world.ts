@@ -60,7 +60,7 @@ export class DriverWorld {
       this.#programs.set(driver, program)
     }
     routers.validForMs = 60_000
-    await routers.start(PARAMETERS)
+    await routers.start({ parameters: PARAMETERS })
     const standbyPort = await freePort()
     const standby = await routers.workspace.instance('n2', { port: standbyPort, parameters: PARAMETERS })
     const source = { host: '127.0.0.1', port: routers.port }

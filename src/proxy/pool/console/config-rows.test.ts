@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { poolOptions } from '../../../../test/support/pool-options.ts'
 import { PGBOUNCER_SETTINGS } from '../../../model/pgbouncer-setting.ts'
+import { NO_TLS } from '../../../model/tls-settings.ts'
 import { configRows } from './config-rows.ts'
 
 describe('SHOW CONFIG', () => {
@@ -11,7 +12,7 @@ describe('SHOW CONFIG', () => {
       { setting: 'track_extra_parameters', value: 'role', reason: 'not followed: role', place: 'f:1' },
     ],
   }
-  const rows = configRows(poolOptions({ defaultPoolSize: 7, pgbouncer }), 6432)
+  const rows = configRows(poolOptions({ defaultPoolSize: 7, pgbouncer }), 6432, NO_TLS)
   const row = (name: string) => rows.find(([key]) => key === name)
 
   it('has a value for every setting of PgBouncer, in its order', () => {

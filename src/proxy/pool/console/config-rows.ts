@@ -1,4 +1,5 @@
 import { PGBOUNCER_SETTINGS } from '../../../model/pgbouncer-setting.ts'
+import type { TlsSettings, TlsSide } from '../../../model/tls-settings.ts'
 import type { Value } from '../../../wire/rows.ts'
 import type { PoolOptions } from '../pool-options.ts'
 
@@ -9,8 +10,16 @@ const flag = (isSet: boolean): string => (isSet ? '1' : '0')
  * SHOW CONFIG: all settings of PgBouncer's, with its default. Nothing can be changed here: that is for the node's configuration. What
  * does nothing has the value that its file gives, and the reason in a column of ours.
  */
-export function configRows(options: PoolOptions, listenPort: number): readonly (readonly Value[])[] {
-  const honoured = valuesOf(options, listenPort)
+export function configRows(
+  options: PoolOptions,
+  listenPort: number,
+  tls: TlsSettings,
+): readonly (readonly Value[])[] {
+  const honoured = {
+    ...valuesOf(options, listenPort),
+    ...tlsValues('client_tls', tls.client),
+    ...tlsValues('server_tls', tls.server),
+  }
   const { pgbouncer } = options
   return PGBOUNCER_SETTINGS.map(({ name, fallback, ignoredBecause }) => {
     const value = honoured[name] ?? pgbouncer?.given[name] ?? fallback
@@ -59,4 +68,19 @@ function valuesOf(options: PoolOptions, listenPort: number): Readonly<Record<str
     track_extra_parameters: 'IntervalStyle,search_path,default_transaction_read_only',
     transaction_timeout: seconds(options.transactionTimeoutMs),
   }
+}
+
+function tlsValues(name: string, side: TlsSide): Readonly<Record<string, string>> {
+  return {
+    [`${name}_ca_file`]: side.caFile ?? '',
+    [`${name}_cert_file`]: side.certFile ?? '',
+    [`${name}_ciphers`]: side.ciphers ?? 'default',
+    [`${name}_key_file`]: side.keyFile ?? '',
+    [`${name}_protocols`]: protocolsOf(side),
+    [`${name}_sslmode`]: side.mode,
+  }
+}
+
+function protocolsOf({ minVersion, maxVersion }: TlsSide): string {
+  return minVersion === maxVersion ? minVersion.toLowerCase() : 'secure'
 }

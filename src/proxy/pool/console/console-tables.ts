@@ -1,4 +1,5 @@
 import type { RouteTarget } from '../../../model/routing-table.ts'
+import type { TlsSettings } from '../../../model/tls-settings.ts'
 import type { Column, Value } from '../../../wire/rows.ts'
 import type { Pool } from '../pool.ts'
 import { databaseEntry, limitsOf, type PoolOptions } from '../pool-options.ts'
@@ -15,6 +16,7 @@ export type Table = { readonly columns: readonly Column[]; readonly rows: readon
 /** What the console looks at. */
 export type ConsoleView = {
   readonly options: PoolOptions
+  readonly tls: TlsSettings
   readonly version: string
   readonly listenPort: number
   readonly now: number
@@ -90,7 +92,7 @@ export function columnsOf(names: string): readonly Column[] {
 function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Table['rows'] {
   switch (what) {
     case 'CONFIG':
-      return configRows(view.options, view.listenPort)
+      return configRows(view.options, view.listenPort, view.tls)
     case 'DATABASES':
       return databaseRows(view)
     case 'POOLS':

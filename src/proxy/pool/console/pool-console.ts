@@ -1,4 +1,5 @@
 import type { RouteTarget } from '../../../model/routing-table.ts'
+import type { TlsSettings } from '../../../model/tls-settings.ts'
 import { wallMs } from '../../../platform/clock.ts'
 import type { Socket } from '../../../platform/net.ts'
 import { packageVersion } from '../../../platform/package-version.ts'
@@ -18,6 +19,7 @@ import type { ShownClient } from './socket-rows.ts'
 /** What the console may see and touch of the pooler. */
 export interface ConsoleHost {
   readonly options: PoolOptions
+  readonly tls: TlsSettings
   readonly databases: ReadonlyMap<string, DatabaseState>
   now(): number
   pools(): readonly Pool[]
@@ -27,7 +29,7 @@ export interface ConsoleHost {
   classifier(): SplitReport | undefined
   databaseState(name: string): DatabaseState
   primary(): RouteTarget | undefined
-  reloadUsers(): string | undefined
+  reload(): string | undefined
 }
 
 type ConsoleLogin = {
@@ -88,6 +90,7 @@ export class PoolConsole implements ConsolePlace {
     const host = this.#host
     return {
       options: host.options,
+      tls: host.tls,
       version: `PgBouncer 1.25.2 (console of pg-metako ${packageVersion()})`,
       listenPort: this.#listenPort,
       now: host.now(),
@@ -139,7 +142,7 @@ export class PoolConsole implements ConsolePlace {
   }
 
   reload(): string | undefined {
-    return this.#host.reloadUsers()
+    return this.#host.reload()
   }
 
   #isConfigured(database: string): boolean {

@@ -1,3 +1,4 @@
+import { describeTls } from '../../../platform/tls.ts'
 import type { Value } from '../../../wire/rows.ts'
 import type { Pool } from '../pool.ts'
 import type { PooledClient } from '../pooled-client.ts'
@@ -35,7 +36,7 @@ export function clientRows(view: SocketsView): readonly (readonly Value[])[] {
       pointer('c', id),
       server ? pointer('s', server.id) : '',
       0,
-      '',
+      describeTls(socket),
       client.settings.get('application_name') ?? '',
       client.statements.size,
       id,
@@ -68,7 +69,7 @@ export function serverRows(view: SocketsView): readonly (readonly Value[])[] {
         pointer('s', server.id),
         clientId === undefined ? '' : pointer('c', clientId),
         server.key?.processId ?? 0,
-        '',
+        server.tls,
         server.parameters.get('application_name') ?? '',
         server.statements.size,
         server.id,
