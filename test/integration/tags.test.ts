@@ -11,9 +11,11 @@ describePostgres('what an operator says of a member', (postgres) => {
   let cluster: Cluster
 
   beforeAll(async () => {
-    const more = { node2: 'tags: { nofailover: true }', node3: 'tags: { noloadbalance: true }' }
+    const tags: Readonly<Record<string, string>> = { node2: 'nofailover', node3: 'noloadbalance' }
+    const configure = (text: string, node: string): string =>
+      tags[node] === undefined ? text : `${text}tags: { ${tags[node]}: true }\n`
     const { folder: binDir } = postgres().binaries
-    cluster = new Cluster(await loopbackMachines({ count: 3, binDir, mode: 'quorum', more }))
+    cluster = new Cluster(await loopbackMachines({ count: 3, binDir, mode: 'quorum', configure }))
     cluster.supervise(true)
     cluster.startAll()
     await cluster.waitForHealthy(60_000)

@@ -24,8 +24,8 @@ export async function loopbackMachines(options: {
   readonly binDir?: string | undefined
   /** How commits wait for standbys; absent: as the product does it by default. */
   readonly mode?: Mode
-  /** More lines of the config of a node, by its name. */
-  readonly more?: Readonly<Record<string, string>>
+  /** What a test's config files say beside that, by the name of the node. */
+  readonly configure?: (text: string, node: string) => string
 }): Promise<Machines> {
   const user = findDatabaseUser({})
   const root = makeDatabaseFolder('metako-it-')
@@ -34,13 +34,13 @@ export async function loopbackMachines(options: {
   const all = Array.from({ length: count }, (_, index) => nodeIn(root, index, block))
   const nodes = all.slice(0, options.count)
   const secrets = writeSecrets(join(root, 'secrets'))
+  const { configure = (text) => text } = options
   const modeText = options.mode === undefined ? '' : `replication: { mode: ${options.mode} }\n`
   for (const node of all) {
     makeNodeFolders(node, { root, dataRoot: root, runRoot: root }, user)
     const listed = nodes.includes(node) ? nodes : [...nodes, node]
     const text = withBinDir(configText(node, { nodes: listed, secrets: secrets.files }), options.binDir)
-    const more = options.more?.[node.name] ?? ''
-    writeFileSync(node.configFile, `${text}${modeText}${more}\n`, { mode: 0o644 })
+    writeFileSync(node.configFile, configure(text + modeText, node.name), { mode: 0o644 })
   }
   return {
     nodes,

@@ -6,9 +6,9 @@ import type { Workspace } from './postgres.ts'
 
 /** Writes texts as files that the database user can read, and nobody else where they are keys. */
 export class TlsFiles {
-  readonly #workspace: Workspace
+  readonly #workspace: Pick<Workspace, 'folder' | 'own'>
 
-  constructor(workspace: Workspace) {
+  constructor(workspace: Pick<Workspace, 'folder' | 'own'>) {
     this.#workspace = workspace
   }
 

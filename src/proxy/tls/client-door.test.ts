@@ -199,6 +199,20 @@ describe('a port of the router', () => {
     }
   })
 
+  it('still answers a client that has closed its side of the TLS', async () => {
+    const client = own(rawOver(await negotiatedTls(await open('require'), { ca })))
+    client.socket.write(STARTUP)
+    await client.untilReady()
+    const answer = backend.onMessage
+    backend.onMessage = (type, body, session) => {
+      if (type === 'Q') session.socket.once('end', () => answer(type, body, session))
+    }
+    client.query('select 1')
+    client.socket.end()
+    await client.untilClosed()
+    expect(client.types()).toBe('RSKZDCZ')
+  })
+
   it('tells a client by TLS why its session ends', async () => {
     const client = own(rawOver(await negotiatedTls(await open('require'), { ca })))
     client.socket.write(STARTUP)
