@@ -286,17 +286,18 @@ export class Pool {
 
   /** Gives idle connections to those who wait, and opens more where they are too few. */
   serve(): void {
-    while (this.#waiting.size > 0 && !this.isPaused && this.#place.mayAssign(this)) {
+    // Order: whether there is one at all comes first, since the right to give it away is proven by the clock.
+    while (this.#waiting.size > 0 && this.#idle.length > 0 && !this.isPaused && this.#place.mayAssign(this)) {
       const server = this.#popIdle()
-      if (!server) break
-      this.#waiting.shift()?.serverGiven(server)
+      if (server) this.#waiting.shift()?.serverGiven(server)
     }
     this.connectMore()
   }
 
   connectMore(): void {
+    if (this.isPaused || this.total >= this.#limits.size + this.#options.reservePoolSize) return
     const now = this.#place.now()
-    if (this.isPaused || now < this.#retryAt) return
+    if (now < this.#retryAt) return
     const wanted = this.#waiting.size > 0 ? this.#waiting.size : Number(this.hasNewcomers && this.total === 0)
     const missing = Math.max(wanted - this.#idle.length, this.#belowMinimum())
     const room = this.#limits.size + this.#reserve(now) - this.total
