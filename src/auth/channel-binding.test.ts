@@ -9,6 +9,7 @@ const derOf = (pem: string): Buffer => new X509Certificate(pem).raw
 it('finds the hash function that a certificate was signed with', () => {
   expect(endPointHash(derOf(testCertificate))).toBe('sha256')
   expect(endPointHash(derOf(makeCertificate({ commonName: 'a', signature: 'sha384' }).cert))).toBe('sha384')
+  expect(endPointHash(derOf(makeCertificate({ commonName: 'a', signature: 'rsa' }).cert))).toBe('sha512')
 })
 
 it('counts a signature by MD5 or SHA-1 as SHA-256, as RFC 5929 wants', () => {

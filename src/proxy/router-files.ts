@@ -24,7 +24,11 @@ export class RouterFiles {
   ) {
     this.#log = log
     this.#usersFile = options.usersFile
-    this.tls = new RouterTls(options.tls, (path) => readFileSync(path, 'utf8'))
+    this.tls = new RouterTls(
+      options.tls,
+      (path) => readFileSync(path, 'utf8'),
+      (server, reason) => log.warn('No TLS with a server', { server, reason }),
+    )
     // A list that cannot be read is no reason to serve nobody: who is in it is asked by PostgreSQL.
     const trouble = this.#readUsers()
     if (trouble !== undefined) log.warn(trouble)

@@ -20,18 +20,20 @@ const DAY_MS = 86_400_000
 const SIGNATURES = {
   sha256: { digest: 'sha256', oid: '2a8648ce3d040302' },
   sha384: { digest: 'sha384', oid: '2a8648ce3d040303' },
+  rsa: { digest: 'sha512', oid: '2a864886f70d01010d' },
   ed25519: { digest: null, oid: '2b6570' },
 } as const
 
-/** A certificate (elliptic curve) that is made here and now, signed by an authority or by itself. */
+/** A certificate that is made here and now, signed by an authority or by itself. */
 export function makeCertificate(wish: Wish): TestAuthority {
-  const signature = SIGNATURES[wish.signature ?? 'sha256']
-  const own = signature.digest
-    ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-    : generateKeyPairSync('ed25519')
-  const { privateKey, publicKey } = own
+  const kind = wish.signature ?? 'sha256'
+  const signature = SIGNATURES[kind]
+  const { privateKey, publicKey } = keyPair(kind)
   const now = Date.now()
-  const algorithm = sequence(identifier(signature.oid))
+  const algorithm = sequence(
+    identifier(signature.oid),
+    ...(kind === 'rsa' ? [der(0x05, Buffer.alloc(0))] : []),
+  )
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),
@@ -49,6 +51,17 @@ export function makeCertificate(wish: Wish): TestAuthority {
     cert: pem('CERTIFICATE', whole),
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     privateKey,
+  }
+}
+
+function keyPair(kind: keyof typeof SIGNATURES): { privateKey: KeyObject; publicKey: KeyObject } {
+  switch (kind) {
+    case 'rsa':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 })
+    case 'ed25519':
+      return generateKeyPairSync('ed25519')
+    default:
+      return generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   }
 }
 

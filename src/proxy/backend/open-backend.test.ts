@@ -98,6 +98,19 @@ it('takes an error, an end and a server that is not there for failures', async (
   expect(await attempt('prefer', gone)).toMatch(/ECONNREFUSED/)
 })
 
+it('tells once and not at every attempt why there is no TLS with a server', async () => {
+  const { target } = await serving('N')
+  const told: string[] = []
+  const settings = tlsSettings({ server: { mode: 'require' } })
+  const { forServers } = new RouterTls(settings, undefined, (server, reason) =>
+    told.push(`${server} ${reason}`),
+  )
+  for (let attempts = 0; attempts < 3; attempts += 1) {
+    await new Promise<OpenOutcome>((resolve) => openBackend(target, forServers, resolve))
+  }
+  expect(told).toEqual([expect.stringMatching(`^127.0.0.1:${target.port} it does not speak TLS`)])
+})
+
 it('ends silently when it is told to, in every phase', async () => {
   const { target, heard } = await serving(SILENCE)
   const { forServers } = new RouterTls(tlsSettings({ server: { mode: 'require' } }), () => '')

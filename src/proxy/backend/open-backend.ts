@@ -52,7 +52,7 @@ export function openBackend(
   }
   function onConnect(): void {
     if (!tls) return finish({ kind: 'open', socket })
-    askForTls(socket, { tls, host }, finish)
+    askForTls(socket, { tls, target }, finish)
   }
   function onError(error: Error): void {
     lastError = `${codeOf(error) ?? 'error'}: ${messageOf(error)}`
@@ -73,14 +73,16 @@ export function openBackend(
 /** Asks for TLS and begins it. What comes after `done`, or after the end of the socket, counts no more. */
 function askForTls(
   socket: Socket,
-  { tls, host }: { readonly tls: ServerTls; readonly host: string },
+  { tls, target }: { readonly tls: ServerTls; readonly target: RouteTarget },
   done: (outcome: OpenOutcome) => void,
 ): void {
+  const { host, port } = target
   function fail(text: string): void {
+    tls.noteFailure(`${host}:${port}`, text)
     done({ kind: 'failed', text })
   }
   function onEnd(): void {
-    fail('it closed the connection before it answered')
+    done({ kind: 'failed', text: 'it closed the connection before it answered' })
   }
   socket.on('end', onEnd)
   socket.once('data', (answer: Buffer) => {

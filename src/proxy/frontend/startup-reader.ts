@@ -16,7 +16,11 @@ export type StartupOutcome =
       readonly reason: CloseReason
       readonly detail?: string
     }
-  | { readonly kind: 'lost'; readonly reason: 'CLIENT_LEFT' | 'STARTUP_TIMEOUT' | 'TLS_FAILED' }
+  | {
+      readonly kind: 'lost'
+      readonly reason: 'CLIENT_LEFT' | 'STARTUP_TIMEOUT' | 'TLS_FAILED'
+      readonly detail?: string
+    }
 
 /** How clients may come in. */
 export interface ClientDoor {
@@ -177,7 +181,9 @@ class StartupReader {
   }
 
   #secured(outcome: HandshakeOutcome, isDirect: boolean): void {
-    if (outcome.kind === 'failed') return this.finish({ kind: 'lost', reason: 'TLS_FAILED' })
+    if (outcome.kind === 'failed') {
+      return this.finish({ kind: 'lost', reason: 'TLS_FAILED', detail: outcome.reason })
+    }
     this.#stream = outcome.stream
     this.#stream.on('error', ignoreError)
     this.#isSecure = true

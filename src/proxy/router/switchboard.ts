@@ -229,6 +229,8 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   #started(socket: Socket, counters: PortCounters, outcome: StartupOutcome): void {
     switch (outcome.kind) {
       case 'lost':
+        if (outcome.reason === 'TLS_FAILED')
+          this.#log.debug('No TLS with a client', { port: counters.port, reason: outcome.detail })
         socket.destroy()
         this.#count(outcome.reason)
         return

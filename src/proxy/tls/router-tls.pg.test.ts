@@ -118,6 +118,21 @@ describePostgres('TLS at the router', (postgres) => {
     }
   })
 
+  it.for(['rsa', 'sha384', 'ed25519'] as const)(
+    'binds to certificates signed by %s as far as there is a binding, and lets in without one',
+    async (signature, context) => {
+      const psql = psqlOf(context)
+      const ofKind = makeCertificate({ commonName: signature, hosts: HOSTS, signature })
+      const { ports } = await router({ client: toClients('require', ofKind), server: { mode: 'require' } })
+      const hasBinding = signature !== 'ed25519'
+      for (const port of PORTS) {
+        const bound = await psql(ports[port], 'sslmode=require channel_binding=require')
+        expect(bound).toMatch(hasBinding ? /^42$/ : /channel binding/)
+        expect(await psql(ports[port], 'sslmode=require')).toBe('42')
+      }
+    },
+  )
+
   it('refuses a wrong password and an unknown user where it logs in on behalf of the client', async () => {
     const { ports } = await router({ client: toClients('require'), server: { mode: 'require' } })
     const refused = async (changes: pg.ClientConfig): Promise<unknown> =>

@@ -17,10 +17,14 @@ export type ServerTls = {
   readonly client: TlsClient
   /** Else a server that has no TLS is spoken to without. */
   readonly isDemanded: boolean
+  /** To be told when no TLS came about with a server. */
+  readonly noteFailure: (server: string, reason: string) => void
 }
 
 type Ending = { readonly file: string; readonly validUntil: number }
 
+/** Servers whose last failure is remembered, so that it is told once and not with every attempt. */
+const SERVERS_MAX = 256
 /** A certificate that ends sooner than this is worth a word. */
 const WARN_BEFORE_MS = 30 * 24 * HOUR
 
@@ -30,13 +34,20 @@ export class RouterTls {
   readonly #read: ReadText
   /** Absent: clients are told that there is no TLS. */
   readonly acceptor: TlsAcceptor | undefined
+  readonly #warn: (server: string, reason: string) => void
+  readonly #failures = new Map<string, string>()
   #forServers: ServerTls | undefined
   #endings: readonly Ending[] = []
 
-  /** Throws `TLS_FILE_UNUSABLE`. */
-  constructor(settings: TlsSettings = NO_TLS, read: ReadText = () => '') {
+  /** `warn` hears of every server that TLS fails with, and of another reason there. Throws `TLS_FILE_UNUSABLE`. */
+  constructor(
+    settings: TlsSettings = NO_TLS,
+    read: ReadText = () => '',
+    warn: (server: string, reason: string) => void = () => {},
+  ) {
     this.settings = settings
     this.#read = read
+    this.#warn = warn
     const { client } = settings
     const loaded = this.#load()
     this.#take(loaded)
@@ -80,12 +91,21 @@ export class RouterTls {
       server: ofServer.texts && {
         client: tlsClient(ofServer.texts, check),
         isDemanded: demandsTls(server),
+        noteFailure: (name, reason) => this.#noteFailure(name, reason),
       },
       endings: [...ofClient.endings, ...ofServer.endings],
     }
   }
 
+  #noteFailure(server: string, reason: string): void {
+    if (this.#failures.get(server) === reason) return
+    if (this.#failures.size >= SERVERS_MAX) this.#failures.clear()
+    this.#failures.set(server, reason)
+    this.#warn(server, reason)
+  }
+
   #take({ server, endings }: Loaded): void {
+    this.#failures.clear()
     this.#forServers = server
     this.#endings = endings
   }
