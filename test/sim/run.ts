@@ -100,7 +100,10 @@ async function runMany(asked: Asked): Promise<number> {
       sum.faults += report.faults
       sum.epochs += report.epochs
       sum.simulatedMs += report.simulatedMs
-    } else failures.push(report)
+    } else {
+      failures.push(report)
+      process.stderr.write(sentenceOf(report))
+    }
     if (performance.now() - shownAt < PROGRESS_MS) return
     shownAt = performance.now()
     show()
@@ -133,7 +136,7 @@ async function runMany(asked: Asked): Promise<number> {
   await Promise.all(Array.from({ length: asked.workers }, work))
   const seconds = (performance.now() - begun) / 1000
   for (const failure of failures) {
-    process.stdout.write(`seed ${failure.seed}: ${failure.kind}: ${failure.message}\n`)
+    process.stdout.write(sentenceOf(failure))
   }
   process.stdout.write(
     [
@@ -161,6 +164,10 @@ async function runMany(asked: Asked): Promise<number> {
     addToLedger(asked.ledger, { ...entry, violations: failures.length, seconds }, sources)
   }
   return failures.length === 0 ? 0 : 1
+}
+
+function sentenceOf({ seed, kind, message }: Exclude<SeedReport, { kind: 'clean' }>): string {
+  return `seed ${seed}: ${kind}: ${message}\n`
 }
 
 function askWorker(worker: Worker, order: object): Promise<SeedReport> {
