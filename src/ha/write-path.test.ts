@@ -261,6 +261,17 @@ describe('the tries of a standby', () => {
     expect([...said]).toEqual(['full', 'stalled'])
   })
 
+  it('say nothing of the primary that the standby has become since', async () => {
+    const { clock, instance, path, now } = begin(standby)
+    instance.room = policy.roomBytes - 1
+    await clock.advance(policy.periodMs)
+    expect(path.state).toBe('full')
+    now.subject = primary
+    expect(path.state).toBe('unknown')
+    await clock.advance(policy.periodMs)
+    expect(path.state).toBe('good')
+  })
+
   it('say nothing where the disk gives an error', async () => {
     const { clock, instance, path } = begin(standby)
     instance.sync = () => Promise.reject(new Error('EIO'))

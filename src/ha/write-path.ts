@@ -74,6 +74,9 @@ export class WritePath {
   }
 
   get state(): WritePathFacts['state'] {
+    // What was measured of a standby says nothing of the primary that it has become since: less room is enough there.
+    const role = this.#options.subject()?.role
+    if (role !== undefined && !this.#subject.startsWith(role)) return 'unknown'
     if (this.#stalledSince !== undefined) return 'stalled'
     const { state } = this.#last
     if (state !== 'good' && state !== 'slow' && state !== 'full') return state
