@@ -295,7 +295,7 @@ export class Pool {
   }
 
   connectMore(): void {
-    if (this.isPaused || this.total >= this.#limits.size + this.#options.reservePoolSize) return
+    if (this.isPaused || this.total >= this.#limits.size + this.#limits.reserveSize) return
     const now = this.#place.now()
     if (now < this.#retryAt) return
     const wanted = this.#waiting.size > 0 ? this.#waiting.size : Number(this.hasNewcomers && this.total === 0)
