@@ -76,7 +76,7 @@ describe('a socket that reads leanly', () => {
       from.write('few')
       const [chunk] = (await came) as [Buffer]
       expect(chunk.toString()).toBe('few')
-      expect(chunk.buffer.byteLength).toBe(Buffer.poolSize)
+      expect(chunk.buffer.byteLength).toBeGreaterThanOrEqual(Buffer.poolSize)
     }
   })
 
