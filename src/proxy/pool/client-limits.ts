@@ -4,11 +4,11 @@ import { databaseEntry, type PoolOptions } from './pool-options.ts'
 /** Who is there, or about to be. */
 type CountedClient = { readonly user: string; readonly database: string }
 
-/** Why one more client of this user and database is refused, if it is. */
+/** Why one more client of this user and database is refused, if it is. `others` are looked at only where there is a limit. */
 export function clientRefusal(
   options: PoolOptions,
   wanted: CountedClient,
-  others: Iterable<CountedClient>,
+  others: () => Iterable<CountedClient>,
 ): StatementError | undefined {
   const { user, database } = wanted
   const entry = databaseEntry(options, database)
@@ -19,7 +19,7 @@ export function clientRefusal(
     options.users.find(({ name }) => name === user)?.maxClientConnections ?? options.maxUserClientConnections
   if (ofDatabase === 0 && ofUser === 0) return undefined
   let [inDatabase, byUser] = [0, 0]
-  for (const other of others) {
+  for (const other of others()) {
     if (other.database === database) inDatabase += 1
     if (other.user === user) byUser += 1
   }

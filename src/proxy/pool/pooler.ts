@@ -235,9 +235,12 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     const { database, user } = wanted
     if (this.#databases.get(database)?.isDisabled)
       return { sqlState: '57P03', message: `database "${database}" is disabled` }
-    const clients = [...this.#clients].map(([{ pool }, known]) => ({ ...known, database: pool.database }))
-    const flows = [...this.#flows].filter((flow) => flow.isAccepted)
-    return clientRefusal(this.options, { database, user }, [...clients, ...flows])
+    return clientRefusal(this.options, { database, user }, () => this.#counted())
+  }
+
+  *#counted(): Generator<{ readonly user: string; readonly database: string }> {
+    for (const [{ pool }, { user }] of this.#clients) yield { user, database: pool.database }
+    for (const flow of this.#flows) if (flow.isAccepted) yield flow
   }
 
   connectQueryFailed({ database, user }: Pool, { C: sqlState, M: reason }: ErrorFields): void {
