@@ -1,8 +1,9 @@
-import type { ConfirmDownOutcome, ConfirmDownRefusal } from '../api/ports.ts'
+import type { ConfirmDownOutcome } from '../api/ports.ts'
 import { isHolderUnfenced } from '../ha/decide/unfenced.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { Store } from '../ha/ports.ts'
 import type { ConfirmedDown, Snapshot } from '../ha/snapshot.ts'
+import { refused } from './refused.ts'
 
 const WRITE_MS = 3000
 
@@ -21,9 +22,11 @@ export async function confirmDown(
   const { record, recordRevision } = seen.store
   if (record?.holder !== name) return refused('NOT_AWAITED', `"${name}" is not the primary that was lost`)
   if (!isHolderUnfenced(seen, record)) {
-    return refused('NOT_AWAITED', `Nobody waits to be told that "${name}" is down`, {
-      remedy: 'The others take over by themselves where they can: see "pg-metako list"',
-    })
+    return refused(
+      'NOT_AWAITED',
+      `Nobody waits to be told that "${name}" is down`,
+      'The others take over by themselves where they can: see "pg-metako list"',
+    )
   }
   const { epoch, seq } = record
   const value = JSON.stringify({ epoch, seq } satisfies ConfirmedDown)
@@ -35,15 +38,9 @@ export async function confirmDown(
     { deadlineMs: WRITE_MS },
   )
   if (succeeded) return { kind: 'confirmed', name, epoch }
-  return refused('BUSY', `The lease of "${name}" was renewed or taken while this was confirmed`, {
-    remedy: 'Look at "pg-metako list"',
-  })
-}
-
-function refused(
-  reason: ConfirmDownRefusal,
-  message: string,
-  more: { remedy?: string } = {},
-): Extract<ConfirmDownOutcome, { kind: 'refused' }> {
-  return { kind: 'refused', reason, message, ...more }
+  return refused(
+    'BUSY',
+    `The lease of "${name}" was renewed or taken while this was confirmed`,
+    'Look at "pg-metako list"',
+  )
 }

@@ -65,11 +65,13 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
   let applied = loaded
   const reload = async (): Promise<ReloadOutcome> => {
     const next = readConfig(configPath)
-    const message = next.kind === 'refused' ? formatProblems(next.problems, next.sources) : tlsTrouble(next)
-    if (next.kind === 'refused' || message !== undefined) {
+    const refuse = (message: string): ReloadOutcome => {
       log.error('The new configuration is refused, the old one stays in force', { problems: message })
-      return { kind: 'refused', message: message ?? '' }
+      return { kind: 'refused', message }
     }
+    if (next.kind === 'refused') return refuse(formatProblems(next.problems, next.sources))
+    const trouble = tlsTrouble(next)
+    if (trouble !== undefined) return refuse(trouble)
     const isRegistered = existsSync(join(state.path, MEMBERSHIP_NOTES_FILE))
     const { live, needsRestart, ignored } = compareConfigs(applied.effective, next.effective, {
       isRegistered,

@@ -1,7 +1,8 @@
-import type { ReinitOutcome, ReinitRefusal } from '../api/ports.ts'
+import type { ReinitOutcome } from '../api/ports.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { Store } from '../ha/ports.ts'
 import type { ReinitOrder, Snapshot } from '../ha/snapshot.ts'
+import { refused } from './refused.ts'
 
 const ORDER_MS = 3000
 
@@ -20,9 +21,11 @@ export async function requestReinit(
     return refused('UNKNOWN', `There is no member "${name}": the members are ${seen.members.join(', ')}`)
   if (record?.state !== 'open') return refused('TAKE_OVER', 'The cluster has no primary now')
   if (record.holder === name) {
-    return refused('IS_PRIMARY', `"${name}" is the primary: its data is what the others are cloned from`, {
-      remedy: 'First: pg-metako switchover',
-    })
+    return refused(
+      'IS_PRIMARY',
+      `"${name}" is the primary: its data is what the others are cloned from`,
+      'First: pg-metako switchover',
+    )
   }
   const incarnation =
     name === seen.self
@@ -51,12 +54,4 @@ function isOnlyStandby({ policy, self, local, peers }: Snapshot, holder: string,
     ...peers.map(({ facts }) => ({ name: facts.name, instance: facts.instance })),
   ]
   return !others.some((one) => one.name !== holder && one.name !== name && one.instance.streaming === true)
-}
-
-function refused(
-  reason: ReinitRefusal,
-  message: string,
-  more: { remedy?: string } = {},
-): Extract<ReinitOutcome, { kind: 'refused' }> {
-  return { kind: 'refused', reason, message, ...more }
 }

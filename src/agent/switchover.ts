@@ -6,6 +6,7 @@ import type { Snapshot } from '../ha/snapshot.ts'
 import type { EpochRecord } from '../model/epoch-record.ts'
 import { pauseOn } from '../ha/pause-on.ts'
 import type { SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
+import { refused } from './refused.ts'
 
 const LOOK_EVERY_MS = 20
 
@@ -96,8 +97,4 @@ function refuse(
   const chosen = verdicts.find(({ name }) => name === order.to)
   if (chosen?.kind === 'eligible') return undefined
   return refused('CANDIDATE_NOT_ELIGIBLE', `${order.to} ${chosen?.why ?? 'was never heard'}`)
-}
-
-function refused(reason: Refusal['reason'], message: string): Refusal {
-  return { kind: 'refused', reason, message }
 }

@@ -13,12 +13,10 @@ import { KiB, SECOND } from '../std/units.ts'
 import { readInviteRequest, readJoinRequest, readMemberName } from './member-requests.ts'
 import type {
   ClusterOperations,
-  ConfirmDownOutcome,
   ConfirmDownRefusal,
   JoinOutcome,
   MemberRefusal,
-  MemberRefused,
-  ReinitOutcome,
+  Refused,
   ReinitRefusal,
 } from './ports.ts'
 import { RequestRefused, sendProblem, type ProblemFields } from './problem.ts'
@@ -133,7 +131,7 @@ function memberProblem({
   reason,
   message,
   remedy,
-}: MemberRefused | Extract<ReinitOutcome | ConfirmDownOutcome, { kind: 'refused' }>): ProblemFields {
+}: Refused<MemberRefusal | ReinitRefusal | ConfirmDownRefusal>): ProblemFields {
   return { ...REFUSALS[reason], detail: message, remedy }
 }
 

@@ -48,6 +48,14 @@ export type SwitchoverOrder = {
   readonly requestedBy: string
 }
 
+/** Nothing was done. `message` gives actual and wanted, in one sentence. */
+export type Refused<Reason extends string> = {
+  readonly kind: 'refused'
+  readonly reason: Reason
+  readonly message: string
+  readonly remedy?: string
+}
+
 export type SwitchoverOutcome =
   | {
       readonly kind: 'done'
@@ -56,13 +64,7 @@ export type SwitchoverOutcome =
       readonly epoch: number
       readonly tookMs: number
     }
-  /** Nothing was done. `message` gives actual and wanted, in one sentence. */
-  | {
-      readonly kind: 'refused'
-      readonly reason: SwitchoverRefusal
-      readonly message: string
-      readonly remedy?: string
-    }
+  | Refused<SwitchoverRefusal>
   /** It began and did not end as wanted. `message` says who is the primary now. */
   | { readonly kind: 'failed'; readonly message: string }
   /** The deadline passed; it may still happen. */
@@ -98,13 +100,7 @@ export type InviteOrder = {
   readonly requestedBy: string
 }
 
-/** Nothing was done. `message` gives actual and wanted, in one sentence. */
-export type MemberRefused = {
-  readonly kind: 'refused'
-  readonly reason: MemberRefusal
-  readonly message: string
-  readonly remedy?: string
-}
+export type MemberRefused = Refused<MemberRefusal>
 
 export type MemberRefusal =
   | 'NO_QUORUM'
@@ -167,13 +163,7 @@ export type ReinitRefusal =
 
 export type ReinitOutcome =
   /** The member clones `from` as soon as its data is not counted on. */
-  | { readonly kind: 'asked'; readonly name: string; readonly from: string }
-  | {
-      readonly kind: 'refused'
-      readonly reason: ReinitRefusal
-      readonly message: string
-      readonly remedy?: string
-    }
+  { readonly kind: 'asked'; readonly name: string; readonly from: string } | Refused<ReinitRefusal>
 
 export type ConfirmDownRefusal =
   | 'NO_QUORUM'
@@ -184,10 +174,4 @@ export type ConfirmDownRefusal =
 
 export type ConfirmDownOutcome =
   /** From now on the others may take over from it. */
-  | { readonly kind: 'confirmed'; readonly name: string; readonly epoch: number }
-  | {
-      readonly kind: 'refused'
-      readonly reason: ConfirmDownRefusal
-      readonly message: string
-      readonly remedy?: string
-    }
+  { readonly kind: 'confirmed'; readonly name: string; readonly epoch: number } | Refused<ConfirmDownRefusal>

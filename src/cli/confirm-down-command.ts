@@ -3,7 +3,7 @@ import { confirm, outcomeUnknown, requireMember } from './ask-first.ts'
 import { connectForChange } from './connect.ts'
 import type { Endpoints } from './endpoints.ts'
 import { memberList } from './member-list.ts'
-import { printReport, type Format } from './report.ts'
+import { plainReport, printReport, type Format } from './report.ts'
 import type { World } from './world.ts'
 
 export type ConfirmDownOptions = { readonly name: string; readonly force: boolean; readonly format: Format }
@@ -35,11 +35,7 @@ export async function confirmDown(
       ['name', 'epoch'],
       [result.name, result.epoch],
     ]
-    return printReport(
-      { data: result, table: { columns: [], rows: [] }, footer: [], rows },
-      options.format,
-      world,
-    )
+    return printReport(plainReport(result, rows), options.format, world)
   }
   world.stdout.write(
     `${visibleText(`"${result.name}" is taken for down: the others take over from epoch ${result.epoch}, see "pg-metako list"`)}\n`,

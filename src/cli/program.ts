@@ -112,8 +112,14 @@ function addClusterCommands(program: Command, world: World): void {
       }),
     )
   addSwitchover(add('switchover'), world)
-  addReinit(add('reinit'), world)
-  addConfirmDown(add('confirm-down'), world)
+  addMemberOrder(add('reinit'), world, {
+    description: 'replace the data of a standby by a new clone of the primary',
+    order: reinit,
+  })
+  addMemberOrder(add('confirm-down'), world, {
+    description: 'say that the PostgreSQL of a lost primary does not run, where the others wait to be told',
+    order: confirmDown,
+  })
   addMember(add('member'), world)
   addSetup(add, world)
   addDsn(add('dsn'), world)
@@ -159,29 +165,22 @@ function addSwitchover(command: Command, world: World): void {
     })
 }
 
-function addReinit(command: Command, world: World): void {
+/** A command that does one thing to one member, after a question. */
+function addMemberOrder(
+  command: Command,
+  world: World,
+  {
+    description,
+    order,
+  }: { readonly description: string; readonly order: typeof reinit | typeof confirmDown },
+): void {
   command
-    .description('replace the data of a standby by a new clone of the primary')
+    .description(description)
     .argument('<member>')
     .option('--force', 'do not ask')
     .action(async (name: string) => {
       const options = command.optsWithGlobals<GlobalOptions & { force?: boolean }>()
-      await reinit(
-        await findEndpoints(options, world),
-        { name, force: options.force === true, format: options.format },
-        world,
-      )
-    })
-}
-
-function addConfirmDown(command: Command, world: World): void {
-  command
-    .description('say that the PostgreSQL of a lost primary does not run, where the others wait to be told')
-    .argument('<member>')
-    .option('--force', 'do not ask')
-    .action(async (name: string) => {
-      const options = command.optsWithGlobals<GlobalOptions & { force?: boolean }>()
-      await confirmDown(
+      await order(
         await findEndpoints(options, world),
         { name, force: options.force === true, format: options.format },
         world,

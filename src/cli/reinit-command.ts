@@ -5,7 +5,7 @@ import { CommandFailure, EXIT } from './command-failure.ts'
 import { connectForChange } from './connect.ts'
 import type { Endpoints } from './endpoints.ts'
 import { holderOf, memberList } from './member-list.ts'
-import { printReport, type Format } from './report.ts'
+import { plainReport, printReport, type Format } from './report.ts'
 import type { World } from './world.ts'
 
 export type ReinitOptions = { readonly name: string; readonly force: boolean; readonly format: Format }
@@ -26,11 +26,7 @@ export async function reinit(endpoints: Endpoints, options: ReinitOptions, world
       ['name', 'from'],
       [result.name, result.from],
     ]
-    return printReport(
-      { data: result, table: { columns: [], rows: [] }, footer: [], rows },
-      options.format,
-      world,
-    )
+    return printReport(plainReport(result, rows), options.format, world)
   }
   world.stdout.write(
     `${visibleText(`"${result.name}" clones "${result.from}" anew as soon as no commit hangs on it: see "pg-metako list"`)}\n`,

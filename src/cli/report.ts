@@ -19,6 +19,11 @@ export type Report = {
   readonly rows: readonly (readonly (string | number | boolean | undefined)[])[]
 }
 
+/** What people are told in a sentence, for scripts: `rows` is a head and what stands under it. */
+export function plainReport(data: unknown, rows: Report['rows']): Report {
+  return { data, table: { columns: [], rows: [] }, footer: [], rows }
+}
+
 export function printReport(report: Report, format: Format, world: World): void {
   world.stdout.write(reportText(report, format, lookOf(world)))
 }

@@ -5,7 +5,7 @@ import { CommandFailure, EXIT } from './command-failure.ts'
 import { connectForChange } from './connect.ts'
 import type { Endpoints } from './endpoints.ts'
 import { holderOf, memberList } from './member-list.ts'
-import { printReport, type Format } from './report.ts'
+import { plainReport, printReport, type Format } from './report.ts'
 import type { World } from './world.ts'
 
 export type SwitchoverOptions = {
@@ -55,13 +55,8 @@ function requestFrom(view: ClusterView, options: SwitchoverOptions): SwitchoverR
 }
 
 function resultReport(result: SwitchoverResult) {
-  return {
-    data: result,
-    table: { columns: [], rows: [] },
-    footer: [],
-    rows: [
-      ['from', 'to', 'epoch', 'took_ms'],
-      [result.from, result.to, result.epoch, result.tookMs],
-    ],
-  }
+  return plainReport(result, [
+    ['from', 'to', 'epoch', 'took_ms'],
+    [result.from, result.to, result.epoch, result.tookMs],
+  ])
 }

@@ -43,9 +43,8 @@ export const isAlive: HealthCheck = ({ view, loopAgeMs }) => {
 
 function isReplica({ view }: HealthFacts, query: HealthQuery): boolean {
   const limit = lagLimit(query)
-  const own = ownMember(view)?.facts.instance
+  const { instance: own, tags } = ownMember(view)?.facts ?? {}
   if (own?.state !== 'running' || own.role !== 'standby' || holdsLease(view)) return false
-  const tags = ownMember(view)?.facts.tags
   if (tags?.noloadbalance || !hasTags(tags, query)) return false
   const wanted = query['replication_state']
   if (wanted !== undefined && wanted !== (own.streaming === true ? 'streaming' : '')) return false

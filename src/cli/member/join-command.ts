@@ -15,7 +15,7 @@ import { messageOf } from '../../std/fault.ts'
 import { visibleText } from '../../std/visible-text.ts'
 import { CommandFailure, EXIT } from '../command-failure.ts'
 import { readConfig } from '../read-config.ts'
-import { printReport, type Format } from '../report.ts'
+import { plainReport, printReport, type Format } from '../report.ts'
 import { startCommands } from '../setup/init-command.ts'
 import { NODE_FILE, nodeFiles, type ClusterPlan, type PlannedFile } from '../setup/node-files.ts'
 import { CONFIG_FOLDER, validateFiles } from '../setup/validate-files.ts'
@@ -238,7 +238,7 @@ function say(
       ['name', 'cluster', 'config', 'state_dir'],
       [document.name, document.scope, config, place.stateDir],
     ]
-    return printReport({ data, table: { columns: [], rows: [] }, footer: [], rows }, options.format, world)
+    return printReport(plainReport(data, rows), options.format, world)
   }
   const name = visibleText(document.name)
   world.stdout.write(

@@ -7,7 +7,7 @@ import { confirm, outcomeUnknown } from '../ask-first.ts'
 import { connectCluster, connectForChange } from '../connect.ts'
 import { duration } from '../demo/member-words.ts'
 import type { Endpoints } from '../endpoints.ts'
-import { printReport, toned, type Format, type Report } from '../report.ts'
+import { plainReport, printReport, toned, type Format, type Report } from '../report.ts'
 import type { Cell } from '../table.ts'
 import type { World } from '../world.ts'
 
@@ -151,15 +151,10 @@ function joinCommand({ urls, token }: InviteResult): string {
 }
 
 function invitedReport(invited: InviteResult, command: string): Report {
-  return {
-    data: { ...invited, command },
-    table: { columns: [], rows: [] },
-    footer: [],
-    rows: [
-      ['name', 'token', 'expires_at', 'command'],
-      [invited.name, invited.token, invited.expiresAt, command],
-    ],
-  }
+  return plainReport({ ...invited, command }, [
+    ['name', 'token', 'expires_at', 'command'],
+    [invited.name, invited.token, invited.expiresAt, command],
+  ])
 }
 
 export type RemoveOptions = { readonly name: string; readonly force: boolean; readonly format: Format }
@@ -197,13 +192,8 @@ function removedText(result: RemoveResult): string {
 }
 
 function removedReport(result: RemoveResult): Report {
-  return {
-    data: result,
-    table: { columns: [], rows: [] },
-    footer: [],
-    rows: [
-      ['name', 'removed_at', 'consensus', 'remaining'],
-      [result.name, result.removedAt, result.consensus, result.remaining.join(',')],
-    ],
-  }
+  return plainReport(result, [
+    ['name', 'removed_at', 'consensus', 'remaining'],
+    [result.name, result.removedAt, result.consensus, result.remaining.join(',')],
+  ])
 }

@@ -1,6 +1,6 @@
 import { join, relative, resolve } from '../../platform/disk.ts'
 import { randomSecret } from '../../platform/random.ts'
-import { printReport, type Format } from '../report.ts'
+import { plainReport, printReport, type Format } from '../report.ts'
 import type { World } from '../world.ts'
 import { NODE_FILE, nodeFiles, UNIT_FILE, type ClusterPlan, type PlannedNode } from './node-files.ts'
 import { parseNodes } from './parse-nodes.ts'
@@ -77,20 +77,13 @@ function say(
   const next = nextCommands(nodes, shown)
   if (made.format !== 'pretty') {
     const rows = nodes.map(({ name, host, port }) => [name, host, port, join(out, name)])
-    return printReport(
-      {
-        data: {
-          cluster: made.scope,
-          nodes: nodes.map((node) => ({ ...node, folder: join(out, node.name) })),
-          next,
-        },
-        table: { columns: [], rows: [] },
-        footer: [],
-        rows: [['node', 'host', 'api_port', 'folder'], ...rows],
-      },
-      made.format,
-      world,
-    )
+    const data = {
+      cluster: made.scope,
+      nodes: nodes.map((node) => ({ ...node, folder: join(out, node.name) })),
+      next,
+    }
+    const report = plainReport(data, [['node', 'host', 'api_port', 'folder'], ...rows])
+    return printReport(report, made.format, world)
   }
   world.stdout.write(
     [
