@@ -1,5 +1,6 @@
 import type { Key, RecordsKey } from '../key.ts'
 import { poolLists } from '../keys/pool-keys.ts'
+import { maskSecrets } from '../mask-secrets.ts'
 import { nearestWord } from '../nearest-key.ts'
 import type { Problems } from '../problem.ts'
 import { Settings } from '../settings.ts'
@@ -105,7 +106,7 @@ export class IniRecords {
     this.#context.problems.error(line.place, line.name, {
       value: address,
       rule: 'this line leads to an address that is none of this cluster, and the pooled port leads to this cluster alone',
-      remedy: `remove the line; or, if this address leads here (HAProxy, a virtual address), write "${lastWord(poolLists.clusterAddresses.name)}: ['${address}']" under pool:`,
+      remedy: `remove the line; or, if this address leads here (HAProxy, a virtual address), write "${lastWord(poolLists.clusterAddresses.name)}: ['${maskSecrets(address)}']" under pool:`,
     })
   }
 }
