@@ -153,6 +153,7 @@ function coldStartWait(seen: Snapshot, lapse: Lapse): Verdict | undefined {
 /** An initialisation died with its holder: no data exists anywhere, whoever gets the right begins anew (safety.md 28). */
 function takeOverEmptyCluster(seen: Snapshot, record: EpochRecord): Verdict | undefined {
   if (seen.local.directory !== 'absent' && seen.local.directory !== 'incomplete') return undefined
+  if (seen.local.tags?.nofailover) return undefined
   return verdict('waiting', 'TAKES_OVER', {
     sentence: `takes the creation of the cluster over from ${record.holder}`,
     actions: [
