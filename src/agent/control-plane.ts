@@ -167,6 +167,7 @@ export class ControlPlane {
   /** The host slept: what was proven before proves nothing now (safety.md 18). */
   distrustClock(): void {
     this.#brain?.keeper.distrustClock()
+    this.#brain?.writePath.distrustClock()
   }
 
   noteFencedByGuard(): void {

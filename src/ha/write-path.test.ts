@@ -226,6 +226,22 @@ describe('the tries of a standby', () => {
     expect(path.state).toBe('good')
   })
 
+  it('say nothing of before the host slept, whose clock stood still meanwhile', async () => {
+    const { clock, instance, path } = begin(standby)
+    await clock.advance(policy.periodMs)
+    const { promise, end } = held<void>()
+    instance.sync = () => promise
+    await clock.advance(policy.periodMs)
+    expect(path.state).toBe('good')
+    path.distrustClock()
+    expect(path.state).toBe('unknown')
+    end()
+    await settle()
+    expect(path.state).toBe('unknown')
+    await clock.advance(policy.periodMs)
+    expect(path.state).toBe('good')
+  })
+
   it('say slow, stalled and full of a disk that no primary should have', async () => {
     const { clock, instance, path } = begin(standby)
     await settle()

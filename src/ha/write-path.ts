@@ -99,6 +99,11 @@ export class WritePath {
     this.#forget()
   }
 
+  /** The host slept: a try of before says nothing, and one that is out has waited for longer than the clock says (safety.md 18). */
+  distrustClock(): void {
+    this.#forget()
+  }
+
   /** Resolves when the subject stalls, at once when it does: whoever asks it something in this moment need not wait for an answer. */
   untilStalled(): { readonly stalled: Promise<void>; readonly cancel: () => void } {
     if (this.#stalledSince !== undefined) return { stalled: Promise.resolve(), cancel: () => undefined }

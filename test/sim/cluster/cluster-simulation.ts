@@ -655,6 +655,8 @@ export class ClusterSimulation {
         this.#node(fault.host)?.suspend()
         return this.#later(fault.ms, () => {
           this.#sleptUntil.set(fault.host, this.#time.now + STANDSTILL_GRACE_MS)
+          // What it says before it has compared its clocks is of before it slept, and it cannot know better.
+          this.#convictions.note(fault.host, { isInTrouble: false, isHeir: true }, this.#time.now)
           this.#node(fault.host)?.wake()
         })
       case 'partition':
