@@ -229,7 +229,11 @@ export class SimOperator {
 
   async #stop(node: SimNode): Promise<void> {
     node.stop()
-    while (node.agent !== undefined) await this.#pause()
+    while (node.agent !== undefined) {
+      await this.#pause()
+      // Its supervisor may have started another one.
+      node.stop()
+    }
   }
 
   async #invited(name: string, incarnation: string): Promise<JoinDocument> {
