@@ -32,6 +32,8 @@ export type BrainDeps = {
 export type BrainOptions = {
   readonly self: string
   readonly members: () => readonly string[]
+  /** Those of them that somebody is taking out of the cluster. */
+  readonly leaving: () => readonly string[]
   /** The member that may create the cluster. */
   readonly initialiser: string
   readonly policy: Policy
@@ -60,7 +62,7 @@ export class Brain {
 
   constructor(deps: BrainDeps, options: BrainOptions) {
     const { clock, log, store, instance, guard, peers, notebook, knocker } = deps
-    const { self, policy, keys, members, initialiser, managed } = options
+    const { self, policy, keys, members, leaving, initialiser, managed } = options
     this.#clock = clock
     this.store = store
     this.#log = log
@@ -76,7 +78,7 @@ export class Brain {
     )
     this.observer = new Observer(
       { ...shared, peers, knocker, writePath: this.writePath },
-      { self, members, initialiser, policy, keys, managed, tags: options.tags },
+      { self, members, leaving, initialiser, policy, keys, managed, tags: options.tags },
     )
     this.executor = new Executor({
       ...shared,

@@ -248,6 +248,7 @@ export class ControlPlane {
       {
         self: this.#self,
         members: () => this.members.names,
+        leaving: () => this.members.leaving,
         initialiser: this.#initialiser(),
         policy: this.policy,
         keys: this.keys,
@@ -416,6 +417,7 @@ export class ControlPlane {
         router,
         isStopping: this.#isStopping,
         left: this.#left,
+        removing: this.#members?.removing ?? [],
       }),
     })
   }

@@ -192,6 +192,7 @@ function isNews(before: MemberFacts, after: MemberFacts): boolean {
     before.pledge?.epoch !== after.pledge?.epoch ||
     before.suspects?.epoch !== after.suspects?.epoch ||
     before.leavesAckRule !== after.leavesAckRule ||
+    before.removing?.join() !== after.removing?.join() ||
     before.seen.expired !== after.seen.expired ||
     before.stopping !== after.stopping ||
     before.handsOver !== after.handsOver ||

@@ -35,6 +35,7 @@ export type PictureParts = {
     readonly isStopping: boolean
     /** This node was removed from the cluster. */
     readonly left: { readonly at: string } | undefined
+    readonly removing: readonly string[]
   }
 }
 
@@ -50,7 +51,7 @@ export class Picture {
 
   ownFacts(): MemberFacts {
     const { config, ownHost, version, isTls, guard } = this.#parts
-    const { brain, isStopping } = this.#parts.now()
+    const { brain, isStopping, removing } = this.#parts.now()
     const activity = this.#parts.activity()
     const watchdog = guard.watchdog()
     const incarnation = brain?.observer.incarnation
@@ -70,6 +71,7 @@ export class Picture {
       ...(activity ? { activity } : {}),
       stopping: isStopping,
       ...(pledge ? { pledge } : {}),
+      ...(removing.length > 0 ? { removing } : {}),
       ...brain?.loop.decision?.told,
       version,
     }

@@ -14,6 +14,7 @@ const superseded: Snapshot = {
   takenAt: 0 as MonotonicMs,
   self: 'n1',
   members: ['n1', 'n2'],
+  leaving: [],
   policy: policyOf('lan'),
   attentiveSince: 0 as MonotonicMs,
   agentUptimeMs: 60_000,

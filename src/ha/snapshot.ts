@@ -15,6 +15,8 @@ export type Snapshot = {
   readonly self: string
   /** All members, this one included while it is one. */
   readonly members: readonly string[]
+  /** Those of them that somebody is taking out of the cluster just now. */
+  readonly leaving: readonly string[]
   readonly policy: Policy
   readonly agentUptimeMs: number
   /** Since when this agent has been looking without a long break: what happened in a break of its own proves nothing about others. */

@@ -79,8 +79,8 @@ export const errorCodes = {
   },
   MEMBER_IS_NEEDED: {
     meaning:
-      'Without this member no majority of the voters would answer, so nothing could be decided any more.',
-    remedy: 'Start the silent members, or remove the dead ones first.',
+      'Without this member no majority of the voters would answer, or commits wait for it and nobody else can have them.',
+    remedy: 'Start the silent members, or remove the dead ones first; let another standby catch up.',
   },
   MEMBER_TAKE_OVER: {
     meaning: 'No member is primary and settled now, and members are not changed during a take-over.',

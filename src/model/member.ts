@@ -132,6 +132,8 @@ export type MemberFacts = {
   readonly closed?: true
   /** Its data is going to be rewritten: it must not be counted on any more (safety.md 8). */
   readonly leavesAckRule?: boolean
+  /** Whom this agent takes out of the cluster just now: commits must not wait for them any more (safety.md 8, 30). */
+  readonly removing?: readonly string[]
   readonly version: string
 }
 

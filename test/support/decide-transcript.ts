@@ -256,6 +256,7 @@ export function snapshotOf(world: World, self: string): Snapshot {
     takenAt: NOW as MonotonicMs,
     self,
     members: names,
+    leaving: world.cluster['leaving']?.split(',') ?? [],
     policy: {
       ...policyOf('lan'),
       ...Object.fromEntries(

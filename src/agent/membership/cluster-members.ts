@@ -23,7 +23,7 @@ import { joinDocument } from './join-document.ts'
 import { MemberRegistry } from './member-registry.ts'
 import { membersDocument } from './members-document.ts'
 import { heardRegistry, toldRegistry } from './registry.ts'
-import { removeMember } from './removal.ts'
+import { removeMember, type RemovalDeps } from './removal.ts'
 import { VoterLoop } from './voter-loop.ts'
 
 export type ClusterMembersDeps = {
@@ -62,6 +62,8 @@ export class ClusterMembers {
   #groupId = ''
   #loop: VoterLoop | undefined
   #isRemovalTold = false
+  /** Whom this node takes out now, at the wish of an operator who waits. */
+  readonly #removing = new Set<string>()
   /** Of the registry that all peers were told. */
   #toldRevision = 0
 
@@ -93,6 +95,16 @@ export class ClusterMembers {
 
   get names(): readonly string[] {
     return this.registry.members
+  }
+
+  get removing(): readonly string[] {
+    return [...this.#removing]
+  }
+
+  /** Whom anybody who is heard takes out now. */
+  get leaving(): readonly string[] {
+    const heard = this.#deps.heartbeats.facts().filter(({ name }) => this.#isReachable(name))
+    return [...this.#removing, ...heard.flatMap(({ facts }) => facts.removing ?? [])]
   }
 
   /** Whom a router may ask for its table: as in the registry, so that it needs no start when they change. */
@@ -182,19 +194,29 @@ export class ClusterMembers {
     const brain = this.#brain
     if (!brain) return NOT_RUNNING
     const { keeper, store } = brain
-    return removeMember(
-      {
-        clock: this.#deps.clock,
-        store,
-        keys: this.#options.keys,
-        record: () => keeper.record && { record: keeper.record, revision: keeper.revision },
-        // Whoever goes may be the last one with what a primary without its data has acknowledged.
-        isSettled: () => this.#isSettled() && this.#isServed(),
-        isStrict: this.#options.policy.acks?.isStrict ?? false,
-        isReachable: (member) => this.#isReachable(member),
-      },
-      name,
-    )
+    const deps: RemovalDeps = {
+      clock: this.#deps.clock,
+      store,
+      keys: this.#options.keys,
+      record: () => keeper.record && { record: keeper.record, revision: keeper.revision },
+      // Whoever goes may be the last one with what a primary without its data has acknowledged.
+      isSettled: () => this.#isSettled() && this.#isServed(),
+      isStrict: this.#options.policy.acks?.isStrict ?? false,
+      isReachable: (member) => this.#isReachable(member),
+      announce: () => this.#announce(name),
+    }
+    try {
+      return await removeMember(deps, name)
+    } finally {
+      this.#removing.delete(name)
+    }
+  }
+
+  /** The primary hears of it, which may be this node. */
+  #announce(name: string): void {
+    this.#removing.add(name)
+    this.#brain?.loop.wake()
+    this.#deps.heartbeats.push()
   }
 
   #apply(): void {

@@ -10,6 +10,8 @@ import { removeMember, type RemovalDeps } from './removal.ts'
 const keys = keysOf('service', 'main')
 const names = ['n1', 'n2', 'n3']
 
+const ackMember = (name: string) => ({ name, incarnation: `disk-${name}` })
+
 class FakeGroup extends MeddledStore {
   voters = names
   /** Voters under a name that is a member with another log by now. */
@@ -31,6 +33,7 @@ describe('removeMember', () => {
   let record: EpochRecord
   let silent: readonly string[]
   let isSettled: boolean
+  let isAnnounced: boolean
   let deps: RemovalDeps
 
   beforeEach(async () => {
@@ -39,6 +42,7 @@ describe('removeMember', () => {
     record = sampleRecord({ holder: 'n1' })
     silent = []
     isSettled = true
+    isAnnounced = false
     await group.put(keys.epoch, record)
     deps = {
       clock,
@@ -48,6 +52,7 @@ describe('removeMember', () => {
       isSettled: () => isSettled,
       isStrict: false,
       isReachable: (name) => !silent.includes(name),
+      announce: () => (isAnnounced = true),
     }
     const nodes = names.map((name) => ({
       name,
@@ -117,6 +122,45 @@ describe('removeMember', () => {
     group.oldLogs = ['n3']
     expect(await removeMember(deps, 'n2')).toMatchObject({ kind: 'refused', reason: 'IS_NEEDED' })
     expect(members()).toEqual(names)
+  })
+
+  describe('of one that commits wait for', () => {
+    const counting = (members: readonly string[]) =>
+      sampleRecord({ holder: 'n1', acks: [{ ...link, rule: { k: 1, members: members.map(ackMember) } }] })
+    const link = { epoch: 1, holder: ackMember('n1') }
+
+    beforeEach(() => (record = counting(['n2', 'n3'])))
+
+    it('has the primary wait for others first, and takes it out when it does', async () => {
+      group.voters = ['n1', 'n2']
+      const removing = removeMember(deps, 'n3')
+      await clock.advance(1000)
+      expect([isAnnounced, members()]).toEqual([true, names])
+      record = counting(['n2'])
+      await clock.advance(100)
+      expect(await removing).toMatchObject({ kind: 'done' })
+      expect(members()).toEqual(['n1', 'n2'])
+    })
+
+    it('leaves it in where nobody else has all commits, and says what to do', async () => {
+      const removing = removeMember(deps, 'n3')
+      await clock.advance(11_000)
+      expect(await removing).toMatchObject({
+        kind: 'refused',
+        reason: 'IS_NEEDED',
+        message: expect.stringContaining('Commits wait for "n3"'),
+      })
+      expect(members()).toEqual(names)
+    })
+
+    it('leaves it in when the primary is lost meanwhile', async () => {
+      const removing = removeMember(deps, 'n3')
+      await clock.advance(1000)
+      isSettled = false
+      await clock.advance(100)
+      expect(await removing).toMatchObject({ kind: 'refused', reason: 'TAKE_OVER' })
+      expect(members()).toEqual(names)
+    })
   })
 
   it('changes nothing during a take-over', async () => {

@@ -15,6 +15,8 @@ const WRITE_MS = 3 * SECOND
 /** A renewal of the lease comes in between now and then. */
 const TRIES = 6
 const CONSENSUS_MS = 10 * SECOND
+/** So long the primary has for letting commits wait for others: a change of who they wait for takes a flush on each of them. */
+const UNCOUNTED_MS = 10 * SECOND
 const LOOK_EVERY_MS = 50
 
 export type RemovalDeps = {
@@ -28,11 +30,16 @@ export type RemovalDeps = {
   readonly isStrict: boolean
   /** This node, or heard within the silence limit. */
   readonly isReachable: (name: string) => boolean
+  /** Tells the primary whom no commit should wait for from now on. */
+  readonly announce: () => void
 }
 
 /**
  * Takes a member out of the registry; whoever leads consensus takes it out of there. Refused for the member that holds the right to
  * be primary, on condition of the very record that was looked at: it cannot become primary in between.
+ *
+ * Order: no commit waits for it before it goes. Its pledge might be needed to take over, and commits of a primary whose rule nobody
+ * else can keep would wait for ever (safety.md 8, 30).
  */
 export async function removeMember(deps: RemovalDeps, name: string): Promise<RemoveOutcome> {
   const { clock, store, keys } = deps
@@ -43,6 +50,10 @@ export async function removeMember(deps: RemovalDeps, name: string): Promise<Rem
     const node = registry?.nodes.find((one) => one.name === name)
     const refusal = refuse(deps, { name, registry, record: seen?.record })
     if (refusal || !registry || !seen || !node) return refusal ?? refused('NOT_READY', 'Nothing is known yet')
+    if (isCounted(seen.record, name)) {
+      if (!(await awaitUncounted(deps, name))) return stillCounted(name)
+      continue
+    }
     const entry = store.peek(keys.node(name))
     const removed = { ...node, at: new Date(clock.wall()).toISOString() }
     const invitations = store
@@ -124,6 +135,33 @@ function refuseNeeded(
     'IS_NEEDED',
     `Without "${name}" ${answering} of ${left.length} voters would answer, ${majority} must (of ${nodes.length} members ${silent.join(', ') || 'nobody'} is silent)`,
     silent[0] === undefined ? undefined : `Start ${silent.join(', ')}, or remove the dead one first`,
+  )
+}
+
+function isCounted({ acks = [] }: EpochRecord, name: string): boolean {
+  return acks.some(({ rule, next }) =>
+    [rule, next].some((one) => one?.members.some((it) => it.name === name)),
+  )
+}
+
+/** Also when there is nobody any more who could let it go: the next look finds out. */
+async function awaitUncounted(deps: RemovalDeps, name: string): Promise<boolean> {
+  const { clock } = deps
+  deps.announce()
+  const until = plus(clock.monotonic(), UNCOUNTED_MS)
+  for (;;) {
+    const record = deps.record()?.record
+    if (!record || !deps.isSettled() || !isCounted(record, name)) return true
+    if (clock.monotonic() >= until) return false
+    await pauseOn(clock, LOOK_EVERY_MS)
+  }
+}
+
+function stillCounted(name: string): MemberRefused {
+  return refused(
+    'IS_NEEDED',
+    `Commits wait for "${name}", and after ${UNCOUNTED_MS / SECOND} s nobody else had all of them`,
+    'Bring another standby up to date first ("pg-metako list" shows lag), or take back its tags nosync and nofailover',
   )
 }
 

@@ -93,6 +93,7 @@ describe('Executor', () => {
     const options = {
       self: 'n1',
       members: () => ['n1', 'n2', 'n3'],
+      leaving: () => [],
       initialiser: 'n1',
       policy,
       keys,

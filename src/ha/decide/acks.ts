@@ -77,6 +77,8 @@ function isAble(
 ): boolean {
   const { facts } = peer
   if (facts.incarnation === undefined || facts.stopping || facts.leavesAckRule) return false
+  // Order: nothing hangs on it any more when it goes. Where nobody else can have the commits, it stays counted and does not go.
+  if (seen.leaving.includes(peer.name)) return false
   if (facts.tags?.nosync || facts.tags?.nofailover) return false
   const member = memberOf(peer)
   if (isIn(counted)(member)) {

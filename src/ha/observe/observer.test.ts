@@ -53,7 +53,15 @@ describe('Observer', () => {
         knocker: silentKnocker,
         writePath: path,
       },
-      { self: 'n1', members: () => ['n1', 'n2'], initialiser: 'n1', policy, keys, managed: true },
+      {
+        self: 'n1',
+        members: () => ['n1', 'n2'],
+        leaving: () => [],
+        initialiser: 'n1',
+        policy,
+        keys,
+        managed: true,
+      },
     )
   })
 

@@ -32,8 +32,9 @@ export type ObserverDeps = {
 
 export type ObserverOptions = {
   readonly self: string
-  /** All members now, this node included while it is one. */
+  /** All members now, this node included while it is one, and those of them that somebody takes out. */
   readonly members: () => readonly string[]
+  readonly leaving: () => readonly string[]
   readonly initialiser: string
   readonly policy: Policy
   readonly keys: Keys
@@ -176,11 +177,12 @@ export class Observer {
     const local = await this.#observeLocal()
     const { clock } = this.#deps
     const now = clock.monotonic()
-    const { self, members, policy, initialiser } = this.#options
+    const { self, members, leaving, policy, initialiser } = this.#options
     return {
       takenAt: now,
       self,
       members: members(),
+      leaving: leaving(),
       policy,
       initialiser,
       agentUptimeMs: now - this.#startedAt,
