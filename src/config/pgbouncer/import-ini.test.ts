@@ -188,7 +188,11 @@ application_name_add_host = 1
     expect(describeConfig(loaded)).not.toContain('hush-hush')
     expect(describeConfig(load('[databases]\nd = user=x password=hush-hush\n'))).not.toContain('hush-hush')
     // A value that was forgotten: the next word is it.
-    expect(describeConfig(load('[databases]\ne = port= password=hush-hush\n'))).not.toContain('hush-hush')
+    for (const setting of ['port', 'dbname']) {
+      const said = describeConfig(load(`[databases]\ne = ${setting}= password=hush-hush\n`))
+      expect(said).not.toContain('hush-hush')
+      expect(said).toContain('none of them empty')
+    }
     const ldap = '[pgbouncer]\nauth_ldap_options = ldapbindpasswd="hush-hush"\n'
     expect(describeConfig(load(ldap))).toContain('auth_ldap_options')
     expect(JSON.stringify(good(ldap).config)).not.toContain('hush-hush')

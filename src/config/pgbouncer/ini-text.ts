@@ -58,7 +58,9 @@ export function parseConnectString(text: string): ConnectString {
   while (PAIR.lastIndex < text.length) {
     const match = PAIR.exec(text)
     const value = match?.[2]?.replaceAll("''", "'") ?? match?.[3] ?? ''
-    if (match === null || value === '') return { kind: 'broken', finding: NO_PAIRS }
+    // "dbname = password=…": a value was forgotten, and the next pair, which nobody may see, is it.
+    if (match === null || value === '' || /^passw\w*=/i.test(match[3] ?? ''))
+      return { kind: 'broken', finding: NO_PAIRS }
     pairs.push({ name: match[1] ?? '', value })
   }
   return { kind: 'pairs', pairs }
