@@ -21,7 +21,8 @@ type DiskFault = Extract<RareFault, { kind: 'agent-disk' | 'cut-write' | 'rot' |
 export class RareFaultInjection {
   readonly #deps: RareFaultDeps
   readonly #chance: RandomStream
-  readonly #broken = new Set<string>()
+  /** As whom each of them had joined then, if it had: whoever comes back comes as another. */
+  readonly #broken = new Map<string, string | undefined>()
 
   constructor(deps: RareFaultDeps) {
     this.#deps = deps
@@ -58,7 +59,7 @@ export class RareFaultInjection {
         return node.state.disk.cutNextWrite(() => this.#cut(node, fault))
       case 'rot':
         if (!this.#mayLose(node, 'log') || !node.state.disk.rot(this.#chance)) return
-        this.#broken.add(node.name)
+        this.#broken.set(node.name, node.state.membership?.joined?.incarnation)
         node.kill('agent')
         return operator.remedy(node.name)
       case 'new-disk':
@@ -70,7 +71,7 @@ export class RareFaultInjection {
         }
         if (fault.what !== 'data') {
           node.state.wipe()
-          this.#broken.add(node.name)
+          this.#broken.set(node.name, node.state.membership?.joined?.incarnation)
           operator.remedy(node.name)
         }
         return later(fault.ms, () => node.powerOn())
@@ -79,8 +80,9 @@ export class RareFaultInjection {
 
   /** Whose consensus log is broken or gone takes part in nothing until it was told to come back as another. */
   whyTakesPart(node: SimNode): string | undefined {
-    if (this.#broken.size === 0 || !this.#broken.has(node.name)) return undefined
-    if (node.state.membership?.joined !== undefined && node.state.membership.left === undefined) {
+    if (!this.#broken.has(node.name)) return undefined
+    const incarnation = node.state.membership?.joined?.incarnation
+    if (incarnation !== undefined && incarnation !== this.#broken.get(node.name)) {
       this.#broken.delete(node.name)
       return undefined
     }

@@ -58,6 +58,8 @@ export class LossIsBounded {
     const before = this.#last.get(epoch - 1)
     if (link?.epoch !== epoch || before === undefined || this.#opened.has(epoch)) return
     this.#opened.add(epoch)
+    // It was being created, and nobody could use it yet (safety.md 28).
+    if (before.systemId === '') return
     const { release, position } = before
     const isPlanned = release !== undefined && isPlannedRelease(release.reason)
     const limit = isPlanned ? 0 : this.#bounds.maximumLagBytes
