@@ -18,6 +18,8 @@ export type ClusterView = {
   /** One sentence on what this agent is doing. */
   readonly stance: string
   readonly findings: readonly Finding[]
+  /** Nobody acts by itself: an operator paused the cluster, as far as this agent has heard. */
+  readonly paused?: true
   /** Epochs that began a timeline, oldest first. */
   readonly history: readonly EpochLink[]
   readonly losses: readonly LossReport[]
@@ -89,6 +91,8 @@ export type MemberFacts = {
     /** Of the last try that came back, rounded up to a power of two. */
     readonly latencyMs?: number
   }
+  /** It has heard that the cluster is paused. */
+  readonly paused?: true
   /** What PostgreSQL counts of its work; absent while it does not answer. Two of them give rates. */
   readonly activity?: ActivityFacts
   readonly version: string

@@ -15,6 +15,8 @@ export type NodeStatus = {
 /** `GET /cluster`: Patroni's object and the coordination API's in one. */
 export type ClusterDocument = {
   readonly scope: string
+  /** Absent unless the cluster is paused. */
+  readonly pause?: true
   /** Sorted by name. */
   readonly members: readonly PatroniMember[]
   readonly nodes: Readonly<Record<string, NodeStatus>>

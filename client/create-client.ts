@@ -13,6 +13,7 @@ import type {
 } from './member-documents.ts'
 import {
   PROBLEM_MEDIA_TYPE,
+  type DynamicConfigDocument,
   type Problem,
   type ReloadResult,
   type SwitchoverRequest,
@@ -26,8 +27,8 @@ import { fetchTransport, type HttpAnswer, type HttpTransport } from './transport
 const TIMEOUT_MS_DEFAULT = 5_000
 /** A switchover answers when it is done; the agent itself gives up earlier. */
 const SWITCHOVER_TIMEOUT_MS_DEFAULT = 60_000
-/** Longer than an agent waits for consensus to let a member go. */
-const REMOVE_TIMEOUT_MS_DEFAULT = 20_000
+/** Longer than an agent waits for commits, and then for consensus, to let a member go. */
+const REMOVE_TIMEOUT_MS_DEFAULT = 30_000
 /** The largest document is the view of a cluster with a long history of losses: some hundred kilobytes. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -86,6 +87,10 @@ export type Client = {
   removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
   /** Has the data of a member cloned anew from the primary. */
   reinit(name: string, options?: CallOptions): Promise<ReinitResult>
+  /** What is set for the whole cluster while it runs. */
+  dynamicConfig(options?: CallOptions): Promise<DynamicConfigDocument>
+  /** Changes it, as JSON merge patch: `null` takes a setting away. All or nothing. */
+  patchConfig(patch: DynamicConfigDocument, options?: CallOptions): Promise<DynamicConfigDocument>
   /** Says that the PostgreSQL of a silent primary does not run, where the others wait for that word. */
   confirmDown(name: string, options?: CallOptions): Promise<ConfirmDownResult>
   /** Needs no token of the API: the request proves an invitation. */
@@ -93,7 +98,7 @@ export type Client = {
 }
 
 type Call = {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: unknown
   readonly timeoutMs?: number
@@ -147,6 +152,11 @@ export function createClient(options: ClientOptions): Client {
       post({ path: `/v1/members/${encodeURIComponent(name)}/reinit`, body: {}, options: call }),
     confirmDown: (name, call) =>
       post({ path: `/v1/members/${encodeURIComponent(name)}/confirm-down`, body: {}, options: call }),
+    dynamicConfig: (call) => get('/config', call),
+    patchConfig: async (body, call) => {
+      const path = '/config'
+      return readJson(path, expectSuccess(path, await send({ method: 'PATCH', path, body, options: call })))
+    },
     join: (body, call) => post({ path: '/v1/join', body, options: call }),
   }
 }

@@ -50,6 +50,7 @@ export type {
 } from './member-documents.ts'
 export {
   PROBLEM_MEDIA_TYPE,
+  type DynamicConfigDocument,
   type Problem,
   type ReloadResult,
   type SwitchoverRequest,

@@ -23,6 +23,9 @@ export type ReloadResult = {
   readonly needsRestart: readonly string[]
 }
 
+/** `GET /config`, and what `PATCH /config` takes and answers: settings of the whole cluster, in Patroni's words. */
+export type DynamicConfigDocument = { readonly [setting: string]: unknown }
+
 /** Every error of the API: RFC 9457, media type `application/problem+json`, with a stable code and what to do. */
 export type Problem = {
   readonly type: string

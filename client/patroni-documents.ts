@@ -15,6 +15,7 @@ export type PatroniStatus = {
   readonly timeline?: number
   readonly replication_state?: 'streaming'
   readonly replication?: readonly PatroniWalSender[]
+  readonly pause?: true
   readonly cluster_unlocked?: true
   /** Seconds since 1970. */
   readonly dcs_last_seen?: number

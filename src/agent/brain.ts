@@ -107,7 +107,9 @@ export class Brain {
           keepLease: this.loop.decision?.stance.keepLease ?? false,
           decidedAt: this.loop.decidedAt,
         }),
-        isUnfenced: () => managed && guard.isUnfenced(),
+        // Order: said before the guard lets go, and until it holds a deadline again.
+        isUnfenced: () =>
+          managed && (guard.isUnfenced() || this.observer.isPaused || notebook.isGuardReleased()),
         position: () => {
           const { role, state, flushLsn } = this.observer.instance
           // Of one that is down: the end of its WAL, which the holder is going to open again (G3).
@@ -127,6 +129,7 @@ export class Brain {
       }),
       store.onStatusChange(() => this.loop.wake()),
       store.watch(keys.failover, 0, () => this.loop.wake()),
+      store.watch(keys.config, 0, () => this.loop.wake()),
       peers.onChange(() => this.loop.wake()),
       instance.onCrash(() => this.loop.wake()),
     )

@@ -1,7 +1,14 @@
 import { present } from '../std/assert.ts'
 import { codeOf, messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
-import type { ConfirmDownOutcome, ReinitOutcome, SwitchoverOrder, SwitchoverOutcome } from '../api/ports.ts'
+import type {
+  ConfigChange,
+  ConfigOutcome,
+  ConfirmDownOutcome,
+  ReinitOutcome,
+  SwitchoverOrder,
+  SwitchoverOutcome,
+} from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
@@ -9,10 +16,12 @@ import { runsUntil, type Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
 import { judgeCandidates, type CandidateVerdict } from '../ha/decide/candidates.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
+import { dynamicObject, type JsonObject } from '../model/dynamic-config.ts'
 import type { ActivityFacts } from '../model/member.ts'
 import { plus } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
 import { Brain } from './brain.ts'
+import { changeConfig } from './change-config.ts'
 import { confirmDown } from './confirm-down.ts'
 import { Founding } from './consensus.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -170,6 +179,11 @@ export class ControlPlane {
     this.#brain?.writePath.distrustClock()
   }
 
+  /** An operator keeps everybody from acting: who stops this agent does not mean its PostgreSQL. */
+  get isPaused(): boolean {
+    return this.#brain?.observer.isPaused === true || this.#ports.state.isGuardReleased()
+  }
+
   noteFencedByGuard(): void {
     this.#brain?.observer.noteFencedByGuard()
     this.wake()
@@ -225,6 +239,17 @@ export class ControlPlane {
     const store = this.#brain?.store
     if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
     return confirmDown({ store, keys: this.keys, seen: this.#seen }, name)
+  }
+
+  /** What is set for the whole cluster, as far as this node has heard. */
+  get dynamicConfig(): JsonObject {
+    return dynamicObject(this.#brain?.store.peek(this.keys.config)?.value)
+  }
+
+  async changeConfig(change: ConfigChange): Promise<ConfigOutcome> {
+    const store = this.#brain?.store
+    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
+    return changeConfig({ store, keys: this.keys }, change)
   }
 
   /** Who could be handed to now, best first, and why the others could not, as this node sees it. */
@@ -433,6 +458,7 @@ function newsOf(seen: Snapshot, decision: Decision, { observer, executor }: Brai
     [under.epoch, under.state, under.expired],
     [seen.local.writePath?.state, seen.local.convicted?.reason],
     executor.admitsIn,
+    seen.store.paused,
     [seen.local.pledge?.epoch, told.suspects?.epoch, told.leavesAckRule],
   ])
 }

@@ -195,6 +195,7 @@ function isNews(before: MemberFacts, after: MemberFacts): boolean {
     before.removing?.join() !== after.removing?.join() ||
     before.seen.expired !== after.seen.expired ||
     before.stopping !== after.stopping ||
+    before.paused !== after.paused ||
     before.handsOver !== after.handsOver ||
     before.closed !== after.closed ||
     before.admits?.epoch !== after.admits?.epoch

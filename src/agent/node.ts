@@ -183,11 +183,18 @@ export class Node {
     })
   }
 
-  /** Stops everything of this node; a primary hands over first when somebody can take over without loss. */
+  /**
+   * Stops everything of this node; a primary hands over first when somebody can take over without loss. In a pause it ends itself alone:
+   * PostgreSQL, guard and router go on.
+   */
   async stop(): Promise<void> {
     if (this.#isStopping) return
-    this.#isStopping = true
     const { log } = this.#parts
+    if (this.#control.isPaused) {
+      log.info('The cluster is paused: this agent ends, its PostgreSQL goes on')
+      return this.detach()
+    }
+    this.#isStopping = true
     const { isManaged } = this.#control
     log.info('Stopping this node')
     if (isManaged) await this.#control.stopInstance()
@@ -305,6 +312,8 @@ export class Node {
       removeMember: ({ name }) => control.members.remove(name),
       reinit: (name) => control.reinit(name),
       confirmDown: (name) => control.confirmDown(name),
+      dynamicConfig: () => control.dynamicConfig,
+      changeConfig: (change) => control.changeConfig(change),
       join: (order) => control.members.join(order),
       recent: (behind) => this.#past.document(behind),
       estimate: () =>

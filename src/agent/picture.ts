@@ -69,6 +69,7 @@ export class Picture {
       ...(watchdog ? { watchdog } : {}),
       ...(brain && config.postgresql.dataDir !== undefined ? { writePath: brain.writePath.facts } : {}),
       ...(activity ? { activity } : {}),
+      ...(brain?.observer.isPaused ? { paused: true } : {}),
       stopping: isStopping,
       ...(pledge ? { pledge } : {}),
       ...(removing.length > 0 ? { removing } : {}),

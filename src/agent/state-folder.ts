@@ -9,7 +9,9 @@ import type { NodeState } from './host-ports.ts'
 const FOUNDED = 'founded'
 
 type Promotion = { readonly epoch: number; readonly incarnation: string }
-type Noted = { promotion: Promotion | undefined; pledge: Pledge | undefined }
+type Noted = { promotion: Promotion | undefined; pledge: Pledge | undefined; isGuardReleased: boolean }
+
+const GUARD_RELEASED_FILE = 'guard-released'
 
 /** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
 export class StateFolder implements NodeState {
@@ -36,6 +38,7 @@ export class StateFolder implements NodeState {
     return new StateFolder(path, {
       promotion: await readJson<Promotion>(join(path, 'promotion.json')),
       pledge: await readJson<Pledge>(join(path, 'pledge.json')),
+      isGuardReleased: (await readTextIfPresent(join(path, GUARD_RELEASED_FILE))) !== undefined,
     })
   }
 
@@ -66,6 +69,17 @@ export class StateFolder implements NodeState {
   async writePledge(pledge: Pledge): Promise<void> {
     await writeFileDurably(join(this.path, 'pledge.json'), JSON.stringify(pledge))
     this.#noted.pledge = pledge
+  }
+
+  isGuardReleased(): boolean {
+    return this.#noted.isGuardReleased
+  }
+
+  async writeGuardReleased(isReleased: boolean): Promise<void> {
+    const path = join(this.path, GUARD_RELEASED_FILE)
+    if (isReleased) await writeFileDurably(path, '')
+    else rmSync(path, { force: true })
+    this.#noted.isGuardReleased = isReleased
   }
 
   async writePromotion(promotion: Promotion | undefined): Promise<void> {

@@ -62,6 +62,7 @@ export function clusterView(facts: ViewFacts): ClusterView {
       ? `was removed from the cluster on ${facts.left.at}: takes part in nothing`
       : (facts.decision?.stance.sentence ?? facts.waiting ?? 'starts'),
     findings: facts.left ? [removedFinding(own.name, facts.left.at)] : (facts.decision?.findings ?? []),
+    ...(own.paused ? { paused: true } : {}),
     history: record?.chain ?? [],
     losses: facts.losses,
     queries: facts.queries,

@@ -1,5 +1,6 @@
 import type { ConfigDocument, EstimateDocument, LogDocument, MembersDocument, RecentDocument } from '#client'
 import type { ClusterView } from '../model/cluster-view.ts'
+import type { JsonObject } from '../model/dynamic-config.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 
@@ -35,9 +36,23 @@ export interface ClusterOperations {
   join(order: JoinOrder): Promise<JoinOutcome>
   /** Has the data of a member cloned anew; it may wait until nothing hangs on it. Throws only a `Fault`. */
   reinit(name: string): Promise<ReinitOutcome>
+  /** What is set for the whole cluster while it runs. */
+  dynamicConfig(): JsonObject
+  /** Throws only a `Fault`. */
+  changeConfig(change: ConfigChange): Promise<ConfigOutcome>
   /** Takes an operator's word that the PostgreSQL of a silent primary does not run. Throws only a `Fault`. */
   confirmDown(name: string): Promise<ConfirmDownOutcome>
 }
+
+export type ConfigChange =
+  /** JSON merge patch: what it does not name stays. */
+  | { readonly kind: 'patch'; readonly patch: JsonObject }
+  | { readonly kind: 'replace'; readonly config: JsonObject }
+
+export type ConfigOutcome =
+  | { readonly kind: 'done'; readonly config: JsonObject }
+  /** `INVALID`: the message names each setting and its rule. */
+  | Refused<'NO_QUORUM' | 'INVALID' | 'BUSY'>
 
 export type SwitchoverOrder = {
   /** Must be the primary, or nothing happens. */

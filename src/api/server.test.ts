@@ -209,6 +209,8 @@ describe('access', () => {
       [
         '/reload',
         '/switchover',
+        '/config',
+        '/config',
         '/v1/join',
         '/v1/members',
         '/reinitialize',
@@ -233,7 +235,7 @@ describe('access', () => {
 
   it('every method that is not a read needs the token, also where no route is', async () => {
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
-      for (const path of ['/cluster', '/config', '/nowhere', '//switchover', '/switchover/'])
+      for (const path of ['/cluster', '/nowhere', '//switchover', '/switchover/'])
         expect((await get(path, { method })).status, `${method} ${path}`).toBe(401)
     for (const line of ['TRACE / HTTP/1.1', 'PROPFIND /switchover HTTP/1.1'])
       expect(await exchange(`${line}\r\nhost: a\r\nconnection: close\r\n\r\n`)).toMatch(
@@ -336,6 +338,27 @@ describe('members', () => {
       code: 'MEMBER_NOT_AWAITED',
     })
     expect(operations.changes).toEqual(['confirm-down n1', 'confirm-down n1'])
+  })
+
+  it('are paused, shown so, and resumed in the words that Patroni has for it', async () => {
+    const change = (method: string, body: unknown) =>
+      get('/config', { method, headers: bearer, body: JSON.stringify(body) })
+    expect(await (await get('/config')).json()).toEqual({})
+    expect(await (await change('PATCH', { pause: true })).json()).toEqual({ pause: true })
+    for (const path of ['/cluster', '/patroni'])
+      expect(await (await get(path)).json(), path).toMatchObject({ pause: true })
+    expect(await (await change('PATCH', { pause: null })).json()).toEqual({})
+    expect(await (await get('/cluster')).json()).not.toHaveProperty('pause')
+    expect(await (await change('PUT', { pause: false })).json()).toEqual({ pause: false })
+  })
+
+  it('get no settings that are none, all or nothing, and hear which and why', async () => {
+    const patch = (body: string) => get('/config', { method: 'PATCH', headers: bearer, body })
+    const refused = await problem(await patch('{"pause": "yes", "tll": 30}'))
+    expect(refused).toMatchObject({ status: 400, code: 'CONFIG_REFUSED' })
+    expect(refused.detail).toContain('"pause" must be true or false, not "yes"')
+    expect(await problem(await patch('[true]'))).toMatchObject({ status: 400, code: 'API_BODY_INVALID' })
+    expect([operations.settings, operations.changes]).toEqual([{}, []])
   })
 
   it('join without the token of the API: the body proves an invitation', async () => {

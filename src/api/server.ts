@@ -18,6 +18,7 @@ import { addDashboardRoutes, type DashboardFiles } from './dashboard-routes.ts'
 import { openApiPort, type ApiPort, type ApiPortOptions, type RequestHandler } from './api-port.ts'
 import { addMemberRoutes, JOIN_PATH } from './member-routes.ts'
 import { addNodeRoutes } from './node-routes.ts'
+import { addConfigRoutes } from './config-routes.ts'
 import { addPastRoutes } from './past-routes.ts'
 import { patroniMetrics } from './patroni/patroni-metrics.ts'
 import { addPatroniRoutes } from './patroni/patroni-routes.ts'
@@ -89,6 +90,7 @@ export async function createApiServer(
   })
   addNodeRoutes(app, { ...deps, access, orderSwitchover })
   addMemberRoutes(app, deps)
+  addConfigRoutes(app, deps)
   addPastRoutes(app, { operations: deps.operations, access })
   if (deps.dashboard) addDashboardRoutes(app, deps.dashboard)
   await app.ready()

@@ -1,3 +1,4 @@
+import type { DynamicConfigDocument } from '#client'
 import { Command, Option } from 'commander'
 import { nearest } from '../std/nearest.ts'
 import { visibleText } from '../std/visible-text.ts'
@@ -10,15 +11,17 @@ import { memberList } from './member-list.ts'
 import { joinCluster } from './member/join-command.ts'
 import { addMember as addMemberTo, listMembers, removeMember } from './member/member-commands.ts'
 import { confirmDown } from './confirm-down-command.ts'
+import { pause } from './pause-command.ts'
 import { readConfig } from './read-config.ts'
 import { reinit } from './reinit-command.ts'
-import { FORMATS, printReport, type Format, type Report } from './report.ts'
+import { FORMATS, plainReport, printReport, type Format, type Report } from './report.ts'
 import { DATA_DIR_DEFAULT, init, OUT_DEFAULT, SCOPE_DEFAULT, type InitOptions } from './setup/init-command.ts'
 import { API_PORT_DEFAULT } from './setup/parse-nodes.ts'
 import { CONFIG_FOLDER } from './setup/validate-files.ts'
 import { switchover } from './switchover-command.ts'
 import { versionLine, versionReport } from './version-command.ts'
 import type { World } from './world.ts'
+import { yamlText } from './yaml-text.ts'
 
 /** Options that stand before or after any command. */
 type GlobalOptions = {
@@ -121,6 +124,7 @@ function addClusterCommands(program: Command, world: World): void {
     order: confirmDown,
   })
   addMember(add('member'), world)
+  addPause(add, world)
   addSetup(add, world)
   addDsn(add('dsn'), world)
   addClassify(add('classify'), world)
@@ -186,6 +190,35 @@ function addMemberOrder(
         world,
       )
     })
+}
+
+/** What is set for the whole cluster while it runs. */
+function addPause(add: (name: string) => Command, world: World): void {
+  const order = (name: string, description: string, paused: boolean) =>
+    add(name)
+      .description(description)
+      .option('--wait', 'end when every member has taken it in')
+      .action(async (_options, command: Command) => {
+        const options = command.optsWithGlobals<GlobalOptions & { wait?: boolean }>()
+        const { format, wait = false } = options
+        await pause(await findEndpoints(options, world), { paused, wait, format }, world)
+      })
+  order('pause', 'let nobody take over, start or stop anything by itself: for work on the hosts', true)
+  order('resume', 'end the pause', false)
+  add('show-config')
+    .description('what is set for the whole cluster while it runs')
+    .action(async (_options, command: Command) => {
+      const options = command.optsWithGlobals<GlobalOptions>()
+      const { client } = await connectCluster(await findEndpoints(options, world))
+      const config = await client.dynamicConfig()
+      if (options.format === 'pretty') world.stdout.write(yamlText(config))
+      else printReport(plainReport(config, settingRows(config)), options.format, world)
+    })
+}
+
+function settingRows(config: DynamicConfigDocument): readonly (readonly string[])[] {
+  const rows = Object.entries(config).map(([name, value]) => [name, JSON.stringify(value)])
+  return [['setting', 'value'], ...rows]
 }
 
 function addMember(command: Command, world: World): void {

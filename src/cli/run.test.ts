@@ -31,6 +31,9 @@ function cli(words: string, options: ConstructorParameters<typeof FakeWorld>[0] 
   return runWords(list, { cwd: folder, ...options })
 }
 
+/** Words that may change something. */
+const auth = () => `--url ${url} --token ${TOKEN}`
+
 /** A port that nobody listens on: the server had it a moment ago. */
 async function closedUrl(): Promise<string> {
   await server.stop()
@@ -76,7 +79,7 @@ describe('exit codes', () => {
       message: 'n2 lags',
       remedy: 'Wait',
     }
-    const refused = await cli(`switchover --candidate n2 --force --url ${url} --token ${TOKEN}`)
+    const refused = await cli(`switchover --candidate n2 --force ${auth()}`)
     expect([refused.code, refused.err]).toEqual([1, 'pg-metako: n2 lags\nhint: Wait\n'])
     const wrongToken = await cli(`switchover --force --url ${url} --token wrong`)
     expect(wrongToken.code).toBe(1)
@@ -216,8 +219,6 @@ cluster_members: [{ node_name: n2, api_host: 127.0.0.1, api_port: ${port} }, { n
 })
 
 describe('reinit', () => {
-  const auth = () => `--url ${url} --token ${TOKEN}`
-
   it('shows the cluster, asks, and does what was confirmed', async () => {
     const { code, out, world } = await cli(`reinit n2 ${auth()}`, { answers: ['y'] })
     expect([code, world.questions]).toEqual([0, ['Replace all data of "n2" by a new clone? [y/N] ']])
@@ -249,8 +250,6 @@ describe('reinit', () => {
 })
 
 describe('confirm-down', () => {
-  const auth = () => `--url ${url} --token ${TOKEN}`
-
   it('says the price, asks, and does what was confirmed', async () => {
     const { code, out, world } = await cli(`confirm-down n1 ${auth()}`, { answers: ['y'] })
     expect(code).toBe(0)
@@ -273,8 +272,6 @@ describe('confirm-down', () => {
 })
 
 describe('switchover', () => {
-  const auth = () => `--url ${url} --token ${TOKEN}`
-
   it('shows the cluster, asks, and does what was confirmed', async () => {
     const { code, out, err, world } = await cli(`switchover --candidate n2 ${auth()}`, { answers: ['y'] })
     expect(code).toBe(0)
@@ -315,6 +312,46 @@ describe('switchover', () => {
   it('answers in JSON, for scripts', async () => {
     const { out } = await cli(`switchover --force --format json ${auth()}`)
     expect(JSON.parse(out)).toEqual({ from: 'n1', to: 'n2', epoch: 3, tookMs: 90 })
+  })
+})
+
+describe('pause and resume', () => {
+  it('say what it costs, and wait for every member that is heard to know it', async () => {
+    const { out } = await cli(`pause ${auth()}`)
+    expect(out).toBe(
+      'The cluster is paused: nobody takes over, and what stops stays down until "pg-metako resume".\n',
+    )
+    const told = sampleView().members.map(({ facts, ...one }) => ({
+      ...one,
+      facts: { ...facts, paused: true as const },
+    }))
+    let looks = 0
+    operations.view = () => {
+      looks += 1
+      const paused = looks < 2 ? { paused: true as const } : {}
+      return sampleView(looks < 4 ? { members: told, ...paused } : {})
+    }
+    expect((await cli(`resume --wait ${auth()}`)).out).toBe(
+      'The cluster is resumed: take-overs happen again.\n',
+    )
+    expect(operations.changes).toEqual(['config {"pause":true}', 'config {}'])
+    expect(looks).toBe(4)
+  })
+
+  it('refuse what is so already, and what nobody may without the token', async () => {
+    expect(await cli(`resume ${auth()}`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('not paused'),
+    })
+    expect((await cli(`pause --url ${url}`)).code).toBe(2)
+    expect(operations.changes).toEqual([])
+  })
+
+  it('show-config has what is set, for people and for scripts', async () => {
+    await cli(`pause ${auth()}`)
+    expect((await cli(`show-config --url ${url}`)).out).toBe('pause: true\n')
+    expect(JSON.parse((await cli(`show-config --format json --url ${url}`)).out)).toEqual({ pause: true })
+    expect((await cli(`show-config --format tsv --url ${url}`)).out).toBe('setting\tvalue\npause\ttrue\n')
   })
 })
 

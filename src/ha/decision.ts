@@ -66,6 +66,7 @@ export type StanceReason =
   | 'LEAVES_ACK_RULE'
   | 'SWITCHOVER'
   | 'STOPPING'
+  | 'PAUSED'
   | 'BUSY'
   | StepDownReason
 
@@ -115,6 +116,8 @@ export type Action =
   | { readonly kind: 'remove-set-aside' }
   /** The guard holds no deadline although the instance takes writes. */
   | { readonly kind: 'arm-guard' }
+  /** In a pause nothing ends the instance, whatever becomes of its lease. */
+  | { readonly kind: 'release-guard' }
 
 export type Upstream = { readonly name: string; readonly host: string; readonly port: number }
 

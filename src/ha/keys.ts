@@ -9,6 +9,8 @@ export function keysOf(namespace: string, scope: string) {
     leader: `${root}leader`,
     history: `${root}history`,
     failover: `${root}failover`,
+    /** What is set for the whole cluster while it runs, as JSON. */
+    config: `${root}config`,
     members: `${root}members/`,
     member: (name: string) => `${root}members/${name}`,
     epoch: `${root}metako/epoch`,

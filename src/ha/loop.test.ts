@@ -39,6 +39,7 @@ const superseded: Snapshot = {
     },
     recordRevision: 9,
     firstSeenAt: 0 as MonotonicMs,
+    paused: false,
     provenUntil: 0 as MonotonicMs,
     addresses: {},
   },

@@ -156,6 +156,9 @@ export interface Peers {
 export interface Notebook {
   promotedIn(): { epoch: number; incarnation: string } | undefined
   writePromotion(promotion: { epoch: number; incarnation: string } | undefined): Promise<void>
+  /** The guard was let go in a pause: the next life of the agent must not take its absence for an accident. */
+  isGuardReleased(): boolean
+  writeGuardReleased(isReleased: boolean): Promise<void>
   pledge(): Pledge | undefined
   writePledge(pledge: Pledge): Promise<void>
 }

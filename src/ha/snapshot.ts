@@ -47,6 +47,8 @@ export type StoreFacts = {
   readonly provenUntil: MonotonicMs
   readonly request?: SwitchoverRequest
   readonly confirmedDown?: ConfirmedDown
+  /** An operator keeps everybody from acting by themselves (docs/adr/0034). */
+  readonly paused: boolean
   /** Where each member said its PostgreSQL is, for when its agent cannot be heard. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>
 }
@@ -89,6 +91,8 @@ export type LocalFacts = {
   readonly rewindFailure?: RewindFailure
   /** An operator asked for the data here to be cloned anew. */
   readonly reinitAsked?: boolean
+  /** Its guard was let go since the cluster was paused, and holds no deadline again since. */
+  readonly guardReleased?: true
   /** It came up again as primary, and what it recovered may be nowhere else: nobody is led there yet. */
   readonly isClosed?: true
   /** Not before this time may a failed job be tried again. */

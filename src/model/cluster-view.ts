@@ -25,6 +25,8 @@ export type ClusterView = {
   readonly stance: string
   /** Findings for people: each stands on its own and stops nothing. */
   readonly findings: readonly Finding[]
+  /** An operator keeps everybody from acting by themselves. */
+  readonly paused?: true
   readonly history: readonly EpochLink[]
   readonly losses: readonly LossReport[]
   readonly queries: readonly PortTotals[]

@@ -1,3 +1,5 @@
+import { demoErrorCodes } from './demo-error-code.ts'
+
 /**
  * All codes of faults and of refused requests: what each means, and what an operator does about it. Codes are API: log
  * lines, REST problems and the command line carry them, so renaming one is a breaking change. `docs/reference/errors.md` is
@@ -444,54 +446,21 @@ export const errorCodes = {
     remedy:
       'Set `postgresql.data_dir` to have pg-metako run PostgreSQL, or use the tools of whoever runs it.',
   },
-  DEMO_PORT_BUSY: {
-    meaning: 'A port of the demo is taken.',
-    remedy: 'End the process that the message names, or use `--port-base`.',
+  CONFIG_REFUSED: {
+    meaning:
+      'A change of the settings for the whole cluster has something in it that cannot be; nothing was changed.',
+    remedy: 'Read what the message says of each setting, and send the change again.',
   },
-  DEMO_FOLDER_FOREIGN: {
-    meaning: 'The folder for the demo holds something else, or belongs to somebody else.',
-    remedy: 'Name another with `--data`.',
+  CONFIG_NO_QUORUM: {
+    meaning: 'The settings for the whole cluster cannot be changed while no majority of voters answers.',
+    remedy: 'Bring members back; `pg-metako list` shows which ones answer.',
   },
-  DEMO_STATE_UNREADABLE: {
-    meaning: "The demo's own record, `demo.json`, cannot be read.",
-    remedy: "End the demo's processes by hand and delete the folder.",
+  CONFIG_BUSY: {
+    meaning:
+      'Somebody else changed the settings for the whole cluster at the same time; nothing was changed.',
+    remedy: 'Look at `pg-metako show-config`, and change what is there now.',
   },
-  DEMO_RUNNING: {
-    meaning: 'The demo already runs in this folder.',
-    remedy: 'Use it, or end it with `npm run demo:stop`.',
-  },
-  DEMO_NOT_RUNNING: {
-    meaning: 'There is no demo in this folder, or it does not run.',
-    remedy: 'Start one with `npm start`.',
-  },
-  DEMO_NODES_CHANGED: {
-    meaning: "The demo's data is of another number of nodes.",
-    remedy: 'Leave `--nodes` out, or begin anew with `--fresh`.',
-  },
-  DEMO_NODE_UNKNOWN: {
-    meaning: 'The demo has no node of this number.',
-    remedy: 'Name one that `pg-metako list` shows.',
-  },
-  DEMO_NO_PRIMARY: {
-    meaning: 'No agent of the demo knows a primary now.',
-    remedy: 'Wait for the cluster to have one again, a few seconds.',
-  },
-  DEMO_NOTHING_TO_KILL: {
-    meaning: 'What should be killed does not run.',
-    remedy: 'Look at the live view, and choose something that does.',
-  },
-  DEMO_AGENT_REFUSED: {
-    meaning: 'An agent of the demo refuses its configuration.',
-    remedy: 'Read the lines that the message carries; `--fresh` writes new files.',
-  },
-  DEMO_NOT_READY: {
-    meaning: 'The cluster did not become healthy in time.',
-    remedy: "Read what the message says of each node, and the logs in the demo's folder.",
-  },
-  DEMO_NOT_STOPPED: {
-    meaning: 'Processes of the demo do not end.',
-    remedy: 'End the processes that the message names, and look at the disk.',
-  },
+  ...demoErrorCodes,
 } as const satisfies Readonly<Record<string, ErrorDescription>>
 
 /** What to do about a code; `undefined` for one that is not ours: a SQLSTATE, an errno name. */

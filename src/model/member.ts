@@ -117,6 +117,8 @@ export type MemberFacts = {
   readonly writePath?: WritePathFacts
   /** Absent while PostgreSQL does not answer, and of releases that do not ask. */
   readonly activity?: ActivityFacts
+  /** It has heard that the cluster is paused. */
+  readonly paused?: true
   /** The node is being shut down on purpose: no candidate. */
   readonly stopping: boolean
   readonly seen: SeenByMember

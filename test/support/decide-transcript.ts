@@ -286,6 +286,7 @@ export function snapshotOf(world: World, self: string): Snapshot {
           ? 0
           : NOW - Number(proven)) as MonotonicMs,
       ...confirmedDownOf(world.cluster['confirmedDown']),
+      paused: world.cluster['paused'] === 'yes',
       ...(own['request'] === undefined
         ? {}
         : {
@@ -328,6 +329,7 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
       ? {}
       : { rewindFailure: { times: Number(own['rewindFailed']), why: 'it is refused' } }),
     ...(own['reinit'] === undefined ? {} : { reinitAsked: true }),
+    ...(own['released'] === undefined ? {} : { guardReleased: true }),
     retryAt: (own['retry'] === undefined ? 0 : NOW + Number(own['retry'])) as MonotonicMs,
     ...(following === undefined || following === 'none'
       ? {}

@@ -1,3 +1,4 @@
+import { judgeDynamicConfig, mergePatch, type JsonObject } from '../../src/model/dynamic-config.ts'
 import type { ConfigDocument, EstimateDocument, LogDocument, MembersDocument, RecentDocument } from '#client'
 import type {
   ClusterOperations,
@@ -5,6 +6,8 @@ import type {
   InviteOutcome,
   JoinOrder,
   JoinOutcome,
+  ConfigChange,
+  ConfigOutcome,
   ConfirmDownOutcome,
   ReinitOutcome,
   ReloadOutcome,
@@ -102,6 +105,7 @@ export class FakeOperations implements ClusterOperations {
     survives: 1,
     candidates: [{ name: 'n2' }, { name: 'n3', why: 'does not stream' }],
   }
+  settings: JsonObject = {}
   failure: Error | undefined
   readonly changes: string[] = []
 
@@ -200,6 +204,28 @@ export class FakeOperations implements ClusterOperations {
   reinit(name: string): Promise<ReinitOutcome> {
     this.changes.push(`reinit ${name}`)
     return Promise.resolve(this.reinitOutcome)
+  }
+
+  dynamicConfig(): JsonObject {
+    return this.settings
+  }
+
+  /** Judged and merged as an agent does it. */
+  changeConfig(change: ConfigChange): Promise<ConfigOutcome> {
+    const config = change.kind === 'replace' ? change.config : mergePatch(this.settings, change.patch)
+    const [problem] = judgeDynamicConfig(config)
+    if (problem) {
+      return Promise.resolve({
+        kind: 'refused',
+        reason: 'INVALID',
+        message: `"${problem.key}" ${problem.rule}`,
+      })
+    }
+    this.changes.push(`config ${JSON.stringify(config)}`)
+    this.settings = config
+    const { paused: _before, ...view } = this.current
+    this.current = { ...view, ...(config['pause'] === true ? { paused: true } : {}) }
+    return Promise.resolve({ kind: 'done', config })
   }
 
   confirmDown(name: string): Promise<ConfirmDownOutcome> {

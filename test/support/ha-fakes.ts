@@ -373,6 +373,17 @@ export class FakeNotebook implements Notebook {
   }
 
   pledged: Pledge | undefined
+  guardReleased = false
+
+  isGuardReleased(): boolean {
+    return this.guardReleased
+  }
+
+  writeGuardReleased(isReleased: boolean): Promise<void> {
+    this.guardReleased = isReleased
+    this.log.push(isReleased ? 'guard noted as released' : 'guard noted as armed')
+    return Promise.resolve()
+  }
 
   pledge(): Pledge | undefined {
     return this.pledged

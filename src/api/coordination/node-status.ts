@@ -26,6 +26,7 @@ export function clusterDocument(view: ClusterView): ClusterDocument {
   return {
     members: patroniMembers(view),
     scope: view.scope,
+    ...(view.paused ? { pause: true } : {}),
     nodes: Object.fromEntries(view.members.map((member) => [member.facts.name, nodeStatus(view, member)])),
     current_master: leaseHolder(view) ?? '',
     last_update: view.takenAt,

@@ -28,6 +28,7 @@ export function statusDocument(view: ClusterView): PatroniStatus {
             state,
           })),
         }),
+    ...(view.paused ? { pause: true as const } : {}),
     ...(leaseHolder(view) === undefined ? { cluster_unlocked: true as const } : {}),
     ...(view.consensus.hasQuorum ? { dcs_last_seen: Math.floor(Date.parse(view.takenAt) / 1000) } : {}),
     ...(instance.systemId === undefined ? {} : { database_system_identifier: instance.systemId }),

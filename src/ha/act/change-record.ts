@@ -52,12 +52,14 @@ export function takeEpoch(world: World, next: TakeOver): Promise<WriteOutcome> {
   return world.keeper.write(
     (record) => {
       const isFree = record && record.epoch + (record.state === 'pledging' ? 0 : 1) === next.epoch
+      if (next.reason === 'LEASE_EXPIRED' && record?.state !== 'pledging' && world.observer.isPaused)
+        return undefined
       if (!isFree || world.keeper.revision !== next.revision) return undefined
       return authorised(world, taken(world, record, next), next.rule)
     },
     {
       deadlineMs: world.writeDeadlineMs,
-      onlyIf: stillMember(world),
+      onlyIf: [...stillMember(world), ...(next.reason === 'LEASE_EXPIRED' ? notPaused(world) : [])],
       // A switchover that was asked of the old holder is over: it must not move the new one.
       also: [putLeader(world), { kind: 'delete', key: world.keys.failover }],
     },
@@ -127,10 +129,12 @@ export function openEpoch(
     (record) => {
       if (!record?.acks || world.keeper.revision !== next.revision || record.epoch + 1 !== next.epoch)
         return undefined
-      const { release: _given, ...rest } = record
+      const { release, ...rest } = record
+      // Given up already: nobody is primary, and a pause does not keep it so.
+      if (world.observer.isPaused && !release) return undefined
       return { ...rest, epoch: next.epoch, seq: 0, state: 'pledging', reason: next.reason }
     },
-    { deadlineMs: world.writeDeadlineMs, onlyIf: stillMember(world) },
+    { deadlineMs: world.writeDeadlineMs, onlyIf: [...stillMember(world), ...notPaused(world)] },
   )
 }
 
@@ -345,6 +349,11 @@ function stillMember({ store, keys, self }: World): readonly Compare[] {
       ? { kind: 'mod', key: own.key, revision: own.modRevision }
       : { kind: 'mod', key: keys.membership, revision: 0 },
   ]
+}
+
+/** The settings are those that this node has seen: whoever is paused in this moment takes nothing over. */
+function notPaused({ store, keys }: World): readonly Compare[] {
+  return [{ kind: 'mod', key: keys.config, revision: store.peek(keys.config)?.modRevision ?? 0 }]
 }
 
 function putLeader(world: World): Operation {

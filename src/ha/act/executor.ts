@@ -117,6 +117,8 @@ export class Executor {
       case 'arm-guard':
         if (this.#isRightProven()) await this.#armGuard()
         return
+      case 'release-guard':
+        return this.#releaseGuard()
       case 'clear-request':
         await store.transact(
           {
@@ -214,8 +216,21 @@ export class Executor {
   }
 
   async #armGuard(): Promise<void> {
-    const { guard, keeper, policy } = this.#world
+    const { guard, keeper, notebook, policy } = this.#world
     await guard.armAndConfirm(runsUntil(policy, keeper.record, keeper.provenUntil))
+    if (notebook.isGuardReleased()) await notebook.writeGuardReleased(false)
+  }
+
+  /**
+   * Order: the record says first that nothing ends this node's PostgreSQL, so that nobody counts on its end; then it is noted, so that
+   * the next life of this agent does not take a missing deadline for an accident; then the guard lets go (docs/adr/0034).
+   */
+  async #releaseGuard(): Promise<void> {
+    const { guard, keeper, notebook, observer, self } = this.#world
+    const { record } = keeper
+    if (!observer.isPaused || record?.holder !== self || record.isUnfenced !== true) return
+    await notebook.writeGuardReleased(true)
+    await guard.disarmAndConfirm()
   }
 
   /** This node holds the record, has not given it up, and a renewal of its own proves the lease now. */

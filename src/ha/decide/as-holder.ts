@@ -53,7 +53,8 @@ export const servePrimary: StanceRule = (seen) => {
   if (!record || !isHolder(seen) || !isRunningAs(seen, 'primary')) return undefined
   const actions: Action[] = []
   // Order: the guard first; whoever writes without a deadline outlives its right.
-  if (seen.local.guard === 'idle') actions.push({ kind: 'arm-guard' })
+  const guard = guardOf(seen, record)
+  if (guard) actions.push(guard)
   const slots: Action = { kind: 'sync-slots', members: seen.members.filter((name) => name !== seen.self) }
   // Order: a standby without its slot does not stream, and where commits wait none is acknowledged before one does.
   if (record.acks) actions.push(slots)
@@ -76,6 +77,12 @@ export const servePrimary: StanceRule = (seen) => {
     keepLease: true,
     actions,
   })
+}
+
+/** In a pause it lets go, once the others know that; out of it, it holds a deadline. */
+function guardOf({ local, store }: Snapshot, record: EpochRecord): Action | undefined {
+  if (!store.paused) return local.guard === 'idle' ? { kind: 'arm-guard' } : undefined
+  return local.guard === 'armed' && record.isUnfenced === true ? { kind: 'release-guard' } : undefined
 }
 
 /** A switchover was asked for: hand over to the named or to the best candidate, or say why not and go on. */
@@ -134,6 +141,12 @@ export const reviveOrRelease: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || !isHolder(seen) || !isHeld(record) || !isInstanceDown(seen)) return undefined
   if (seen.local.directory !== 'instance') return undefined
+  if (seen.store.paused) {
+    return verdict('waiting', 'PAUSED', {
+      sentence: 'its PostgreSQL is down, and the cluster is paused: starts it when that is over',
+      keepLease: true,
+    })
+  }
   const unwatched = leaveUnwatched(seen, record)
   if (record.acks && mayLeave(seen)) {
     const left = leaveToOthers(seen, record)

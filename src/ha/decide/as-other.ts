@@ -2,7 +2,7 @@ import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import type { FailoverRecord } from '../../model/failover-record.ts'
 import { formatLsn, parseLsn } from '../../model/lsn.ts'
 import { leadObstacle } from '../../model/member-tags.ts'
-import type { Divergence, Upstream } from '../decision.ts'
+import type { Action, Divergence, Upstream } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { judgeCandidates, type CandidateVerdict } from './candidates.ts'
 import { judgeHistory } from './history.ts'
@@ -66,6 +66,7 @@ export const takeOver: StanceRule = (seen) => {
           sentence: `waits for ${lapse.to} to take epoch ${record.epoch + 1}`,
         })
   }
+  if (lapse.kind === 'expired' && seen.store.paused) return undefined
   if (record.systemId === '') return takeOverEmptyCluster(seen, record)
   if (isInstanceDown(seen)) return undefined
   // Where commits wait for others, an epoch that was not given up whole is taken by revocation alone.
@@ -208,8 +209,21 @@ function wasNeverOpened(seen: Snapshot, record: EpochRecord): boolean {
   return epoch !== undefined && first?.takeover === 'bootstrap' && epoch < first.epoch
 }
 
-/** Follow the holder: stream, start as its standby, or be cloned from it. */
+/** Follow the holder: stream, start as its standby, or be cloned from it. In a pause only what needs neither stop nor start. */
 export const joinAsStandby: StanceRule = (seen) => {
+  const found = standbyOf(seen)
+  const isWork = found?.actions.some(({ kind }) => !UNTOUCHING.has(kind)) ?? false
+  if (!found || !isWork || !seen.store.paused) return found
+  const { kind, sentence } = found.stance
+  return verdict(kind, 'PAUSED', {
+    sentence: `leaves its PostgreSQL alone, since the cluster is paused; else: ${sentence}`,
+  })
+}
+
+/** What a standby does beside its running PostgreSQL. */
+const UNTOUCHING: ReadonlySet<Action['kind']> = new Set(['follow', 'hold-commits', 'remove-set-aside'])
+
+function standbyOf(seen: Snapshot): Verdict | undefined {
   const record = seen.store.record
   if (!record || isHolder(seen)) return undefined
   const upstream = upstreamOf(seen, record.holder)

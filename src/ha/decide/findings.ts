@@ -49,13 +49,23 @@ const watchdogUnusable: Check = (seen) => {
 
 const holderUnfenced: Check = (seen) => {
   const { record } = seen.store
-  if (!record || !isHolderUnfenced(seen, record)) return undefined
+  if (!record || seen.store.paused || !isHolderUnfenced(seen, record)) return undefined
   return {
     code: 'HOLDER_UNFENCED',
     severity: 'critical',
-    message: `Nobody takes over from ${record.holder}: its guard was gone when it was heard last, so its PostgreSQL may still write. Start its agent again; or, when its PostgreSQL is down for sure: pg-metako confirm-down ${record.holder}`,
+    message: `Nobody takes over from ${record.holder}: nothing could have ended its PostgreSQL when it was heard last, so that PostgreSQL may still write. Start its agent again; or, when its PostgreSQL is down for sure: pg-metako confirm-down ${record.holder}`,
   }
 }
+
+const paused: Check = (seen) =>
+  seen.store.paused
+    ? {
+        code: 'PAUSED',
+        severity: 'warning',
+        message:
+          'The cluster is paused: nobody takes over, and what stops stays down. To go on: pg-metako resume',
+      }
+    : undefined
 
 const silentMembers: Check = (seen) => {
   const silent = seen.members.filter((name) => {
@@ -180,6 +190,7 @@ const checks: readonly Check[] = [
   noQuorum,
   guardAbsent,
   watchdogUnusable,
+  paused,
   holderUnfenced,
   silentMembers,
   noStandbyStreams,

@@ -267,6 +267,8 @@ export const convictHolder: StanceRule = (seen) => {
   if (!record?.acks || isHolder(seen) || seen.local.directory !== 'instance' || isInstanceDown(seen))
     return undefined
   if (record.state === 'pledging' || record.systemId === '') return undefined
+  // Given up already: there is nobody whom a pause could keep.
+  if (seen.store.paused && record.state !== 'released') return undefined
   const lapse = judgeLapse(seen, record)
   // Given up by an established holder, after its end: that is a take-over with nothing to revoke.
   if (lapse.kind === 'reserved' || (lapse.kind === 'released' && record.acks.length === 1)) return undefined

@@ -1,6 +1,6 @@
 import { runsUntil } from '../policy.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { isHolder, isLeaseProven, isRunningAs, verdict, type StanceRule } from './stance.ts'
+import { isHolder, isLeaseProven, isRunningAs, verdict, type StanceRule, type Verdict } from './stance.ts'
 
 /** A guard that runs is heard within this after the agent's start; one that does not is being started then. */
 const GUARD_HEARD_MS = 1000
@@ -33,6 +33,8 @@ export const fenceWhenSuperseded: StanceRule = (seen) => {
 export const fenceWithoutLease: StanceRule = (seen) => {
   if (!isHolder(seen) || !isRunningAs(seen, 'primary') || isLeaseProven(seen)) return undefined
   if (seen.store.record?.incarnation === '') return undefined
+  const released = runsThroughPause(seen)
+  if (released) return released
   if (!seen.local.provedLease && (seen.local.guard === 'armed' || isGuardStillComing(seen))) {
     return verdict('waiting', 'LEASE_UNPROVEN', {
       sentence: 'renews the lease that an earlier life of this agent held',
@@ -58,9 +60,29 @@ export const fenceWithoutLease: StanceRule = (seen) => {
 export const fenceUnguarded: StanceRule = (seen) => {
   if (seen.store.record || seen.store.hasQuorum || !isRunningAs(seen, 'primary')) return undefined
   if (seen.local.guard === 'armed' || isGuardStillComing(seen)) return undefined
+  if (seen.local.guardReleased) {
+    return verdict('waiting', 'PAUSED', {
+      sentence:
+        'leaves its PostgreSQL alone: its guard was let go in a pause, and no majority of voters answers',
+    })
+  }
   return verdict('fencing', 'LEASE_UNPROVEN', {
     sentence: 'fences its own PostgreSQL: no guard holds its deadline and no majority of voters answers',
     actions: [{ kind: 'fence', reason: 'LEASE_UNPROVEN' }],
+  })
+}
+
+/**
+ * Its guard was let go in a pause, and the record says so: nobody takes over by lease from a holder that nothing could have ended, nor by
+ * revocation what is acknowledged here (docs/adr/0034). Also when the pause is over: it renews, and then its guard holds a deadline again.
+ */
+function runsThroughPause(seen: Snapshot): Verdict | undefined {
+  const { record } = seen.store
+  if (!seen.local.guardReleased || !record || record.isUnfenced !== true || record.state !== 'open')
+    return undefined
+  return verdict('primary', 'PAUSED', {
+    sentence: 'primary without a proven lease: its guard was let go in a pause, so nobody takes over from it',
+    keepLease: true,
   })
 }
 

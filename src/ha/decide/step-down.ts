@@ -25,7 +25,7 @@ export const stepDown: StanceRule = (seen) => {
   if (!record || !isHolder(seen) || record.state !== 'open') return undefined
   const { convicted } = seen.local
   if (convicted?.epoch === record.epoch) return leave(seen, record, convicted)
-  const reason = whyStepDown(seen)
+  const reason = seen.store.paused ? undefined : whyStepDown(seen)
   const heir = reason && heirOf(seen, record)
   if (!reason || heir === undefined) return undefined
   return verdict('fencing', reason, {

@@ -1,7 +1,6 @@
 import { messageOf } from '../../std/fault.ts'
 import type { Pledge } from '../../model/ack-rule.ts'
 import type { EpochRecord, StepDownReason } from '../../model/epoch-record.ts'
-import type { KeyValue } from '../../model/key-value.ts'
 import { SAW_NONE, type InstanceFacts, type Role, type SeenByMember } from '../../model/member.ts'
 import type { MemberTags } from '../../model/member-tags.ts'
 import type { MonotonicMs } from '../../model/time.ts'
@@ -13,9 +12,9 @@ import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers, Store } fro
 import type { RecordKeeper } from '../record-keeper.ts'
 import { pauseOn } from '../pause-on.ts'
 import type { WritePath } from '../write-path.ts'
-import { confirmedDownOf, parsed, requestOf } from './foreign-text.ts'
 import { RecoveredWal } from './recovered-wal.ts'
-import type { LocalFacts, ReinitOrder, Snapshot, StoreFacts } from '../snapshot.ts'
+import { StoreObserver } from './store-observer.ts'
+import type { LocalFacts, Snapshot } from '../snapshot.ts'
 
 export type ObserverDeps = {
   readonly clock: Clock
@@ -53,7 +52,6 @@ const STALLED_ANSWERS_MS = 300
 const ATTENTION_MS = 800
 const KNOCK_EVERY_MS = 100
 
-type Addresses = StoreFacts['addresses']
 type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
 
 /**
@@ -63,6 +61,7 @@ type Directory = Awaited<ReturnType<LocalInstance['inspect']>>
 export class Observer {
   readonly #deps: ObserverDeps
   readonly #options: ObserverOptions
+  readonly #store: StoreObserver
   readonly #startedAt: MonotonicMs
   #directory: Directory | undefined
   #isDirectoryKnown = false
@@ -81,10 +80,6 @@ export class Observer {
   /** Whom it meant. */
   #convictedPid: number | undefined
   #isFencedByGuard = false
-  #addresses: { readonly entries: readonly KeyValue[]; readonly addresses: Addresses } = {
-    entries: [],
-    addresses: {},
-  }
   #instance: InstanceFacts = { state: 'unknown' }
   #measuredUnder: SeenByMember = SAW_NONE
   #stoppingSince: MonotonicMs | undefined
@@ -95,7 +90,6 @@ export class Observer {
   readonly #streamedAt = new Map<string, MonotonicMs>()
   #holderAnswers: Snapshot['holderAnswers']
   #isKnocking = false
-  #quorum: { readonly has: boolean; readonly changedAt: MonotonicMs }
 
   constructor(deps: ObserverDeps, options: ObserverOptions) {
     this.#deps = deps
@@ -103,7 +97,7 @@ export class Observer {
     this.#startedAt = deps.clock.monotonic()
     this.#attentiveSince = this.#startedAt
     this.#lookedAt = this.#startedAt
-    this.#quorum = { has: false, changedAt: this.#startedAt }
+    this.#store = new StoreObserver(deps, options.keys)
     deps.instance.onCrash(() => {
       this.#crashedAt = deps.clock.monotonic()
       this.forgetDirectory()
@@ -121,6 +115,11 @@ export class Observer {
 
   get pledge(): Pledge | undefined {
     return this.#deps.notebook.pledge()
+  }
+
+  /** An operator keeps everybody from acting by themselves, as far as this node has heard. */
+  get isPaused(): boolean {
+    return this.#store.isPaused
   }
 
   get uptimeMs(): number {
@@ -190,7 +189,7 @@ export class Observer {
       ...(this.#holderAnswers ? { holderAnswers: this.#holderAnswers } : {}),
       stopping: this.#stoppingSince !== undefined,
       stoppingForMs: this.#stoppingSince === undefined ? 0 : now - this.#stoppingSince,
-      store: this.#observeStore(),
+      store: this.#store.observe(),
       local,
       peers: this.#deps.peers.facts(),
     }
@@ -215,7 +214,7 @@ export class Observer {
       return
     }
     if (this.#isKnocking || now - (this.#holderAnswers?.at ?? 0) < KNOCK_EVERY_MS) return
-    const at = holder?.facts ?? this.#observeAddresses()[record.holder]
+    const at = holder?.facts ?? this.#store.addresses[record.holder]
     if (!at) return
     this.#isKnocking = true
     void knocker
@@ -264,44 +263,6 @@ export class Observer {
     return judgeLapse({ takenAt: now, policy, self: this.#options.self, store }, record).kind === 'expired'
   }
 
-  #observeStore(): StoreFacts {
-    const { store, keeper, clock } = this.#deps
-    const { keys } = this.#options
-    const request = store.peek(keys.failover)
-    const down = confirmedDownOf(store.peek(keys.confirmedDown)?.value ?? '')
-    const hasQuorum = store.status().hasQuorum && keeper.isRead
-    if (hasQuorum !== this.#quorum.has) this.#quorum = { has: hasQuorum, changedAt: clock.monotonic() }
-    return {
-      hasQuorum,
-      quorumChangedAt: this.#quorum.changedAt,
-      ...(keeper.record ? { record: keeper.record } : {}),
-      recordRevision: keeper.revision,
-      firstSeenAt: keeper.firstSeenAt,
-      provenUntil: keeper.provenUntil,
-      ...(request ? { request: requestOf(request.value, request.modRevision) } : {}),
-      ...(down ? { confirmedDown: down } : {}),
-      addresses: this.#observeAddresses(),
-    }
-  }
-
-  /** They hardly ever change. */
-  #observeAddresses(): Addresses {
-    const { keys } = this.#options
-    const entries = this.#deps.store.peekPrefix(keys.members)
-    const known = this.#addresses
-    const isSame =
-      known.entries.length === entries.length && entries.every((entry, at) => entry === known.entries[at])
-    if (isSame) return known.addresses
-    const addresses: Record<string, { host: string; port: number }> = {}
-    for (const { key, value } of entries) {
-      const member = parsed(value) as { host?: string; port?: number }
-      if (member.host === undefined || member.port === undefined) continue
-      addresses[key.slice(keys.members.length)] = { host: member.host, port: member.port }
-    }
-    this.#addresses = { entries, addresses }
-    return addresses
-  }
-
   async #observeLocal(): Promise<LocalFacts> {
     const { instance, jobs, guard, keeper, notebook } = this.#deps
     // Order: the record is looked at before the position is measured, so a position is never older than it says.
@@ -345,7 +306,8 @@ export class Observer {
       ...(jobs.rewindFailure === undefined ? {} : { rewindFailure: jobs.rewindFailure }),
       retryAt: jobs.retryAt,
       ...(this.isClosed ? { isClosed: true as const } : {}),
-      ...(this.#isReinitAsked() ? { reinitAsked: true } : {}),
+      ...(this.#store.isReinitAsked(this.#options.self, incarnation) ? { reinitAsked: true } : {}),
+      ...(notebook.isGuardReleased() ? { guardReleased: true } : {}),
       ...(following ? { following } : {}),
       ...(this.#unstreamedSince === undefined ? {} : { unstreamedSince: this.#unstreamedSince }),
       unstreamedStops: this.#unstreamedStops,
@@ -385,20 +347,6 @@ export class Observer {
       writePath: { ...facts, ...(stalledSince === undefined ? {} : { stalledSince }) },
       ...(this.#convicted ? { convicted: this.#convicted } : {}),
     }
-  }
-
-  /** An order counts for the copy that it named and in the epoch that it was given in: it never strikes what came later. */
-  #isReinitAsked(): boolean {
-    const { store, keeper } = this.#deps
-    const { keys, self } = this.#options
-    const order = store.peek(keys.reinit(self))
-    if (order === undefined) return false
-    const { incarnation, epoch } = parsed(order.value) as Partial<ReinitOrder>
-    return (
-      incarnation !== undefined &&
-      incarnation === this.#directory?.incarnation &&
-      epoch === keeper.record?.epoch
-    )
   }
 
   #noteStreaming({ state, role, streaming, replayLsn }: InstanceFacts): void {

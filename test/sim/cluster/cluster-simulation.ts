@@ -12,6 +12,7 @@ import { AcksOrderedByEpoch } from './checkers/acks-ordered-by-epoch.ts'
 import type { BackendAcknowledgement, FinalFacts, PassedAcknowledgement } from './checkers/cluster-facts.ts'
 import { whyNotEqual, whyNotHealed } from './checkers/converges-when-healed.ts'
 import { ConvictionsAreJust } from './checkers/convictions-are-just.ts'
+import { PauseIsKept } from './checkers/pause-is-kept.ts'
 import { checkLeaseIsExclusive } from './checkers/lease-is-exclusive.ts'
 import { LossIsBounded } from './checkers/loss-is-bounded.ts'
 import { checkLossIsReported } from './checkers/loss-is-reported.ts'
@@ -152,6 +153,7 @@ export class ClusterSimulation {
   readonly #bounded: LossIsBounded
   readonly #needless: NoNeedlessFailover
   readonly #convictions = new ConvictionsAreJust()
+  readonly #pauseIsKept = new PauseIsKept()
   readonly #settings = new SettingsWithinPublishedRules()
   readonly #volumes = new NothingIrreplaceableIsDestroyed()
   readonly #acks: BackendAcknowledgement[] = []
@@ -371,12 +373,13 @@ export class ClusterSimulation {
       this.#volumes.see(node.name, volume, this.#allVolumes)
       const control = node.agent?.control
       const brain = control?.brain
-      if (brain === undefined) continue
+      if (control === undefined || brain === undefined) continue
       const broken = this.#rare.whyTakesPart(node)
       if (broken !== undefined) throw new Violation(broken, 'broken-log-is-refused')
       const { record, provenUntil } = brain.keeper
       this.#sawDecision(node.name, brain.loop.decision)
       if (record !== undefined) {
+        this.#pauseIsKept.see(record, brain.keeper.revision, brain.store.peek(control.keys.config))
         if (this.#records.see(node.name, record)) {
           checkTagsAreKept(record, this.#shape.tags)
           this.#sawRecord(record)
@@ -678,6 +681,9 @@ export class ClusterSimulation {
         return this.#node(fault.host)?.restartAgent()
       case 'gray':
         return this.#strikeGray(fault)
+      case 'pause-cluster':
+        this.#operator.pauseCluster()
+        return this.#later(fault.ms, () => this.#operator.resumeCluster())
       case 'stop-node':
         this.#node(fault.host)?.stop()
         return this.#later(fault.ms, () => this.#node(fault.host)?.start())
@@ -760,6 +766,7 @@ export class ClusterSimulation {
     this.#network.setShape({ ...this.#shape.network, loss: 0 })
     this.#network.mendAll()
     for (const end of [...this.#pauses, ...this.#grays]) end()
+    this.#operator.resumeCluster()
     this.#rare.end(this.#nodes.values())
     for (const node of this.#nodes.values()) {
       this.#noteStandstill(node.name)

@@ -35,6 +35,7 @@ export function disturbanceOf(
       return { hosts: [fault.host], ms: fault.ms + 2 * AFTERMATH_MS }
     case 'partition':
       return { hosts: fault.links.flatMap((link) => link.split('>')), ms: fault.ms + AFTERMATH_MS }
+    case 'pause-cluster':
     case 'network':
       return { hosts: all, ms: fault.ms + AFTERMATH_MS }
     case 'member-add':

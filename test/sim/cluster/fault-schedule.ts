@@ -1,5 +1,12 @@
 import { RandomStream } from '../random-stream.ts'
 import { drawGrayFault, drawGrayFaults, type GrayFault } from './gray-faults.ts'
+import {
+  drawPlanned,
+  drawPlannedWork,
+  PLANNED_KINDS,
+  type PlannedKind,
+  type PlannedWork,
+} from './planned-work.ts'
 import { drawRareFault, drawRareFaults, RARE_KINDS, type RareFault, type RareKind } from './rare-faults.ts'
 
 /** What happens to a cluster from outside, as data: a schedule can be printed, cut down and run again. Times in true milliseconds. */
@@ -33,12 +40,13 @@ export type SimFault =
   | { readonly kind: 'stop-node'; readonly host: string; readonly ms: number }
   | RareFault
   | GrayFault
+  | PlannedWork
 
 export type ScheduledFault = { readonly at: number; readonly fault: SimFault }
 
 export type FaultKind = SimFault['kind']
 
-const KINDS: readonly Exclude<FaultKind, RareKind | 'gray'>[] = [
+const KINDS: readonly Exclude<FaultKind, RareKind | PlannedKind | 'gray'>[] = [
   'kill',
   'kill-node',
   'power',
@@ -168,12 +176,12 @@ function drawStorms(
 }
 
 function drawSeldom(draw: Parameters<typeof drawRareFaults>[0]): readonly ScheduledFault[] {
-  return [...drawRareFaults(draw), ...drawGrayFaults(draw)]
+  return [...drawRareFaults(draw), ...drawGrayFaults(draw), ...drawPlannedWork(draw)]
 }
 
 function kindsOf(profile: FaultProfile): readonly FaultKind[] {
   return profile.split(',').map((word) => {
-    const all: readonly FaultKind[] = [...KINDS, ...RARE_KINDS, 'gray']
+    const all: readonly FaultKind[] = [...KINDS, ...RARE_KINDS, ...PLANNED_KINDS, 'gray']
     const kind = all.find((one) => one === word)
     if (kind === undefined) throw new Error(`There is no fault "${word}": calm, any, or ${all.join(', ')}`)
     return kind
@@ -188,6 +196,7 @@ function drawKinds(chance: RandomStream): readonly FaultKind[] {
 function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string[]): SimFault {
   if (isRare(kind)) return drawRareFault(chance, kind, hosts)
   if (kind === 'gray') return drawGrayFault(chance, hosts)
+  if (kind === 'pause-cluster') return drawPlanned(chance, kind)
   const host = chance.pick(hosts)
   switch (kind) {
     case 'kill':

@@ -159,6 +159,10 @@ export class SimAgent {
   }
 
   async #stop(): Promise<void> {
+    if (this.control.isPaused) {
+      this.#guard.detach()
+      return this.control.leave()
+    }
     await this.control.stopInstance()
     await this.#guard.disarmAndConfirm().catch(() => undefined)
     await this.#guard.stop()

@@ -48,6 +48,9 @@ export class SimOperator {
   readonly #process: SimProcess
   readonly #members: Set<string>
   #queue: Promise<void> = Promise.resolve()
+  /** Beside the others: what waits for a take-over must not keep a pause from ending. */
+  #pauses: Promise<void> = Promise.resolve()
+  #isPaused = false
   /** Whose removal was given up: it may have happened. */
   readonly #unsure = new Set<string>()
   #pending = 0
@@ -137,6 +140,37 @@ export class SimOperator {
       if (this.#members.has(name)) await this.#remove(name, Number.POSITIVE_INFINITY)
       node.state.disk.moveLogAside()
       await this.#join(name)
+    })
+  }
+
+  pauseCluster(): void {
+    this.#isPaused = true
+    this.#setPause(true, this.#now + PATIENCE_MS)
+  }
+
+  /** Order: for as long as it takes. Without it the cluster is not whole. */
+  resumeCluster(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#setPause(null, Number.POSITIVE_INFINITY)
+  }
+
+  #setPause(pause: true | null, until: number): void {
+    this.#pending += 1
+    this.#pauses = this.#pauses.then(async () => {
+      const isWanted = (): boolean => this.#isPaused === (pause === true)
+      while (isWanted() && this.#now < until) {
+        const outcome = await this.#ask('', (control) =>
+          control.changeConfig({ kind: 'patch', patch: { pause } }),
+        )
+        if (outcome?.kind === 'done') {
+          this.#deps.note(pause ? 'pauses the cluster' : 'resumes')
+          break
+        }
+        this.#why = `${pause ? 'pause' : 'resume'}: ${outcome?.message ?? 'no answer'}`
+        await this.#pause()
+      }
+      this.#pending -= 1
     })
   }
 

@@ -17,6 +17,7 @@ export class SimStateFolder {
   isFounded = false
   promotion: Promotion | undefined
   pledge: Pledge | undefined
+  isGuardReleased = false
   membership: MembershipNotes | undefined
 
   /** An empty volume is in its place. */
@@ -27,6 +28,7 @@ export class SimStateFolder {
     this.genesis = undefined
     this.isFounded = false
     this.promotion = undefined
+    this.isGuardReleased = false
     this.membership = undefined
   }
 
@@ -69,6 +71,8 @@ export class SimStateFolder {
       noteFounded: () => (this.isFounded ? Promise.resolve() : write(() => (this.isFounded = true))),
       promotedIn: () => this.promotion,
       writePromotion: (promotion) => write(() => (this.promotion = promotion)),
+      isGuardReleased: () => this.isGuardReleased,
+      writeGuardReleased: (isReleased) => write(() => (this.isGuardReleased = isReleased)),
       pledge: () => this.pledge,
       writePledge: (pledge) => write(() => (this.pledge = pledge)),
       readMembership: () => Promise.resolve(this.membership),

@@ -1,0 +1,36 @@
+import type { ConfigChange, ConfigOutcome } from '../api/ports.ts'
+import type { Keys } from '../ha/keys.ts'
+import type { Store } from '../ha/ports.ts'
+import { dynamicObject, judgeDynamicConfig, mergePatch } from '../model/dynamic-config.ts'
+import { refused } from './refused.ts'
+
+const WRITE_MS = 3000
+/** A change that somebody else was faster with is merged anew: it names what it means. */
+const TRIES = 5
+
+/** Changes what is set for the whole cluster, all or nothing. */
+export async function changeConfig(
+  { store, keys }: { readonly store: Store; readonly keys: Keys },
+  change: ConfigChange,
+): Promise<ConfigOutcome> {
+  if (!store.status().hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    await store.read(keys.config, { deadlineMs: WRITE_MS })
+    const before = store.peek(keys.config)
+    const config =
+      change.kind === 'replace' ? change.config : mergePatch(dynamicObject(before?.value), change.patch)
+    const problems = judgeDynamicConfig(config)
+    if (problems.length > 0) {
+      return refused('INVALID', problems.map(({ key, rule }) => `"${key}" ${rule}`).join('; '))
+    }
+    const { succeeded } = await store.transact(
+      {
+        compares: [{ kind: 'mod', key: keys.config, revision: before?.modRevision ?? 0 }],
+        operations: [{ kind: 'put', key: keys.config, value: JSON.stringify(config) }],
+      },
+      { deadlineMs: WRITE_MS },
+    )
+    if (succeeded) return { kind: 'done', config }
+  }
+  return refused('BUSY', `Others changed the settings ${TRIES} times meanwhile`)
+}
