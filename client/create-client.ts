@@ -16,6 +16,7 @@ import {
   type DynamicConfigDocument,
   type Problem,
   type ReloadResult,
+  type RestartResult,
   type SwitchoverRequest,
   type SwitchoverResult,
 } from './operations.ts'
@@ -29,6 +30,8 @@ const TIMEOUT_MS_DEFAULT = 5_000
 const SWITCHOVER_TIMEOUT_MS_DEFAULT = 60_000
 /** Longer than an agent waits for commits, and then for consensus, to let a member go. */
 const REMOVE_TIMEOUT_MS_DEFAULT = 30_000
+/** The agent itself answers earlier, whatever becomes of it. */
+const RESTART_TIMEOUT_MS_DEFAULT = 70_000
 /** The largest document is the view of a cluster with a long history of losses: some hundred kilobytes. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -87,6 +90,8 @@ export type Client = {
   removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
   /** Has the data of a member cloned anew from the primary. */
   reinit(name: string, options?: CallOptions): Promise<ReinitResult>
+  /** Has the PostgreSQL of a member started anew; answers when it runs again. */
+  restart(name: string, options?: CallOptions): Promise<RestartResult>
   /** What is set for the whole cluster while it runs. */
   dynamicConfig(options?: CallOptions): Promise<DynamicConfigDocument>
   /** Changes it, as JSON merge patch: `null` takes a setting away. All or nothing. */
@@ -152,6 +157,13 @@ export function createClient(options: ClientOptions): Client {
       post({ path: `/v1/members/${encodeURIComponent(name)}/reinit`, body: {}, options: call }),
     confirmDown: (name, call) =>
       post({ path: `/v1/members/${encodeURIComponent(name)}/confirm-down`, body: {}, options: call }),
+    restart: (name, call) =>
+      post({
+        path: `/v1/members/${encodeURIComponent(name)}/restart`,
+        body: {},
+        timeoutMs: RESTART_TIMEOUT_MS_DEFAULT,
+        options: call,
+      }),
     dynamicConfig: (call) => get('/config', call),
     patchConfig: async (body, call) => {
       const path = '/config'

@@ -53,6 +53,7 @@ export {
   type DynamicConfigDocument,
   type Problem,
   type ReloadResult,
+  type RestartResult,
   type SwitchoverRequest,
   type SwitchoverResult,
 } from './operations.ts'

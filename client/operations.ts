@@ -23,6 +23,9 @@ export type ReloadResult = {
   readonly needsRestart: readonly string[]
 }
 
+/** Answer of `POST /v1/members/:name/restart`: its PostgreSQL runs again. */
+export type RestartResult = { readonly name: string; readonly tookMs: number }
+
 /** `GET /config`, and what `PATCH /config` takes and answers: settings of the whole cluster, in Patroni's words. */
 export type DynamicConfigDocument = { readonly [setting: string]: unknown }
 

@@ -118,6 +118,7 @@ export class Brain {
       },
     )
     let known = ''
+    const wake = (): void => this.loop.wake()
     this.#cancels.push(
       keeper.onChange(() => {
         options.onRecord()
@@ -127,11 +128,10 @@ export class Brain {
         if (news !== known || keeper.record?.holder === self) this.loop.wake()
         known = news
       }),
-      store.onStatusChange(() => this.loop.wake()),
-      store.watch(keys.failover, 0, () => this.loop.wake()),
-      store.watch(keys.config, 0, () => this.loop.wake()),
-      peers.onChange(() => this.loop.wake()),
-      instance.onCrash(() => this.loop.wake()),
+      store.onStatusChange(wake),
+      ...[keys.failover, keys.config, keys.restart(self)].map((key) => store.watch(key, 0, wake)),
+      peers.onChange(wake),
+      instance.onCrash(wake),
     )
   }
 
@@ -167,8 +167,8 @@ export class Brain {
     if (role === undefined || (state !== 'running' && state !== 'unknown')) return undefined
     const { running } = this.jobs
     const isInPeace = running === undefined || running === 'change-acks' || running === 'mark-open'
-    // Asked to hand over, and what comes before it is shut down does not come back.
-    const isAsked = running === 'hand-over' && !this.executor.isHandingOver
+    // Asked to hand over or to restart, and what comes before it is shut down does not come back.
+    const isAsked = (running === 'hand-over' || running === 'restart') && !this.executor.isHandingOver
     return isInPeace || isAsked ? { role, postmasterPid } : undefined
   }
 

@@ -6,6 +6,8 @@ import type {
   ConfigOutcome,
   ConfirmDownOutcome,
   ReinitOutcome,
+  RestartOutcome,
+  RestartWish,
   SwitchoverOrder,
   SwitchoverOutcome,
 } from '../api/ports.ts'
@@ -33,6 +35,7 @@ import { nodePolicy } from './node-policy.ts'
 import { Picture, type PictureParts } from './picture.ts'
 import type { Secrets } from './secrets.ts'
 import { requestReinit } from './reinit.ts'
+import { requestRestart } from './restart.ts'
 import { requestSwitchover } from './switchover.ts'
 
 /*
@@ -239,6 +242,18 @@ export class ControlPlane {
     const store = this.#brain?.store
     if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
     return confirmDown({ store, keys: this.keys, seen: this.#seen }, name)
+  }
+
+  async restart(wish: RestartWish, deadlineMs: number): Promise<RestartOutcome> {
+    const store = this.#brain?.store
+    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
+    const { clock } = this.#ports
+    const { keys, picture } = this
+    return requestRestart(
+      { clock, store, keys, seen: () => this.#seen, own: () => picture.ownFacts() },
+      wish,
+      deadlineMs,
+    )
   }
 
   /** What is set for the whole cluster, as far as this node has heard. */

@@ -312,6 +312,7 @@ export class Node {
       removeMember: ({ name }) => control.members.remove(name),
       reinit: (name) => control.reinit(name),
       confirmDown: (name) => control.confirmDown(name),
+      restart: (wish, { deadlineMs }) => control.restart(wish, deadlineMs),
       dynamicConfig: () => control.dynamicConfig,
       changeConfig: (change) => control.changeConfig(change),
       join: (order) => control.members.join(order),

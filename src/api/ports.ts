@@ -36,6 +36,8 @@ export interface ClusterOperations {
   join(order: JoinOrder): Promise<JoinOutcome>
   /** Has the data of a member cloned anew; it may wait until nothing hangs on it. Throws only a `Fault`. */
   reinit(name: string): Promise<ReinitOutcome>
+  /** Starts the PostgreSQL of a member anew: answers when it runs again. Throws only a `Fault`. */
+  restart(wish: RestartWish, options: { readonly deadlineMs: number }): Promise<RestartOutcome>
   /** What is set for the whole cluster while it runs. */
   dynamicConfig(): JsonObject
   /** Throws only a `Fault`. */
@@ -179,6 +181,30 @@ export type ReinitRefusal =
 export type ReinitOutcome =
   /** The member clones `from` as soon as its data is not counted on. */
   { readonly kind: 'asked'; readonly name: string; readonly from: string } | Refused<ReinitRefusal>
+
+/** Whose PostgreSQL is to be started anew, and under what conditions. */
+export type RestartWish = {
+  readonly name: string
+  readonly role?: 'primary' | 'standby'
+  /** Only where a setting waits for it. */
+  readonly onlyPending?: boolean
+  /** Only where it is older, as `server_version_num`. */
+  readonly version?: number
+}
+
+export type RestartRefusal =
+  | 'NO_QUORUM'
+  | 'UNKNOWN'
+  | 'TAKE_OVER'
+  | 'HAS_NO_DATA'
+  /** A condition of the order is not met. */
+  | 'NOT_MEANT'
+
+export type RestartOutcome =
+  | { readonly kind: 'done'; readonly name: string; readonly tookMs: number }
+  | Refused<RestartRefusal>
+  /** The deadline passed; it may still happen. */
+  | { readonly kind: 'unknown'; readonly message: string }
 
 export type ConfirmDownRefusal =
   | 'NO_QUORUM'

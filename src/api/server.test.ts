@@ -217,6 +217,8 @@ describe('access', () => {
         '/v1/members/:name',
         '/v1/members/:name/reinit',
         '/v1/members/:name/confirm-down',
+        '/v1/members/:name/restart',
+        '/restart',
         '/v1/reload',
         '/v1/switchover',
       ].toSorted(),
@@ -350,6 +352,39 @@ describe('members', () => {
     expect(await (await change('PATCH', { pause: null })).json()).toEqual({})
     expect(await (await get('/cluster')).json()).not.toHaveProperty('pause')
     expect(await (await change('PUT', { pause: false })).json()).toEqual({ pause: false })
+  })
+
+  it('have their PostgreSQL restarted, this node in the words that Patroni has for it', async () => {
+    const asked = await post('/v1/members/n2/restart', '{"role": "replica", "timeout": 5}')
+    expect([asked.status, await asked.json()]).toEqual([200, { name: 'n2', tookMs: 412 }])
+    expect(await (await post('/restart', '')).text()).toBe('restarted successfully')
+    await post('/restart', '{"restart_pending": true, "postgres_version": "18.4", "role": "master"}')
+    expect(operations.changes).toEqual([
+      'restart n2 {"role":"standby"}',
+      'restart n1 {}',
+      'restart n1 {"onlyPending":true,"version":180004,"role":"primary"}',
+    ])
+    operations.restartOutcome = { kind: 'refused', reason: 'NOT_MEANT', message: 'it is a standby' }
+    const refused = await post('/restart', '{"role": "primary"}')
+    expect([refused.status, await refused.text()]).toEqual([503, 'restart conditions are not satisfied'])
+    expect(await problem(await post('/v1/members/n2/restart', '{}'))).toMatchObject({
+      status: 412,
+      code: 'RESTART_NOT_MEANT',
+    })
+  })
+
+  it.each([
+    ['{"rol": "primary"}', 'unknown field "rol"'],
+    ['{"role": "leader"}', 'wanted primary or replica'],
+    ['{"postgres_version": "18"}', 'such as "18.4"'],
+    ['{"timeout": -1}', 'wanted seconds'],
+    ['{"restart_pending": "yes"}', 'true or false'],
+    ['{"schedule": "2030-01-01T00:00:00Z"}', 'only a restart at once'],
+    ['[]', 'JSON object'],
+  ])('are not restarted under a condition that nobody understands: %s', async (body, why) => {
+    const refused = await problem(await post('/v1/members/n2/restart', body))
+    expect([refused.status, refused.detail.includes(why)]).toEqual([400, true])
+    expect(operations.changes).toEqual([])
   })
 
   it('get no settings that are none, all or nothing, and hear which and why', async () => {

@@ -20,6 +20,7 @@ import { addMemberRoutes, JOIN_PATH } from './member-routes.ts'
 import { addNodeRoutes } from './node-routes.ts'
 import { addConfigRoutes } from './config-routes.ts'
 import { addPastRoutes } from './past-routes.ts'
+import { addRestartRoutes } from './patroni/restart-routes.ts'
 import { patroniMetrics } from './patroni/patroni-metrics.ts'
 import { addPatroniRoutes } from './patroni/patroni-routes.ts'
 import type { ClusterOperations, SwitchoverOrder } from './ports.ts'
@@ -91,6 +92,7 @@ export async function createApiServer(
   addNodeRoutes(app, { ...deps, access, orderSwitchover })
   addMemberRoutes(app, deps)
   addConfigRoutes(app, deps)
+  addRestartRoutes(app, deps)
   addPastRoutes(app, { operations: deps.operations, access })
   if (deps.dashboard) addDashboardRoutes(app, deps.dashboard)
   await app.ready()

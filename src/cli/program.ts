@@ -15,6 +15,7 @@ import { pause } from './pause-command.ts'
 import { readConfig } from './read-config.ts'
 import { reinit } from './reinit-command.ts'
 import { FORMATS, plainReport, printReport, type Format, type Report } from './report.ts'
+import { restart } from './restart-command.ts'
 import { DATA_DIR_DEFAULT, init, OUT_DEFAULT, SCOPE_DEFAULT, type InitOptions } from './setup/init-command.ts'
 import { API_PORT_DEFAULT } from './setup/parse-nodes.ts'
 import { CONFIG_FOLDER } from './setup/validate-files.ts'
@@ -123,6 +124,7 @@ function addClusterCommands(program: Command, world: World): void {
     description: 'say that the PostgreSQL of a lost primary does not run, where the others wait to be told',
     order: confirmDown,
   })
+  addRestart(add('restart'), world)
   addMember(add('member'), world)
   addPause(add, world)
   addSetup(add, world)
@@ -189,6 +191,21 @@ function addMemberOrder(
         { name, force: options.force === true, format: options.format },
         world,
       )
+    })
+}
+
+function addRestart(command: Command, world: World): void {
+  type Options = GlobalOptions & { role?: 'primary' | 'replica'; pending?: boolean; force?: boolean }
+  command
+    .description('restart PostgreSQL of members, one after the other: standbys first, the primary last')
+    .argument('[members...]', 'else all of them')
+    .addOption(new Option('-r, --role <role>', 'only members of this role').choices(['primary', 'replica']))
+    .option('--pending', 'only where a setting waits for it')
+    .option('--force', 'do not ask')
+    .action(async (names: readonly string[]) => {
+      const options = command.optsWithGlobals<Options>()
+      const { role, pending = false, force = false, format } = options
+      await restart(await findEndpoints(options, world), { names, role, pending, force, format }, world)
     })
 }
 

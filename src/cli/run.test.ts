@@ -315,6 +315,29 @@ describe('switchover', () => {
   })
 })
 
+describe('restart', () => {
+  it('goes from one member to the next, standbys first and the primary last, and waits until each is back', async () => {
+    const { out } = await cli(`restart --force ${auth()}`)
+    expect(operations.changes).toEqual(['restart n2 {}', 'restart n3 {}', 'restart n1 {}'])
+    expect(out).toBe('"n2" restarted in 412 ms\n"n3" restarted in 412 ms\n"n1" restarted in 412 ms\n')
+  })
+
+  it('means those that are named, of that role, or on which a setting waits for it', async () => {
+    await cli(`restart --role primary --force ${auth()}`)
+    await cli(`restart n3 --force ${auth()}`)
+    expect(operations.changes).toEqual(['restart n1 {}', 'restart n3 {}'])
+    expect((await cli(`restart --pending --force ${auth()}`)).err).toContain('no member is meant')
+    expect((await cli(`restart n33 --force ${auth()}`)).err).toContain('Did you mean n3?')
+  })
+
+  it('asks first, and answers in JSON for scripts', async () => {
+    expect((await cli(`restart n2 ${auth()}`, { answers: ['n'] })).code).toBe(1)
+    expect(operations.changes).toEqual([])
+    const { out } = await cli(`restart n2 --force --format json ${auth()}`)
+    expect(JSON.parse(out)).toEqual({ restarted: [{ name: 'n2', tookMs: 412 }] })
+  })
+})
+
 describe('pause and resume', () => {
   it('say what it costs, and wait for every member that is heard to know it', async () => {
     const { out } = await cli(`pause ${auth()}`)

@@ -67,6 +67,7 @@ export type StanceReason =
   | 'SWITCHOVER'
   | 'STOPPING'
   | 'PAUSED'
+  | 'RESTARTS'
   | 'BUSY'
   | StepDownReason
 
@@ -74,6 +75,8 @@ export type Action =
   | { readonly kind: 'bootstrap' }
   | { readonly kind: 'initialise' }
   | { readonly kind: 'start'; readonly as: 'primary' | 'standby'; readonly follow?: Upstream }
+  /** The same as after a stop, in one go; a primary drains first. */
+  | { readonly kind: 'restart'; readonly as: 'primary' | 'standby'; readonly follow?: Upstream }
   | {
       readonly kind: 'take-over'
       readonly epoch: number
@@ -130,6 +133,7 @@ export type JobAction = Extract<Action, { kind: JobKind }>
 const JOBS: Readonly<Record<JobKind, true>> = {
   initialise: true,
   start: true,
+  restart: true,
   promote: true,
   'mark-open': true,
   clone: true,

@@ -21,6 +21,8 @@ export function keysOf(namespace: string, scope: string) {
     confirmedDown: `${root}metako/confirmed-down`,
     /** An operator's order to clone this member anew. */
     reinit: (name: string) => `${root}metako/reinit/${name}`,
+    /** An operator's order to start the PostgreSQL of this member anew. */
+    restart: (name: string) => `${root}metako/restart/${name}`,
     /** The registry of members was begun: from then on it counts, not the config. */
     membership: `${root}metako/membership`,
     nodes: `${root}metako/nodes/`,

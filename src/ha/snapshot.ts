@@ -91,6 +91,8 @@ export type LocalFacts = {
   readonly rewindFailure?: RewindFailure
   /** An operator asked for the data here to be cloned anew. */
   readonly reinitAsked?: boolean
+  /** An operator asked for the PostgreSQL that runs here now, or lies here stopped, to be started anew. */
+  readonly restartAsked?: true
   /** Its guard was let go since the cluster was paused, and holds no deadline again since. */
   readonly guardReleased?: true
   /** It came up again as primary, and what it recovered may be nowhere else: nobody is led there yet. */
@@ -129,6 +131,9 @@ export type LocalFacts = {
 /** How an order to clone a member anew lies in the store. */
 export type ReinitOrder = { readonly incarnation: string; readonly epoch: number }
 
+/** How an order to start a member's PostgreSQL anew lies in the store; `life`: see `lifeOf`. */
+export type RestartOrder = { readonly life: string }
+
 export type RewindFailure = { readonly times: number; readonly why: string }
 
 /** `unknown`: could not be looked at yet. */
@@ -137,6 +142,7 @@ export type DirectoryState = 'unknown' | 'absent' | 'incomplete' | 'foreign' | '
 export type JobKind =
   | 'initialise'
   | 'start'
+  | 'restart'
   | 'promote'
   | 'mark-open'
   | 'clone'

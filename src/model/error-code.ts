@@ -460,6 +460,15 @@ export const errorCodes = {
       'Somebody else changed the settings for the whole cluster at the same time; nothing was changed.',
     remedy: 'Look at `pg-metako show-config`, and change what is there now.',
   },
+  RESTART_NOT_MEANT: {
+    meaning: 'A restart of PostgreSQL was asked for under a condition that the member does not meet.',
+    remedy:
+      'Leave the condition out, or name another member: `pg-metako list` shows roles and what waits for a restart.',
+  },
+  RESTART_OUTCOME_UNKNOWN: {
+    meaning: 'A restart of PostgreSQL was begun and has not ended in time; it may be recovering.',
+    remedy: 'Look at `pg-metako list` and at the log of that member.',
+  },
   ...demoErrorCodes,
 } as const satisfies Readonly<Record<string, ErrorDescription>>
 

@@ -77,6 +77,12 @@ export type WritePathFacts = {
   readonly latencyMs?: number
 }
 
+/** Tells one life of an instance from the next: an order that names it is carried out once. `undefined`: it cannot be told now. */
+export function lifeOf({ state, startedAt, postmasterPid }: InstanceFacts): string | undefined {
+  if (state === 'stopped' || state === 'crashed') return 'down'
+  return state === 'running' && startedAt !== undefined ? `${startedAt} ${postmasterPid}` : undefined
+}
+
 /**
  * What PostgreSQL counts of its work, as its agent asked last: for people. Two of them give rates. Transactions and the time in
  * statements are those of the databases of applications; sessions are all that `max_connections` counts.

@@ -11,6 +11,8 @@ import type {
   ConfirmDownOutcome,
   ReinitOutcome,
   ReloadOutcome,
+  RestartOutcome,
+  RestartWish,
   RemoveOutcome,
   SwitchoverOrder,
   SwitchoverOutcome,
@@ -106,6 +108,7 @@ export class FakeOperations implements ClusterOperations {
     candidates: [{ name: 'n2' }, { name: 'n3', why: 'does not stream' }],
   }
   settings: JsonObject = {}
+  restartOutcome: RestartOutcome | undefined
   failure: Error | undefined
   readonly changes: string[] = []
 
@@ -204,6 +207,11 @@ export class FakeOperations implements ClusterOperations {
   reinit(name: string): Promise<ReinitOutcome> {
     this.changes.push(`reinit ${name}`)
     return Promise.resolve(this.reinitOutcome)
+  }
+
+  restart({ name, ...conditions }: RestartWish): Promise<RestartOutcome> {
+    this.changes.push(`restart ${name} ${JSON.stringify(conditions)}`)
+    return Promise.resolve(this.restartOutcome ?? { kind: 'done', name, tookMs: 412 })
   }
 
   dynamicConfig(): JsonObject {

@@ -278,6 +278,34 @@ describe('Executor', () => {
     expect(instance.done).toEqual(['guard disarmed', 'start standby'])
   })
 
+  it('restarts a primary behind a drain, under the deadline that its guard holds, and takes the order back', async () => {
+    await renew()
+    await store.put(keys.restart('n1'), { life: 'yesterday' })
+    const announced: boolean[] = []
+    instance.afterwards = (deed) => {
+      if (deed === 'stop') announced.push(executor.isHandingOver)
+    }
+    instance.now = running('primary')
+    await executor.run({ kind: 'restart', as: 'primary' })
+    await clock.advance(200)
+    await settle()
+    expect(instance.done).toEqual(['checkpoint', 'stop', 'guard armed', 'start primary'])
+    expect([announced, executor.isHandingOver]).toEqual([[true], false])
+    expect(keeper.record).toMatchObject({ epoch: 7, state: 'open' })
+    expect(store.peek(keys.restart('n1'))).toBeUndefined()
+  })
+
+  it('does not start a primary again whose lease ran out while it was down', async () => {
+    await renew()
+    instance.afterwards = (deed) => {
+      if (deed === 'stop') keeper.distrustClock()
+    }
+    await executor.run({ kind: 'restart', as: 'primary' })
+    await clock.advance(200)
+    await settle()
+    expect(instance.done).toEqual(['checkpoint', 'stop'])
+  })
+
   it('gives the right up only after no process is left, and says where the WAL ends', async () => {
     await renew()
     instance.now = { state: 'crashed' }

@@ -73,7 +73,9 @@ export class Executor {
       case 'initialise':
         return () => this.#changingDirectory(() => this.#initialise())
       case 'start':
-        return () => this.#changingDirectory(() => this.#start(action))
+        return () => this.#changingDirectory(() => this.#startAnew(() => this.#start(action)))
+      case 'restart':
+        return () => this.#changingDirectory(() => this.#startAnew(() => this.#restart(action)))
       case 'clone':
         return () => this.#changingDirectory(() => this.#clone(action))
       case 'rewind':
@@ -365,19 +367,55 @@ export class Executor {
   /** Clean hand-over: the candidate has every byte before it may be promoted, so nothing diverges and nothing is lost. */
   async #handOver(action: Extract<Action, { kind: 'hand-over' }>): Promise<void> {
     const { instance, guard, log } = this.#world
-    await instance.checkpoint()
-    this.#isHandingOver = true
-    this.#world.jobs.announce()
-    try {
-      await drain(this.#world)
+    await this.#drained(async () => {
       const how = await instance.stop(HAND_OVER_STOP_MS)
       if (how === 'unclean') log.warn('Hand-over: PostgreSQL had to be killed', { to: action.to })
       const { endLsn } = await instance.endOfWal()
       await guard.disarmAndConfirm()
       const reason = how === 'clean' ? action.reason : 'PRIMARY_CRASHED'
       await releaseEpoch(this.#world, { endLsn, reason, to: action.to })
+    })
+  }
+
+  /** An order to start anew is carried out then, whoever gave it: a later pause must not find it. */
+  async #startAnew(work: () => Promise<void>): Promise<void> {
+    await work()
+    const { store, keys, self, writeDeadlineMs, log } = this.#world
+    const order = store.peek(keys.restart(self))
+    if (order === undefined) return
+    const { key, modRevision: revision } = order
+    store
+      .transact(
+        { compares: [{ kind: 'mod', key, revision }], operations: [{ kind: 'delete', key }] },
+        { deadlineMs: writeDeadlineMs },
+      )
+      .catch((error: unknown) =>
+        log.warn('Cannot take back an order that was carried out', { error: messageOf(error) }),
+      )
+  }
+
+  /** Nobody takes over meanwhile: the lease of a primary is kept, and its guard holds the deadline all the time. */
+  async #restart(action: Extract<Action, { kind: 'restart' }>): Promise<void> {
+    const { as, follow } = action
+    const again = async (): Promise<void> => {
+      const how = await this.#world.instance.stop(HAND_OVER_STOP_MS)
+      if (how === 'unclean') this.#world.log.warn('Restart: PostgreSQL had to be killed')
+      await this.#start({ kind: 'start', as, ...(follow ? { follow } : {}) })
+    }
+    await (as === 'primary' ? this.#drained(again) : again())
+  }
+
+  /** Routers end each session where its transaction ends, and let none begin, while `work` is done (docs/adr/0024). */
+  async #drained(work: () => Promise<void>): Promise<void> {
+    await this.#world.instance.checkpoint()
+    this.#isHandingOver = true
+    this.#world.jobs.announce()
+    try {
+      await drain(this.#world)
+      await work()
     } finally {
       this.#isHandingOver = false
+      this.#world.jobs.announce()
     }
   }
 

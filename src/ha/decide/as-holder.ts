@@ -71,6 +71,13 @@ export const servePrimary: StanceRule = (seen) => {
     }
     actions.push({ kind: 'mark-open', epoch: record.epoch })
   } else if (seen.store.request) return answerRequest(seen)
+  else if (seen.local.restartAsked) {
+    return verdict('primary', 'RESTARTS', {
+      sentence: 'restarts its PostgreSQL, as an operator asked',
+      keepLease: true,
+      actions: [{ kind: 'restart', as: 'primary' }],
+    })
+  }
   if (!record.acks) actions.push(slots)
   return verdict('primary', 'HOLDS_LEASE', {
     sentence: `primary of epoch ${record.epoch}, timeline ${seen.local.instance.timeline ?? '?'}`,
@@ -141,7 +148,7 @@ export const reviveOrRelease: StanceRule = (seen) => {
   const record = seen.store.record
   if (!record || !isHolder(seen) || !isHeld(record) || !isInstanceDown(seen)) return undefined
   if (seen.local.directory !== 'instance') return undefined
-  if (seen.store.paused) {
+  if (seen.store.paused && !seen.local.restartAsked) {
     return verdict('waiting', 'PAUSED', {
       sentence: 'its PostgreSQL is down, and the cluster is paused: starts it when that is over',
       keepLease: true,
@@ -225,6 +232,9 @@ export const keepWhileStarting: StanceRule = (seen) => {
   if (job === 'hand-over' && !isRunningAs(seen, 'primary')) {
     // A shutdown that outlives the lease would be ended by the guard, and the planned move would lose data.
     return verdict('waiting', 'SWITCHOVER', { sentence: 'hands over', keepLease: true })
+  }
+  if (job === 'restart' && !isRunningAs(seen, 'primary')) {
+    return verdict('becoming-primary', 'RESTARTS', { sentence: 'restarts its PostgreSQL', keepLease: true })
   }
   if (!isComingUp) return undefined
   return verdict('becoming-primary', 'RESUMES_OWN_EPOCH', {

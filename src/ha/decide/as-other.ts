@@ -213,7 +213,7 @@ function wasNeverOpened(seen: Snapshot, record: EpochRecord): boolean {
 export const joinAsStandby: StanceRule = (seen) => {
   const found = standbyOf(seen)
   const isWork = found?.actions.some(({ kind }) => !UNTOUCHING.has(kind)) ?? false
-  if (!found || !isWork || !seen.store.paused) return found
+  if (!found || !isWork || !seen.store.paused || seen.local.restartAsked) return found
   const { kind, sentence } = found.stance
   return verdict(kind, 'PAUSED', {
     sentence: `leaves its PostgreSQL alone, since the cluster is paused; else: ${sentence}`,
@@ -274,6 +274,12 @@ function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream |
   if ((record.state !== 'open' && !mayFollow) || isBehindPledge) {
     return verdict('standby', 'AWAITS_OPEN', {
       sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
+    })
+  }
+  if (seen.local.restartAsked && record.state === 'open') {
+    return verdict('standby', 'RESTARTS', {
+      sentence: 'restarts its PostgreSQL, as an operator asked',
+      actions: [{ kind: 'restart', as: 'standby', ...(upstream ? { follow: upstream } : {}) }],
     })
   }
   if (history?.kind === 'diverged') {

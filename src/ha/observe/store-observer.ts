@@ -1,10 +1,11 @@
 import { parseDynamicConfig } from '../../model/dynamic-config.ts'
 import type { KeyValue } from '../../model/key-value.ts'
+import { lifeOf, type InstanceFacts } from '../../model/member.ts'
 import type { MonotonicMs } from '../../model/time.ts'
 import type { Keys } from '../keys.ts'
 import type { Clock, Store } from '../ports.ts'
 import type { RecordKeeper } from '../record-keeper.ts'
-import type { ReinitOrder, StoreFacts } from '../snapshot.ts'
+import type { ReinitOrder, RestartOrder, StoreFacts } from '../snapshot.ts'
 import { confirmedDownOf, parsed, requestOf } from './foreign-text.ts'
 
 type Deps = { readonly clock: Clock; readonly store: Store; readonly keeper: RecordKeeper }
@@ -66,6 +67,13 @@ export class StoreObserver {
     if (order === undefined || incarnation === undefined) return false
     const asked = parsed(order.value) as Partial<ReinitOrder>
     return asked.incarnation === incarnation && asked.epoch === this.#deps.keeper.record?.epoch
+  }
+
+  /** An order to start a member anew counts for the life that it named. */
+  isRestartAsked(member: string, instance: InstanceFacts): boolean {
+    const order = this.#deps.store.peek(this.#keys.restart(member))
+    if (order === undefined) return false
+    return (parsed(order.value) as Partial<RestartOrder>).life === (lifeOf(instance) ?? '')
   }
 
   /** They hardly ever change. */

@@ -677,6 +677,8 @@ export class ClusterSimulation {
         return this.#later(fault.ms, () => this.#node(fault.host)?.postgres.setReplayPaused(false))
       case 'switchover':
         return this.#switchover(fault.via, fault.to)
+      case 'restart-postgres':
+        return this.#restartPostgres(fault.via, fault.host)
       case 'restart-agent':
         return this.#node(fault.host)?.restartAgent()
       case 'gray':
@@ -754,6 +756,15 @@ export class ClusterSimulation {
       .switchover({ requestedBy: 'simulator', ...(to === undefined ? {} : { to }) }, SWITCHOVER_LIMIT_MS)
       .then((outcome) => this.#note(via, `switchover: ${JSON.stringify(outcome)}`))
       .catch((error: unknown) => this.#note(via, `switchover: ${String(error)}`))
+  }
+
+  #restartPostgres(via: string, name: string): void {
+    const agent = this.#node(via)?.agent
+    if (agent === undefined || agent.process.isPaused) return
+    void agent.control
+      .restart({ name }, SWITCHOVER_LIMIT_MS)
+      .then((outcome) => this.#note(via, `restart: ${JSON.stringify(outcome)}`))
+      .catch((error: unknown) => this.#note(via, `restart: ${String(error)}`))
   }
 
   // The calm.

@@ -12,6 +12,7 @@ export function disturbanceOf(
     case 'clock-step':
     case 'lag':
     case 'switchover':
+    case 'restart-postgres':
       return { hosts: [], ms: 0 }
     case 'kill':
       return { hosts: fault.process === 'router' ? [] : [fault.host], ms: AFTERMATH_MS }

@@ -196,7 +196,7 @@ function drawKinds(chance: RandomStream): readonly FaultKind[] {
 function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string[]): SimFault {
   if (isRare(kind)) return drawRareFault(chance, kind, hosts)
   if (kind === 'gray') return drawGrayFault(chance, hosts)
-  if (kind === 'pause-cluster') return drawPlanned(chance, kind)
+  if (isPlanned(kind)) return drawPlanned(chance, kind, hosts)
   const host = chance.pick(hosts)
   switch (kind) {
     case 'kill':
@@ -238,6 +238,10 @@ function drawFault(chance: RandomStream, kind: FaultKind, hosts: readonly string
 
 function isRare(kind: FaultKind): kind is RareKind {
   return RARE_KINDS.some((one) => one === kind)
+}
+
+function isPlanned(kind: FaultKind): kind is PlannedKind {
+  return PLANNED_KINDS.some((one) => one === kind)
 }
 
 function duration(chance: RandomStream, means: readonly number[]): number {

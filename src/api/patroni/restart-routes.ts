@@ -1,0 +1,117 @@
+import type { RestartResult } from '#client'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from '../../platform/log.ts'
+import { SECOND } from '../../std/units.ts'
+import { visibleText } from '../../std/visible-text.ts'
+import { readMemberName } from '../member-requests.ts'
+import type { ClusterOperations, RestartOutcome, RestartRefusal, RestartWish } from '../ports.ts'
+import { RequestRefused, sendProblem, type ProblemFields } from '../problem.ts'
+
+/** Crash recovery can take long; whoever asks is told then that it goes on. */
+const DEADLINE_MS = 60 * SECOND
+
+/** Starting the PostgreSQL of a member anew: ours for any member, Patroni's for this one. */
+export function addRestartRoutes(
+  app: FastifyInstance,
+  { operations, log }: { readonly operations: ClusterOperations; readonly log: Logger },
+): void {
+  const order = (name: string, request: FastifyRequest) => {
+    const { deadlineMs = DEADLINE_MS, ...conditions } = readRestartRequest(request.body)
+    log.warn('PostgreSQL of a member is to be restarted', { name, ...conditions, requestedBy: request.ip })
+    return operations.restart({ name, ...conditions }, { deadlineMs })
+  }
+  app.post<{ Params: { name: string } }>('/v1/members/:name/restart', async (request, reply) => {
+    const outcome = await order(readMemberName(request.params.name), request)
+    if (outcome.kind !== 'done') return sendProblem(reply, problemOf(outcome))
+    const result: RestartResult = { name: outcome.name, tookMs: outcome.tookMs }
+    return reply.send(result)
+  })
+  app.post('/restart', async (request, reply) => {
+    const outcome = await order(operations.view().self, request)
+    return say(reply, sentenceOf(outcome))
+  })
+}
+
+function say(reply: FastifyReply, { status, text }: { status: number; text: string }): FastifyReply {
+  return reply.code(status).type('text/plain; charset=utf-8').send(text)
+}
+
+/** Patroni's words, which patronictl prints as they are. */
+function sentenceOf(outcome: RestartOutcome): { status: number; text: string } {
+  if (outcome.kind === 'done') return { status: 200, text: 'restarted successfully' }
+  if (outcome.kind === 'unknown') return { status: 503, text: `restart failed: ${outcome.message}` }
+  if (outcome.reason === 'NOT_MEANT') return { status: 503, text: 'restart conditions are not satisfied' }
+  return { status: 503, text: outcome.message }
+}
+
+type Conditions = Omit<RestartWish, 'name'> & { readonly deadlineMs?: number }
+
+/** In Patroni's fields. An unknown one is refused: a condition that is misspelt must not mean none. */
+function readRestartRequest(body: unknown): Conditions {
+  if (body === undefined || body === null) return {}
+  if (typeof body !== 'object' || Array.isArray(body))
+    throw invalid('Cannot read the body: wanted a JSON object')
+  let conditions: Conditions = {}
+  for (const [key, value] of Object.entries(body)) {
+    if (value === null) continue
+    conditions = { ...conditions, ...readCondition(key, value) }
+  }
+  return conditions
+}
+
+function readCondition(key: string, value: unknown): Conditions {
+  switch (key) {
+    case 'role':
+      if (value === 'primary' || value === 'master') return { role: 'primary' }
+      if (value === 'replica' || value === 'standby') return { role: 'standby' }
+      throw invalid(`Cannot read "role": wanted primary or replica, not ${shown(value)}`)
+    case 'restart_pending':
+      if (typeof value === 'boolean') return value ? { onlyPending: true } : {}
+      throw invalid(`Cannot read "restart_pending": wanted true or false, not ${shown(value)}`)
+    case 'postgres_version':
+      return { version: versionNumber(value) }
+    case 'timeout':
+      if (typeof value === 'number' && value > 0 && value <= 86_400) return { deadlineMs: value * SECOND }
+      throw invalid(`Cannot read "timeout": wanted seconds, not ${shown(value)}`)
+    case 'schedule':
+      throw invalid(
+        'Cannot schedule a restart: "schedule" is not supported, only a restart at once',
+        'Call without "schedule" when the time has come',
+      )
+    default:
+      throw invalid(
+        `Cannot read the body: unknown field ${shown(key)}, wanted role, restart_pending, postgres_version or timeout`,
+      )
+  }
+}
+
+/** "18.4" as `server_version_num` has it: 180004. */
+function versionNumber(value: unknown): number {
+  const match = /^(\d{2,3})\.(\d{1,3})$/.exec(typeof value === 'string' ? value : '')
+  if (match === null)
+    throw invalid(`Cannot read "postgres_version": wanted such as "18.4", not ${shown(value)}`)
+  return Number(match[1]) * 10_000 + Number(match[2])
+}
+
+function shown(value: unknown): string {
+  return visibleText(JSON.stringify(value) ?? 'nothing', 40)
+}
+
+function invalid(detail: string, remedy?: string): RequestRefused {
+  return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail, remedy })
+}
+
+const REFUSALS: Readonly<Record<RestartRefusal, { readonly status: number; readonly code: string }>> = {
+  NO_QUORUM: { status: 503, code: 'MEMBER_NO_QUORUM' },
+  UNKNOWN: { status: 404, code: 'MEMBER_UNKNOWN' },
+  TAKE_OVER: { status: 409, code: 'MEMBER_TAKE_OVER' },
+  HAS_NO_DATA: { status: 409, code: 'MEMBER_HAS_NO_DATA' },
+  NOT_MEANT: { status: 412, code: 'RESTART_NOT_MEANT' },
+}
+
+function problemOf(outcome: Exclude<RestartOutcome, { kind: 'done' }>): ProblemFields {
+  if (outcome.kind === 'unknown')
+    return { status: 504, code: 'RESTART_OUTCOME_UNKNOWN', detail: outcome.message }
+  const { reason, message, remedy } = outcome
+  return { ...REFUSALS[reason], detail: message, remedy }
+}
