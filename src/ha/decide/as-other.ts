@@ -1,3 +1,4 @@
+import { isIn, NO_ACKS } from '../../model/ack-rule.ts'
 import type { EpochRecord, TakeoverReason } from '../../model/epoch-record.ts'
 import type { FailoverRecord } from '../../model/failover-record.ts'
 import { formatLsn, parseLsn } from '../../model/lsn.ts'
@@ -14,6 +15,7 @@ import {
   isHolder,
   isInstanceDown,
   isRunningAs,
+  memberOf,
   verdict,
   type StanceRule,
   type Verdict,
@@ -381,10 +383,17 @@ function failedRewind({ local }: Snapshot): string {
   return local.rewindFailure === undefined ? '' : `, since a rewind failed: ${local.rewindFailure.why}`
 }
 
+/** Enough of those that its commits wait for are there, with the data that they were counted with. */
+function opensWithoutHelp(seen: Snapshot, { acks }: EpochRecord): boolean {
+  const { rule = NO_ACKS } = acks?.at(-1) ?? {}
+  const there = seen.peers.filter((peer) => isHeard(seen, peer)).map(memberOf)
+  return rule.members.filter(isIn(there)).length >= rule.k
+}
+
 function startAgain(seen: Snapshot, record: EpochRecord, upstream: Upstream | undefined): Verdict {
   // Where the next timeline forks is known once it is open; unless the lease lapses, or it opens only with this member, that is worth
   // waiting for: there is nothing to stream before.
-  const isNeeded = isCountedOn(seen, record)
+  const isNeeded = isCountedOn(seen, record) || !opensWithoutHelp(seen, record)
   if (record.state === 'authorised' && !isNeeded && judgeLapse(seen, record).kind === 'held') {
     return verdict('waiting', 'AWAITS_OPEN', {
       sentence: `waits for ${record.holder} to open epoch ${record.epoch}`,
