@@ -38,6 +38,8 @@ export function createAttachedInstance(target: SqlTarget): CountedInstance {
     stopReceiving: refuse,
     setSynchronousNames: refuse,
     restartWalSenders: refuse,
+    configure: refuse,
+    judgeParameters: refuse,
     follow: refuse,
     following: () => undefined,
     checkpoint: refuse,

@@ -166,7 +166,7 @@ export class Brain {
     // Which role it has is what it said when it last answered.
     if (role === undefined || (state !== 'running' && state !== 'unknown')) return undefined
     const { running } = this.jobs
-    const isInPeace = running === undefined || running === 'change-acks' || running === 'mark-open'
+    const isInPeace = running === undefined || ['change-acks', 'mark-open', 'configure'].includes(running)
     // Asked to hand over or to restart, and what comes before it is shut down does not come back.
     const isAsked = (running === 'hand-over' || running === 'restart') && !this.executor.isHandingOver
     return isInPeace || isAsked ? { role, postmasterPid } : undefined

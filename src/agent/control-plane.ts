@@ -264,7 +264,7 @@ export class ControlPlane {
   async changeConfig(change: ConfigChange): Promise<ConfigOutcome> {
     const store = this.#brain?.store
     if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-    return changeConfig({ store, keys: this.keys }, change)
+    return changeConfig({ store, keys: this.keys, instance: this.#ports.instance }, change)
   }
 
   /** Who could be handed to now, best first, and why the others could not, as this node sees it. */

@@ -66,6 +66,7 @@ export async function createManagedInstance(
   for (const { name, reason } of instance.refusedParameters) {
     log.warn('Parameter is not passed on', { parameter: name, reason })
   }
+  instance.settings.useParameters(state.parameters())
   const following = await readFollowed(dataDir).catch(() => undefined)
   return new ManagedInstance({ instance, config, log, dataDir, state }, following)
 }
@@ -226,6 +227,16 @@ class ManagedInstance implements CountedInstance {
 
   endOfWal(): Promise<{ timeline: number; endLsn: string }> {
     return endOfWal({ dataDir: this.#dataDir })
+  }
+
+  judgeParameters(
+    parameters: Readonly<Record<string, string>>,
+  ): ReturnType<LocalInstance['judgeParameters']> {
+    return this.#instance.judgeParameters(parameters, SQL_MS)
+  }
+
+  configure(parameters: Readonly<Record<string, string>>): Promise<void> {
+    return this.#instance.settings.setParameters(parameters)
   }
 
   async ensureSlots(members: readonly string[]): Promise<void> {

@@ -9,9 +9,17 @@ import type { NodeState } from './host-ports.ts'
 const FOUNDED = 'founded'
 
 type Promotion = { readonly epoch: number; readonly incarnation: string }
-type Noted = { promotion: Promotion | undefined; pledge: Pledge | undefined; isGuardReleased: boolean }
+type Noted = {
+  promotion: Promotion | undefined
+  pledge: Pledge | undefined
+  isGuardReleased: boolean
+  parameters: Parameters
+}
+
+type Parameters = Readonly<Record<string, string>>
 
 const GUARD_RELEASED_FILE = 'guard-released'
+const PARAMETERS_FILE = 'parameters.json'
 
 /** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
 export class StateFolder implements NodeState {
@@ -38,6 +46,7 @@ export class StateFolder implements NodeState {
     return new StateFolder(path, {
       promotion: await readJson<Promotion>(join(path, 'promotion.json')),
       pledge: await readJson<Pledge>(join(path, 'pledge.json')),
+      parameters: (await readJson<Parameters>(join(path, PARAMETERS_FILE))) ?? {},
       isGuardReleased: (await readTextIfPresent(join(path, GUARD_RELEASED_FILE))) !== undefined,
     })
   }
@@ -69,6 +78,15 @@ export class StateFolder implements NodeState {
   async writePledge(pledge: Pledge): Promise<void> {
     await writeFileDurably(join(this.path, 'pledge.json'), JSON.stringify(pledge))
     this.#noted.pledge = pledge
+  }
+
+  parameters(): Parameters {
+    return this.#noted.parameters
+  }
+
+  async writeParameters(parameters: Parameters): Promise<void> {
+    await writeFileDurably(join(this.path, PARAMETERS_FILE), JSON.stringify(parameters))
+    this.#noted.parameters = parameters
   }
 
   isGuardReleased(): boolean {

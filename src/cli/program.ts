@@ -5,6 +5,7 @@ import { visibleText } from '../std/visible-text.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { connectCluster } from './connect.ts'
 import { DSN_ROLES, dsnReport, type DsnRole } from './dsn-command.ts'
+import { editConfig } from './edit-config-command.ts'
 import { CONFIG_PATH_DEFAULT, findEndpoints } from './endpoints.ts'
 import { historyReport } from './history-command.ts'
 import { memberList } from './member-list.ts'
@@ -222,6 +223,18 @@ function addPause(add: (name: string) => Command, world: World): void {
       })
   order('pause', 'let nobody take over, start or stop anything by itself: for work on the hosts', true)
   order('resume', 'end the pause', false)
+  const gather = (word: string, before: readonly string[]) => [...before, word]
+  add('edit-config')
+    .description('change what is set for the whole cluster while it runs: shows what changes, and asks')
+    .option('-s, --set <name=value>', 'a setting; without a value: take it away; may be repeated', gather, [])
+    .option('-p, --pg <name=value>', 'the same for a parameter of PostgreSQL', gather, [])
+    .option('--force', 'do not ask')
+    .action(async (_options, command: Command) => {
+      type Options = GlobalOptions & { set: readonly string[]; pg: readonly string[]; force?: boolean }
+      const options = command.optsWithGlobals<Options>()
+      const { set, pg, force = false, format } = options
+      await editConfig(await findEndpoints(options, world), { set, pg, force, format }, world)
+    })
   add('show-config')
     .description('what is set for the whole cluster while it runs')
     .action(async (_options, command: Command) => {

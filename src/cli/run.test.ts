@@ -315,6 +315,38 @@ describe('switchover', () => {
   })
 })
 
+describe('edit-config', () => {
+  it('shows what changes and asks, changes it, and says what waits for a restart', async () => {
+    operations.settings = { postgresql: { parameters: { work_mem: '4MB' } } }
+    const waits = (one: ReturnType<typeof sampleView>['members'][number]) => ({
+      ...one,
+      facts: { ...one.facts, instance: { ...one.facts.instance, pendingRestart: ['max_connections'] } },
+    })
+    operations.current = sampleView({ members: sampleView().members.map(waits) })
+    const words = `edit-config -p max_connections=200 -p work_mem= ${auth()}`
+    const { out, world } = await cli(words, { answers: ['y'] })
+    expect(world.stderr.text).toContain(
+      '  postgresql.parameters.max_connections: not set -> 200\n  postgresql.parameters.work_mem: "4MB" -> not set\n',
+    )
+    expect(out).toContain(
+      'Changed 2 settings of the whole cluster.\nOn "n1" waits for a restart: max_connections\n',
+    )
+    expect(out).toContain('pg-metako restart --pending')
+    expect(operations.settings).toEqual({ postgresql: { parameters: { max_connections: 200 } } })
+  })
+
+  it('changes nothing without a yes, what is so already, and what cannot be', async () => {
+    operations.settings = { pause: true }
+    expect((await cli(`edit-config --set pause= ${auth()}`, { answers: ['n'] })).code).toBe(1)
+    expect((await cli(`edit-config --set pause=true --force ${auth()}`)).err).toContain('set so already')
+    const refused = await cli(`edit-config --set tll=30 --force ${auth()}`)
+    expect([refused.code, refused.err.includes('"tll" cannot be set')]).toEqual([1, true])
+    expect((await cli(`edit-config ${auth()}`)).code).toBe(2)
+    expect((await cli(`edit-config --pg work_mem ${auth()}`)).err).toContain('wanted NAME=VALUE')
+    expect(operations.settings).toEqual({ pause: true })
+  })
+})
+
 describe('restart', () => {
   it('goes from one member to the next, standbys first and the primary last, and waits until each is back', async () => {
     const { out } = await cli(`restart --force ${auth()}`)

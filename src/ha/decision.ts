@@ -100,6 +100,8 @@ export type Action =
   /** The primary of the epoch before goes on in this one. */
   | { readonly kind: 'resume-epoch'; readonly epoch: number; readonly revision: number }
   | { readonly kind: 'change-acks'; readonly to: AckRule }
+  /** PostgreSQL is set to what is set for the whole cluster. */
+  | { readonly kind: 'configure' }
   /** Commits of this standby would wait, whenever it is opened: nothing has to be switched on in that moment. */
   | { readonly kind: 'hold-commits' }
   /** Commits wait for nobody any more, and the record says so. */
@@ -144,6 +146,7 @@ const JOBS: Readonly<Record<JobKind, true>> = {
   fence: true,
   pledge: true,
   'change-acks': true,
+  configure: true,
 }
 
 export function isJob(action: Action): action is JobAction {

@@ -91,6 +91,15 @@ export interface LocalInstance {
   setSynchronousNames(names: string): Promise<void>
   /** Ends the processes that serve these standbys: they come back with the newest settings. */
   restartWalSenders(pids: readonly number[]): Promise<void>
+  /** Which of them PostgreSQL would not take, and why. Throws where it cannot be asked. */
+  judgeParameters(
+    parameters: Readonly<Record<string, string>>,
+  ): Promise<readonly { readonly name: string; readonly rule: string }[]>
+  /**
+   * What PostgreSQL is set to for the whole cluster; what this node's config sets counts before it. Durable where there is a directory; a
+   * running server reads it again.
+   */
+  configure(parameters: Readonly<Record<string, string>>): Promise<void>
   follow(upstream: { host: string; port: number }): Promise<void>
   following(): { host: string; port: number } | undefined
   checkpoint(): Promise<void>
@@ -156,6 +165,9 @@ export interface Peers {
 export interface Notebook {
   promotedIn(): { epoch: number; incarnation: string } | undefined
   writePromotion(promotion: { epoch: number; incarnation: string } | undefined): Promise<void>
+  /** What the instance here was configured with last. */
+  parameters(): Readonly<Record<string, string>>
+  writeParameters(parameters: Readonly<Record<string, string>>): Promise<void>
   /** The guard was let go in a pause: the next life of the agent must not take its absence for an accident. */
   isGuardReleased(): boolean
   writeGuardReleased(isReleased: boolean): Promise<void>

@@ -91,6 +91,8 @@ export type LocalFacts = {
   readonly rewindFailure?: RewindFailure
   /** An operator asked for the data here to be cloned anew. */
   readonly reinitAsked?: boolean
+  /** What is set for the whole cluster is not what the instance here was configured with. */
+  readonly unconfigured?: true
   /** An operator asked for the PostgreSQL that runs here now, or lies here stopped, to be started anew. */
   readonly restartAsked?: true
   /** Its guard was let go since the cluster was paused, and holds no deadline again since. */
@@ -153,6 +155,7 @@ export type JobKind =
   | 'fence'
   | 'pledge'
   | 'change-acks'
+  | 'configure'
 
 /**
  * `answers`: PostgreSQL itself. `accepts`: its kernel, which does so for one that stands still too. `refuses`: the host lives, nobody

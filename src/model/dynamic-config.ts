@@ -13,6 +13,22 @@ export function parseDynamicConfig(text: string | undefined): DynamicConfig {
   return dynamicObject(text)['pause'] === true ? { pause: true } : {}
 }
 
+/** `postgresql.parameters`: what every member's PostgreSQL is set to, where its own config file says nothing else. */
+export function clusterParameters(text: string | undefined): Readonly<Record<string, string>> {
+  const { postgresql } = dynamicObject(text)
+  const parameters = isObject(postgresql) ? postgresql['parameters'] : undefined
+  if (!isObject(parameters)) return {}
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => [name.toLowerCase(), settingText(value)]),
+  )
+}
+
+/** As it stands in PostgreSQL's file. */
+function settingText(value: unknown): string {
+  if (typeof value === 'boolean') return value ? 'on' : 'off'
+  return String(value)
+}
+
 /** The object as it lies in the store; empty where nobody set anything, or somebody else wrote what is none. */
 export function dynamicObject(text: string | undefined): JsonObject {
   if (text === undefined) return {}
@@ -38,21 +54,37 @@ export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {
 
 export type DynamicProblem = { readonly key: string; readonly rule: string }
 
-/** What cannot be set in this way; empty: all of it can. */
+/** What cannot be set in this way; empty: all of it can, as far as that can be told without asking PostgreSQL. */
 export function judgeDynamicConfig(config: JsonObject): readonly DynamicProblem[] {
   return Object.entries(config).flatMap(([key, value]): readonly DynamicProblem[] => {
-    if (key !== 'pause') {
-      return [
-        {
-          key,
-          rule: 'cannot be set for the whole cluster at run time; it lies in the config file of each node',
-        },
-      ]
+    switch (key) {
+      case 'pause':
+        return typeof value === 'boolean' ? [] : [wrong(key, 'must be true or false', value)]
+      case 'postgresql':
+        return isObject(value) ? judgePostgres(value) : [wrong(key, 'must have settings under it', value)]
+      default:
+        return [{ key, rule: NOT_HERE }]
     }
-    return typeof value === 'boolean'
-      ? []
-      : [{ key, rule: `must be true or false, not ${JSON.stringify(value)}` }]
   })
+}
+
+const NOT_HERE = 'cannot be set for the whole cluster at run time; it lies in the config file of each node'
+
+function judgePostgres(postgresql: JsonObject): readonly DynamicProblem[] {
+  return Object.entries(postgresql).flatMap(([key, value]): readonly DynamicProblem[] => {
+    const name = `postgresql.${key}`
+    if (key !== 'parameters') return [{ key: name, rule: NOT_HERE }]
+    if (!isObject(value)) return [wrong(name, 'must have parameters of PostgreSQL under it', value)]
+    return Object.entries(value)
+      .filter(([, one]) => !['string', 'number', 'boolean'].includes(typeof one))
+      .map(([parameter, one]) =>
+        wrong(`${name}.${parameter}`, 'must be a text, a number, true or false', one),
+      )
+  })
+}
+
+function wrong(key: string, rule: string, value: unknown): DynamicProblem {
+  return { key, rule: `${rule}, not ${JSON.stringify(value)}` }
 }
 
 export function isObject(value: unknown): value is JsonObject {

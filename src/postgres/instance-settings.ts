@@ -34,6 +34,8 @@ export class InstanceSettings {
   readonly #deps: Deps
   readonly #dataDir: string
   readonly #files: FilesInput
+  /** Of the whole cluster; those of this node's config count before them. */
+  #parameters: FilesInput['parameters'] = {}
   #synchronousNames: string | undefined
   /** The names that the server of now was seen to work by. */
   #provenNames: string | undefined
@@ -47,11 +49,29 @@ export class InstanceSettings {
   /** Writes the files into a folder that no server runs on; true when something changed. */
   async write(folder: string, as: Role, follow: ReplicationSource | undefined): Promise<boolean> {
     const synchronousNames = await this.#currentNames()
-    return writeInstanceFiles(folder, this.#files, { as, follow, synchronousNames })
+    return writeInstanceFiles(folder, this.#input, { as, follow, synchronousNames })
   }
 
   async configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
     if (await this.write(this.#dataDir, as, follow)) this.reload()
+  }
+
+  get #input(): FilesInput {
+    return { ...this.#files, parameters: { ...this.#parameters, ...this.#files.parameters } }
+  }
+
+  /** From now on the files have these as well; those of a directory that lies there have them when this returns. */
+  async setParameters(parameters: FilesInput['parameters']): Promise<void> {
+    this.#parameters = parameters
+    if ((await inspectDataDirectory(this.#dataDir)).kind !== 'instance') return
+    const follow = await readFollowed(this.#dataDir)
+    const synchronousNames = await this.#currentNames()
+    await this.#change({ follow, as: follow ? 'standby' : 'primary', synchronousNames })
+  }
+
+  /** What a start would use, where no file has to be written yet. */
+  useParameters(parameters: FilesInput['parameters']): void {
+    this.#parameters = parameters
   }
 
   /** Points the standby at `source`, or at nobody; durable, and loaded without a restart. */
@@ -110,7 +130,7 @@ export class InstanceSettings {
 
   /** Writes what changes while a server runs, and has it loaded: also where it was written already, since an agent can end in between. */
   async #change(choice: SettingsChoice): Promise<void> {
-    await writeSettings(this.#dataDir, this.#files, choice)
+    await writeSettings(this.#dataDir, this.#input, choice)
     this.reload()
   }
 

@@ -57,6 +57,7 @@ import { promoteInstance, type PromotionOutcome } from './promotion.ts'
 import type { RewindResult } from './rewind.ts'
 import { allowRewind } from './rewind-access.ts'
 import { forgetReservedTimelines } from './timeline-history.ts'
+import { judgeParameters } from './judge-parameters.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget, type Statement } from './sql-session.ts'
 import { endWaitingCommits } from './synchronous-commit.ts'
@@ -357,6 +358,10 @@ export class Instance {
 
   ensureSlots(members: readonly string[], deadlineMs: number) {
     return ensureSlots(this.#workSession, members, deadlineMs)
+  }
+
+  judgeParameters(parameters: Readonly<Record<string, string>>, deadlineMs: number) {
+    return judgeParameters(this.#workSession, parameters, deadlineMs)
   }
 
   /** Deletes older copies that were renamed aside, all but the newest `keep`. */

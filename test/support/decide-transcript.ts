@@ -329,6 +329,7 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
       ? {}
       : { rewindFailure: { times: Number(own['rewindFailed']), why: 'it is refused' } }),
     ...(own['reinit'] === undefined ? {} : { reinitAsked: true }),
+    ...(own['unconfigured'] === undefined ? {} : { unconfigured: true }),
     ...(own['restart'] === undefined ? {} : { restartAsked: true }),
     ...(own['released'] === undefined ? {} : { guardReleased: true }),
     retryAt: (own['retry'] === undefined ? 0 : NOW + Number(own['retry'])) as MonotonicMs,

@@ -245,6 +245,14 @@ export class FakeInstance implements LocalInstance {
     return this.wal
   }
 
+  judgeParameters(): Promise<readonly { readonly name: string; readonly rule: string }[]> {
+    return Promise.resolve([])
+  }
+
+  configure(parameters: Readonly<Record<string, string>>): Promise<void> {
+    return this.#do(`configure ${JSON.stringify(parameters)}`)
+  }
+
   ensureSlots(members: readonly string[]): Promise<void> {
     return this.#do(`slots ${members.join(',')}`)
   }
@@ -374,6 +382,17 @@ export class FakeNotebook implements Notebook {
 
   pledged: Pledge | undefined
   guardReleased = false
+
+  noted: Readonly<Record<string, string>> = {}
+
+  parameters(): Readonly<Record<string, string>> {
+    return this.noted
+  }
+
+  writeParameters(parameters: Readonly<Record<string, string>>): Promise<void> {
+    this.noted = parameters
+    return Promise.resolve()
+  }
 
   isGuardReleased(): boolean {
     return this.guardReleased

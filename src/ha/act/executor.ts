@@ -1,4 +1,5 @@
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
+import { clusterParameters } from '../../model/dynamic-config.ts'
 import { present, unreachable } from '../../std/assert.ts'
 import { isHeld } from '../../model/epoch-record.ts'
 import { isJob, type Action, type Divergence, type JobAction, type StanceReason } from '../decision.ts'
@@ -68,6 +69,8 @@ export class Executor {
         return () => this.#pledge(action.epoch)
       case 'change-acks':
         return () => changeAcks(this.#world, action.to)
+      case 'configure':
+        return () => this.#configure()
       case 'release':
         return () => this.#changingDirectory(() => this.#release(action))
       case 'initialise':
@@ -171,8 +174,18 @@ export class Executor {
     this.#world.log.info('Take-over', { epoch: action.epoch, reason: action.reason, outcome: outcome.kind })
   }
 
+  /** Order: noted when it is done. An agent that ends in between does it again. */
+  async #configure(): Promise<void> {
+    const { store, keys, instance, notebook } = this.#world
+    const parameters = clusterParameters(store.peek(keys.config)?.value)
+    if (JSON.stringify(parameters) === JSON.stringify(notebook.parameters())) return
+    await instance.configure(parameters)
+    await notebook.writeParameters(parameters)
+  }
+
   async #start(action: Extract<Action, { kind: 'start' }>): Promise<void> {
     const { guard, keeper, instance, observer } = this.#world
+    await this.#configure()
     if (action.as === 'standby') {
       // The guard may still hold the deadline of a primary that is dead: it would kill this standby.
       await guard.disarmAndConfirm()

@@ -79,6 +79,7 @@ export const servePrimary: StanceRule = (seen) => {
     })
   }
   if (!record.acks) actions.push(slots)
+  if (seen.local.unconfigured && record.state === 'open') actions.push({ kind: 'configure' })
   return verdict('primary', 'HOLDS_LEASE', {
     sentence: `primary of epoch ${record.epoch}, timeline ${seen.local.instance.timeline ?? '?'}`,
     keepLease: true,

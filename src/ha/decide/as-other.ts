@@ -223,7 +223,12 @@ export const joinAsStandby: StanceRule = (seen) => {
 }
 
 /** What a standby does beside its running PostgreSQL. */
-const UNTOUCHING: ReadonlySet<Action['kind']> = new Set(['follow', 'hold-commits', 'remove-set-aside'])
+const UNTOUCHING: ReadonlySet<Action['kind']> = new Set([
+  'follow',
+  'hold-commits',
+  'remove-set-aside',
+  'configure',
+])
 
 function standbyOf(seen: Snapshot): Verdict | undefined {
   const record = seen.store.record
@@ -313,9 +318,13 @@ function keepFollowing(seen: Snapshot, record: EpochRecord, upstream: Upstream |
     })
   }
   const isTidy = seen.local.setAside === 0 || seen.local.instance.streaming !== true
+  const isConfiguring = seen.local.unconfigured && record.state === 'open'
   return verdict('standby', 'FOLLOWS_HOLDER', {
     sentence: `standby of ${record.holder}`,
-    actions: isTidy ? [] : [{ kind: 'remove-set-aside' }],
+    actions: [
+      ...(isTidy ? [] : [{ kind: 'remove-set-aside' } as const]),
+      ...(isConfiguring ? [{ kind: 'configure' } as const] : []),
+    ],
   })
 }
 

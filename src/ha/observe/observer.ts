@@ -307,6 +307,7 @@ export class Observer {
       retryAt: jobs.retryAt,
       ...(this.isClosed ? { isClosed: true as const } : {}),
       ...(this.#store.isReinitAsked(this.#options.self, incarnation) ? { reinitAsked: true } : {}),
+      ...(this.#store.isUnconfigured(notebook.parameters()) ? { unconfigured: true } : {}),
       ...(this.#store.isRestartAsked(this.#options.self, this.#instance) ? { restartAsked: true } : {}),
       ...(notebook.isGuardReleased() ? { guardReleased: true } : {}),
       ...(following ? { following } : {}),

@@ -1,4 +1,4 @@
-import { parseDynamicConfig } from '../../model/dynamic-config.ts'
+import { clusterParameters, parseDynamicConfig } from '../../model/dynamic-config.ts'
 import type { KeyValue } from '../../model/key-value.ts'
 import { lifeOf, type InstanceFacts } from '../../model/member.ts'
 import type { MonotonicMs } from '../../model/time.ts'
@@ -12,6 +12,13 @@ type Deps = { readonly clock: Clock; readonly store: Store; readonly keeper: Rec
 
 type Addresses = StoreFacts['addresses']
 
+/** As they were read from `entry`; `parameters` as one comparable text. */
+type ClusterSettings = {
+  readonly entry: KeyValue | undefined
+  readonly isPaused: boolean
+  readonly parameters: string
+}
+
 /** The facts of a snapshot that come from the store. Reads what this node has applied, and never waits. */
 export class StoreObserver {
   readonly #deps: Deps
@@ -20,10 +27,7 @@ export class StoreObserver {
     entries: [],
     addresses: {},
   }
-  #config: { readonly entry: KeyValue | undefined; readonly isPaused: boolean } = {
-    entry: undefined,
-    isPaused: false,
-  }
+  #config: ClusterSettings = { entry: undefined, isPaused: false, parameters: '{}' }
   #quorum: { readonly has: boolean; readonly changedAt: MonotonicMs }
 
   constructor(deps: Deps, keys: Keys) {
@@ -54,11 +58,22 @@ export class StoreObserver {
   }
 
   get isPaused(): boolean {
+    return this.#readConfig().isPaused
+  }
+
+  /** What is set for the whole cluster is not this. */
+  isUnconfigured(parameters: Readonly<Record<string, string>>): boolean {
+    return this.#readConfig().parameters !== JSON.stringify(parameters)
+  }
+
+  /** It hardly ever changes. */
+  #readConfig(): ClusterSettings {
     const entry = this.#deps.store.peek(this.#keys.config)
     if (entry !== this.#config.entry) {
-      this.#config = { entry, isPaused: parseDynamicConfig(entry?.value).pause === true }
+      const isPaused = parseDynamicConfig(entry?.value).pause === true
+      this.#config = { entry, isPaused, parameters: JSON.stringify(clusterParameters(entry?.value)) }
     }
-    return this.#config.isPaused
+    return this.#config
   }
 
   /** An order to clone a member anew counts for the copy that it named and in the epoch that it was given in: it never strikes what came later. */

@@ -1,4 +1,5 @@
 import type { Decision } from '../../../src/ha/decision.ts'
+import { clusterParameters } from '../../../src/model/dynamic-config.ts'
 import { keysOf } from '../../../src/ha/keys.ts'
 import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
 import type { EpochRecord } from '../../../src/model/epoch-record.ts'
@@ -677,6 +678,8 @@ export class ClusterSimulation {
         return this.#later(fault.ms, () => this.#node(fault.host)?.postgres.setReplayPaused(false))
       case 'switchover':
         return this.#switchover(fault.via, fault.to)
+      case 'set-parameters':
+        return this.#setParameters(fault.via, fault.value)
       case 'restart-postgres':
         return this.#restartPostgres(fault.via, fault.host)
       case 'restart-agent':
@@ -758,6 +761,16 @@ export class ClusterSimulation {
       .catch((error: unknown) => this.#note(via, `switchover: ${String(error)}`))
   }
 
+  #setParameters(via: string, value: number): void {
+    const agent = this.#node(via)?.agent
+    if (agent === undefined || agent.process.isPaused) return
+    const patch = { postgresql: { parameters: { work_mem: value } } }
+    void agent.control
+      .changeConfig({ kind: 'patch', patch })
+      .then((outcome) => this.#note(via, `settings: ${JSON.stringify(outcome)}`))
+      .catch((error: unknown) => this.#note(via, `settings: ${String(error)}`))
+  }
+
   #restartPostgres(via: string, name: string): void {
     const agent = this.#node(via)?.agent
     if (agent === undefined || agent.process.isPaused) return
@@ -825,7 +838,8 @@ export class ClusterSimulation {
   #whyNotHealed(): string | undefined {
     if (this.#brokenCommand !== undefined) return `a command failed: ${this.#brokenCommand}`
     if (this.#operator.isBusy) return `the operator waits: ${this.#operator.trouble}`
-    return this.#whyNotAsAsked() ?? whyNotHealed(this.#members.map((node) => node.glimpse()))
+    const unhealed = whyNotHealed(this.#members.map((node) => node.glimpse()))
+    return this.#whyNotAsAsked() ?? unhealed ?? this.#whyNotAsSet()
   }
 
   /** Registry and consensus have the members that the operator asked for, and who was removed serves nobody. */
@@ -849,6 +863,15 @@ export class ClusterSimulation {
       ({ name, postgres }) => !this.#operator.members.has(name) && postgres.rows() !== undefined,
     )
     return serving && `${serving.name} was removed and serves`
+  }
+
+  /** Everybody's PostgreSQL has what is set for the whole cluster. */
+  #whyNotAsSet(): string | undefined {
+    const [first] = this.#members
+    const wanted = first?.agent?.control.dynamicConfig ?? {}
+    const text = JSON.stringify(clusterParameters(JSON.stringify(wanted)))
+    const other = this.#members.find(({ state }) => JSON.stringify(state.parameters) !== text)
+    return other && `${other.name} is not set to ${text}`
   }
 
   get #members(): readonly SimNode[] {

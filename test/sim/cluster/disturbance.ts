@@ -13,6 +13,7 @@ export function disturbanceOf(
     case 'lag':
     case 'switchover':
     case 'restart-postgres':
+    case 'set-parameters':
       return { hosts: [], ms: 0 }
     case 'kill':
       return { hosts: fault.process === 'router' ? [] : [fault.host], ms: AFTERMATH_MS }

@@ -4,12 +4,14 @@ import { RandomStream } from '../random-stream.ts'
 export type PlannedWork =
   /** Nobody acts by itself meanwhile (docs/adr/0034). */
   | { readonly kind: 'pause-cluster'; readonly ms: number }
+  /** A parameter of PostgreSQL for the whole cluster. */
+  | { readonly kind: 'set-parameters'; readonly via: string; readonly value: number }
   /** The PostgreSQL of a member is started anew; nobody takes over because of that. */
   | { readonly kind: 'restart-postgres'; readonly via: string; readonly host: string }
 
 export type PlannedKind = PlannedWork['kind']
 
-export const PLANNED_KINDS: readonly PlannedKind[] = ['pause-cluster', 'restart-postgres']
+export const PLANNED_KINDS: readonly PlannedKind[] = ['pause-cluster', 'restart-postgres', 'set-parameters']
 
 /** How many runs of the profile `any` have some of it. */
 const RUNS_WITH_THEM = 0.15
@@ -33,6 +35,8 @@ export function drawPlanned(chance: RandomStream, kind: PlannedKind, hosts: read
   switch (kind) {
     case 'pause-cluster':
       return { kind, ms: Math.round(chance.exponential(chance.pick([300, 4000, 15_000]))) + 1 }
+    case 'set-parameters':
+      return { kind, via: chance.pick(hosts), value: 1 + chance.below(9) }
     case 'restart-postgres':
       return { kind, via: chance.pick(hosts), host: chance.pick(hosts) }
   }

@@ -18,6 +18,7 @@ export class SimStateFolder {
   promotion: Promotion | undefined
   pledge: Pledge | undefined
   isGuardReleased = false
+  parameters: Readonly<Record<string, string>> = {}
   membership: MembershipNotes | undefined
 
   /** An empty volume is in its place. */
@@ -71,6 +72,8 @@ export class SimStateFolder {
       noteFounded: () => (this.isFounded ? Promise.resolve() : write(() => (this.isFounded = true))),
       promotedIn: () => this.promotion,
       writePromotion: (promotion) => write(() => (this.promotion = promotion)),
+      parameters: () => this.parameters,
+      writeParameters: (parameters) => write(() => (this.parameters = parameters)),
       isGuardReleased: () => this.isGuardReleased,
       writeGuardReleased: (isReleased) => write(() => (this.isGuardReleased = isReleased)),
       pledge: () => this.pledge,

@@ -482,6 +482,15 @@ export class ModelInstance implements LocalInstance {
     })
   }
 
+  judgeParameters(): Promise<readonly []> {
+    return Promise.resolve([])
+  }
+
+  /** None of them changes what the model has. */
+  configure(): Promise<void> {
+    return Promise.resolve()
+  }
+
   ensureSlots(members: readonly string[]): Promise<void> {
     if (!this.#options.useSlots) return Promise.resolve()
     return this.#sql(SQL_MS, 'PG_QUERY_TIMEOUT', (server, done) => {

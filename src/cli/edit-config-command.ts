@@ -1,0 +1,162 @@
+import type { Client, DynamicConfigDocument } from '#client'
+import { isObject, mergePatch, type JsonObject } from '../model/dynamic-config.ts'
+import { monotonicMs } from '../platform/clock.ts'
+import { pause } from '../platform/timers.ts'
+import { SECOND } from '../std/units.ts'
+import { visibleText } from '../std/visible-text.ts'
+import { outcomeUnknown } from './ask-first.ts'
+import { CommandFailure, EXIT } from './command-failure.ts'
+import { connectForChange } from './connect.ts'
+import type { Endpoints } from './endpoints.ts'
+import { plainReport, printReport, type Format } from './report.ts'
+import type { World } from './world.ts'
+
+export type EditOptions = {
+  /** `NAME=VALUE`, names with dots between; without a value: takes it away. */
+  readonly set: readonly string[]
+  /** The same for a parameter of PostgreSQL. */
+  readonly pg: readonly string[]
+  readonly force: boolean
+  readonly format: Format
+}
+
+/** Members look at a new setting at once; PostgreSQL says what waits for a restart a moment later. */
+const TAKEN_IN_MS = 5 * SECOND
+const LOOK_EVERY_MS = 250
+
+/** Changes what is set for the whole cluster: shows what will change, asks, does it, and says what waits for a restart. */
+export async function editConfig(endpoints: Endpoints, options: EditOptions, world: World): Promise<void> {
+  const patch = patchOf(options)
+  const { client } = await connectForChange(endpoints)
+  const before = await client.dynamicConfig()
+  const changes = changesOf(flatten(before), flatten(mergePatch(before, patch)))
+  if (changes.length === 0)
+    throw new CommandFailure(EXIT.failed, 'Nothing is changed: all of it is set so already')
+  if (!options.force) await ask(changes, world)
+  const after = await client
+    .patchConfig(patch)
+    .catch(outcomeUnknown('The change', 'Look at "pg-metako show-config" before trying again'))
+  const waiting = hasParameters(patch) ? await whatWaits(client) : []
+  if (options.format !== 'pretty') {
+    const rows = [['setting', 'value'], ...[...flatten(after)].map(([name, value]) => [name, value])]
+    return printReport(plainReport({ config: after, waitsForRestart: waiting }, rows), options.format, world)
+  }
+  world.stdout.write(
+    `Changed ${changes.length} setting${changes.length === 1 ? '' : 's'} of the whole cluster.\n`,
+  )
+  for (const { member, parameters } of waiting)
+    world.stdout.write(
+      `${visibleText(`On "${member}" waits for a restart: ${parameters.join(', ')}`, 1_000)}\n`,
+    )
+  if (waiting.length > 0) world.stdout.write('To have it in force: pg-metako restart --pending\n')
+}
+
+function patchOf({ set, pg }: EditOptions): JsonObject {
+  const words = [
+    ...set.map((word) => ({ word, under: '' })),
+    ...pg.map((word) => ({ word, under: 'postgresql.parameters' })),
+  ]
+  if (words.length === 0) {
+    throw new CommandFailure(
+      EXIT.wrongUsage,
+      'Nothing to change was named',
+      'Such as: pg-metako edit-config --pg max_connections=200, or --set pause=true',
+    )
+  }
+  let patch: JsonObject = {}
+  for (const { word, under } of words) {
+    const at = word.indexOf('=')
+    if (at <= 0) {
+      throw new CommandFailure(
+        EXIT.wrongUsage,
+        `Cannot read "${visibleText(word, 60)}": wanted NAME=VALUE`,
+        'NAME= takes it away',
+      )
+    }
+    // A parameter's own name may have a dot: it is one key.
+    const path = under === '' ? word.slice(0, at).split('.') : [...under.split('.'), word.slice(0, at)]
+    patch = mergeDeep(patch, nested(path, valueOf(word.slice(at + 1))))
+  }
+  return patch
+}
+
+/** As YAML would read it: numbers and truth are such. */
+function valueOf(text: string): unknown {
+  if (text === '' || text === 'null') return null
+  if (text === 'true' || text === 'false') return text === 'true'
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
+}
+
+function nested(path: readonly string[], value: unknown): JsonObject {
+  const [first = '', ...rest] = path
+  return { [first]: rest.length === 0 ? value : nested(rest, value) }
+}
+
+/** `null` stays: it says what is taken away. */
+function mergeDeep(one: JsonObject, other: JsonObject): JsonObject {
+  const merged: Record<string, unknown> = { ...one }
+  for (const [key, value] of Object.entries(other)) {
+    const before = merged[key]
+    merged[key] = isObject(before) && isObject(value) ? mergeDeep(before, value) : value
+  }
+  return merged
+}
+
+function hasParameters({ postgresql }: JsonObject): boolean {
+  return isObject(postgresql) && isObject(postgresql['parameters'])
+}
+
+/** One entry a setting, by its whole name. */
+function flatten(config: DynamicConfigDocument, prefix = ''): ReadonlyMap<string, string> {
+  const flat = new Map<string, string>()
+  for (const [key, value] of Object.entries(config)) {
+    const name = `${prefix}${key}`
+    if (isObject(value)) for (const [inner, text] of flatten(value, `${name}.`)) flat.set(inner, text)
+    else flat.set(name, JSON.stringify(value))
+  }
+  return flat
+}
+
+function changesOf(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): readonly string[] {
+  const names = [...new Set([...before.keys(), ...after.keys()])].toSorted()
+  return names.flatMap((name) => {
+    const [was, is] = [before.get(name), after.get(name)]
+    if (was === is) return []
+    return [`  ${name}: ${was ?? 'not set'} -> ${is ?? 'not set'}`]
+  })
+}
+
+async function ask(changes: readonly string[], world: World): Promise<void> {
+  if (!world.ask) {
+    throw new CommandFailure(
+      EXIT.wrongUsage,
+      'Cannot ask whether to change the settings: there is no terminal',
+      'Add --force to do it without a question',
+    )
+  }
+  world.stderr.write(`${changes.map((line) => visibleText(line, 500)).join('\n')}\n`)
+  const answer = await world.ask('Change this for the whole cluster? [y/N] ')
+  if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
+  throw new CommandFailure(EXIT.failed, 'Nothing was changed: the question was not answered with yes')
+}
+
+type Waiting = { readonly member: string; readonly parameters: readonly string[] }
+
+/** Looks until no more comes, or for a while. */
+async function whatWaits(client: Client): Promise<readonly Waiting[]> {
+  const until = monotonicMs() + TAKEN_IN_MS
+  let found: readonly Waiting[] = []
+  for (;;) {
+    const { members } = await client.view()
+    const reached = members.filter(({ reachable }) => reachable)
+    found = reached.flatMap(({ facts }) => {
+      const parameters = facts.instance.pendingRestart ?? []
+      return parameters.length > 0 ? [{ member: facts.name, parameters }] : []
+    })
+    if (found.length === reached.length || monotonicMs() >= until) return found
+    await pause(LOOK_EVERY_MS)
+  }
+}
