@@ -207,7 +207,7 @@ describe('GuardClient', () => {
     client.arm(newest)
     await guard.live()
     await eventually('it holds', () => guard.until === newest)
-    expect(client.state()).toBe('armed')
+    await eventually('its word is heard', () => client.state() === 'armed')
   })
 
   describe('with a watchdog', () => {

@@ -108,7 +108,7 @@ function judgeNumber({ unit, min, max, vartype }: KnownParameter, value: string)
 }
 
 function unitsOf(unit: string): Readonly<Record<string, number>> {
-  return /B$/.test(unit) ? MEMORY : TIME
+  return unit.endsWith('B') ? MEMORY : TIME
 }
 
 /** Of a unit such as "8kB". */
