@@ -17,6 +17,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     'It connects again by itself. If it stays, look at its log; as a last resort have it cloned anew.',
   GUARD_ABSENT: 'It is started again by its agent. If it stays away, look at the memory of that host.',
   WATCHDOG_UNUSABLE: 'Give the agent’s group the right to the device, or set watchdog.mode.',
+  PAUSED: 'When the work is done: Resume, above the members.',
   HOLDER_UNFENCED:
     'Start the agent of that host again. Or switch the host off, open that member here and confirm that it is down.',
   NO_STANDBY_STREAMS: 'Bring a standby back: until then the death of the primary’s disk loses data.',

@@ -3,9 +3,9 @@ import type { LiveCluster } from './live-cluster.ts'
 
 /** What somebody wants to see or to do; one at a time. */
 export type Asked =
-  | { readonly kind: 'member' | 'reinit' | 'remove' | 'confirm-down'; readonly name: string }
+  | { readonly kind: 'member' | 'reinit' | 'restart' | 'remove' | 'confirm-down'; readonly name: string }
   | { readonly kind: 'switchover'; readonly to?: string }
-  | { readonly kind: 'token' | 'invite' | 'reload' | 'keys' }
+  | { readonly kind: 'token' | 'invite' | 'reload' | 'pause' | 'keys' }
 
 export type DialogProps = {
   readonly cluster: LiveCluster

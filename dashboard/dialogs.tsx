@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import type { Asked, DialogProps } from './asked.ts'
 import { InviteDialog } from './invite-dialog.tsx'
 import { KEYS } from './keys.ts'
+import { PauseDialog, RestartDialog } from './maintenance-dialogs.tsx'
 import { MemberDialog } from './member-dialog.tsx'
 import { ConfirmDownDialog, ReinitDialog, ReloadDialog, RemoveDialog } from './order-dialogs.tsx'
 import { SwitchoverDialog } from './switchover-dialog.tsx'
@@ -30,6 +31,10 @@ function content(asked: Asked, props: DialogProps) {
       return <RemoveDialog {...props} name={asked.name} />
     case 'confirm-down':
       return <ConfirmDownDialog {...props} name={asked.name} />
+    case 'restart':
+      return <RestartDialog {...props} name={asked.name} />
+    case 'pause':
+      return <PauseDialog {...props} />
     case 'reload':
       return <ReloadDialog {...props} />
     case 'invite':

@@ -74,6 +74,9 @@ function Acts({ name, isHolder, mayAct, isAwaited, unfit, ask }: ActsProps) {
           It is down …
         </button>
       )}
+      <button type="button" disabled={!mayAct} onClick={() => ask({ kind: 'restart', name })}>
+        Restart …
+      </button>
       {!isHolder && (
         <>
           <button

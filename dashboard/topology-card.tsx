@@ -20,6 +20,9 @@ export function TopologyCard({ view, live, mayAct, ask }: Props) {
           <button type="button" disabled={!mayAct || isAlone} onClick={() => ask({ kind: 'switchover' })}>
             Switchover …
           </button>
+          <button type="button" disabled={!mayAct} onClick={() => ask({ kind: 'pause' })}>
+            {view.paused ? 'Resume …' : 'Pause …'}
+          </button>
           <button type="button" disabled={!mayAct} onClick={() => ask({ kind: 'invite' })}>
             Add a member …
           </button>

@@ -220,10 +220,11 @@ describe('without the token', () => {
     const { page } = await open()
     expect(await page.isDisabled('text=Switchover …')).toBe(true)
     expect(await page.isDisabled('text=Add a member …')).toBe(true)
+    expect(await page.isDisabled('text=Pause …')).toBe(true)
     await page.click('text=Log')
     await page.waitForSelector('text=enter the token')
     await page.click('[data-member=node2] .open')
-    for (const action of ['Remove …', 'Clone anew …', 'Make primary …'])
+    for (const action of ['Restart …', 'Remove …', 'Clone anew …', 'Make primary …'])
       expect(await page.isDisabled(`dialog >> text=${action}`), action).toBe(true)
     await page.keyboard.press('Escape')
     await page.click('text=Read only')
@@ -334,6 +335,36 @@ describe('an action', () => {
     await page.click('text=Invite it')
     await page.waitForSelector('.outcome.failed strong')
     expect(await page.textContent('.outcome.failed')).toContain('member remove')
+  })
+
+  it('pauses the cluster, says so at once, restarts a standby meanwhile, and resumes', async () => {
+    const primary = await settled()
+    const name = ['node1', 'node2', 'node3'].find((one) => one !== primary) ?? ''
+    const startedAt = async () =>
+      (await ask<ClusterView>(primary, 'v1/cluster')).members.find(({ facts }) => facts.name === name)?.facts
+        .instance.startedAt
+    const { page } = await open(primary)
+    await unlock(page)
+    await page.click('text=Pause …')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('dialog >> text=Paused:')
+    await page.keyboard.press('Escape')
+    await page.waitForSelector('text=The cluster is paused')
+    const before = await startedAt()
+    await page.click(`[data-member="${name}"] .open`)
+    await page.click('dialog >> text=Restart …')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector(`dialog >> text=${name} runs again after`)
+    await eventually(
+      'another life of it',
+      async () => ![before, undefined].includes(await startedAt()),
+      LATE_MS,
+    )
+    await page.keyboard.press('Escape')
+    await page.click('text=Resume …')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('dialog >> text=Take-overs happen again')
+    expect(await settled(), 'nobody took over').toBe(primary)
   })
 
   it('clones a standby anew once its name is typed', async () => {
