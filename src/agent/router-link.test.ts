@@ -44,13 +44,13 @@ describe('RouterLink', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  async function router() {
+  async function router(role: 'router' | 'worker' = 'router', pid = 77) {
     const socket = createConnection(socketPath)
     sockets.push(socket)
     let text = ''
     socket.setEncoding('utf8').on('data', (more: string) => (text += more))
     socket.on('error', () => undefined)
-    socket.write('{"role":"router","pid":77}\n')
+    socket.write(`${JSON.stringify({ role, pid })}\n`)
     const lines = () => text.trim().split('\n')
     await eventually('a table', () => text.includes('\n'))
     return { socket, lines }
@@ -95,6 +95,32 @@ describe('RouterLink', () => {
     socket.destroy()
     await eventually('a start', () => started > 0)
     expect(link.pid).toBeUndefined()
+  })
+
+  it('tells workers the table and nothing else, and takes none of them for the router', async () => {
+    const worker = await router('worker', 78)
+    await eventually('a start', () => started > 0)
+    expect(link.pid).toBeUndefined()
+    const { lines } = await router()
+    link.reload()
+    epoch = 8
+    link.push()
+    const hasNew = (each: () => string[]) => each().at(-1)?.includes('"epoch":8') === true
+    await eventually('the new table', () => hasNew(lines) && hasNew(worker.lines))
+    expect(worker.lines().filter((line) => line.includes('reload'))).toEqual([])
+    expect(link.pid).toBe(77)
+  })
+
+  it('adds up the counters of all workers', async () => {
+    const [one, other] = [await router('worker', 1), await router('worker', 2)]
+    for (const { socket } of [one, other])
+      socket.write('{"kind":"totals","totals":[{"port":"pooled","queries":3,"errors":0}]}\n')
+    await eventually('both', () => link.totals[0]?.queries === 6)
+    one.socket.destroy()
+    const more = await router('worker', 3)
+    more.socket.write('{"kind":"totals","totals":[{"port":"pooled","queries":1,"errors":0}]}\n')
+    await eventually('all three', () => link.totals[0]?.queries === 7)
+    expect(link.totals).toHaveLength(1)
   })
 
   it('keeps no tables for a router that does not read', async () => {

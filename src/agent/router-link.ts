@@ -6,6 +6,7 @@ import type { Logger } from '../platform/log.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { createServer, type Server, type Socket } from '../platform/net.ts'
 import { after, every } from '../platform/timers.ts'
+import { RouterTotals } from './router-totals.ts'
 import { TableNews } from './table-news.ts'
 
 /** How often it is looked whether the router should hear of something that no event announced. */
@@ -24,15 +25,18 @@ export type RouterLinkDeps = {
   readonly startRouter: () => void
 }
 
+type Peer = { readonly role: 'router' | 'worker'; readonly pid: number }
+
 /** The agent's end of its router: pushes tables over a Unix socket, takes counters, starts a router when none comes. */
 export class RouterLink {
   readonly #deps: RouterLinkDeps
   readonly #socketPath: string
   readonly #server: Server
-  readonly #routers = new Set<Socket>()
+  /** Routers and their workers. Tables go to all, orders to routers alone, which tell their workers. */
+  readonly #peers = new Map<Socket, Peer>()
+  readonly #totals = new RouterTotals()
   readonly #news = new TableNews()
   #pid: number | undefined
-  #totals: readonly PortTotals[] = []
   #cancels: (() => void)[] = []
   #isStopped = false
   #membersTold = ''
@@ -48,7 +52,7 @@ export class RouterLink {
   }
 
   get totals(): readonly PortTotals[] {
-    return this.#totals
+    return this.#totals.sum
   }
 
   /** `graceMs`: how long a router of an earlier life may take to come back before a new one is started. */
@@ -69,28 +73,28 @@ export class RouterLink {
 
   /** Sends the newest table to the router now, if it says more than the last one. */
   push(): void {
-    if (this.#routers.size === 0) return
+    if (this.#peers.size === 0) return
     const members = this.#membersLine()
     const news = members === this.#membersTold ? '' : members
     const table = this.#deps.table()
     if (!this.#news.take(table, monotonicMs()) && news === '') return
     const line = `${news}${JSON.stringify(table)}\n`
     // A router that does not read needs none of the tables that wait: the next one says all. Members are said until heard.
-    const ready = [...this.#routers].filter((router) => router.writableLength < BACKLOG_MAX_BYTES)
+    const ready = [...this.#peers.keys()].filter((router) => router.writableLength < BACKLOG_MAX_BYTES)
     for (const router of ready) router.write(line)
-    if (ready.length === this.#routers.size) this.#membersTold = members
+    if (ready.length === this.#peers.size) this.#membersTold = members
   }
 
   /** Has the router read its files again. */
   reload(): void {
-    for (const router of this.#routers) router.write(`${JSON.stringify({ kind: 'reload' })}\n`)
+    for (const router of this.#routers()) router.write(`${JSON.stringify({ kind: 'reload' })}\n`)
   }
 
   /** Leaves the router running. */
   detach(): void {
     this.#isStopped = true
     for (const cancel of this.#cancels) cancel()
-    for (const router of this.#routers) router.destroy()
+    for (const peer of this.#peers.keys()) peer.destroy()
     // An agent that was started twice ends here too, before it listens: what lies there is then the other one's.
     if (!this.#server.listening) return
     this.#server.close()
@@ -100,12 +104,22 @@ export class RouterLink {
   /** Ends the router, its clients included. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    const closed = [...this.#routers].map(
+    const routers = this.#routers()
+    const closed = routers.map(
       (router) => new Promise<void>((resolve) => router.once('close', () => resolve())),
     )
-    for (const router of this.#routers) router.write(`${JSON.stringify({ kind: 'stop' })}\n`)
+    for (const router of routers) router.write(`${JSON.stringify({ kind: 'stop' })}\n`)
     await Promise.race([Promise.all(closed), new Promise<void>((resolve) => after(2000, resolve))])
     this.detach()
+  }
+
+  #routers(): readonly Socket[] {
+    return [...this.#peers].filter(([, { role }]) => role === 'router').map(([socket]) => socket)
+  }
+
+  /** Unless it has come back meanwhile. */
+  #countEnded({ pid }: Peer): void {
+    if (![...this.#peers.values()].some((peer) => peer.pid === pid)) this.#totals.ended(pid)
   }
 
   #membersLine(): string {
@@ -113,7 +127,7 @@ export class RouterLink {
   }
 
   #startIfGone(): void {
-    if (!this.#isStopped && this.#routers.size === 0) this.#deps.startRouter()
+    if (!this.#isStopped && this.#routers().length === 0) this.#deps.startRouter()
   }
 
   #serve(socket: Socket): void {
@@ -126,7 +140,10 @@ export class RouterLink {
     })
     socket.on('error', () => undefined)
     socket.on('close', () => {
-      if (!this.#routers.delete(socket) || this.#routers.size > 0) return
+      const peer = this.#peers.get(socket)
+      if (!peer || !this.#peers.delete(socket)) return
+      after(RECONNECT_GRACE_MS, () => this.#countEnded(peer))
+      if (peer.role === 'worker' || this.#routers().length > 0) return
       this.#pid = undefined
       if (this.#isStopped) return
       this.#deps.log.warn('The router is gone: it is started again')
@@ -136,16 +153,16 @@ export class RouterLink {
 
   #hear(socket: Socket, line: string): void {
     try {
-      const message = JSON.parse(line) as
-        | { role: 'router'; pid: number }
-        | { kind: 'totals'; totals: readonly PortTotals[] }
+      const message = JSON.parse(line) as Peer | { kind: 'totals'; totals: readonly PortTotals[] }
       if ('role' in message) {
-        this.#pid = message.pid
-        this.#routers.add(socket)
-        this.#deps.log.info('Router found', { router: message.pid })
+        const { role, pid } = message
+        if (role === 'router') this.#pid = pid
+        this.#peers.set(socket, { role, pid })
+        this.#deps.log.info(role === 'router' ? 'Router found' : "Router's worker found", { [role]: pid })
         socket.write(`${this.#membersLine()}${JSON.stringify(this.#deps.table())}\n`)
       } else {
-        this.#totals = message.totals
+        const pid = this.#peers.get(socket)?.pid
+        if (pid !== undefined) this.#totals.said(pid, message.totals)
       }
     } catch (error) {
       this.#deps.log.warn('Ignored a line on the router socket', { error: messageOf(error) })

@@ -21,6 +21,7 @@ export function routerOptions(
     ports: { primary: router.primaryPort, replica: router.replicaPort, pooled: router.pooledPort },
     holdTimeoutMs: router.holdTimeoutMs,
     maxClientConnections: router.maxClientConnections,
+    workers: router.workers,
     pool: poolOptions(config),
     tls: router.tls,
     agentSocket: agentSocketOf(config),

@@ -89,6 +89,7 @@ describe('the smallest useful config', () => {
         pooledPort: 6432,
         holdTimeoutMs: 30_000,
         maxClientConnections: 1000,
+        workers: 1,
         tls: NO_TLS,
       },
       pool: {

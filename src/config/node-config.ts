@@ -128,6 +128,7 @@ export type NodeConfig = {
     /** How long a new connection waits for a primary before it fails. */
     readonly holdTimeoutMs: number
     readonly maxClientConnections: number
+    readonly workers: number
     readonly tls: TlsSettings
   }
   /** The pooled port; the names are PgBouncer's. */

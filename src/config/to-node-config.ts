@@ -186,6 +186,7 @@ function runtimePart(
       pooledPort: settings.need(runtime.pooledPort),
       holdTimeoutMs: settings.need(runtime.holdTimeout),
       maxClientConnections: settings.need(runtime.maxClients),
+      workers: settings.need(runtime.workers),
       tls: { client: tlsSide(settings, clientTlsKeys), server: tlsSide(settings, serverTlsKeys) },
     },
     logging: {

@@ -3,7 +3,15 @@ import { lookup } from 'node:dns/promises'
 import { connect, createServer, Socket, type Server, type ServerOpts, type TcpNetConnectOpts } from 'node:net'
 import { pause } from './timers.ts'
 
-export { connect, createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net'
+export {
+  connect,
+  createServer,
+  isIP,
+  Socket,
+  type AddressInfo,
+  type ListenOptions,
+  type Server,
+} from 'node:net'
 export {
   createServer as createHttpServer,
   request as httpRequest,
@@ -39,6 +47,11 @@ export function createLeanServer(
   onConnection: (socket: Socket) => void,
 ): Server {
   return createServer(options, (accepted) => onConnection(lean(accepted, options.allowHalfOpen === true)))
+}
+
+/** A connection that another process has accepted and handed over; half open, as a server's. */
+export function adoptLean(received: Socket): Socket {
+  return lean(received, true)
 }
 
 /**

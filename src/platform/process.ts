@@ -17,6 +17,11 @@ export function workingDirectory(): string {
   return process.cwd()
 }
 
+/** What this process was started with, behind `node`: the program and its arguments. */
+export function ownArguments(): readonly string[] {
+  return process.argv.slice(1)
+}
+
 /** Numeric user id of this process; `undefined` where the platform has none. */
 export function effectiveUid(): number | undefined {
   return process.geteuid?.()

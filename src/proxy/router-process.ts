@@ -1,21 +1,19 @@
-import type { RoutingTable } from '../model/routing-table.ts'
 import type { TlsSettings } from '../model/tls-settings.ts'
-import { bootMs, monotonicMs } from '../platform/clock.ts'
-import { readFileSync } from '../platform/disk.ts'
-import { createLogger, type Logger, type LogLevel } from '../platform/log.ts'
-import { bootId, exit, onSignal, onUncaught, pid } from '../platform/process.ts'
+import type { Logger, LogLevel } from '../platform/log.ts'
+import type { Socket } from '../platform/net.ts'
+import { pid } from '../platform/process.ts'
 import { every } from '../platform/timers.ts'
-import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
-import { listenOn, type PortListener } from './frontend/port-listener.ts'
+import type { PortListener } from './frontend/port-listener.ts'
+import { openPorts, PORT_NAMES, type ListenPorts } from './frontend/router-ports.ts'
 import type { PoolOptions } from './pool/pool-options.ts'
 import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
 import { RouterFiles } from './router-files.ts'
-import { openAgentLink } from './router/agent-link.ts'
-import { openPeerPoll, type PollMember } from './router/peer-poll.ts'
+import type { PollMember } from './router/peer-poll.ts'
 import { Switchboard, totalsOf } from './router/switchboard.ts'
 import type { RouterClock } from './router/table-holder.ts'
-import { pushedTable } from './router/table-message.ts'
+import { openTableSources } from './router/table-sources.ts'
+import type { Crew, CrewMember } from './workers/crew.ts'
 
 /** Everything that a router process is told; it crosses as JSON. Holds a secret: `routingToken`. */
 export type RouterOptions = {
@@ -27,6 +25,8 @@ export type RouterOptions = {
   readonly ports: { readonly primary: number; readonly replica: number; readonly pooled: number }
   readonly holdTimeoutMs: number
   readonly maxClientConnections: number
+  /** Absent: one, which is the router's process itself. */
+  readonly workers?: number
   /** Absent: the pooled port is one more port of sessions with the primary. May hold a secret. */
   readonly pool?: PoolOptions
   /** Unix socket that the own agent listens on. */
@@ -53,8 +53,18 @@ export type RouterDeps = {
   readonly clock: RouterClock
   /** The agent said stop. */
   readonly onStop: () => void
+  /** Absent: this process is all of the router, and listens. */
+  readonly seat?: WorkerSeat
   /** Tests are in a hurry. */
   readonly pace?: RouterPace
+}
+
+/** A worker's place in a router of several. */
+export type WorkerSeat = {
+  readonly crew: Crew
+  readonly ports: ListenPorts
+  /** From now on clients come, and what the others ask. */
+  readonly join: (member: CrewMember, take: (port: PortName, socket: Socket) => void) => void
 }
 
 export type RouterPace = {
@@ -74,58 +84,34 @@ const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: SECOND, agentSilent
 
 /** Starts a router inside this process. Throws `ROUTER_PORT_BUSY`, `ROUTER_CANNOT_LISTEN` or `TLS_FILE_UNUSABLE`. */
 export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<RunningRouter> {
-  const { log, clock, pace = PACE } = deps
-  const boot = bootId()
+  const { log, clock, pace = PACE, seat } = deps
   const counters: PortCounters[] = []
-  let agentGoodAt = Number.NEGATIVE_INFINITY
   const { pool } = options
   const files = new RouterFiles(log, { tls: options.tls, usersFile: pool?.auth.file })
   const switchboard = new Switchboard(
-    { log, clock, onClockJump: () => dropUnderWay() },
+    { log, clock, onClockJump: () => tables.restart() },
     {
       holdTimeoutMs: options.holdTimeoutMs,
       maxClientConnections: options.maxClientConnections,
       tls: files.tls,
+      crew: seat?.crew,
       ...(pool ? { pool: { options: pool, secrets: files.secrets, reload: () => files.reload() } } : {}),
     },
   )
-  const listeners = await listenOnAll({ ...options, ...pace }, counters, switchboard)
-
-  function offer(table: RoutingTable, source: string): 'accepted' | 'stale' {
-    return switchboard.holder.offer(table, source)
-  }
-  const link = openAgentLink(
+  const listeners = seat ? [] : await listenOnAll({ ...options, ...pace }, counters, switchboard)
+  if (seat) takeFrom(seat, counters, switchboard)
+  const tables = openTableSources(
     {
       log,
-      onTable: (message) => {
-        const verdict = offer(pushedTable(message, boot), options.nodeName)
-        if (verdict === 'accepted' && switchboard.primaryOpen()) agentGoodAt = clock.monotonicMs()
-      },
-      onMembers: (members) => poll.setMembers(members),
+      monotonicMs: clock.monotonicMs,
+      offer: (table, source) => switchboard.holder.offer(table, source),
+      primaryOpen: () => switchboard.primaryOpen(),
       onStop: deps.onStop,
       onReload: () => void files.reload(),
       totals: () => totalsOf(counters, switchboard.waitingForServers),
     },
-    { socketPath: options.agentSocket, pid, totalsEveryMs: pace.totalsEveryMs },
+    { ...options, ...pace, role: seat ? 'worker' : 'router' },
   )
-  const poll = openPeerPoll(
-    {
-      log,
-      monotonicMs: clock.monotonicMs,
-      isNeeded: () => clock.monotonicMs() - agentGoodAt > pace.agentSilentMs,
-      onTable: offer,
-    },
-    {
-      members: options.members,
-      token: options.routingToken,
-      everyMs: pace.pollEveryMs,
-      ...(options.caFile === undefined ? {} : { ca: readFileSync(options.caFile, 'utf8') }),
-    },
-  )
-  function dropUnderWay(): void {
-    link.reconnect()
-    poll.restart()
-  }
   const stopClock = every(CLOCK_CHECK_EVERY_MS, () => switchboard.holder.checkClock())
   const stopWatch = files.watch()
   const stopReport = every(SECOND, () => switchboard.logClosed())
@@ -133,75 +119,40 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
   let stopped: Promise<void> | undefined
   async function stop(): Promise<void> {
     for (const listener of listeners) listener.close()
-    poll.close()
+    tables.stopAsking()
     await switchboard.stop()
     // Order: the agent takes the end of this line for the end of the router.
-    link.close()
+    tables.close()
     stopReport()
     stopWatch()
     stopClock()
   }
-  const [primary = 0, replica = 0, pooled = 0] = listeners.map((listener) => listener.port)
-  log.info('Router listening', { host: options.listenHost, primary, replica, pooled, pid })
+  const [primary = 0, replica = 0, pooled = 0] = counters.map(({ listen }) => listen)
+  if (!seat) log.info('Router listening', { host: options.listenHost, primary, replica, pooled, pid })
   return { ports: { primary, replica, pooled }, stop: () => (stopped ??= stop()) }
 }
 
-/**
- * The router as a process of its own: ends with code 0 on SIGTERM or when its agent says stop, with code 1 when it
- * cannot listen. It outlives its agent, so nothing else ends it.
- */
-export async function runRouter(options: RouterOptions): Promise<{ stop(): Promise<void> }> {
-  const log = createLogger({ level: options.logging.level, destination: options.logging.file }).with({
-    process: 'router',
-    node: options.nodeName,
+/** Clients come from the supervisor, which has the ports. */
+function takeFrom({ ports, join }: WorkerSeat, counters: PortCounters[], switchboard: Switchboard): void {
+  for (const name of PORT_NAMES) counters.push(newPortCounters(name, ports[name]))
+  join(switchboard, (port, socket) => {
+    const count = counters.find((each) => each.port === port)
+    if (count) switchboard.accept(socket, count)
+    else socket.destroy()
   })
-  onUncaught((error) => {
-    log.error('Unexpected error: the router ends, its agent starts another', { error })
-    exit(1)
-  })
-  // A closed terminal is the agent's business; the router belongs to the node.
-  onSignal('SIGHUP', () => {})
-  let router: RunningRouter
-  try {
-    router = await startRouter(options, {
-      log,
-      clock: { monotonicMs, bootMs },
-      onStop: () => end('STOP_REQUESTED'),
-    })
-  } catch (error) {
-    log.error(messageOf(error), { error })
-    exit(1)
-  }
-  function end(reason: 'SIGNAL' | 'STOP_REQUESTED'): void {
-    log.info('Router stops', { reason })
-    void router.stop().then(() => exit(0))
-  }
-  onSignal('SIGTERM', () => end('SIGNAL'))
-  onSignal('SIGINT', () => end('SIGNAL'))
-  return router
 }
-
-const PORT_NAMES: readonly PortName[] = ['primary', 'replica', 'pooled']
 
 async function listenOnAll(
   options: RouterOptions & RouterPace,
   counters: PortCounters[],
   switchboard: Switchboard,
 ): Promise<PortListener[]> {
-  const listeners: PortListener[] = []
-  try {
-    for (const name of PORT_NAMES) {
-      const count = newPortCounters(name, options.ports[name])
-      const host = (name === 'pooled' ? options.pooledHost : undefined) ?? options.listenHost
-      const address = { host, port: options.ports[name], retryForMs: options.portRetryMs }
-      const listener = await listenOn(address, (socket) => switchboard.accept(socket, count))
-      count.listen = listener.port
-      counters.push(count)
-      listeners.push(listener)
-    }
-  } catch (error) {
-    for (const listener of listeners) listener.close()
-    throw error
-  }
+  const own = new Map(PORT_NAMES.map((name) => [name, newPortCounters(name, options.ports[name])]))
+  const listeners = await openPorts(options, { retryForMs: options.portRetryMs }, (name, socket) => {
+    const count = own.get(name)
+    if (count) switchboard.accept(socket, count)
+  })
+  for (const [index, count] of [...own.values()].entries()) count.listen = listeners[index]?.port ?? 0
+  counters.push(...own.values())
   return listeners
 }

@@ -13,6 +13,7 @@ import type { Instance } from '../../src/postgres/instance.ts'
 import { LOOKUP_QUERY, poolOptions } from './pool-options.ts'
 import { freePort, running, SUPERUSER, Workspace, type TestPostgres } from './postgres.ts'
 import { connectRaw, eventually, type RawClient } from './raw-client.ts'
+import { RouterProcess } from './router-process.ts'
 
 export const APP = { user: 'app', password: 'app secret', database: 'app', host: '127.0.0.1' }
 
@@ -23,7 +24,7 @@ export class PooledRouters {
   epoch = 1
   readonly #agents: Server[] = []
   readonly #links = new Set<Socket>()
-  readonly #routers: RunningRouter[] = []
+  readonly #routers: Pick<RunningRouter, 'stop'>[] = []
   readonly #clients: (pg.Client | RawClient)[] = []
   replicas: RoutingTableMessage['replicas'] = []
   /** Tests that are not about it give it more, since a busy machine may need it. */
@@ -90,6 +91,17 @@ export class PooledRouters {
       { ...(await this.routerOptions(changes)), holdTimeoutMs, tls },
       { log: silentLogger(), clock: { monotonicMs, bootMs }, onStop: () => {} },
     )
+    this.#routers.push(router)
+    return router
+  }
+
+  /** The same as a process of its own, or as several: `workers`. */
+  async process(
+    changes: Partial<PoolOptions> = {},
+    options: Partial<RouterOptions> = {},
+  ): Promise<RouterProcess> {
+    const told = { ...(await this.routerOptions(changes)), ...options }
+    const router = await RouterProcess.start(told, this.workspace.folder)
     this.#routers.push(router)
     return router
   }

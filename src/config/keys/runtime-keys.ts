@@ -125,6 +125,12 @@ export const runtimeKeys = {
     fallback: value(30 * SECOND),
     doc: 'How long a new connection waits for a primary before it fails; 0 = it fails at once.',
   }),
+  workers: key({
+    name: 'router.workers',
+    type: wholeNumber(1, 64),
+    fallback: value(1),
+    doc: "Processes that carry clients' bytes, each on one core; one more hands them their clients. Limits of connections count for all of them together.",
+  }),
   maxClients: key({
     name: 'router.max_client_connections',
     type: wholeNumber(1, 100_000),

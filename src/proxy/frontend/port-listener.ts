@@ -1,4 +1,11 @@
-import { createLeanServer, type AddressInfo, type Server, type Socket } from '../../platform/net.ts'
+import {
+  createLeanServer,
+  createServer,
+  type AddressInfo,
+  type ListenOptions,
+  type Server,
+  type Socket,
+} from '../../platform/net.ts'
 import { pause } from '../../platform/timers.ts'
 import { codeOf, Fault, messageOf } from '../../std/fault.ts'
 
@@ -14,6 +21,15 @@ const KEEP_ALIVE_MS = 30_000
 const BUSY_RETRY_EVERY_MS = 100
 const BACKLOG = 511
 
+type Listening = {
+  /** Another process is to have the connections: not a byte of theirs is read here. */
+  readonly isForOthers: boolean
+  /** A port that another process listens on as well: it is taken over instead of opened. */
+  readonly inherited?: Server | undefined
+}
+
+const ALONE: Listening = { isForOthers: false }
+
 /**
  * Listens, trying again while the port is busy until `retryForMs` is over.
  * Throws `ROUTER_PORT_BUSY` or `ROUTER_CANNOT_LISTEN`.
@@ -21,11 +37,12 @@ const BACKLOG = 511
 export async function listenOn(
   address: { readonly host: string; readonly port: number; readonly retryForMs: number },
   onClient: (socket: Socket) => void,
+  how: Listening = ALONE,
 ): Promise<PortListener> {
   const { host, port, retryForMs } = address
   for (let waited = 0; ; waited += BUSY_RETRY_EVERY_MS) {
     try {
-      const server = await listenOnce(host, port, onClient)
+      const server = await listenOnce(how.inherited ?? { host, port, backlog: BACKLOG }, how, onClient)
       return { port: (server.address() as AddressInfo).port, close: () => void server.close() }
     } catch (error) {
       const busy = codeOf(error) === 'EADDRINUSE'
@@ -42,20 +59,24 @@ export async function listenOn(
   }
 }
 
-function listenOnce(host: string, port: number, onClient: (socket: Socket) => void): Promise<Server> {
+function listenOnce(
+  at: ListenOptions | Server,
+  how: Listening,
+  onClient: (socket: Socket) => void,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createLeanServer(
-      {
-        // A client that has closed its side may still be owed an answer, as with PostgreSQL itself.
-        allowHalfOpen: true,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_MS,
-      },
-      onClient,
-    )
+    const options = {
+      // A client that has closed its side may still be owed an answer, as with PostgreSQL itself.
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    }
+    const server = how.isForOthers
+      ? createServer({ ...options, pauseOnConnect: true }, onClient)
+      : createLeanServer(options, onClient)
     server.once('error', reject)
-    server.listen({ host, port, backlog: BACKLOG }, () => {
+    server.listen(at, () => {
       server.off('error', reject)
       // A failed accept (no file descriptors left) loses that connection, not the listener.
       server.on('error', () => {})

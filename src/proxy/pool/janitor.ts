@@ -37,12 +37,12 @@ function limitsClients(times: Partial<ClientLimits>): boolean {
 
 function endIdleServers(pool: Pool, options: PoolOptions, now: number): void {
   const { serverIdleTimeoutMs } = options
-  const { serverLifetimeMs, minSize } = pool.limits
+  const { serverLifetimeMs } = pool.limits
   // The oldest lie at the bottom; as many stay as are wanted at all times.
   for (const server of [...pool.idle]) {
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
     const isIdle = serverIdleTimeoutMs > 0 && now - server.idleSince > serverIdleTimeoutMs
-    const isKept = pool.clients > 0 && pool.total <= minSize
+    const isKept = pool.clients > 0 && pool.total <= pool.minSize
     if (isOld || (isIdle && !isKept) || server.isDoomed) server.end('ENDED_BY_ROUTER')
   }
 }

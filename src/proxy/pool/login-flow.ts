@@ -49,8 +49,8 @@ export interface LoginPlace {
   admitted(flow: LoginFlow, admission: Admission): void
   /** The client wants the console. */
   console(flow: LoginFlow, login: ConsoleLogin): void
-  /** Why this client may not log in to its database now. */
-  refusal(flow: LoginFlow): StatementError | undefined
+  /** Why this client may not log in to its database now; the answer may come later. */
+  checkLimits(flow: LoginFlow, answer: (refusal: StatementError | undefined) => void): void
   loginEnded(flow: LoginFlow, reason: CloseReason | 'REFUSED'): void
   lookupFailed(user: string, reason: string): void
 }
@@ -211,8 +211,10 @@ export class LoginFlow implements WelcomeWaiter {
       const key = this.#place.newKey(this.#minor >= MINOR_MAX)
       return this.#place.console(this, { user: this.#user, key, rest: this.#rest })
     }
-    const refusal = this.#place.refusal(this)
-    if (refusal) return this.refuse(refusal)
+    this.#ifWelcome(() => this.#joinPool(secret))
+  }
+
+  #joinPool(secret: ServerSecret): void {
     const forced = this.#forcedUser()
     const user = forced?.name ?? this.#user
     const pool = this.#place.poolFor({ database: this.#database, user, fixed: this.#parameters.fixed })
@@ -245,16 +247,31 @@ export class LoginFlow implements WelcomeWaiter {
   #passThrough(): void {
     // Order: as itself nobody gets to a database that everybody reaches as another.
     if (this.#database === CONSOLE_DATABASE || this.#forcedUser()) return this.#refusePassword()
-    const refusal = this.#place.refusal(this)
-    if (refusal) return this.refuse(refusal)
-    const { options } = this.#place
-    const packet = asConfigured(this.newcomer.packet, options)
-    if (!packet)
-      return this.refuse({
-        sqlState: '08P01',
-        message: 'the startup packet is too long with its new database',
-      })
-    if (this.#leave()) this.#place.passThrough(this, { packet, rest: this.#rest })
+    this.#ifWelcome(() => {
+      const packet = asConfigured(this.newcomer.packet, this.#place.options)
+      if (!packet)
+        return this.refuse({
+          sqlState: '08P01',
+          message: 'the startup packet is too long with its new database',
+        })
+      if (this.#leave()) this.#place.passThrough(this, { packet, rest: this.#rest })
+    })
+  }
+
+  /** Goes on where the limits allow one more client; who counts them may be another process. */
+  #ifWelcome(then: () => void): void {
+    let isAnswered = false
+    let isListening = false
+    this.#place.checkLimits(this, (refusal) => {
+      isAnswered = true
+      if (this.#over) return
+      if (isListening) this.#unlisten()
+      if (refusal) this.refuse(refusal)
+      else then()
+    })
+    if (isAnswered) return
+    isListening = true
+    this.#listen()
   }
 
   #refusePassword(): void {
@@ -281,6 +298,7 @@ export class LoginFlow implements WelcomeWaiter {
 
   #listen(): void {
     const { socket } = this.newcomer
+    this.#unlisten()
     socket.on('data', this.#onData)
     socket.on('end', this.#onLeft)
     socket.on('close', this.#onLeft)

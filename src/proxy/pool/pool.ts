@@ -35,6 +35,8 @@ export interface PoolPlace {
   /** Begins to open one more server connection for the pool; false where that cannot be done now. */
   connect(pool: Pool): boolean
   connectQueryFailed(pool: Pool, fields: ErrorFields): void
+  /** Of a number that the whole node keeps, what this process has to. */
+  shareOf(count: number): number
 }
 
 export type PoolIdentity = {
@@ -54,6 +56,8 @@ const PASSING_REFUSALS: ReadonlySet<string> = new Set(['53300', '57P03'])
  * used last is used first, so that those beyond need grow old and go.
  */
 export class Pool {
+  /** No two pools of a node have the same, and in every worker it is the same. */
+  readonly name: string
   readonly database: string
   readonly user: string
   readonly fixed: ReadonlyMap<string, string>
@@ -69,9 +73,13 @@ export class Pool {
   /** It stays although nobody uses it. */
   isPinned = false
   connecting = 0
+  /** Server connections that others have to lend first. */
+  wishes = 0
   lastUsedAt: number
   readonly #options: PoolOptions
   readonly #limits: PoolLimits
+  /** Of `min_pool_size`, what this process keeps open. */
+  readonly minSize: number
   readonly #place: PoolPlace
   readonly #idle: ServerConnection[] = []
   /** Those that are idle too: who is taken and given back all the time costs nothing here. */
@@ -84,8 +92,9 @@ export class Pool {
   constructor(
     identity: PoolIdentity,
     options: PoolOptions,
-    parts: { stats: DatabaseStats; place: PoolPlace; replica?: RouteTarget },
+    parts: { name: string; stats: DatabaseStats; place: PoolPlace; replica?: RouteTarget },
   ) {
+    this.name = parts.name
     this.replica = parts.replica
     this.database = identity.database
     this.user = identity.user
@@ -94,6 +103,7 @@ export class Pool {
     this.#place = parts.place
     this.#options = options
     this.#limits = limitsOf(options, identity.database, identity.user)
+    this.minSize = parts.place.shareOf(Math.min(this.#limits.minSize, this.#limits.size))
     this.lastUsedAt = parts.place.now()
   }
 
@@ -151,7 +161,7 @@ export class Pool {
 
   get isUnused(): boolean {
     const isWanted = this.isPinned || this.hasNewcomers || this.#waiting.size > 0
-    return !isWanted && this.clients === 0 && this.total === 0
+    return !isWanted && this.clients === 0 && this.total + this.wishes === 0
   }
 
   servers(): readonly ServerConnection[] {
@@ -278,10 +288,7 @@ export class Pool {
 
   /** Every server connection that there is now ends as soon as nobody works with it. */
   doom(): void {
-    for (const server of this.servers()) {
-      server.isDoomed = true
-      if (!server.user && server.isClean) server.end('ENDED_BY_ROUTER')
-    }
+    for (const server of this.servers()) server.doom()
   }
 
   /** Gives idle connections to those who wait, and opens more where they are too few. */
@@ -295,23 +302,32 @@ export class Pool {
   }
 
   connectMore(): void {
-    if (this.isPaused || this.total >= this.#limits.size + this.#limits.reserveSize) return
+    const used = this.total + this.wishes
+    if (this.isPaused || used >= this.#limits.size + this.#limits.reserveSize) return
     const now = this.#place.now()
     if (now < this.#retryAt) return
-    const wanted = this.#waiting.size > 0 ? this.#waiting.size : Number(this.hasNewcomers && this.total === 0)
-    const missing = Math.max(wanted - this.#idle.length, this.#belowMinimum())
-    const room = this.#limits.size + this.#reserve(now) - this.total
-    for (let count = Math.min(missing - this.connecting, room); count > 0; count -= 1) {
+    const missing = this.#missing - this.connecting - this.wishes
+    for (let count = Math.min(missing, this.mostNow(now) - used); count > 0; count -= 1) {
       if (this.#place.connect(this)) continue
       if (this.replica && this.total === 0) this.giveUpReplica()
       return
     }
   }
 
-  #belowMinimum(): number {
-    return this.clients === 0
-      ? 0
-      : Math.min(this.#limits.minSize, this.#limits.size) - this.total + this.connecting
+  /** How many server connections there may be now. */
+  mostNow(now: number): number {
+    return this.#limits.size + this.#reserve(now)
+  }
+
+  /** Whether one more would be used, beside those that are being opened. */
+  get isShort(): boolean {
+    return this.#missing > this.connecting
+  }
+
+  get #missing(): number {
+    const wanted = this.#waiting.size > 0 ? this.#waiting.size : Number(this.hasNewcomers && this.total === 0)
+    const belowMinimum = this.clients === 0 ? 0 : this.minSize - this.total + this.connecting
+    return Math.max(wanted - this.#idle.length, belowMinimum)
   }
 
   /** The reserve is for when somebody has waited too long. */

@@ -5,15 +5,17 @@ import { every } from '../../platform/timers.ts'
 import type { ErrorFields } from '../../wire/error-response.ts'
 import type { CancelKey } from '../../wire/startup.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
-import { judgeBinding, type Binding, type Choice } from '../router/choose-target.ts'
+import { judgeBinding, type Binding } from '../router/choose-target.ts'
 import { loadClassifier } from '../split/load-classifier.ts'
 import { isKept, isListed } from '../split/replica-binding.ts'
 import { ReadSplit } from '../split/read-split.ts'
-import type { RouterTls } from '../tls/router-tls.ts'
+import type { Recall } from '../workers/connection-lender.ts'
+import type { Crew } from '../workers/crew.ts'
+import { enterUntilClosed } from '../workers/seats.ts'
 import { ClientKeys } from './client-keys.ts'
-import { PoolConsole, type ConsoleHost } from './console/pool-console.ts'
+import { PoolConsole, type ConsoleHost, type ConsoleRequest } from './console/pool-console.ts'
 import { forgetUnknown, keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
-import { clientRefusal } from './client-limits.ts'
+import { clientLimits, fullLimit, tooMany, unlistedDatabase } from './client-limits.ts'
 import { keepTimeLimits } from './janitor.ts'
 import {
   LoginFlow,
@@ -24,40 +26,15 @@ import {
   type Newcomer,
 } from './login-flow.ts'
 import type { StatementError } from './lost-transaction.ts'
-import { makeRoom } from './make-room.ts'
 import { Pool, type PoolIdentity, type PoolPlace } from './pool.ts'
+import type { PoolerBoard } from './pooler-board.ts'
 import type { PoolOptions } from './pool-options.ts'
 import { PooledClient, type ClientPlace } from './pooled-client.ts'
 import { StatementRegistry } from './prepared-statements.ts'
 import { SecretLookup, type LookupOutcome } from './secret-lookup.ts'
 import { ServerConnection, type ServerOwner } from './server-connection.ts'
-import { logIn, type LoginOutcome } from './server-login.ts'
+import { ServerOpener } from './server-opener.ts'
 import type { UserSecrets } from './user-secrets.ts'
-
-/** What the pooler needs from the router around it. */
-export interface PoolerBoard {
-  readonly holdTimeoutMs: number
-  readonly tls: RouterTls
-  /** Whether bytes may pass to and from the primary at this moment. */
-  primaryOpen(): boolean
-  /** Whether the table names a primary: without one, statements wait. */
-  hasPrimary(): boolean
-  /** The table's primary, for those who look. */
-  primary(): RouteTarget | undefined
-  table(): RoutingTable | undefined
-  /** Picks the primary to dial, and counts the attempt as begun. */
-  choosePrimary(): Choice
-  mayDial(target: RouteTarget): boolean
-  /** The same as for the primary, for a replica that the table names. */
-  chooseReplica(target: RouteTarget): Choice
-  dialFailed(binding: Binding): void
-  dialAbandoned(binding: Binding): void
-  dialAnswered(binding: Binding): void
-  /** PostgreSQL is to ask this client itself, in a session of its own. */
-  passThrough(newcomer: Newcomer): void
-  sendCancel(cancel: { readonly binding: Binding; readonly key: CancelKey }, done: () => void): void
-  countClosed(reason: CloseReason): void
-}
 
 export type PoolerDeps = {
   readonly log: Logger
@@ -65,11 +42,12 @@ export type PoolerDeps = {
   readonly secrets: UserSecrets
   /** Reads the list of users and the certificates again; what is wrong with them, if anything. */
   readonly reload: () => string | undefined
+  /** Absent: there is one process. */
+  readonly crew?: Crew | undefined
 }
 
 /** `user`: whom it logged in as; not the pool's where the database has a user of its own. */
 type KnownClient = { readonly id: number; readonly key: CancelKey; readonly user: string }
-type Attempt = { readonly pool: Pool; readonly binding: Binding; readonly cancel: () => void }
 
 /** How often those who wait for a connection to be opened are looked at. */
 const TICK_MS = 50
@@ -96,7 +74,8 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   readonly #clients = new Map<PooledClient, KnownClient>()
   readonly #console: PoolConsole
   readonly #flows = new Set<LoginFlow>()
-  readonly #attempts = new Set<Attempt>()
+  readonly #opener: ServerOpener
+  readonly #crew: Crew | undefined
   readonly #keys = new ClientKeys()
   readonly split: ReadSplit | undefined
   readonly #stopJanitor: () => void
@@ -109,8 +88,11 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   constructor(deps: PoolerDeps, options: PoolOptions) {
     this.#log = deps.log
     this.#board = deps.board
+    this.#crew = deps.crew
+    this.#lastId = deps.crew?.place ?? 0
     this.secrets = deps.secrets
     this.options = options
+    this.#opener = this.#makeOpener(deps)
     this.findSecret = this.#secretFinder()
     this.#console = new PoolConsole(this.#consoleHost(deps))
     this.split = options.readWriteSplit ? this.#makeSplit() : undefined
@@ -196,7 +178,8 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     if (known) return known
     if (this.#pools.size >= POOLS_MAX) this.#dropUnusedPools()
     const { stats, isPaused } = this.databaseState(identity.database)
-    const pool = new Pool(identity, this.options, { stats, place: this, ...(replica ? { replica } : {}) })
+    const parts = { name: key, stats, place: this, ...(replica ? { replica } : {}) }
+    const pool = new Pool(identity, this.options, parts)
     pool.isPaused = this.#console.isPaused || isPaused
     this.#pools.set(key, pool)
     return pool
@@ -231,11 +214,26 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.#console.open({ socket, counters, user, key, rest })
   }
 
-  refusal(wanted: LoginFlow): StatementError | undefined {
-    const { database, user } = wanted
+  checkLimits(flow: LoginFlow, answer: (refusal: StatementError | undefined) => void): void {
+    const { database } = flow
     if (this.#databases.get(database)?.isDisabled)
-      return { sqlState: '57P03', message: `database "${database}" is disabled` }
-    return clientRefusal(this.options, { database, user }, () => this.#counted())
+      return answer({ sqlState: '57P03', message: `database "${database}" is disabled` })
+    const unlisted = unlistedDatabase(this.options, database)
+    if (unlisted) return answer(unlisted)
+    const limits = clientLimits(this.options, flow)
+    if (!this.#crew) {
+      const full = fullLimit(limits, () => this.#counted())
+      return answer(full && tooMany(full))
+    }
+    const named = limits.map(({ name, max, ...limit }) => ({
+      ...limit,
+      name: `clients of ${limit.of} ${name}`,
+      max,
+    }))
+    enterUntilClosed(this.#crew, { socket: flow.newcomer.socket, limits: named }, (full) => {
+      const found = full && named.find(({ name }) => name === full.name)
+      answer(found && tooMany(found))
+    })
   }
 
   *#counted(): Generator<{ readonly user: string; readonly database: string }> {
@@ -270,43 +268,33 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   connect(pool: Pool): boolean {
     if (this.#isStopping || this.#isCutting) return false
     this.#startTick()
-    if (!makeRoom([...this.#pools.values()], pool)) return false
-    const choice = pool.replica ? this.#board.chooseReplica(pool.replica) : this.#board.choosePrimary()
-    if (choice.kind === 'wait') return false
-    const { binding } = choice
-    pool.connecting += 1
-    const cancel = logIn(
-      {
-        binding,
-        tls: this.#board.tls.forServers,
-        user: pool.user,
-        database: pool.limits.dbname,
-        parameters: new Map([...Object.entries(pool.limits.startup), ...pool.fixed]),
-        secret: this.poolFor(pool).secret,
-        timeoutMs: this.options.serverConnectTimeoutMs,
-        maySend: () => this.mayPass(binding),
-      },
-      (outcome) => this.#connected(attempt, outcome),
-    )
-    const attempt: Attempt = { pool, binding, cancel }
-    this.#attempts.add(attempt)
-    return true
+    return this.#opener.connect(pool)
   }
 
   serverEnded(server: ServerConnection): void {
+    this.#opener.serverEnded(server)
     for (const pool of this.#pools.values()) if (pool.serverEnded(server)) return
+  }
+
+  shareOf(count: number): number {
+    const { place, size } = this.#crew ?? { place: 0, size: 1 }
+    return Math.floor(count / size) + Number(place < count % size)
+  }
+
+  /** What another worker asks, or this one of itself. */
+  answer(request: ConsoleRequest): unknown {
+    return this.#console.answer(request)
+  }
+
+  /** Others have to have what is too much here. */
+  recall(recall: Recall): void {
+    this.#opener.recall(recall)
   }
 
   /** Order: the connections of an older epoch go before anything new is opened or given out. */
   tableChanged(table: RoutingTable): void {
     this.#isCutting = true
-    for (const attempt of this.#attempts) {
-      if (isKept(judgeBinding(attempt.binding, table))) continue
-      this.#attempts.delete(attempt)
-      attempt.cancel()
-      this.#board.dialAbandoned(attempt.binding)
-      attempt.pool.connectFailed()
-    }
+    this.#opener.tableChanged(table)
     for (const pool of this.#pools.values()) {
       for (const server of pool.servers()) {
         const verdict = judgeBinding(server.binding, table)
@@ -357,7 +345,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   stop(): void {
     this.#stopJanitor()
     this.#stopTick?.()
-    for (const attempt of this.#attempts) attempt.cancel()
+    this.#opener.stop()
     for (const pool of this.#pools.values())
       for (const server of pool.servers()) server.end('ENDED_BY_ROUTER')
   }
@@ -381,7 +369,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return state
   }
 
-  #consoleHost({ reload, secrets }: PoolerDeps): ConsoleHost {
+  #consoleHost({ reload, secrets, crew }: PoolerDeps): ConsoleHost {
     return {
       options: this.options,
       tls: this.#board.tls.settings,
@@ -389,6 +377,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       pools: () => [...this.#pools.values()],
       clients: () => [...this.#clients].map(([client, { id, user }]) => ({ id, user, client })),
       logins: () => this.#flows.size,
+      askAll: (request, done) => (crew ? crew.askAll(request, done) : done([this.answer(request)], 0)),
       databases: this.#databases,
       databaseState: (name) => this.databaseState(name),
       primary: () => this.#board.primary(),
@@ -399,7 +388,8 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   }
 
   #newId(): number {
-    this.#lastId += 1
+    // Order: no two workers give the same, since people end clients by it.
+    this.#lastId += this.#crew?.size ?? 1
     return this.#lastId
   }
 
@@ -424,36 +414,20 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     }
   }
 
-  #connected(attempt: Attempt, outcome: LoginOutcome): void {
-    const { pool, binding } = attempt
-    this.#attempts.delete(attempt)
-    if (outcome.kind === 'unreachable') {
-      this.#board.dialFailed(binding)
-      this.#log.debug('No server connection', {
-        database: pool.database,
-        user: pool.user,
-        reason: outcome.text,
-      })
-      return pool.connectFailed()
-    }
-    this.#board.dialAnswered(binding)
-    if (outcome.kind === 'refused') {
-      const { C: sqlState, M: reason } = outcome.fields
-      this.#log.info('PostgreSQL refused a server connection', {
-        database: pool.database,
-        user: pool.user,
-        sqlState,
-        reason,
-      })
-      return pool.connectFailed(outcome.fields)
-    }
-    const { socket, key, parameters } = outcome
-    pool.connected(
-      new ServerConnection(
-        { id: this.#newId(), socket, binding, key, parameters, now: this.now() },
-        this,
-        this.registry,
-      ),
+  #makeOpener({ log, board, crew }: PoolerDeps): ServerOpener {
+    return new ServerOpener(
+      { log, board, crew },
+      {
+        options: this.options,
+        now: () => this.now(),
+        pools: () => [...this.#pools.values()],
+        secretOf: (pool) => this.poolFor(pool).secret,
+        mayPass: (binding) => this.mayPass(binding),
+        opened: ({ socket, key, parameters }, binding) => {
+          const parts = { id: this.#newId(), socket, binding, key, parameters, now: this.now() }
+          return new ServerConnection(parts, this, this.registry)
+        },
+      },
     )
   }
 
@@ -483,8 +457,10 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   /** Runs only while somebody waits for a connection to be opened. */
   #startTick(): void {
     this.#stopTick ??= every(TICK_MS, () => {
+      this.#opener.withdrawStale()
       this.serve()
-      for (const pool of this.#pools.values()) if (pool.waiting.size > 0 || pool.hasNewcomers) return
+      for (const pool of this.#pools.values())
+        if (pool.waiting.size > 0 || pool.hasNewcomers || pool.wishes > 0) return
       this.#stopTick?.()
       this.#stopTick = undefined
     })

@@ -176,6 +176,12 @@ export class ServerConnection {
     return this.#socket.localAddress ?? ''
   }
 
+  /** It ends as soon as nobody works with it. */
+  doom(): void {
+    this.isDoomed = true
+    if (!this.#user && this.isClean) this.end('ENDED_BY_ROUTER')
+  }
+
   attach(user: ServerUser): void {
     this.#user = user
   }

@@ -38,7 +38,13 @@ const NEWLINE = 0x0a
  */
 export function openAgentLink(
   deps: AgentLinkDeps,
-  options: { readonly socketPath: string; readonly pid: number; readonly totalsEveryMs: number },
+  options: {
+    /** A worker is told tables, its router everything else. */
+    readonly role: 'router' | 'worker'
+    readonly socketPath: string
+    readonly pid: number
+    readonly totalsEveryMs: number
+  },
 ): AgentLink {
   let socket: Socket | undefined
   let stopReconnect: () => void = () => {}
@@ -53,7 +59,7 @@ export function openAgentLink(
     link.on('connect', () => {
       stopTimer()
       deps.log.info('Connected to the agent', { socket: options.socketPath })
-      link.write(`${JSON.stringify({ role: 'router', pid: options.pid })}\n`)
+      link.write(`${JSON.stringify({ role: options.role, pid: options.pid })}\n`)
     })
     link.on('data', (chunk) => {
       if (lines(chunk)) return

@@ -16,12 +16,17 @@ import { readStartup, type StartupOutcome } from '../frontend/startup-reader.ts'
 import { WaitingClient, type Join, type WaitingPlace } from '../frontend/waiting-client.ts'
 import { findBasis } from '../pool/client-proof.ts'
 import type { PoolOptions } from '../pool/pool-options.ts'
-import { Pooler, type PoolerBoard } from '../pool/pooler.ts'
+import { Pooler } from '../pool/pooler.ts'
+import type { PoolerBoard } from '../pool/pooler-board.ts'
 import type { UserSecrets } from '../pool/user-secrets.ts'
 import type { PortCounters, PortName } from '../port-counters.ts'
 import { Relay, type RelayPlace } from '../relay.ts'
 import type { FindBasis } from '../tls/login-on-behalf.ts'
 import { RouterTls } from '../tls/router-tls.ts'
+import type { CancelKey } from '../../wire/startup.ts'
+import type { Recall } from '../workers/connection-lender.ts'
+import type { Crew, CrewMember, CrewRequest } from '../workers/crew.ts'
+import { enterUntilClosed } from '../workers/seats.ts'
 import { chooseTarget, judgeBinding, type Binding, type Choice } from './choose-target.ts'
 import { TableHolder, type RouterClock, type TableChange } from './table-holder.ts'
 
@@ -40,6 +45,8 @@ export type SwitchboardOptions = {
   readonly tls?: RouterTls
   /** Absent: the pooled port is one more port of sessions with the primary. */
   readonly pool?: PoolParts
+  /** Absent: this process is all of the router. */
+  readonly crew?: Crew | undefined
 }
 
 const STARTUP_TIMEOUT_MS = 10_000
@@ -51,7 +58,7 @@ const STOP_STEP_MS = 20
 const QUIET_MS = 20
 
 /** All clients of one router process, and what each table means for them. */
-export class Switchboard implements RelayPlace, WaitingPlace {
+export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
   readonly tls: RouterTls
   readonly cancels: CancelRegistry
   readonly holder: TableHolder
@@ -59,6 +66,7 @@ export class Switchboard implements RelayPlace, WaitingPlace {
   readonly #log: Logger
   readonly #clock: RouterClock
   readonly #maxClients: number
+  readonly #crew: Crew | undefined
   readonly #startupTimeoutMs: number
   readonly #onClockJump: () => void
   readonly #health = new TargetHealth()
@@ -91,8 +99,9 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       tableChanged: (change) => this.#tableChanged(change),
       clockJumped: (byMs) => this.#clockJumped(byMs),
     })
-    const { pool } = options
-    this.#pooler = pool && new Pooler({ log: deps.log, board: this.#board(), ...pool }, pool.options)
+    const { pool, crew } = options
+    this.#crew = crew
+    this.#pooler = pool && new Pooler({ log: deps.log, board: this.#board(), crew, ...pool }, pool.options)
   }
 
   /** Takes a new client connection. */
@@ -109,6 +118,16 @@ export class Switchboard implements RelayPlace, WaitingPlace {
       this.#started(socket, counters, outcome)
     })
     this.#starting.set(socket, release)
+  }
+
+  answer(request: CrewRequest, reply: (answer: unknown) => void): void {
+    if (request.kind !== 'cancel') return reply(this.#pooler?.answer(request))
+    const { processId, secret } = request
+    this.#cancel({ processId, secret: Buffer.from(secret, 'base64') }, reply)
+  }
+
+  recall(recall: Recall): void {
+    this.#pooler?.recall(recall)
   }
 
   primaryOpen(): boolean {
@@ -239,10 +258,10 @@ export class Switchboard implements RelayPlace, WaitingPlace {
         return
       case 'cancel': {
         const { key, stream } = outcome
-        if (this.#pooler?.cancel(key, () => endClient(stream))) return
-        this.cancels.forward(key, this.holder.primaryOpen(), (result) => {
-          this.#log.debug('Cancel request', { port: counters.port, result })
-          endClient(stream)
+        this.#cancel(key, (isKnown) => {
+          if (isKnown || !this.#crew) return endClient(stream)
+          const request = { kind: 'cancel', ...key, secret: key.secret.toString('base64') } as const
+          this.#crew.askAll(request, () => endClient(stream))
         })
         return
       }
@@ -251,12 +270,41 @@ export class Switchboard implements RelayPlace, WaitingPlace {
     }
   }
 
+  /** `done` follows when the request has arrived, or when the key is none that is known here. */
+  #cancel(key: CancelKey, done: (isKnown: boolean) => void): void {
+    if (this.#pooler?.cancel(key, () => done(true))) return
+    this.cancels.forward(key, this.holder.primaryOpen(), (result) => {
+      this.#log.debug('Cancel request', { result })
+      done(result !== 'UNKNOWN_KEY')
+    })
+  }
+
   #admit(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
     const pooler = this.#pooler
-    if (this.#waiting.size + this.#relays.size + (pooler?.clientCount ?? 0) >= this.#maxClients) {
-      this.#refuse(socket, counters, { reason: 'TOO_MANY_CLIENTS' })
+    const max = this.#maxClients
+    if (!this.#crew) {
+      const count = this.#waiting.size + this.#relays.size + (pooler?.clientCount ?? 0)
+      if (count >= max) this.#refuse(socket, counters, { reason: 'TOO_MANY_CLIENTS' })
+      else this.#begin(socket, counters, startup)
       return
     }
+    // What it sends meanwhile is to be kept, and its end to be noticed.
+    socket.pause()
+    const pooled = counters.port === 'pooled' && pooler ? pooler.options.maxClientConn : 0
+    const limits = [
+      { name: 'clients', max },
+      { name: 'pooled clients', max: pooled },
+    ]
+    enterUntilClosed(this.#crew, { socket, limits }, (full) => {
+      if (this.#stopping || socket.destroyed) return void socket.destroy()
+      socket.resume()
+      if (full) this.#refuse(socket, counters, { reason: 'TOO_MANY_CLIENTS' })
+      else this.#begin(socket, counters, startup)
+    })
+  }
+
+  #begin(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
+    const pooler = this.#pooler
     if (pooler && counters.port === 'pooled') pooler.admit({ socket, counters, ...startup })
     else this.#await(socket, counters, startup)
   }

@@ -31,6 +31,8 @@ const DATABASE_COMMANDS = ['PAUSE', 'RESUME', 'RECONNECT', 'KILL', 'WAIT_CLOSE']
 /** Those that need to be told which database. */
 const NAMED_COMMANDS = ['DISABLE', 'ENABLE'] as const
 
+export type DatabaseCommand = (typeof DATABASE_COMMANDS)[number] | (typeof NAMED_COMMANDS)[number]
+
 export type ConsoleCommand =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'show'; readonly what: Showable }
@@ -38,7 +40,7 @@ export type ConsoleCommand =
   | { readonly kind: 'setting'; readonly name: string; readonly value: string }
   | {
       readonly kind: 'database'
-      readonly command: (typeof DATABASE_COMMANDS)[number] | (typeof NAMED_COMMANDS)[number]
+      readonly command: DatabaseCommand
       /** Absent: all. */
       readonly database?: string
     }

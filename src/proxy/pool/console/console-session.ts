@@ -1,5 +1,5 @@
 import type { Socket } from '../../../platform/net.ts'
-import { every } from '../../../platform/timers.ts'
+import { after } from '../../../platform/timers.ts'
 import { Fault } from '../../../std/fault.ts'
 import { KiB } from '../../../std/units.ts'
 import { buildAuthentication } from '../../../wire/authentication.ts'
@@ -9,18 +9,21 @@ import { buildDataRow, buildRowDescription } from '../../../wire/rows.ts'
 import { buildCommandComplete, buildParameterStatus, buildReady } from '../../../wire/session-state.ts'
 import { buildBackendKey, type CancelKey } from '../../../wire/startup.ts'
 import { endClient } from '../../frontend/end-client.ts'
-import { parseConsoleCommand, SHOWABLE, type ConsoleCommand } from './console-command.ts'
-import { columnsOf, showTable, type ConsoleView, type Table } from './console-tables.ts'
+import { parseConsoleCommand, SHOWABLE, type ConsoleCommand, type Showable } from './console-command.ts'
+import { columnsOf, type Table } from './console-tables.ts'
 
-/** What the console may do to the pooler. A refusal is a text. */
+/** What the console may do to the pooler, in all its workers: answers come when all have done it. A refusal is a text. */
 export interface ConsolePlace {
-  view(): ConsoleView
-  /** `undefined` when it is done; how it goes on is asked by `busyServers`. */
-  command(command: Extract<ConsoleCommand, { kind: 'database' }>): string | undefined
+  show(what: Exclude<Showable, 'HELP'>, answer: (table: Table) => void): void
+  /** How it goes on is asked by `busyServers`. */
+  command(
+    command: Extract<ConsoleCommand, { kind: 'database' }>,
+    answer: (refusal: string | undefined) => void,
+  ): void
   /** Server connections of a paused database that still work for somebody. */
-  busyServers(database: string | undefined): number
-  killClient(id: number): boolean
-  reload(): string | undefined
+  busyServers(database: string | undefined, answer: (count: number) => void): void
+  killClient(id: number, answer: (refusal: string | undefined) => void): void
+  reload(answer: (refusal: string | undefined) => void): void
   consoleEnded(session: ConsoleSession): void
 }
 
@@ -57,7 +60,9 @@ export class ConsoleSession {
   readonly #place: ConsolePlace
   readonly #reader = new MessageReader({ limitBytes: COMMAND_BYTES_MAX })
   #skipsToSync = false
-  #stopWaiting: (() => void) | undefined
+  /** An answer is being waited for. */
+  #isBusy = false
+  #stopLooking: () => void = () => {}
   #ended = false
 
   constructor(parts: ConsoleParts, place: ConsolePlace) {
@@ -79,7 +84,7 @@ export class ConsoleSession {
   end(response?: Buffer): void {
     if (this.#ended) return
     this.#ended = true
-    this.#stopWaiting?.()
+    this.#stopLooking()
     this.#socket.off('data', this.#onData)
     endClient(this.#socket, response)
     this.#place.consoleEnded(this)
@@ -92,7 +97,7 @@ export class ConsoleSession {
 
   #readOn(): void {
     try {
-      while (!this.#stopWaiting && !this.#ended) {
+      while (!this.#isBusy && !this.#ended) {
         const next = this.#reader.next()
         if (!next) return
         this.#take(next.type, next.body)
@@ -121,9 +126,14 @@ export class ConsoleSession {
     switch (command.kind) {
       case 'nothing':
         return this.#say(message('I', Buffer.alloc(0)))
-      case 'show':
-        if (command.what === 'HELP') return this.#say(HELP, buildCommandComplete('SHOW'))
-        return this.#answer(showTable(command.what, this.#place.view()))
+      case 'show': {
+        const { what } = command
+        if (what === 'HELP') return this.#say(HELP, buildCommandComplete('SHOW'))
+        return this.#wait<Table>(
+          (answer) => this.#place.show(what, answer),
+          (table) => this.#answer(table),
+        )
+      }
       case 'setting':
         return this.#answer({ columns: columnsOf(command.name), rows: [[command.value]] })
       case 'elsewhere':
@@ -139,27 +149,48 @@ export class ConsoleSession {
   }
 
   #change(command: Extract<ConsoleCommand, { kind: 'database' | 'kill-client' | 'reload' }>): void {
+    const place = this.#place
     switch (command.kind) {
       case 'reload':
-        return this.#done('RELOAD', this.#place.reload())
-      case 'kill-client': {
-        const isKnown = this.#place.killClient(command.id)
-        return this.#done('KILL_CLIENT', isKnown ? undefined : `client ${command.id} not found`)
-      }
+        return this.#wait((answer) => place.reload(answer), this.#said('RELOAD'))
+      case 'kill-client':
+        return this.#wait((answer) => place.killClient(command.id, answer), this.#said('KILL_CLIENT'))
       case 'database': {
-        const refusal = this.#place.command(command)
         const { command: word, database } = command
-        if (refusal !== undefined || (word !== 'PAUSE' && word !== 'WAIT_CLOSE'))
-          return this.#done(word, refusal)
-        this.#stopWaiting = every(LOOK_EVERY_MS, () => {
-          if (this.#place.busyServers(database) > 0) return
-          this.#stopWaiting?.()
-          this.#stopWaiting = undefined
-          this.#done(word, undefined)
-          this.#readOn()
-        })
+        const waits = word === 'PAUSE' || word === 'WAIT_CLOSE'
+        return this.#wait((answer) => {
+          place.command(command, (refusal) => {
+            if (refusal !== undefined || !waits) answer(refusal)
+            else this.#untilQuiet(database, () => answer(undefined))
+          })
+        }, this.#said(word))
       }
     }
+  }
+
+  /** The next command is read when this one was answered. */
+  #wait<Answer>(ask: (answer: (given: Answer) => void) => void, then: (given: Answer) => void): void {
+    let isAsking = true
+    this.#isBusy = true
+    ask((given) => {
+      if (this.#ended) return
+      this.#isBusy = false
+      then(given)
+      if (!isAsking) this.#readOn()
+    })
+    isAsking = false
+  }
+
+  #untilQuiet(database: string | undefined, done: () => void): void {
+    this.#place.busyServers(database, (count) => {
+      if (this.#ended) return
+      if (count === 0) return done()
+      this.#stopLooking = after(LOOK_EVERY_MS, () => this.#untilQuiet(database, done))
+    })
+  }
+
+  #said(tag: string): (refusal: string | undefined) => void {
+    return (refusal) => this.#done(tag, refusal)
   }
 
   #done(tag: string, refusal: string | undefined): void {

@@ -1,34 +1,22 @@
 import type { RouteTarget } from '../../../model/routing-table.ts'
 import type { TlsSettings } from '../../../model/tls-settings.ts'
 import type { Column, Value } from '../../../wire/rows.ts'
-import type { Pool } from '../pool.ts'
 import { databaseEntry, limitsOf, type PoolOptions } from '../pool-options.ts'
-import { averagesOf, type DatabaseState } from '../database-state.ts'
-import type { DatabaseStats } from '../pool-stats.ts'
 import type { Showable } from './console-command.ts'
-import type { SplitReport } from '../../split/split-counts.ts'
-import { classifierRows } from './classifier-rows.ts'
 import { configRows } from './config-rows.ts'
-import { clientRows, serverRows, type ShownClient } from './socket-rows.ts'
+import type { ConsolePart, DatabasePart, Rows } from './console-part.ts'
 
-export type Table = { readonly columns: readonly Column[]; readonly rows: readonly (readonly Value[])[] }
+export type Table = { readonly columns: readonly Column[]; readonly rows: Rows }
 
-/** What the console looks at. */
-export type ConsoleView = {
+/** What the console looks at: all workers as one, and what each of them knows. */
+export type ConsoleView = ConsolePart & {
   readonly options: PoolOptions
   readonly tls: TlsSettings
   readonly version: string
   readonly listenPort: number
-  readonly now: number
-  readonly wallMs: number
-  readonly pools: readonly Pool[]
-  readonly clients: readonly ShownClient[]
-  readonly logins: number
-  readonly databases: ReadonlyMap<string, DatabaseState>
   readonly users: number
   readonly primary: RouteTarget | undefined
   readonly isPaused: boolean
-  readonly classifier: SplitReport | undefined
 }
 
 /** PgBouncer's name for the database of its console. */
@@ -89,7 +77,7 @@ export function columnsOf(names: string): readonly Column[] {
     .map((name) => ({ name: name.replace(/^#/, ''), isNumber: name.startsWith('#') }))
 }
 
-function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Table['rows'] {
+function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Rows {
   switch (what) {
     case 'CONFIG':
       return configRows(view.options, view.listenPort, view.tls)
@@ -98,13 +86,13 @@ function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Table['rows
     case 'POOLS':
       return poolRows(view)
     case 'CLIENTS':
-      return clientRows(view)
+      return view.clients
     case 'SERVERS':
-      return serverRows(view)
+      return view.servers
     case 'SOCKETS':
-      return [...clientRows(view), ...serverRows(view)].map((row) => [...row, ...NO_BUFFERS])
+      return [...view.clients, ...view.servers].map((row) => [...row, ...NO_BUFFERS])
     case 'ACTIVE_SOCKETS':
-      return [...clientRows(view), ...serverRows(view)]
+      return [...view.clients, ...view.servers]
         .filter((row) => row[4] === 'active')
         .map((row) => [...row, ...NO_BUFFERS])
     case 'USERS':
@@ -120,13 +108,13 @@ function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Table['rows
         ['suspended', 'no'],
       ]
     case 'STATS':
-      return statsRows(view, (state) => [...numbersOf(state.stats), ...averagesOf(state, view.now)])
+      return statsRows(view, ({ totals, averages }) => [...totals, ...averages])
     case 'STATS_TOTALS':
-      return statsRows(view, (state) => numbersOf(state.stats))
+      return statsRows(view, ({ totals }) => totals)
     case 'STATS_AVERAGES':
-      return statsRows(view, (state) => averagesOf(state, view.now))
+      return statsRows(view, ({ averages }) => averages)
     case 'CLASSIFIER':
-      return classifierRows(view.classifier)
+      return view.classifier
     case 'TOTALS':
       return totalRows(view)
     case 'PEERS':
@@ -156,32 +144,13 @@ function averageNames(): string {
     .join(' ')
 }
 
-/** Totals in PgBouncer's order; times in microseconds. */
-function numbersOf(stats: DatabaseStats): readonly number[] {
-  const us = (ms: number): number => Math.round(ms * 1000)
-  return [
-    stats.assignments,
-    stats.transactions,
-    stats.queries,
-    stats.received,
-    stats.sent,
-    us(stats.transactionTimeMs),
-    us(stats.queryTimeMs),
-    us(stats.waitTimeMs),
-    stats.clientParses,
-    stats.serverParses,
-    stats.binds,
-    stats.logins,
-  ]
+function statsRows(view: ConsoleView, numbers: (database: DatabasePart) => readonly number[]): Rows {
+  return view.databases.map((database) => [database.name, ...numbers(database)])
 }
 
-function statsRows(view: ConsoleView, numbers: (state: DatabaseState) => readonly number[]): Table['rows'] {
-  return [...view.databases].map(([name, state]) => [name, ...numbers(state)])
-}
-
-function totalRows(view: ConsoleView): Table['rows'] {
-  const sums = [...view.databases.values()]
-    .map((state) => [...numbersOf(state.stats), ...averagesOf(state, view.now)])
+function totalRows(view: ConsoleView): Rows {
+  const sums = view.databases
+    .map(({ totals, averages }) => [...totals, ...averages])
     .reduce(
       (sum, numbers) => sum.map((value, index) => value + (numbers[index] ?? 0)),
       Array.from({ length: 24 }, () => 0),
@@ -191,18 +160,18 @@ function totalRows(view: ConsoleView): Table['rows'] {
 }
 
 /** Pools that differ by startup parameters alone are one, for those who read by database and user. */
-function poolRows(view: ConsoleView): Table['rows'] {
-  const groups = new Map<string, Pool[]>()
+function poolRows(view: ConsoleView): Rows {
+  const groups = new Map<string, ConsolePart['pools'][number][]>()
   for (const pool of view.pools) {
     const key = JSON.stringify([pool.database, pool.user])
     groups.set(key, [...(groups.get(key) ?? []), pool])
   }
   return [...groups.values()].map((pools) => {
     const [first] = pools
-    const sum = (count: (pool: Pool) => number): number =>
+    const sum = (count: (pool: ConsolePart['pools'][number]) => number): number =>
       pools.reduce((total, pool) => total + count(pool), 0)
-    const longest = Math.max(0, ...pools.map((pool) => pool.longestWaitMs(view.now)))
-    const waiting = sum((pool) => pool.waiting.size)
+    const longest = Math.max(0, ...pools.map((pool) => pool.longestWaitMs))
+    const waiting = sum((pool) => pool.waiting)
     return [
       first?.database ?? '',
       first?.user ?? '',
@@ -213,7 +182,7 @@ function poolRows(view: ConsoleView): Table['rows'] {
       sum((pool) => pool.used - pool.cancelled),
       0,
       sum((pool) => pool.cancelled),
-      sum((pool) => pool.idle.length),
+      sum((pool) => pool.idle),
       0,
       0,
       sum((pool) => pool.connecting),
@@ -225,34 +194,36 @@ function poolRows(view: ConsoleView): Table['rows'] {
   })
 }
 
-function databaseRows(view: ConsoleView): Table['rows'] {
+function databaseRows(view: ConsoleView): Rows {
   const { options, primary } = view
   const configured = options.databases.map(({ name }) => name).filter((name) => name !== '*')
-  const rows = [...new Set([...configured, ...view.databases.keys()])].map((name): readonly Value[] => {
-    const state = view.databases.get(name)
-    const pools = view.pools.filter(({ database }) => database === name)
-    const own = databaseEntry(options, name)
-    const limits = limitsOf(options, name, own?.user ?? '')
-    return [
-      name,
-      primary?.host ?? null,
-      primary?.port ?? 0,
-      limits.dbname,
-      own?.user ?? null,
-      limits.size,
-      limits.minSize,
-      limits.reserveSize,
-      limits.serverLifetimeMs / 1000,
-      own?.poolMode ?? null,
-      null,
-      limits.maxDbConnections,
-      pools.reduce((total, pool) => total + pool.total, 0),
-      own?.maxClientConnections ?? options.maxDbClientConnections,
-      pools.reduce((total, pool) => total + pool.clients, 0),
-      Number(view.isPaused || (state?.isPaused ?? false)),
-      Number(state?.isDisabled ?? false),
-    ]
-  })
+  const rows = [...new Set([...configured, ...view.databases.map(({ name }) => name)])].map(
+    (name): readonly Value[] => {
+      const state = view.databases.find((database) => database.name === name)
+      const pools = view.pools.filter(({ database }) => database === name)
+      const own = databaseEntry(options, name)
+      const limits = limitsOf(options, name, own?.user ?? '')
+      return [
+        name,
+        primary?.host ?? null,
+        primary?.port ?? 0,
+        limits.dbname,
+        own?.user ?? null,
+        limits.size,
+        limits.minSize,
+        limits.reserveSize,
+        limits.serverLifetimeMs / 1000,
+        own?.poolMode ?? null,
+        null,
+        limits.maxDbConnections,
+        pools.reduce((total, pool) => total + pool.total, 0),
+        own?.maxClientConnections ?? options.maxDbClientConnections,
+        pools.reduce((total, pool) => total + pool.clients, 0),
+        Number(view.isPaused || (state?.isPaused ?? false)),
+        Number(state?.isDisabled ?? false),
+      ]
+    },
+  )
   const console = [
     CONSOLE,
     null,
@@ -275,11 +246,12 @@ function databaseRows(view: ConsoleView): Table['rows'] {
   return [...rows, console]
 }
 
-function userRows(view: ConsoleView): Table['rows'] {
-  const { options, clients } = view
+function userRows(view: ConsoleView): Rows {
+  const { options } = view
+  const clients = new Map(view.clientUsers)
   const names = new Set([
     ...view.pools.map(({ user }) => user),
-    ...clients.map(({ user }) => user),
+    ...clients.keys(),
     ...options.users.map(({ name }) => name),
   ])
   return [...names].map((name) => {
@@ -293,21 +265,23 @@ function userRows(view: ConsoleView): Table['rows'] {
       own?.maxConnections ?? options.maxUserConnections,
       pools.reduce((total, pool) => total + pool.total, 0),
       own?.maxClientConnections ?? options.maxUserClientConnections,
-      clients.filter(({ user }) => user === name).length,
+      clients.get(name) ?? 0,
     ]
   })
 }
 
-function listRows(view: ConsoleView): Table['rows'] {
-  const servers = view.pools.reduce((total, pool) => total + pool.idle.length + pool.used, 0)
+function listRows(view: ConsoleView): Rows {
+  const servers = view.pools.reduce((total, pool) => total + pool.idle + pool.used, 0)
+  const clients = view.clientUsers.reduce((total, [, count]) => total + count, 0)
+  const pools = new Set(view.pools.map(({ database, user }) => JSON.stringify([database, user])))
   return [
-    ['databases', view.databases.size + 1],
+    ['databases', view.databases.length + 1],
     ['users', view.users],
     ['peers', 0],
-    ['pools', view.pools.length],
+    ['pools', pools.size],
     ['peer_pools', 0],
     ['free_clients', 0],
-    ['used_clients', view.clients.length],
+    ['used_clients', clients],
     ['login_clients', view.logins],
     ['free_servers', 0],
     ['used_servers', servers],

@@ -11,10 +11,27 @@ import type { SplitReport } from '../../split/split-counts.ts'
 import type { DatabaseState } from '../database-state.ts'
 import type { Pool } from '../pool.ts'
 import type { PoolOptions } from '../pool-options.ts'
-import type { ConsoleCommand } from './console-command.ts'
+import type { ConsoleCommand, DatabaseCommand, Showable } from './console-command.ts'
+import { mergeParts, partOf, type ConsolePart } from './console-part.ts'
 import { ConsoleSession, type ConsolePlace } from './console-session.ts'
-import type { ConsoleView } from './console-tables.ts'
+import { showTable, type Table } from './console-tables.ts'
 import type { ShownClient } from './socket-rows.ts'
+
+/** A command about one database, or about all. */
+export type ConsoleOrder = {
+  readonly kind: 'order'
+  readonly command: DatabaseCommand
+  readonly database?: string
+}
+
+/** What the console asks of each worker; it crosses as JSON. */
+export type ConsoleRequest =
+  | { readonly kind: 'show'; readonly what: Showable }
+  | { readonly kind: 'knows'; readonly database: string }
+  | ConsoleOrder
+  | { readonly kind: 'busy'; readonly database?: string }
+  | { readonly kind: 'kill-client'; readonly id: number }
+  | { readonly kind: 'reload' }
 
 /** What the console may see and touch of the pooler. */
 export interface ConsoleHost {
@@ -25,6 +42,8 @@ export interface ConsoleHost {
   pools(): readonly Pool[]
   clients(): readonly ShownClient[]
   logins(): number
+  /** Has every worker answer, this one included; `missing`: so many have not. */
+  askAll(request: ConsoleRequest, done: (answers: readonly unknown[], missing: number) => void): void
   users(): number
   classifier(): SplitReport | undefined
   databaseState(name: string): DatabaseState
@@ -86,30 +105,94 @@ export class PoolConsole implements ConsolePlace {
     counters.clients -= 1
   }
 
-  view(): ConsoleView {
+  show(what: Exclude<Showable, 'HELP'>, answer: (table: Table) => void): void {
     const host = this.#host
-    return {
-      options: host.options,
-      tls: host.tls,
-      version: `PgBouncer 1.25.2 (console of pg-metako ${packageVersion()})`,
-      listenPort: this.#listenPort,
-      now: host.now(),
-      wallMs: wallMs(),
-      pools: host.pools(),
-      clients: host.clients(),
-      logins: host.logins(),
-      databases: host.databases,
-      users: host.users(),
-      primary: host.primary(),
-      isPaused: this.#isPaused,
-      classifier: host.classifier(),
+    host.askAll({ kind: 'show', what }, (parts) =>
+      answer(
+        showTable(what, {
+          ...mergeParts(parts as readonly ConsolePart[]),
+          options: host.options,
+          tls: host.tls,
+          version: `PgBouncer 1.25.2 (console of pg-metako ${packageVersion()})`,
+          listenPort: this.#listenPort,
+          users: host.users(),
+          primary: host.primary(),
+          isPaused: this.#isPaused,
+        }),
+      ),
+    )
+  }
+
+  command(
+    { command, database }: Extract<ConsoleCommand, { kind: 'database' }>,
+    answer: (refusal: string | undefined) => void,
+  ): void {
+    const order = { kind: 'order', command, ...(database === undefined ? {} : { database }) } as const
+    const give = (): void =>
+      this.#host.askAll(order, (answers, missing) => answer(verdictOf(answers, missing)))
+    if (database === undefined || this.#isConfigured(database)) return give()
+    // Order: a database that one worker alone has seen is one that all obey for.
+    this.#host.askAll({ kind: 'knows', database }, (answers) => {
+      if (answers.includes(true)) give()
+      else answer(`no such database: ${database}`)
+    })
+  }
+
+  busyServers(database: string | undefined, answer: (count: number) => void): void {
+    const request = { kind: 'busy', ...(database === undefined ? {} : { database }) } as const
+    this.#host.askAll(request, (counts) =>
+      answer(counts.reduce<number>((sum, count) => sum + Number(count), 0)),
+    )
+  }
+
+  killClient(id: number, answer: (refusal: string | undefined) => void): void {
+    this.#host.askAll({ kind: 'kill-client', id }, (answers) =>
+      answer(answers.includes(true) ? undefined : `client ${id} not found`),
+    )
+  }
+
+  reload(answer: (refusal: string | undefined) => void): void {
+    this.#host.askAll({ kind: 'reload' }, (answers, missing) => {
+      answer(answers.find((given) => typeof given === 'string') ?? missingText(missing))
+    })
+  }
+
+  /** What this worker has to say, or has done. A refusal is a text, `null` none. */
+  answer(request: ConsoleRequest): unknown {
+    const host = this.#host
+    switch (request.kind) {
+      case 'show':
+        return partOf(
+          {
+            now: host.now(),
+            wallMs: wallMs(),
+            pools: host.pools(),
+            clients: host.clients(),
+            logins: host.logins(),
+            databases: host.databases,
+            classifier: host.classifier(),
+          },
+          request.what,
+        )
+      case 'knows':
+        return host.databases.has(request.database)
+      case 'order':
+        return this.#obey(request) ?? null
+      case 'busy':
+        return this.#poolsOf(request.database)
+          .flatMap((pool) => pool.servers())
+          .filter((server) => server.isDoomed).length
+      case 'kill-client': {
+        const found = host.clients().find(({ id }) => id === request.id)
+        found?.client.close(KILLED)
+        return found !== undefined
+      }
+      case 'reload':
+        return host.reload() ?? null
     }
   }
 
-  command({ command, database }: Extract<ConsoleCommand, { kind: 'database' }>): string | undefined {
-    if (database !== undefined && !this.#host.databases.has(database) && !this.#isConfigured(database)) {
-      return `no such database: ${database}`
-    }
+  #obey({ command, database }: ConsoleOrder): string | undefined {
     switch (command) {
       case 'PAUSE':
         return this.#setPaused(database, true)
@@ -127,22 +210,6 @@ export class PoolConsole implements ConsolePlace {
       case 'WAIT_CLOSE':
         return undefined
     }
-  }
-
-  busyServers(database: string | undefined): number {
-    return this.#poolsOf(database)
-      .flatMap((pool) => pool.servers())
-      .filter((server) => server.isDoomed).length
-  }
-
-  killClient(id: number): boolean {
-    const found = this.#host.clients().find((each) => each.id === id)
-    found?.client.close(KILLED)
-    return found !== undefined
-  }
-
-  reload(): string | undefined {
-    return this.#host.reload()
   }
 
   #isConfigured(database: string): boolean {
@@ -179,4 +246,15 @@ export class PoolConsole implements ConsolePlace {
       for (const server of pool.servers()) server.end('ENDED_BY_ROUTER')
     return undefined
   }
+}
+
+/** Done where one worker has done it: what it is for the others they had done before. */
+function verdictOf(answers: readonly unknown[], missing: number): string | undefined {
+  const isDone = answers.includes(null)
+  const refusal = answers.find((answer) => typeof answer === 'string')
+  return isDone || refusal === undefined ? missingText(missing) : refusal
+}
+
+function missingText(missing: number): string | undefined {
+  return missing === 0 ? undefined : `${missing} of the workers have not answered`
 }

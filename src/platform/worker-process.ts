@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { adoptLean } from './net.ts'
+import { nodeExecutable } from './process.ts'
+
+/** A child of this process, with a line to it that carries values and sockets. */
+export type WorkerProcess = {
+  readonly pid: number | undefined
+  /** Never throws: what is sent to a process that has ended is lost, its sockets are closed. */
+  readonly send: (message: object, socket?: Socket) => void
+  readonly kill: (signal: NodeJS.Signals) => void
+}
+
+/** The other end of a `WorkerProcess`, in the child. */
+export type ParentLine = {
+  readonly send: (message: object) => void
+  /** `socket`: a connection that is the child's from now on; it reads as those of `createLeanServer`. */
+  readonly listen: (heard: (message: unknown, socket: Socket | undefined) => void) => void
+  /** The parent has ended, or has cut the line. */
+  readonly onCut: (task: () => void) => void
+}
+
+/** Starts a child that ends with its line, if it looks after that: `onCut` says so. */
+export function startWorkerProcess(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  on: { readonly message: (message: unknown) => void; readonly exit: (code: number | null) => void },
+): WorkerProcess {
+  const child = spawn(nodeExecutable, [...args], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    cwd: '/',
+    env: { ...env },
+  })
+  let isOver = false
+  const ended = (code: number | null): void => {
+    if (isOver) return
+    isOver = true
+    on.exit(code)
+  }
+  child.on('message', (message) => {
+    if (!isOver) on.message(message)
+  })
+  child.on('exit', ended)
+  child.on('error', () => {
+    if (child.pid === undefined) ended(null)
+  })
+  return {
+    pid: child.pid,
+    send: (message, socket) => {
+      if (!child.connected) return void socket?.destroy()
+      child.send(message, socket, { keepOpen: false }, (error) => {
+        if (error) socket?.destroy()
+      })
+    },
+    kill: (signal) => void child.kill(signal),
+  }
+}
+
+/** The line to the process that started this one; `undefined` where it was not started as a worker. */
+export function parentLine(): ParentLine | undefined {
+  if (process.send === undefined) return undefined
+  return {
+    send: (message) => {
+      if (process.connected) process.send?.(message, undefined, {}, () => {})
+    },
+    listen: (heard) =>
+      void process.on('message', (message, handle) =>
+        heard(message, handle === undefined ? undefined : adoptLean(handle as Socket)),
+      ),
+    onCut: (task) => void process.on('disconnect', task),
+  }
+}
