@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { benchRow, reportHead, writeReport, type BenchRow } from '../support/bench-report.ts'
 import { APP, DEBIAN_PG, hasPgbouncer, PoolerBench, processorUs, type Pooler } from './router/pooler-bench.ts'
+import { childrenOf } from '../../src/platform/process.ts'
 import { toolOptions } from '../support/tool-options.ts'
 
 /**
  * `npm run bench -- router`: what a transaction costs on the pooled port, ours beside PgBouncer's. One PostgreSQL, both poolers before
- * it with the same limits, `pgbench -S` through each in turn, never through both at once. Processor time is that of the pooler's process.
+ * it with the same limits, `pgbench -S` through each in turn, never through both at once. Processor time is that of the pooler's process,
+ * or of all its processes: `--workers N` measures a router of so many workers beside the one of one.
  */
 
 const MODES = ['simple', 'extended', 'prepared'] as const
@@ -31,6 +33,7 @@ async function main(): Promise<void> {
   const values = toolOptions('the bench of the router', {
     options: {
       runs: { type: 'string' },
+      workers: { type: 'string' },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       append: { type: 'boolean', default: false },
@@ -50,6 +53,7 @@ async function main(): Promise<void> {
     await bench.startPostgres()
     await promisify(execFile)(PGBENCH, ['-i', '-q', '-s', '10'], { env: environment(bench.postgresPort) })
     const poolers = [await bench.startRouter(POOL_SIZE)]
+    if (values.workers !== undefined) poolers.push(await bench.startRouter(POOL_SIZE, Number(values.workers)))
     if (hasPgbouncer()) poolers.push(await bench.startPgbouncer(POOL_SIZE))
     else process.stdout.write(`without a peer: apt-get install pgbouncer\n`)
     const results: BenchRow[] = []
@@ -96,17 +100,19 @@ async function measure(
 }
 
 async function oneRun(pooler: Pooler, mode: Mode, seconds: number): Promise<Run> {
-  const before = processorUs(pooler.pid)
+  const used = (): number =>
+    [pooler.pid, ...(childrenOf(pooler.pid) ?? [])].reduce((sum, pid) => sum + processorUs(pid), 0)
+  const before = used()
   const { stdout } = await promisify(execFile)(
     PGBENCH,
     ['-n', '-S', '-M', mode, '-c', String(CLIENTS), '-j', '2', '-T', String(seconds)],
     { env: environment(pooler.port) },
   )
-  const used = processorUs(pooler.pid) - before
+  const spent = used() - before
   const [, tps] = /^tps = ([\d.]+)/m.exec(stdout) ?? []
   const [, transactions] = /transactions actually processed: (\d+)/.exec(stdout) ?? []
   if (tps === undefined || !/failed transactions: 0 /.test(stdout)) throw new Error(`pgbench says: ${stdout}`)
-  return { tps: Number(tps), processorUs: used / Number(transactions) }
+  return { tps: Number(tps), processorUs: spent / Number(transactions) }
 }
 
 function environment(port: number): NodeJS.ProcessEnv {

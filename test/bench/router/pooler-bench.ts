@@ -33,7 +33,7 @@ export class PoolerBench {
   readonly #osUser: OsUser | undefined = findDatabaseUser({})
   readonly #children: ChildProcess[] = []
   #instance: Instance | undefined
-  #agent: Server | undefined
+  readonly #agents: Server[] = []
   #port = 0
 
   constructor() {
@@ -78,9 +78,9 @@ export class PoolerBench {
     return this.#port
   }
 
-  async startRouter(poolSize: number): Promise<Pooler> {
-    const agentSocket = join(this.#folder, 'agent.sock')
-    this.#agent = createServer((socket) => {
+  async startRouter(poolSize: number, workers = 1): Promise<Pooler> {
+    const agentSocket = join(this.#folder, `agent${workers}.sock`)
+    const agent = createServer((socket) => {
       socket.on('error', () => {})
       socket.resume()
       const push = (): void => void socket.write(this.#table())
@@ -88,7 +88,8 @@ export class PoolerBench {
       const timer = setInterval(push, 200)
       socket.on('close', () => clearInterval(timer))
     })
-    await new Promise<void>((resolve) => this.#agent?.listen(agentSocket, resolve))
+    this.#agents.push(agent)
+    await new Promise<void>((resolve) => agent.listen(agentSocket, resolve))
     const primary = await freePorts('127.0.0.1', 3)
     const pooled = primary + 2
     const lookup = { user: OWNER.name, password: OWNER.password, database: 'postgres', query: LOOKUP_QUERY }
@@ -98,6 +99,7 @@ export class PoolerBench {
       ports: { primary, replica: primary + 1, pooled },
       holdTimeoutMs: 10_000,
       maxClientConnections: 1000,
+      workers,
       pool: poolOptions({ defaultPoolSize: poolSize, auth: { type: 'md5', lookup } }),
       agentSocket,
       members: [],
@@ -112,7 +114,7 @@ export class PoolerBench {
         stdio: ['ignore', 'ignore', 'inherit'],
       },
     )
-    return this.#up('pg-metako', child, pooled)
+    return this.#up(workers === 1 ? 'pg-metako' : `pg-metako, ${workers} workers`, child, pooled)
   }
 
   async startPgbouncer(poolSize: number): Promise<Pooler> {
@@ -150,7 +152,7 @@ export class PoolerBench {
   /** Ends what was started, and removes what was written. */
   async dispose(): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL')
-    this.#agent?.close()
+    for (const agent of this.#agents) agent.close()
     const instance = this.#instance
     if (instance) {
       await killInstance(instance.dataDir, { deadlineMs: 5000 })

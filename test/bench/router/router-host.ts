@@ -1,4 +1,5 @@
-import { runRouter, type RouterOptions } from '../../../src/proxy/router-process.ts'
+import type { RouterOptions } from '../../../src/proxy/router-process.ts'
+import { runRouter } from '../../../src/proxy/run-router.ts'
 
 /** A router as a process of its own, as an agent starts it; ends by SIGTERM. */
 const text = process.env['BENCH_ROUTER']

@@ -73,9 +73,10 @@ export class DriverWorld {
       await admin.query(`grant create on schema public to ${user}`)
     }
     routers.replicas = [{ name: 'n2', host: '127.0.0.1', port: standbyPort, lagBytes: 0 }]
-    const transaction = await routers.router({ poolMode: 'transaction' })
-    const session = await routers.router({ poolMode: 'session' })
-    const statement = await routers.router({ poolMode: 'statement' })
+    // Three of five places by two workers, two by one process: every driver meets a router of either kind.
+    const transaction = await routers.process({ poolMode: 'transaction' }, { workers: WORKERS ?? 2 })
+    const session = await routers.process({ poolMode: 'session' }, { workers: WORKERS ?? 1 })
+    const statement = await routers.process({ poolMode: 'statement' }, { workers: WORKERS ?? 1 })
     this.#ports = {
       write: transaction.ports.primary,
       read: transaction.ports.replica,
@@ -140,6 +141,10 @@ export class DriverWorld {
     this.#answers.set(keyOf(driver, place, behaviour), answer)
   }
 }
+
+/** Everything by routers of so many workers, where somebody wants to see that. */
+const WORKERS =
+  process.env['DRIVERS_WORKERS'] === undefined ? undefined : Number(process.env['DRIVERS_WORKERS'])
 
 const SUPERUSER_LOGIN = { user: SUPERUSER.name, password: SUPERUSER.password }
 

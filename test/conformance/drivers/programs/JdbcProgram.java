@@ -14,6 +14,9 @@ import org.postgresql.largeobject.LargeObjectManager;
 
 /** PgJDBC: the line protocol of a driver's program, and the behaviours. Run from its source. */
 public final class JdbcProgram {
+  /** A router of several workers shares clients evenly, so that among so many one is with every worker. */
+  private static final int DISPLACERS = 8;
+
   private static final String PASSWORD = System.getenv("DRIVERS_PASSWORD");
   private static final String TEXT = "Grüße 'quoted' \\ \"€\" 😀";
   private static final int MANY = 32767;
@@ -45,11 +48,15 @@ public final class JdbcProgram {
     /** Does something while another client has the server connection that this one had last. */
     <T> T displaced(Act<T> act) throws Exception {
       if (place.equals("statement")) return act.run();
-      Connection other = open();
-      run(other, "begin");
-      one(other, "select 1");
+      List<Connection> others = new ArrayList<>();
+      for (int count = 0; count < (place.equals("transaction") ? DISPLACERS : 1); count += 1) {
+        Connection other = open();
+        others.add(other);
+        run(other, "begin");
+        one(other, "select 1");
+      }
       T value = act.run();
-      run(other, "rollback");
+      for (Connection other : others) run(other, "rollback");
       return value;
     }
 

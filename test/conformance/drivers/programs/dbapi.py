@@ -20,6 +20,8 @@ BYTES = bytes.fromhex("00ff5c2780")
 MANY = 32767
 LARGE = ("pg-metako " * 104858)[:1048576]
 DEADLINE_S = 10
+# A router of several workers shares clients evenly, so that among so many one is with every worker.
+DISPLACERS = 8
 UNCODED = {"password authentication failed": "28P01", "in a read-only transaction": "25006"}
 CLOSED = re.compile("closed|terminat|lost|server sent an error|EOF detected")
 
@@ -84,11 +86,13 @@ class Place:
         """Does something while another client has the server connection that this one had last."""
         if self.place == "statement":
             return act()
-        other = self.open()
-        run(other, "begin")
-        run(other, "select 1")
+        others = [self.open() for _ in range(DISPLACERS if self.place == "transaction" else 1)]
+        for other in others:
+            run(other, "begin")
+            run(other, "select 1")
         value = act()
-        run(other, "rollback")
+        for other in others:
+            run(other, "rollback")
         return value
 
     def table(self, connection):

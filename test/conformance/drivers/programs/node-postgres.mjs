@@ -48,11 +48,15 @@ async function closeAll() {
  */
 async function displaced(at, act) {
   if (at.place === 'statement') return act()
-  const other = await open(at)
-  await other.query('begin')
-  await other.query('select 1')
+  const others = []
+  for (let count = 0; count < common.displacersAt(at); count += 1) {
+    const other = await open(at)
+    others.push(other)
+    await other.query('begin')
+    await other.query('select 1')
+  }
   const value = await act()
-  await other.query('rollback')
+  for (const other of others) await other.query('rollback')
   return value
 }
 

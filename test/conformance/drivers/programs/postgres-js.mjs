@@ -48,11 +48,15 @@ async function closeAll() {
  */
 async function displaced(at, act) {
   if (at.place === 'statement') return act()
-  const other = open(at)
-  await other.unsafe('begin')
-  await other`select 1`
+  const others = []
+  for (let count = 0; count < common.displacersAt(at); count += 1) {
+    const other = open(at)
+    others.push(other)
+    await other.unsafe('begin')
+    await other`select 1`
+  }
   const value = await act()
-  await other.unsafe('rollback')
+  for (const other of others) await other.unsafe('rollback')
   return value
 }
 

@@ -20,6 +20,11 @@ export const LARGE = 'pg-metako '.repeat(104_858).slice(0, 1_048_576)
 export const manyParameters = Array.from({ length: MANY }, (_, index) => index)
 export const MANY_SQL = `select count(*)::int as count, sum(n)::int as sum from unnest(array[${manyParameters.map((index) => `$${index + 1}::int`).join(',')}]) as n`
 const DEADLINE_MS = 10_000
+/** A router of several workers shares clients evenly, so that among so many one is with every worker. */
+const DISPLACERS = 8
+
+/** How many others it takes to have a client's last server connection: one where each has its own. @param {Place} at */
+export const displacersAt = ({ place }) => (place === 'transaction' ? DISPLACERS : 1)
 
 /**
  * @param {Readonly<Record<string, (at: Place) => Promise<Json>>>} behaviours
