@@ -17,6 +17,7 @@ import {
   type Problem,
   type ReloadResult,
   type RestartResult,
+  type RouterRestartResult,
   type SwitchoverRequest,
   type SwitchoverResult,
 } from './operations.ts'
@@ -32,6 +33,8 @@ const SWITCHOVER_TIMEOUT_MS_DEFAULT = 60_000
 const REMOVE_TIMEOUT_MS_DEFAULT = 30_000
 /** The agent itself answers earlier, whatever becomes of it. */
 const RESTART_TIMEOUT_MS_DEFAULT = 70_000
+/** The next router has to begin first. */
+const ROUTER_RESTART_TIMEOUT_MS_DEFAULT = 30_000
 /** The largest document is the view of a cluster with a long history of losses: some hundred kilobytes. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -85,6 +88,8 @@ export type Client = {
   metrics(options?: CallOptions): Promise<string>
   switchover(request: SwitchoverRequest, options?: CallOptions): Promise<SwitchoverResult>
   reload(options?: CallOptions): Promise<ReloadResult>
+  /** Has another process take the place of this node's router, without dropping clients. */
+  restartRouter(options?: CallOptions): Promise<RouterRestartResult>
   members(options?: CallOptions): Promise<MembersDocument>
   invite(request: InviteRequest, options?: CallOptions): Promise<InviteResult>
   removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
@@ -143,6 +148,13 @@ export function createClient(options: ClientOptions): Client {
     switchover: (body, call) =>
       post({ path: '/v1/switchover', body, timeoutMs: SWITCHOVER_TIMEOUT_MS_DEFAULT, options: call }),
     reload: (call) => post({ path: '/v1/reload', body: {}, options: call }),
+    restartRouter: (call) =>
+      post({
+        path: '/v1/router/restart',
+        body: {},
+        timeoutMs: ROUTER_RESTART_TIMEOUT_MS_DEFAULT,
+        options: call,
+      }),
     members: (call) => get('/v1/members', call),
     invite: (body, call) => post({ path: '/v1/members', body, options: call }),
     removeMember: async (name, call) => {

@@ -54,6 +54,7 @@ export {
   type Problem,
   type ReloadResult,
   type RestartResult,
+  type RouterRestartResult,
   type SwitchoverRequest,
   type SwitchoverResult,
 } from './operations.ts'

@@ -29,6 +29,16 @@ export type RestartResult = { readonly name: string; readonly tookMs: number }
 /** `GET /config`, and what `PATCH /config` takes and answers: settings of the whole cluster, in Patroni's words. */
 export type DynamicConfigDocument = { readonly [setting: string]: unknown }
 
+/** Answer of `POST /v1/router/restart`: another process has the ports of this node's router. */
+export type RouterRestartResult = {
+  readonly node: string
+  /** Its pid, and that of the one that ends behind its clients. */
+  readonly router: number
+  readonly retiring: number
+  /** How long those may stay. */
+  readonly drainTimeoutMs: number
+}
+
 /** Every error of the API: RFC 9457, media type `application/problem+json`, with a stable code and what to do. */
 export type Problem = {
   readonly type: string

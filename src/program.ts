@@ -9,7 +9,8 @@ import { exit, setExitCode } from './platform/process.ts'
 export async function runProgram(argv: readonly string[]): Promise<void> {
   // The agent and what it starts: when they are done nothing may keep the process alive.
   if (argv[0] === 'guard') return exit(await (await import('./agent/entry.ts')).runGuardProcess())
-  if (argv[0] === 'router') return exit(await (await import('./agent/entry.ts')).runRouterProcess())
+  if (argv[0] === 'router' && argv.length === 1)
+    return exit(await (await import('./agent/entry.ts')).runRouterProcess())
   // As a supervisor starts the agent: that its lease is renewed in time must not wait for the commands.
   if (argv.length === 2 && argv[0] === '--config' && argv[1] !== undefined) {
     return exit(await (await import('./agent/entry.ts')).runAgent({ configPath: argv[1] }))

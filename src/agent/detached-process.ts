@@ -28,6 +28,11 @@ export function startDetached(
   }
 }
 
+/** What a router starts in its own place: this agent's program, which may be newer than the router's. */
+export function routerProgram(): { readonly command: readonly string[] } {
+  return { command: [nodeExecutable, MAIN_FILE, 'router'] }
+}
+
 /** The environment variable that the options of a detached process travel in. */
 export function variableOf(command: 'guard' | 'router'): string {
   return `PG_METAKO_${command.toUpperCase()}`

@@ -74,7 +74,7 @@ export async function runGuardProcess(): Promise<number> {
 /** Starts the router; it ends its process by itself. */
 export async function runRouterProcess(): Promise<number> {
   const { runRouter } = await import('../proxy/run-router.ts')
-  await runRouter(optionsOf<Parameters<typeof runRouter>[0]>('router'))
+  await runRouter(optionsOf<Parameters<typeof runRouter>[0]>('router'), variableOf('router'))
   return new Promise<number>(() => undefined)
 }
 

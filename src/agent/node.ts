@@ -1,7 +1,7 @@
 import { messageOf } from '../std/fault.ts'
 import { openApiPort, type ApiPort } from '../api/api-port.ts'
 import type { ConfigDocument } from '#client'
-import type { ClusterOperations, ReloadOutcome } from '../api/ports.ts'
+import type { ClusterOperations, ReloadOutcome, RouterRestartOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { join } from '../platform/disk.ts'
 import type { KeptLogger } from '../platform/log.ts'
@@ -14,13 +14,15 @@ import { ACTIVITY_EVERY_MS, ActivityWatch, type CountedInstance } from './activi
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
 import { readDashboard } from './dashboard-files.ts'
-import { startDetached } from './detached-process.ts'
+import { routerProgram, startDetached } from './detached-process.ts'
 import { estimateOf } from './estimate.ts'
 import { GuardClient } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
 import { watchdogOf } from './node-policy.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
 import { RecentPast } from './recent-past.ts'
+import type { RouterOptions } from '../proxy/router-process.ts'
+import { refused } from './refused.ts'
 import { RouterLink } from './router-link.ts'
 import { agentSocketOf, routerOptions } from './router-options.ts'
 import type { Secrets } from './secrets.ts'
@@ -38,6 +40,13 @@ const ROUTER_GRACE_MS = 400
 const ANSWER_WITHIN_MS = 1500
 /** Changes that come together are looked at once. */
 const LOOK_AFTER_MS = 100
+
+const WHY_NO_OTHER_ROUTER = {
+  NO_ROUTER: 'No router of this node is connected to its agent',
+  BUSY: 'A router of this node is being replaced already',
+  FAILED: 'The next router could not begin',
+  SILENT: 'The router did not say in time that another has its ports',
+} as const
 
 export type NodeParts = {
   readonly config: NodeConfig
@@ -307,6 +316,7 @@ export class Node {
       failovers: () => control.picture.failovers(),
       switchover: (order, { deadlineMs }) => control.switchover(order, deadlineMs),
       reload: this.#parts.reload,
+      restartRouter: () => this.#restartRouter(),
       members: () => control.members.document(),
       invite: (order) => control.members.invite(order),
       removeMember: ({ name }) => control.members.remove(name),
@@ -332,14 +342,26 @@ export class Node {
     }
   }
 
-  #startRouter(): void {
-    const { config, secrets, state, log, tls } = this.#parts
-    const logFile = state.logFile('router')
-    const options = routerOptions(config, {
+  async #restartRouter(): Promise<RouterRestartOutcome> {
+    const { drainTimeoutMs } = this.#parts.config.router
+    const order = { ...routerProgram(), options: this.#routerOptions(), withinMs: drainTimeoutMs }
+    const outcome = await this.#router.restart(order)
+    if (outcome.kind === 'restarted') return { ...outcome, drainTimeoutMs }
+    return refused(outcome.reason, WHY_NO_OTHER_ROUTER[outcome.reason])
+  }
+
+  #routerOptions(): RouterOptions {
+    const { config, secrets, state, tls } = this.#parts
+    return routerOptions(config, {
       routingToken: secrets.routing,
-      logFile,
+      logFile: state.logFile('router'),
       members: this.#control.members.pollable(tls !== undefined),
     })
+  }
+
+  #startRouter(): void {
+    const { state, log } = this.#parts
+    const [logFile, options] = [state.logFile('router'), this.#routerOptions()]
     const started = startDetached('router', { logFile, options })
     if (started) log.info('Started a router', { router: started.pid })
     else log.error('Cannot start a router')

@@ -44,7 +44,7 @@ describe('RouterLink', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  async function router(role: 'router' | 'worker' = 'router', pid = 77) {
+  async function router(role: 'router' | 'worker' | 'retiring' = 'router', pid = 77) {
     const socket = createConnection(socketPath)
     sockets.push(socket)
     let text = ''
@@ -121,6 +121,63 @@ describe('RouterLink', () => {
     more.socket.write('{"kind":"totals","totals":[{"port":"pooled","queries":1,"errors":0}]}\n')
     await eventually('all three', () => link.totals[0]?.queries === 7)
     expect(link.totals).toHaveLength(1)
+  })
+
+  it('has another router take the place of the one that runs, and feeds both', async () => {
+    const old = await router()
+    const outcome = link.restart({
+      command: ['node', 'main.js', 'router'],
+      options: { new: 1 },
+      withinMs: 500,
+    })
+    expect(await link.restart({ command: [], options: {}, withinMs: 0 })).toMatchObject({ reason: 'BUSY' })
+    await eventually('the order', () => old.lines().at(-1)?.includes('restart'))
+    expect(JSON.parse(old.lines().at(-1) ?? '')).toEqual({
+      kind: 'restart',
+      command: ['node', 'main.js', 'router'],
+      options: { new: 1 },
+      withinMs: 500,
+    })
+    const next = await router('router', 78)
+    old.socket.write('{"role":"retiring","pid":77}\n')
+    expect(await outcome).toEqual({ kind: 'restarted', router: 78, retiring: 77 })
+    expect(link.pid).toBe(78)
+    epoch = 8
+    link.push()
+    const hasNew = (each: () => string[]) => each().at(-1)?.includes('"epoch":8') === true
+    await eventually('the new table', () => hasNew(old.lines) && hasNew(next.lines))
+    old.socket.destroy()
+    next.socket.destroy()
+    await eventually('a start, since the next one has ended', () => started > 0)
+  })
+
+  it('waits for the next router where it hears first that the old one retires', async () => {
+    const old = await router()
+    const outcome = link.restart({ command: [], options: {}, withinMs: 0 })
+    await eventually('the order', () => old.lines().at(-1)?.includes('restart'))
+    const before = old.lines().length
+    old.socket.write('{"role":"retiring","pid":77}\n')
+    await eventually('an answer to it', () => old.lines().length > before)
+    await router('router', 78)
+    expect(await outcome).toEqual({ kind: 'restarted', router: 78, retiring: 77 })
+  })
+
+  it('says why no other router took over', async () => {
+    const order = { command: [], options: {}, withinMs: 0 }
+    expect(await link.restart(order)).toEqual({ kind: 'refused', reason: 'NO_ROUTER' })
+    const { socket } = await router()
+    const failing = link.restart(order)
+    socket.write('{"kind":"restart-failed"}\n')
+    expect(await failing).toEqual({ kind: 'refused', reason: 'FAILED' })
+    const dying = link.restart(order)
+    socket.destroy()
+    expect(await dying).toEqual({ kind: 'refused', reason: 'FAILED' })
+  })
+
+  it('starts a router beside one that only ends behind its clients', async () => {
+    await router('retiring')
+    await eventually('a start', () => started > 0)
+    expect(link.pid).toBeUndefined()
   })
 
   it('keeps no tables for a router that does not read', async () => {

@@ -6,6 +6,7 @@ import type { Logger } from '../platform/log.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { createServer, type Server, type Socket } from '../platform/net.ts'
 import { after, every } from '../platform/timers.ts'
+import type { RestartOrder } from '../proxy/router/agent-link.ts'
 import { RouterTotals } from './router-totals.ts'
 import { TableNews } from './table-news.ts'
 
@@ -16,6 +17,13 @@ const SUPERVISE_MS = 2000
 /** A router whose connection broke, but which lives, comes back within this. */
 const RECONNECT_GRACE_MS = 300
 const BACKLOG_MAX_BYTES = 64 * 1024
+/** Longer than a router waits for the next one. */
+const RESTART_WITHIN_MS = 25_000
+const FOUND = {
+  router: 'Router found',
+  worker: "Router's worker found",
+  retiring: 'A router that ends behind its clients',
+} as const
 
 export type RouterLinkDeps = {
   readonly log: Logger
@@ -25,7 +33,12 @@ export type RouterLinkDeps = {
   readonly startRouter: () => void
 }
 
-type Peer = { readonly role: 'router' | 'worker'; readonly pid: number }
+/** `retiring`: another router has its ports, and it still has clients. */
+type Peer = { readonly role: 'router' | 'worker' | 'retiring'; readonly pid: number }
+
+export type RestartOutcome =
+  | { readonly kind: 'restarted'; readonly router: number; readonly retiring: number }
+  | { readonly kind: 'refused'; readonly reason: 'NO_ROUTER' | 'BUSY' | 'FAILED' | 'SILENT' }
 
 /** The agent's end of its router: pushes tables over a Unix socket, takes counters, starts a router when none comes. */
 export class RouterLink {
@@ -36,8 +49,8 @@ export class RouterLink {
   readonly #peers = new Map<Socket, Peer>()
   readonly #totals = new RouterTotals()
   readonly #news = new TableNews()
-  #pid: number | undefined
   #cancels: (() => void)[] = []
+  #restarting: { readonly old: Socket; readonly done: (outcome: RestartOutcome) => void } | undefined
   #isStopped = false
   #membersTold = ''
 
@@ -48,7 +61,7 @@ export class RouterLink {
   }
 
   get pid(): number | undefined {
-    return this.#pid
+    return this.#peersOf('router').at(-1)?.peer.pid
   }
 
   get totals(): readonly PortTotals[] {
@@ -87,7 +100,25 @@ export class RouterLink {
 
   /** Has the router read its files again. */
   reload(): void {
-    for (const router of this.#routers()) router.write(`${JSON.stringify({ kind: 'reload' })}\n`)
+    for (const { socket } of this.#peersOf('router', 'retiring'))
+      socket.write(`${JSON.stringify({ kind: 'reload' })}\n`)
+  }
+
+  /** Has another router take the place of the one that runs: it gets the ports, and the old one ends behind its clients. */
+  async restart(order: RestartOrder): Promise<RestartOutcome> {
+    const [old, ...others] = this.#peersOf('router')
+    if (!old) return { kind: 'refused', reason: 'NO_ROUTER' }
+    if (others.length > 0 || this.#restarting) return { kind: 'refused', reason: 'BUSY' }
+    const outcome = new Promise<RestartOutcome>((resolve) => {
+      const stopTimer = after(RESTART_WITHIN_MS, () => this.#restarted({ kind: 'refused', reason: 'SILENT' }))
+      const done = (given: RestartOutcome): void => {
+        stopTimer()
+        resolve(given)
+      }
+      this.#restarting = { old: old.socket, done }
+    })
+    old.socket.write(`${JSON.stringify({ kind: 'restart', ...order })}\n`)
+    return outcome
   }
 
   /** Leaves the router running. */
@@ -104,7 +135,7 @@ export class RouterLink {
   /** Ends the router, its clients included. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    const routers = this.#routers()
+    const routers = this.#peersOf('router', 'retiring').map(({ socket }) => socket)
     const closed = routers.map(
       (router) => new Promise<void>((resolve) => router.once('close', () => resolve())),
     )
@@ -113,8 +144,23 @@ export class RouterLink {
     this.detach()
   }
 
-  #routers(): readonly Socket[] {
-    return [...this.#peers].filter(([, { role }]) => role === 'router').map(([socket]) => socket)
+  /** The next router and the end of the old one's part may be heard of in either order. */
+  #lookAtRestart(): void {
+    const old = this.#restarting && this.#peers.get(this.#restarting.old)
+    if (old?.role !== 'retiring' || this.pid === undefined) return
+    this.#restarted({ kind: 'restarted', router: this.pid, retiring: old.pid })
+  }
+
+  #restarted(outcome: RestartOutcome): void {
+    const { done } = this.#restarting ?? {}
+    this.#restarting = undefined
+    done?.(outcome)
+  }
+
+  #peersOf(...roles: readonly Peer['role'][]): readonly { readonly socket: Socket; readonly peer: Peer }[] {
+    return [...this.#peers]
+      .map(([socket, peer]) => ({ socket, peer }))
+      .filter(({ peer }) => roles.includes(peer.role))
   }
 
   /** Unless it has come back meanwhile. */
@@ -127,7 +173,7 @@ export class RouterLink {
   }
 
   #startIfGone(): void {
-    if (!this.#isStopped && this.#routers().length === 0) this.#deps.startRouter()
+    if (!this.#isStopped && this.#peersOf('router').length === 0) this.#deps.startRouter()
   }
 
   #serve(socket: Socket): void {
@@ -143,9 +189,8 @@ export class RouterLink {
       const peer = this.#peers.get(socket)
       if (!peer || !this.#peers.delete(socket)) return
       after(RECONNECT_GRACE_MS, () => this.#countEnded(peer))
-      if (peer.role === 'worker' || this.#routers().length > 0) return
-      this.#pid = undefined
-      if (this.#isStopped) return
+      if (peer.role !== 'router' || this.#peersOf('router').length > 0 || this.#isStopped) return
+      this.#restarted({ kind: 'refused', reason: 'FAILED' })
       this.#deps.log.warn('The router is gone: it is started again')
       after(RECONNECT_GRACE_MS, () => this.#startIfGone())
     })
@@ -153,13 +198,18 @@ export class RouterLink {
 
   #hear(socket: Socket, line: string): void {
     try {
-      const message = JSON.parse(line) as Peer | { kind: 'totals'; totals: readonly PortTotals[] }
+      const message = JSON.parse(line) as
+        | Peer
+        | { kind: 'totals'; totals: readonly PortTotals[] }
+        | { kind: 'restart-failed' }
       if ('role' in message) {
         const { role, pid } = message
-        if (role === 'router') this.#pid = pid
         this.#peers.set(socket, { role, pid })
-        this.#deps.log.info(role === 'router' ? 'Router found' : "Router's worker found", { [role]: pid })
+        this.#deps.log.info(FOUND[role], { [role === 'worker' ? 'worker' : 'router']: pid })
+        this.#lookAtRestart()
         socket.write(`${this.#membersLine()}${JSON.stringify(this.#deps.table())}\n`)
+      } else if (message.kind === 'restart-failed') {
+        this.#restarted({ kind: 'refused', reason: 'FAILED' })
       } else {
         const pid = this.#peers.get(socket)?.pid
         if (pid !== undefined) this.#totals.said(pid, message.totals)

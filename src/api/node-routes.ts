@@ -1,6 +1,7 @@
 import type {
   HistoryDocument,
   ReloadResult,
+  RouterRestartResult,
   RoutingDocument,
   SwitchoverResult,
   ClusterView as ViewDocument,
@@ -10,7 +11,13 @@ import type { Metrics } from '../platform/metrics.ts'
 import type { Access } from './access.ts'
 import { clusterDocument, nodeStatus } from './coordination/node-status.ts'
 import { ownMember } from './lease-holder.ts'
-import type { ClusterOperations, ReloadOutcome, SwitchoverOrder, SwitchoverOutcome } from './ports.ts'
+import type {
+  ClusterOperations,
+  ReloadOutcome,
+  RouterRestartOutcome,
+  SwitchoverOrder,
+  SwitchoverOutcome,
+} from './ports.ts'
 import { sendProblem, type ProblemFields } from './problem.ts'
 import { switchoverProblem } from './switchover-request.ts'
 
@@ -60,6 +67,13 @@ export function addNodeRoutes(app: FastifyInstance, deps: NodeRouteDeps): void {
     const result: SwitchoverResult = { from, to, epoch, tookMs }
     return reply.send(result)
   })
+  app.post('/v1/router/restart', async (_request, reply) => {
+    const outcome = await operations.restartRouter()
+    if (outcome.kind === 'refused') return sendProblem(reply, routerProblem(outcome))
+    const { router, retiring, drainTimeoutMs } = outcome
+    const result: RouterRestartResult = { node: operations.view().self, router, retiring, drainTimeoutMs }
+    return reply.send(result)
+  })
   app.post('/v1/reload', async (_request, reply) => {
     const outcome = await operations.reload()
     if (outcome.kind === 'refused') return sendProblem(reply, reloadProblem(outcome))
@@ -78,6 +92,15 @@ const NOT_IN_VIEW: ProblemFields = {
   status: 503,
   code: 'API_INTERNAL',
   detail: 'Cannot tell the status of this node: its agent is still starting',
+}
+
+function routerProblem({ message }: Extract<RouterRestartOutcome, { kind: 'refused' }>): ProblemFields {
+  return {
+    status: 409,
+    code: 'ROUTER_RESTART_REFUSED',
+    detail: message,
+    remedy: "Clients are served as before; look at the router's log (router.log in the node's state folder)",
+  }
 }
 
 function reloadProblem(outcome: Extract<ReloadOutcome, { kind: 'refused' }>): ProblemFields {

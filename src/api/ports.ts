@@ -23,6 +23,8 @@ export interface ClusterOperations {
   switchover(request: SwitchoverOrder, options: { readonly deadlineMs: number }): Promise<SwitchoverOutcome>
   /** Reads the configuration again. A bad file changes nothing. */
   reload(): Promise<ReloadOutcome>
+  /** Has another process take the place of this node's router; answers when it has the ports. */
+  restartRouter(): Promise<RouterRestartOutcome>
   members(): MembersDocument
   /** Samples and events behind this number. */
   recent(after: number): RecentDocument
@@ -109,6 +111,15 @@ export type ReloadOutcome =
     }
   /** The file has problems; `message` is all of them, each with its line. */
   | { readonly kind: 'refused'; readonly message: string }
+
+export type RouterRestartOutcome =
+  | {
+      readonly kind: 'restarted'
+      readonly router: number
+      readonly retiring: number
+      readonly drainTimeoutMs: number
+    }
+  | Refused<'NO_ROUTER' | 'BUSY' | 'FAILED' | 'SILENT'>
 
 export type InviteOrder = {
   readonly name: string

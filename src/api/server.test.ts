@@ -220,6 +220,7 @@ describe('access', () => {
         '/v1/members/:name/restart',
         '/restart',
         '/v1/reload',
+        '/v1/router/restart',
         '/v1/switchover',
       ].toSorted(),
     )
@@ -251,6 +252,24 @@ describe('access', () => {
     const basic = Buffer.from(`anyone:${TOKEN}`).toString('base64')
     expect((await post('/reload', '', { authorization: `Basic ${basic}` })).status).toBe(202)
     expect(operations.changes).toEqual(['reload', 'reload'])
+  })
+
+  it('restarts the router of this node, and says why not', async () => {
+    const answer = await post('/v1/router/restart', '')
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toEqual({ node: 'n1', router: 12, retiring: 11, drainTimeoutMs: 300_000 })
+    operations.routerOutcome = {
+      kind: 'refused',
+      reason: 'FAILED',
+      message: 'The next router could not begin',
+    }
+    const refusal = await post('/v1/router/restart', '')
+    expect(refusal.status).toBe(409)
+    expect(await refusal.json()).toMatchObject({
+      code: 'ROUTER_RESTART_REFUSED',
+      detail: 'The next router could not begin',
+    })
+    expect(operations.changes).toEqual(['restart router', 'restart router'])
   })
 
   it('takes no change from a page of another origin, whatever the browser remembers', async () => {

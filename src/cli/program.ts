@@ -15,6 +15,7 @@ import { confirmDown } from './confirm-down-command.ts'
 import { pause } from './pause-command.ts'
 import { readConfig } from './read-config.ts'
 import { reinit } from './reinit-command.ts'
+import { restartRouter } from './restart-router-command.ts'
 import { FORMATS, plainReport, printReport, type Format, type Report } from './report.ts'
 import { restart } from './restart-command.ts'
 import { DATA_DIR_DEFAULT, init, OUT_DEFAULT, SCOPE_DEFAULT, type InitOptions } from './setup/init-command.ts'
@@ -127,6 +128,7 @@ function addClusterCommands(program: Command, world: World): void {
   })
   addRestart(add('restart'), world)
   addMember(add('member'), world)
+  addRouter(add('router'), world)
   addPause(add, world)
   addSetup(add, world)
   addDsn(add('dsn'), world)
@@ -249,6 +251,20 @@ function addPause(add: (name: string) => Command, world: World): void {
 function settingRows(config: DynamicConfigDocument): readonly (readonly string[])[] {
   const rows = Object.entries(config).map(([name, value]) => [name, JSON.stringify(value)])
   return [['setting', 'value'], ...rows]
+}
+
+function addRouter(command: Command, world: World): void {
+  command.description("a node's router: the processes that carry clients' bytes")
+  command
+    .command('restart')
+    .description(
+      'start a new router in the place of the one that runs, without dropping clients: for a new version or new settings',
+    )
+    .argument('[member]', 'whose; else of the node that is asked first, which is this one')
+    .action(async (name: string | undefined, _options, own: Command) => {
+      const options = own.optsWithGlobals<GlobalOptions>()
+      await restartRouter(await findEndpoints(options, world), { name, format: options.format }, world)
+    })
 }
 
 function addMember(command: Command, world: World): void {

@@ -249,6 +249,29 @@ describe('reinit', () => {
   })
 })
 
+describe('router restart', () => {
+  it('says which processes have the ports and the clients', async () => {
+    const { code, out } = await cli(`router restart ${auth()}`)
+    expect(code).toBe(0)
+    expect(out).toContain(
+      'Process 12 has the ports of the router of "n1"; process 11 ends behind its clients, after 300 s',
+    )
+    expect(operations.changes).toEqual(['restart router'])
+  })
+
+  it('asks the member that is named, and no other in its place', async () => {
+    expect((await cli(`router restart n1 ${auth()}`)).code).toBe(0)
+    expect((await cli(`router restart n2 ${auth()}`)).err).toContain('Cannot reach the agent of "n2"')
+    expect((await cli(`router restart n11 ${auth()}`)).err).toContain('Did you mean n1?')
+    expect(operations.changes).toEqual(['restart router'])
+  })
+
+  it('can be read by scripts', async () => {
+    const { out } = await cli(`router restart --format json ${auth()}`)
+    expect(JSON.parse(out)).toEqual({ node: 'n1', router: 12, retiring: 11, drainTimeoutMs: 300_000 })
+  })
+})
+
 describe('confirm-down', () => {
   it('says the price, asks, and does what was confirmed', async () => {
     const { code, out, world } = await cli(`confirm-down n1 ${auth()}`, { answers: ['y'] })

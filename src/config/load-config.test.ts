@@ -90,6 +90,7 @@ describe('the smallest useful config', () => {
         holdTimeoutMs: 30_000,
         maxClientConnections: 1000,
         workers: 1,
+        drainTimeoutMs: 300_000,
         tls: NO_TLS,
       },
       pool: {

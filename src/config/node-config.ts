@@ -129,6 +129,8 @@ export type NodeConfig = {
     readonly holdTimeoutMs: number
     readonly maxClientConnections: number
     readonly workers: number
+    /** How long clients may stay whose router was replaced. */
+    readonly drainTimeoutMs: number
     readonly tls: TlsSettings
   }
   /** The pooled port; the names are PgBouncer's. */

@@ -187,6 +187,7 @@ function runtimePart(
       holdTimeoutMs: settings.need(runtime.holdTimeout),
       maxClientConnections: settings.need(runtime.maxClients),
       workers: settings.need(runtime.workers),
+      drainTimeoutMs: settings.need(runtime.routerDrainTimeout),
       tls: { client: tlsSide(settings, clientTlsKeys), server: tlsSide(settings, serverTlsKeys) },
     },
     logging: {

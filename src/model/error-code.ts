@@ -395,6 +395,11 @@ export const errorCodes = {
     meaning: 'The request met a defect of the agent. Everything else goes on.',
     remedy: "Report it with the agent's log lines of that moment.",
   },
+  ROUTER_RESTART_REFUSED: {
+    meaning:
+      'No other process has taken the place of the router: there is none, one is being replaced, or the next one could not begin.',
+    remedy: "Clients are served as before. Look at the router's log, correct what it names, and ask again.",
+  },
   RELOAD_REFUSED: {
     meaning: 'The new configuration has mistakes, so the old one stays in force.',
     remedy: 'Correct them: `pg-metako --config FILE --validate` lists all with line and column.',

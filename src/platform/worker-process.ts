@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
-import type { Socket } from 'node:net'
-import { adoptLean } from './net.ts'
+import type { Server, Socket } from 'node:net'
 import { nodeExecutable } from './process.ts'
 
 /** A child of this process, with a line to it that carries values and sockets. */
@@ -14,8 +13,8 @@ export type WorkerProcess = {
 /** The other end of a `WorkerProcess`, in the child. */
 export type ParentLine = {
   readonly send: (message: object) => void
-  /** `socket`: a connection that is the child's from now on; it reads as those of `createLeanServer`. */
-  readonly listen: (heard: (message: unknown, socket: Socket | undefined) => void) => void
+  /** `handle`: a connection that is the child's from now on, or a listening socket that is the child's too. */
+  readonly listen: (heard: (message: unknown, handle: unknown) => void) => void
   /** The parent has ended, or has cut the line. */
   readonly onCut: (task: () => void) => void
 }
@@ -56,6 +55,39 @@ export function startWorkerProcess(
   }
 }
 
+/** A child that outlives this process and takes its place. */
+export type HeirProcess = {
+  readonly pid: number | undefined
+  /** `server`: a listening socket, which both have from then on. Never throws. */
+  readonly send: (message: object, server?: Server) => void
+  readonly kill: (signal: NodeJS.Signals) => void
+}
+
+/** Starts `command` in a session of its own, with a line to it. */
+export function startHeirProcess(
+  command: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  on: { readonly message: (message: unknown) => void; readonly exit: () => void },
+): HeirProcess {
+  const [program = nodeExecutable, ...args] = command
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    cwd: '/',
+    env: { ...env },
+  })
+  child.on('message', (message) => on.message(message))
+  child.once('exit', () => on.exit())
+  child.once('error', () => on.exit())
+  return {
+    pid: child.pid,
+    send: (message, server) => {
+      if (child.connected) child.send(message, server, {}, () => {})
+    },
+    kill: (signal) => void child.kill(signal),
+  }
+}
+
 /** The line to the process that started this one; `undefined` where it was not started as a worker. */
 export function parentLine(): ParentLine | undefined {
   if (process.send === undefined) return undefined
@@ -63,10 +95,7 @@ export function parentLine(): ParentLine | undefined {
     send: (message) => {
       if (process.connected) process.send?.(message, undefined, {}, () => {})
     },
-    listen: (heard) =>
-      void process.on('message', (message, handle) =>
-        heard(message, handle === undefined ? undefined : adoptLean(handle as Socket)),
-      ),
+    listen: (heard) => void process.on('message', (message, handle) => heard(message, handle)),
     onCut: (task) => void process.on('disconnect', task),
   }
 }

@@ -15,3 +15,10 @@ export type PortCounters = {
 export function newPortCounters(port: PortName, listen: number): PortCounters {
   return { port, listen, queries: 0, errors: 0, clients: 0, waiting: 0 }
 }
+
+/** Counters as they cross to the agent. */
+export function totalsOf(counters: readonly PortCounters[], waitingForServers: number): PortTotals[] {
+  return counters.map((port) =>
+    port.port === 'pooled' ? { ...port, waiting: port.waiting + waitingForServers } : { ...port },
+  )
+}

@@ -5,12 +5,15 @@ import { pid } from '../platform/process.ts'
 import { every } from '../platform/timers.ts'
 import { SECOND } from '../std/units.ts'
 import type { PortListener } from './frontend/port-listener.ts'
-import { openPorts, PORT_NAMES, type ListenPorts } from './frontend/router-ports.ts'
+import { openPorts, PORT_NAMES, type InheritedPorts, type ListenPorts } from './frontend/router-ports.ts'
+import type { Estate } from './handover/heir.ts'
+import type { Inheritance } from './handover/inheritance.ts'
 import type { PoolOptions } from './pool/pool-options.ts'
-import { newPortCounters, type PortCounters, type PortName } from './port-counters.ts'
+import { newPortCounters, totalsOf, type PortCounters, type PortName } from './port-counters.ts'
 import { RouterFiles } from './router-files.ts'
+import type { AgentLinkDeps } from './router/agent-link.ts'
 import type { PollMember } from './router/peer-poll.ts'
-import { Switchboard, totalsOf } from './router/switchboard.ts'
+import { Switchboard } from './router/switchboard.ts'
 import type { RouterClock } from './router/table-holder.ts'
 import { openTableSources } from './router/table-sources.ts'
 import type { Crew, CrewMember } from './workers/crew.ts'
@@ -46,13 +49,24 @@ export type RunningRouter = {
   readonly ports: { readonly primary: number; readonly replica: number; readonly pooled: number }
   /** Idempotent; resolves when no client is left. */
   readonly stop: () => Promise<void>
+  /** Takes no more clients; resolves when those that are here have left, or have been ended after this time. */
+  readonly retire: (withinMs: number) => Promise<void>
 }
+
+/** A router that another can take the place of. */
+export type ReplaceableRouter = RunningRouter & Estate
 
 export type RouterDeps = {
   readonly log: Logger
   readonly clock: RouterClock
   /** The agent said stop. */
   readonly onStop: () => void
+  /** The agent said that another router is to take this one's place; absent: that is not for this process. */
+  readonly onRestart?: AgentLinkDeps['onRestart']
+  /** Who had the ports before, and has clients still. */
+  readonly inheritance?: Inheritance | undefined
+  /** Nobody is left of those that a retired process had. */
+  readonly onRetired?: () => void
   /** Absent: this process is all of the router, and listens. */
   readonly seat?: WorkerSeat
   /** Tests are in a hurry. */
@@ -83,7 +97,7 @@ const CLOCK_CHECK_EVERY_MS = 50
 const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: SECOND, agentSilentMs: 500, pollEveryMs: 300 }
 
 /** Starts a router inside this process. Throws `ROUTER_PORT_BUSY`, `ROUTER_CANNOT_LISTEN` or `TLS_FILE_UNUSABLE`. */
-export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<RunningRouter> {
+export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<ReplaceableRouter> {
   const { log, clock, pace = PACE, seat } = deps
   const counters: PortCounters[] = []
   const { pool } = options
@@ -95,10 +109,14 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       maxClientConnections: options.maxClientConnections,
       tls: files.tls,
       crew: seat?.crew,
+      cancelElsewhere: deps.inheritance && ((key, done) => deps.inheritance?.cancel(key, done)),
       ...(pool ? { pool: { options: pool, secrets: files.secrets, reload: () => files.reload() } } : {}),
     },
   )
-  const listeners = seat ? [] : await listenOnAll({ ...options, ...pace }, counters, switchboard)
+  const inherited = await deps.inheritance?.ports()
+  const listeners = seat
+    ? []
+    : await listenOnAll({ ...options, ...pace, ...(inherited ? { inherited } : {}) }, counters, switchboard)
   if (seat) takeFrom(seat, counters, switchboard)
   const tables = openTableSources(
     {
@@ -108,6 +126,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       primaryOpen: () => switchboard.primaryOpen(),
       onStop: deps.onStop,
       onReload: () => void files.reload(),
+      onRestart: (order, failed) => deps.onRestart?.(order, failed),
       totals: () => totalsOf(counters, switchboard.waitingForServers),
     },
     { ...options, ...pace, role: seat ? 'worker' : 'router' },
@@ -127,9 +146,22 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     stopWatch()
     stopClock()
   }
+  async function retire(withinMs: number): Promise<void> {
+    for (const listener of listeners) listener.close()
+    if (!seat) tables.retire()
+    await switchboard.retire(withinMs)
+    await (stopped ??= stop())
+  }
   const [primary = 0, replica = 0, pooled = 0] = counters.map(({ listen }) => listen)
   if (!seat) log.info('Router listening', { host: options.listenHost, primary, replica, pooled, pid })
-  return { ports: { primary, replica, pooled }, stop: () => (stopped ??= stop()) }
+  deps.inheritance?.ready()
+  return {
+    ports: { primary, replica, pooled },
+    stop: () => (stopped ??= stop()),
+    retire,
+    listeners,
+    cancel: (key, done) => switchboard.cancel(key, done),
+  }
 }
 
 /** Clients come from the supervisor, which has the ports. */
@@ -143,12 +175,14 @@ function takeFrom({ ports, join }: WorkerSeat, counters: PortCounters[], switchb
 }
 
 async function listenOnAll(
-  options: RouterOptions & RouterPace,
+  options: RouterOptions & RouterPace & { readonly inherited?: InheritedPorts },
   counters: PortCounters[],
   switchboard: Switchboard,
 ): Promise<PortListener[]> {
   const own = new Map(PORT_NAMES.map((name) => [name, newPortCounters(name, options.ports[name])]))
-  const listeners = await openPorts(options, { retryForMs: options.portRetryMs }, (name, socket) => {
+  const { inherited, portRetryMs: retryForMs } = options
+  const how = { retryForMs, isForOthers: false, ...(inherited ? { inherited } : {}) }
+  const listeners = await openPorts(options, how, (name, socket) => {
     const count = own.get(name)
     if (count) switchboard.accept(socket, count)
   })

@@ -1,24 +1,29 @@
 import { bootMs, monotonicMs } from '../platform/clock.ts'
 import { createLogger, type Logger } from '../platform/log.ts'
 import { environment, exit, onSignal, onUncaught, ownArguments } from '../platform/process.ts'
-import { parentLine, startWorkerProcess } from '../platform/worker-process.ts'
+import { parentLine, startHeirProcess, startWorkerProcess } from '../platform/worker-process.ts'
 import { messageOf } from '../std/fault.ts'
-import { startRouter, type RouterDeps, type RouterOptions } from './router-process.ts'
+import { handOver, type Estate } from './handover/heir.ts'
+import { Inheritance } from './handover/inheritance.ts'
+import { startRouter, type RouterDeps, type RouterOptions, type RunningRouter } from './router-process.ts'
+import type { RestartOrder } from './router/agent-link.ts'
 import { startSupervisor } from './workers/supervisor.ts'
 import { startWorker } from './workers/worker.ts'
 
-/** Set in the environment of a router's worker. */
-const WORKER = 'PG_METAKO_ROUTER_WORKER'
+/** Set in the environment of a router's worker, and of a router that takes the place of another. */
+const PART = 'PG_METAKO_ROUTER_PART'
+
+type Part = 'worker' | 'heir' | undefined
 
 /**
- * The router as a process of its own: ends with code 0 on SIGTERM or when its agent says stop, with code 1 when it
- * cannot listen. It outlives its agent, so nothing else ends it. With several workers it is what starts them and hands clients to
- * them; each worker is the same program again.
+ * The router as a process of its own: ends with code 0 on SIGTERM, when its agent says stop, or when another has taken its place and
+ * its last client has left; with code 1 when it cannot listen. It outlives its agent. With several workers it is what starts them and
+ * hands clients to them; each worker is the same program again. `variable`: of the environment, where the options stand.
  */
-export async function runRouter(options: RouterOptions): Promise<void> {
-  const isWorker = environment()[WORKER] !== undefined
+export async function runRouter(options: RouterOptions, variable: string): Promise<void> {
+  const part = environment()[PART] as Part
   const log = createLogger({ level: options.logging.level, destination: options.logging.file }).with({
-    process: isWorker ? 'router worker' : 'router',
+    process: part === 'worker' ? 'router worker' : 'router',
     node: options.nodeName,
   })
   onUncaught((error) => {
@@ -27,12 +32,15 @@ export async function runRouter(options: RouterOptions): Promise<void> {
   })
   // A closed terminal is the agent's business; the router belongs to the node.
   onSignal('SIGHUP', () => {})
-  let router: { readonly stop: () => Promise<void> }
+  let router: RunningRouter & Partial<Estate>
+  let hasHeir = false
   try {
-    router = await start(options, isWorker, {
+    router = await start(options, part, {
       log,
       clock: { monotonicMs, bootMs },
       onStop: () => end('STOP_REQUESTED'),
+      onRestart: (order, failed) => replace(order, failed),
+      onRetired: () => exit(0),
     })
   } catch (error) {
     log.error(messageOf(error), { error })
@@ -42,21 +50,46 @@ export async function runRouter(options: RouterOptions): Promise<void> {
     log.info('Router stops', { reason })
     void router.stop().then(() => exit(0))
   }
+  function replace({ command, options: next, withinMs }: RestartOrder, failed: () => void): void {
+    const { listeners, cancel } = router
+    if (hasHeir || part === 'worker' || !listeners || !cancel) return failed()
+    hasHeir = true
+    const heir: Part = 'heir'
+    const env = { ...environment(), [PART]: heir, [variable]: JSON.stringify(next) }
+    log.info('Another router is started: it gets the ports')
+    handOver(
+      { listeners, cancel },
+      (on) => startHeirProcess(command, env, on),
+      (outcome) => {
+        if (outcome === 'failed') {
+          hasHeir = false
+          log.error('The next router cannot begin: this one goes on')
+          return failed()
+        }
+        log.info('The next router has the ports: this one ends behind its clients', { withinMs })
+        void router.retire(withinMs).then(() => exit(0))
+      },
+    )
+  }
   onSignal('SIGTERM', () => end('SIGNAL'))
   onSignal('SIGINT', () => end('SIGNAL'))
 }
 
 async function start(
   options: RouterOptions,
-  isWorker: boolean,
+  part: Part,
   deps: RouterDeps & { readonly log: Logger },
-): Promise<{ readonly stop: () => Promise<void> }> {
-  const line = isWorker ? parentLine() : undefined
-  if (line) return startWorker(options, deps, line)
-  if ((options.workers ?? 1) <= 1) return startRouter(options, deps)
-  const env = { ...environment(), [WORKER]: '1' }
+): Promise<RunningRouter & Partial<Estate>> {
+  const hasWorkers = (options.workers ?? 1) > 1
+  const line = part === undefined ? undefined : parentLine()
+  if (part === 'worker' && line) return startWorker(options, deps, line)
+  const inheritance = line && new Inheritance(line, hasWorkers)
+  if (!hasWorkers) return startRouter(options, { ...deps, inheritance })
+  const worker: Part = 'worker'
+  const env = { ...environment(), [PART]: worker }
   return startSupervisor(options, {
     ...deps,
+    inheritance,
     onLost: () => exit(1),
     startWorker: (on) => startWorkerProcess(ownArguments(), env, on),
   })

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import type { ClusterView, FailoverRecord, LossReport } from '#client'
+import type { ClusterView, FailoverRecord, LossReport, RouterRestartResult } from '#client'
 import { createClient } from '#client'
 import { pidsOf, signalAll, type NodeProcesses } from '../../src/cli/demo/node-processes.ts'
 import {
@@ -267,6 +267,11 @@ export class Cluster {
     const asked = this.nodes.find((node) => node !== to) ?? to
     const token = this.#machines.apiToken(asked)
     await createClient({ url: asked.api, token }).switchover({ candidate: to.name })
+  }
+
+  /** Has another process take the place of a node's router. */
+  async restartRouter(node: TestNode): Promise<RouterRestartResult> {
+    return createClient({ url: node.api, token: this.#machines.apiToken(node) }).restartRouter()
   }
 
   /** Waits until `look` gives something true; fails with `what` and everybody's last state. */

@@ -14,6 +14,7 @@ import type {
   RestartOutcome,
   RestartWish,
   RemoveOutcome,
+  RouterRestartOutcome,
   SwitchoverOrder,
   SwitchoverOutcome,
 } from '../../src/api/ports.ts'
@@ -43,6 +44,12 @@ export class FakeOperations implements ClusterOperations {
   }
   reinitOutcome: ReinitOutcome = { kind: 'asked', name: 'n2', from: 'n1' }
   confirmDownOutcome: ConfirmDownOutcome = { kind: 'confirmed', name: 'n1', epoch: 2 }
+  routerOutcome: RouterRestartOutcome = {
+    kind: 'restarted',
+    router: 12,
+    retiring: 11,
+    drainTimeoutMs: 300_000,
+  }
   joinOutcome: JoinOutcome = { kind: 'done', name: 'n4', nonce: 'aa', sealed: 'bb' }
   membersDocument: MembersDocument = {
     scope: 'main',
@@ -212,6 +219,11 @@ export class FakeOperations implements ClusterOperations {
   restart({ name, ...conditions }: RestartWish): Promise<RestartOutcome> {
     this.changes.push(`restart ${name} ${JSON.stringify(conditions)}`)
     return Promise.resolve(this.restartOutcome ?? { kind: 'done', name, tookMs: 412 })
+  }
+
+  restartRouter(): Promise<RouterRestartOutcome> {
+    this.changes.push('restart router')
+    return Promise.resolve(this.routerOutcome)
   }
 
   dynamicConfig(): JsonObject {

@@ -13,6 +13,7 @@ import type { Instance } from '../../src/postgres/instance.ts'
 import { LOOKUP_QUERY, poolOptions } from './pool-options.ts'
 import { freePort, running, SUPERUSER, Workspace, type TestPostgres } from './postgres.ts'
 import { connectRaw, eventually, type RawClient } from './raw-client.ts'
+import { REPOSITORY_ROOT } from './repository-root.ts'
 import { RouterProcess } from './router-process.ts'
 
 export const APP = { user: 'app', password: 'app secret', database: 'app', host: '127.0.0.1' }
@@ -104,6 +105,13 @@ export class PooledRouters {
     const router = await RouterProcess.start(told, this.workspace.folder)
     this.#routers.push(router)
     return router
+  }
+
+  /** Says to the routers what an agent says when another is to take their place. */
+  replace({ options }: RouterProcess, changes: Partial<RouterOptions>, withinMs: number): void {
+    const command = [process.execPath, join(REPOSITORY_ROOT, 'dist/main.js'), 'router']
+    const order = { kind: 'restart', command, options: { ...options, ...changes }, withinMs }
+    for (const link of this.#links) link.write(`${JSON.stringify(order)}\n`)
   }
 
   /** What a router is told, here or in a process of its own; its agent is there. */

@@ -8,18 +8,33 @@ import { REPOSITORY_ROOT } from './repository-root.ts'
 
 type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string }
 
+function isAlive(pid: number): boolean {
+  return kill(pid, 0)
+}
+
+function kill(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
 /** Three processes of Node begin, on a machine that is busy. */
 const READY_MS = 20_000
 
 /** A router as it is shipped, in processes of its own. */
 export class RouterProcess {
   readonly ports: RouterOptions['ports']
+  /** What it was told. */
+  readonly options: RouterOptions
   readonly #logFile: string
   readonly #child: ChildProcess
 
-  constructor(child: ChildProcess, ports: RouterOptions['ports'], logFile: string) {
+  constructor(child: ChildProcess, options: RouterOptions, logFile: string) {
     this.#child = child
-    this.ports = ports
+    this.options = options
+    this.ports = options.ports
     this.#logFile = logFile
   }
 
@@ -33,7 +48,7 @@ export class RouterProcess {
       env: { ...process.env, PG_METAKO_ROUTER: JSON.stringify(told) },
       stdio: ['ignore', 'ignore', 'inherit'],
     })
-    const router = new RouterProcess(child, ports, logFile)
+    const router = new RouterProcess(child, told, logFile)
     await eventually(() => {
       const workers = told.workers ?? 1
       const isReady =
@@ -67,9 +82,19 @@ export class RouterProcess {
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const gone = new Promise((resolve) => this.#child.once('exit', resolve))
-    this.#child.kill(signal)
-    await gone
+    for (const pid of new Set([...this.routers, this.pid])) kill(pid, signal)
+    await eventually(() => {
+      if (this.routers.some(isAlive) || !this.hasEnded) throw new Error('the router has not ended')
+    }, READY_MS)
+  }
+
+  /** The first process; others may have taken its place. */
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** All processes that had the ports, in turn. */
+  get routers(): readonly number[] {
+    return this.logged('Router listening').map(({ pid }) => Number(pid))
   }
 }

@@ -131,6 +131,12 @@ export const runtimeKeys = {
     fallback: value(1),
     doc: "Processes that carry clients' bytes, each on one core; one more hands them their clients. Limits of connections count for all of them together.",
   }),
+  routerDrainTimeout: key({
+    name: 'router.drain_timeout',
+    type: duration({ min: 0, max: 24 * HOUR }),
+    fallback: value(5 * MINUTE),
+    doc: 'How long the clients of the old router may stay after `pg-metako router restart`; then each is ended behind its transaction, or a second later.',
+  }),
   maxClients: key({
     name: 'router.max_client_connections',
     type: wholeNumber(1, 100_000),

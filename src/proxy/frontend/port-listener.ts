@@ -14,6 +14,8 @@ export type PortListener = {
   readonly port: number
   /** Takes no more connections; those that stand are left alone. */
   readonly close: () => void
+  /** The listening socket, for another process. */
+  readonly server: Server
 }
 
 const KEEP_ALIVE_MS = 30_000
@@ -24,8 +26,6 @@ const BACKLOG = 511
 type Listening = {
   /** Another process is to have the connections: not a byte of theirs is read here. */
   readonly isForOthers: boolean
-  /** A port that another process listens on as well: it is taken over instead of opened. */
-  readonly inherited?: Server | undefined
 }
 
 const ALONE: Listening = { isForOthers: false }
@@ -42,8 +42,7 @@ export async function listenOn(
   const { host, port, retryForMs } = address
   for (let waited = 0; ; waited += BUSY_RETRY_EVERY_MS) {
     try {
-      const server = await listenOnce(how.inherited ?? { host, port, backlog: BACKLOG }, how, onClient)
-      return { port: (server.address() as AddressInfo).port, close: () => void server.close() }
+      return listenerOf(await listenOnce({ host, port, backlog: BACKLOG }, how, onClient))
     } catch (error) {
       const busy = codeOf(error) === 'EADDRINUSE'
       if (busy && waited < retryForMs) {
@@ -59,22 +58,35 @@ export async function listenOn(
   }
 }
 
-function listenOnce(
-  at: ListenOptions | Server,
-  how: Listening,
-  onClient: (socket: Socket) => void,
-): Promise<Server> {
+/** A listening socket that another process has sent: what comes waits for `attach`. */
+export type InheritedListener = PortListener & {
+  readonly attach: (onClient: (socket: Socket) => void) => void
+}
+
+/** Takes a listening socket over that another process listens on as well. */
+export function inheritListener(handle: unknown, how: Listening): InheritedListener {
+  const early: Socket[] = []
+  let take = (socket: Socket): void => void early.push(socket)
+  const server = newServer(how, (socket) => take(socket))
+  server.on('error', () => {})
+  // Node makes a server of its own around what was sent; the socket is this one's from here on.
+  server.listen(handle as Server)
+  return {
+    ...listenerOf(server),
+    attach: (onClient) => {
+      take = onClient
+      for (const socket of early.splice(0)) onClient(socket)
+    },
+  }
+}
+
+function listenerOf(server: Server): PortListener {
+  return { server, port: (server.address() as AddressInfo).port, close: () => void server.close() }
+}
+
+function listenOnce(at: ListenOptions, how: Listening, onClient: (socket: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const options = {
-      // A client that has closed its side may still be owed an answer, as with PostgreSQL itself.
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    }
-    const server = how.isForOthers
-      ? createServer({ ...options, pauseOnConnect: true }, onClient)
-      : createLeanServer(options, onClient)
+    const server = newServer(how, onClient)
     server.once('error', reject)
     server.listen(at, () => {
       server.off('error', reject)
@@ -83,4 +95,17 @@ function listenOnce(
       resolve(server)
     })
   })
+}
+
+function newServer({ isForOthers }: Listening, onClient: (socket: Socket) => void): Server {
+  const options = {
+    // A client that has closed its side may still be owed an answer, as with PostgreSQL itself.
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
+  }
+  return isForOthers
+    ? createServer({ ...options, pauseOnConnect: true }, onClient)
+    : createLeanServer(options, onClient)
 }

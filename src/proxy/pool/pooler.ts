@@ -327,6 +327,12 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     for (const client of this.#clients.keys()) if (client.isHeld) client.server?.end('VALIDITY_TIMEOUT')
   }
 
+  endIdleServers(idleMs: number): void {
+    const now = this.now()
+    for (const pool of this.#pools.values())
+      for (const server of [...pool.idle]) if (now - server.idleSince >= idleMs) server.end('ENDED_BY_ROUTER')
+  }
+
   serve(): void {
     for (const pool of this.#pools.values()) pool.serve()
   }

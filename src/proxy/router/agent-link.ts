@@ -16,10 +16,24 @@ export type AgentLinkDeps = {
   readonly onStop: () => void
   /** The operator wants files to be read again. */
   readonly onReload: () => void
+  /** Another router is to take this one's place. */
+  readonly onRestart: (order: RestartOrder, failed: () => void) => void
   readonly totals: () => readonly PortTotals[]
 }
 
+/** What a router is told so that another can take its place. */
+export type RestartOrder = {
+  /** The program of the next one, with its arguments. */
+  readonly command: readonly string[]
+  /** What the next one is told; may hold secrets. */
+  readonly options: object
+  /** How long this one's clients may stay. */
+  readonly withinMs: number
+}
+
 export type AgentLink = {
+  /** From now on another router has the ports; this one goes on hearing tables. */
+  readonly retire: () => void
   /** Drops the connection, and with it what was under way in it, and connects again. */
   readonly reconnect: () => void
   readonly close: () => void
@@ -49,17 +63,20 @@ export function openAgentLink(
   let socket: Socket | undefined
   let stopReconnect: () => void = () => {}
   let closed = false
+  let role: string = options.role
+  const say = (message: object): void => void socket?.write(`${JSON.stringify(message)}\n`)
+  const sayHello = (): void => say({ role, pid: options.pid })
 
   function open(): void {
     if (closed) return
     const link = connect(options.socketPath)
     socket = link
-    const lines = createLineSplitter((line) => link === socket && receive(line))
+    const lines = createLineSplitter((line) => link === socket && receive(line, deps, say))
     const stopTimer = after(CONNECT_TIMEOUT_MS, () => link.destroy())
     link.on('connect', () => {
       stopTimer()
       deps.log.info('Connected to the agent', { socket: options.socketPath })
-      link.write(`${JSON.stringify({ role: options.role, pid: options.pid })}\n`)
+      sayHello()
     })
     link.on('data', (chunk) => {
       if (lines(chunk)) return
@@ -75,24 +92,16 @@ export function openAgentLink(
     })
   }
 
-  function receive(line: string): void {
-    const value = parseJson(line)
-    const order = orderOf(value)
-    if (order === 'stop') return deps.onStop()
-    if (order === 'reload') return deps.onReload()
-    const members = parseMembers(value)
-    if (members) return deps.onMembers(members)
-    const message = parseTableMessage(value)
-    if (message) deps.onTable(message)
-    else deps.log.warn('The agent sent a line that is no routing table', { bytes: line.length })
-  }
-
   const stopTotals = every(options.totalsEveryMs, () => {
     if (!socket || socket.connecting || socket.writableLength > UNSENT_BYTES_MAX) return
     socket.write(`${JSON.stringify({ kind: 'totals', totals: deps.totals() })}\n`)
   })
   open()
   return {
+    retire: () => {
+      role = 'retiring'
+      sayHello()
+    },
     reconnect: () => {
       const old = socket
       if (!old) return
@@ -109,6 +118,23 @@ export function openAgentLink(
       old?.destroy()
     },
   }
+}
+
+function receive(line: string, deps: AgentLinkDeps, say: (message: object) => void): void {
+  const value = parseJson(line)
+  switch (orderOf(value)) {
+    case 'stop':
+      return deps.onStop()
+    case 'reload':
+      return deps.onReload()
+    case 'restart':
+      return deps.onRestart(value as RestartOrder, () => say({ kind: 'restart-failed' }))
+  }
+  const members = parseMembers(value)
+  if (members) return deps.onMembers(members)
+  const message = parseTableMessage(value)
+  if (message) deps.onTable(message)
+  else deps.log.warn('The agent sent a line that is no routing table', { bytes: line.length })
 }
 
 /** Cuts a stream into lines; the returned function answers false when a line is longer than the limit. */

@@ -3,11 +3,11 @@
  * routing table that agents hand out, and by its validity. `frontend/` faces clients, `backend/` PostgreSQL, `router/`
  * chooses between backends. It must never send to, or report from, a primary whose right is not proven (G7).
  */
-import type { PortTotals } from '../../model/cluster-view.ts'
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Socket } from '../../platform/net.ts'
 import { after, every, pause } from '../../platform/timers.ts'
+import { CancelDesk } from '../backend/cancel-desk.ts'
 import { CancelRegistry } from '../backend/cancel-registry.ts'
 import { PROBE_EVERY_MS, TargetHealth } from '../backend/target-health.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
@@ -47,6 +47,8 @@ export type SwitchboardOptions = {
   readonly pool?: PoolParts
   /** Absent: this process is all of the router. */
   readonly crew?: Crew | undefined
+  /** Somebody who may know a key that nobody here does. */
+  readonly cancelElsewhere?: ((key: CancelKey, done: () => void) => void) | undefined
 }
 
 const STARTUP_TIMEOUT_MS = 10_000
@@ -54,6 +56,7 @@ const STARTUP_TIMEOUT_MS = 10_000
 const STARTING_MAX = 1024
 const STOP_MS = 1000
 const STOP_STEP_MS = 20
+const RETIRED_IDLE_MS = 500
 /** A session that says nothing for so long while the primary is about to move is between two transactions, and ends. */
 const QUIET_MS = 20
 
@@ -67,6 +70,7 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
   readonly #clock: RouterClock
   readonly #maxClients: number
   readonly #crew: Crew | undefined
+  readonly #cancelDesk: CancelDesk
   readonly #startupTimeoutMs: number
   readonly #onClockJump: () => void
   readonly #health = new TargetHealth()
@@ -102,6 +106,14 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
     const { pool, crew } = options
     this.#crew = crew
     this.#pooler = pool && new Pooler({ log: deps.log, board: this.#board(), crew, ...pool }, pool.options)
+    this.#cancelDesk = new CancelDesk({
+      log: deps.log,
+      pooler: this.#pooler,
+      registry: this.cancels,
+      primaryOpen: () => this.holder.primaryOpen(),
+      crew,
+      elsewhere: options.cancelElsewhere,
+    })
   }
 
   /** Takes a new client connection. */
@@ -123,11 +135,30 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
   answer(request: CrewRequest, reply: (answer: unknown) => void): void {
     if (request.kind !== 'cancel') return reply(this.#pooler?.answer(request))
     const { processId, secret } = request
-    this.#cancel({ processId, secret: Buffer.from(secret, 'base64') }, reply)
+    this.#cancelDesk.here({ processId, secret: Buffer.from(secret, 'base64') }, reply)
   }
 
   recall(recall: Recall): void {
     this.#pooler?.recall(recall)
+  }
+
+  /** For another router, which has this one's ports now. */
+  cancel(key: CancelKey, done: () => void): void {
+    this.#cancelDesk.here(key, done)
+  }
+
+  /** Goes on for those that are here; resolves when they have left, or when the time is over. */
+  async retire(withinMs: number): Promise<void> {
+    const until = this.#clock.monotonicMs() + withinMs
+    while (!this.#stopping && this.#clientCount() > 0 && this.#clock.monotonicMs() < until) {
+      // The next router has the same limits: what is not used here is left to it.
+      this.#pooler?.endIdleServers(RETIRED_IDLE_MS)
+      await pause(STOP_STEP_MS)
+    }
+  }
+
+  #clientCount(): number {
+    return this.#starting.size + this.#waiting.size + this.#relays.size + (this.#pooler?.clientCount ?? 0)
   }
 
   primaryOpen(): boolean {
@@ -258,25 +289,11 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
         return
       case 'cancel': {
         const { key, stream } = outcome
-        this.#cancel(key, (isKnown) => {
-          if (isKnown || !this.#crew) return endClient(stream)
-          const request = { kind: 'cancel', ...key, secret: key.secret.toString('base64') } as const
-          this.#crew.askAll(request, () => endClient(stream))
-        })
-        return
+        return this.#cancelDesk.anywhere(key, () => endClient(stream))
       }
       case 'startup':
         this.#admit(outcome.stream, counters, outcome)
     }
-  }
-
-  /** `done` follows when the request has arrived, or when the key is none that is known here. */
-  #cancel(key: CancelKey, done: (isKnown: boolean) => void): void {
-    if (this.#pooler?.cancel(key, () => done(true))) return
-    this.cancels.forward(key, this.holder.primaryOpen(), (result) => {
-      this.#log.debug('Cancel request', { result })
-      done(result !== 'UNKNOWN_KEY')
-    })
   }
 
   #admit(socket: Socket, counters: PortCounters, startup: { packet: Buffer; rest: Buffer }): void {
@@ -472,13 +489,6 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
     this.#lastLogged = shape
     this.#log.info('Routing table', { epoch: table.epoch, primary, replicas, holding: table.holding, source })
   }
-}
-
-/** Counters as they cross to the agent. */
-export function totalsOf(counters: readonly PortCounters[], waitingForServers: number): PortTotals[] {
-  return counters.map((port) =>
-    port.port === 'pooled' ? { ...port, waiting: port.waiting + waitingForServers } : { ...port },
-  )
 }
 
 function describe(target: RouteTarget): string {

@@ -3,7 +3,7 @@ import type { RoutingTable } from '../../model/routing-table.ts'
 import { readFileSync } from '../../platform/disk.ts'
 import type { Logger } from '../../platform/log.ts'
 import { bootId, pid } from '../../platform/process.ts'
-import { openAgentLink } from './agent-link.ts'
+import { openAgentLink, type AgentLinkDeps } from './agent-link.ts'
 import { openPeerPoll, type PollMember } from './peer-poll.ts'
 import { pushedTable } from './table-message.ts'
 
@@ -14,6 +14,7 @@ export type TableSourcesDeps = {
   readonly primaryOpen: () => boolean
   readonly onStop: () => void
   readonly onReload: () => void
+  readonly onRestart: AgentLinkDeps['onRestart']
   readonly totals: () => readonly PortTotals[]
 }
 
@@ -32,6 +33,8 @@ export type TableSourcesOptions = {
 export type TableSources = {
   /** Drops what is under way: the host was suspended, and it proves nothing any more. */
   readonly restart: () => void
+  /** Says to the agent that another router has the ports now. */
+  readonly retire: () => void
   /** The members are not asked any more. */
   readonly stopAsking: () => void
   /** The agent takes this for the end of the router. */
@@ -53,6 +56,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
       onMembers: (members) => poll.setMembers(members),
       onStop: deps.onStop,
       onReload: deps.onReload,
+      onRestart: deps.onRestart,
       totals: deps.totals,
     },
     {
@@ -81,6 +85,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
       link.reconnect()
       poll.restart()
     },
+    retire: () => link.retire(),
     stopAsking: () => poll.close(),
     close: () => link.close(),
   }

@@ -8,14 +8,16 @@ import { ignoreError } from '../frontend/end-client.ts'
 import type { PortListener } from '../frontend/port-listener.ts'
 import { openPorts, portsOf, type ListenPorts } from '../frontend/router-ports.ts'
 import type { PortName } from '../port-counters.ts'
-import type { RouterOptions } from '../router-process.ts'
+import type { ReplaceableRouter, RouterDeps, RouterOptions } from '../router-process.ts'
 import { openAgentLink, type AgentLink } from '../router/agent-link.ts'
+import type { CancelKey } from '../../wire/startup.ts'
 import { ConnectionLender } from './connection-lender.ts'
+import type { CrewRequest } from './crew.ts'
 import { CrewQuestions } from './crew-questions.ts'
 import { SharedCounts } from './shared-counts.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
 
-export type SupervisorDeps = {
+export type SupervisorDeps = Pick<RouterDeps, 'onRestart' | 'inheritance'> & {
   readonly log: Logger
   readonly clock: { readonly monotonicMs: () => number }
   /** The agent said stop. */
@@ -53,16 +55,29 @@ const STOP_WITHIN_MS = 3000
 export async function startSupervisor(
   options: RouterOptions,
   deps: SupervisorDeps,
-): Promise<{ readonly ports: ListenPorts; readonly stop: () => Promise<void> }> {
+): Promise<ReplaceableRouter> {
+  const { inheritance, log } = deps
   const supervisor = new Supervisor(options, deps)
-  const listeners = await openPorts(options, { retryForMs: 2 * SECOND, isForOthers: true }, (port, socket) =>
-    supervisor.deal(port, socket),
-  )
-  supervisor.begin(listeners)
+  if (inheritance) {
+    // Order: who has the ports serves until somebody here can.
+    supervisor.begin(options.ports)
+    await supervisor.someReady
+  }
+  const inherited = await inheritance?.ports()
+  const how = { retryForMs: 2 * SECOND, isForOthers: true, ...(inherited ? { inherited } : {}) }
+  const listeners = await openPorts(options, how, (port, socket) => supervisor.deal(port, socket))
+  supervisor.listens(listeners)
   const ports = portsOf(listeners)
-  const { workers } = options
-  deps.log.info('Router listening', { host: options.listenHost, ...ports, pid, workers })
-  return { ports, stop: () => supervisor.stop() }
+  if (!inheritance) supervisor.begin(ports)
+  log.info('Router listening', { host: options.listenHost, ...ports, pid, workers: options.workers })
+  inheritance?.ready()
+  return {
+    ports,
+    listeners,
+    stop: () => supervisor.stop(),
+    retire: (withinMs) => supervisor.retire(withinMs),
+    cancel: (key, done) => supervisor.cancel(key, done),
+  }
 }
 
 /**
@@ -78,13 +93,18 @@ class Supervisor {
   readonly #counts = new SharedCounts()
   readonly #lender: ConnectionLender
   readonly #questions: CrewQuestions
+  readonly someReady: Promise<void>
   #listeners: readonly PortListener[] = []
+  #ports: ListenPorts | undefined
   #held: { readonly port: PortName; readonly socket: Socket }[] = []
   #link: AgentLink | undefined
   #stopSettling: () => void = () => {}
   #deals = 0
-  #wasReady = false
+  #wasReady: () => void = () => {}
+  #isUp = false
   #stopped: Promise<void> | undefined
+  #isRetiring = false
+  readonly #gone: Promise<void>
   #onEmpty: () => void = () => {}
 
   constructor(options: RouterOptions, deps: SupervisorDeps) {
@@ -96,11 +116,17 @@ class Supervisor {
       lend: (worker, id) => this.#say(worker, { kind: 'lent', id }),
       recall: (worker, recall) => this.#say(worker, { kind: 'recall', recall }),
     })
+    this.#gone = new Promise((resolve) => (this.#onEmpty = resolve))
+    this.someReady = new Promise((resolve) => (this.#wasReady = resolve))
     this.#questions = new CrewQuestions((worker, message) => this.#say(worker, message))
   }
 
-  begin(listeners: readonly PortListener[]): void {
+  listens(listeners: readonly PortListener[]): void {
     this.#listeners = listeners
+  }
+
+  begin(ports: ListenPorts): void {
+    this.#ports = ports
     for (let place = 0; place < this.#size; place += 1) this.#start(place)
     this.#stopSettling = every(SETTLE_EVERY_MS, () => {
       if (this.#lender.isWanted) this.#lender.settle(this.#now())
@@ -113,6 +139,7 @@ class Supervisor {
         onMembers: () => {},
         onStop: this.#deps.onStop,
         onReload: () => this.#reload(),
+        onRestart: (order, failed) => this.#deps.onRestart?.(order, failed),
         totals: () => [],
       },
       { role: 'router', socketPath: this.#options.agentSocket, pid, totalsEveryMs: SECOND },
@@ -133,16 +160,31 @@ class Supervisor {
     return this.#stopped
   }
 
+  /** Other workers have the ports: these end behind their clients. */
+  async retire(withinMs: number): Promise<void> {
+    for (const listener of this.#listeners) listener.close()
+    this.#link?.retire()
+    this.#isRetiring = true
+    for (const place of this.#workers.keys()) this.#say(place, { kind: 'retire', withinMs })
+    if (this.#workers.size > 0) await this.#gone
+    await this.stop()
+  }
+
+  /** For the router that has the ports now. */
+  cancel(key: CancelKey, done: () => void): void {
+    const request = { kind: 'cancel', ...key, secret: key.secret.toString('base64') } as const
+    this.#questions.ask(request, this.#readyPlaces(), done)
+  }
+
   async #stop(): Promise<void> {
     for (const listener of this.#listeners) listener.close()
     for (const { socket } of this.#held.splice(0)) socket.destroy()
     this.#stopSettling()
-    const gone = new Promise<void>((resolve) => (this.#onEmpty = resolve))
     for (const place of this.#workers.keys()) this.#say(place, { kind: 'stop' })
     const stopTimer = after(STOP_WITHIN_MS, () => {
       for (const worker of this.#workers.values()) worker.process.kill('SIGKILL')
     })
-    if (this.#workers.size > 0) await gone
+    if (this.#workers.size > 0) await this.#gone
     stopTimer()
     // Order: the agent takes the end of this line for the end of the router.
     this.#link?.close()
@@ -181,7 +223,8 @@ class Supervisor {
       dealtAt: 0,
     }
     this.#workers.set(place, worker)
-    this.#say(place, { kind: 'begin', place, size: this.#size, ports: portsOf(this.#listeners) })
+    const ports = this.#ports ?? this.#options.ports
+    this.#say(place, { kind: 'begin', place, size: this.#size, ports })
   }
 
   #ended(worker: Worker, code: number | null): void {
@@ -190,7 +233,7 @@ class Supervisor {
     this.#counts.forget(place)
     this.#lender.forget(place, this.#now())
     this.#questions.forget(place)
-    if (this.#stopped) {
+    if (this.#stopped || this.#isRetiring) {
       if (this.#workers.size === 0) this.#onEmpty()
       return
     }
@@ -200,10 +243,10 @@ class Supervisor {
       code,
       clients: worker.connections,
     })
-    if (!this.#wasReady && this.#workers.size === 0) return this.#deps.onLost()
+    if (!this.#isUp && this.#workers.size === 0) return this.#deps.onLost()
     const livedMs = this.#now() - worker.startedAt
     after(livedMs < RESTART_MS ? RESTART_MS : 0, () => {
-      if (!this.#stopped) this.#start(place)
+      if (!this.#stopped && !this.#isRetiring) this.#start(place)
     })
   }
 
@@ -235,18 +278,27 @@ class Supervisor {
         return this.#lender.giveBack(place, message.limits, worker.heardAt)
       case 'ask': {
         const { id, request } = message
-        return this.#questions.ask(request, this.#readyPlaces(), (answers, missing) =>
-          this.#say(place, { kind: 'answers', id, answers, missing }),
-        )
+        return this.#questions.ask(request, this.#readyPlaces(), (answers, missing) => {
+          const answer = (): void => this.#say(place, { kind: 'answers', id, answers, missing })
+          if (request.kind !== 'cancel' || answers.includes(true)) return answer()
+          this.#cancelElsewhere(request, answer)
+        })
       }
       case 'answer':
         return this.#questions.answered(place, message.id, message.answer)
     }
   }
 
+  #cancelElsewhere({ processId, secret }: Extract<CrewRequest, { kind: 'cancel' }>, done: () => void): void {
+    const { inheritance } = this.#deps
+    if (inheritance) inheritance.cancel({ processId, secret: Buffer.from(secret, 'base64') }, done)
+    else done()
+  }
+
   #ready(worker: Worker): void {
     worker.isReady = true
-    this.#wasReady = true
+    this.#isUp = true
+    this.#wasReady()
     this.#log.info('A worker is ready', {
       worker: worker.place,
       workerPid: worker.process.pid,

@@ -29,6 +29,8 @@ export type ToWorker =
       readonly missing: number
     }
   | { readonly kind: 'stop' }
+  /** Others have the ports: it ends when its clients have, or after this. */
+  | { readonly kind: 'retire'; readonly withinMs: number }
 
 export type FromWorker =
   /** It takes clients from now on. */

@@ -1,4 +1,4 @@
-import type { Socket } from '../../platform/net.ts'
+import { adoptLean, type Socket } from '../../platform/net.ts'
 import type { ParentLine } from '../../platform/worker-process.ts'
 import { after, every } from '../../platform/timers.ts'
 import type { PortName } from '../port-counters.ts'
@@ -34,9 +34,10 @@ export async function startWorker(
     seat: { crew, ports, join: (member, take) => crew.join(member, take) },
   })
   crew.onStop = deps.onStop
+  crew.onRetire = (withinMs) => void router.retire(withinMs).then(() => deps.onRetired?.())
   crew.ready()
   return {
-    ports: router.ports,
+    ...router,
     stop: () => {
       crew.stop()
       return router.stop()
@@ -52,6 +53,7 @@ class CrewLine implements Crew {
   size = 1
   readonly begun: Promise<Begin>
   onStop: () => void = () => {}
+  onRetire: (withinMs: number) => void = () => {}
   readonly #line: ParentLine
   readonly #entering = new Map<number, (full: Limit | undefined) => void>()
   readonly #wishes = new Map<number, { readonly limits: readonly Limit[]; readonly lent: () => void }>()
@@ -74,7 +76,9 @@ class CrewLine implements Crew {
         resolve(begin)
       }
     })
-    line.listen((message, socket) => this.#hear(message as ToWorker, socket))
+    line.listen((message, handle) =>
+      this.#hear(message as ToWorker, handle === undefined ? undefined : adoptLean(handle as Socket)),
+    )
   }
 
   join(member: CrewMember, take: (port: PortName, socket: Socket) => void): void {
@@ -156,6 +160,8 @@ class CrewLine implements Crew {
       }
       case 'stop':
         return this.onStop()
+      case 'retire':
+        return this.onRetire(message.withinMs)
     }
   }
 
