@@ -5,7 +5,10 @@ import { nodeExecutable } from './process.ts'
 /** A child of this process, with a line to it that carries values and sockets. */
 export type WorkerProcess = {
   readonly pid: number | undefined
-  /** Never throws: what is sent to a process that has ended is lost, its sockets are closed. */
+  /**
+   * Never throws: what is sent to a process that has ended is lost. The socket stays open here: whoever destroys it before the child has it
+   * ends the connection, and until it is destroyed the child alone cannot end it.
+   */
   readonly send: (message: object, socket?: Socket) => void
   readonly kill: (signal: NodeJS.Signals) => void
 }
@@ -46,10 +49,8 @@ export function startWorkerProcess(
   return {
     pid: child.pid,
     send: (message, socket) => {
-      if (!child.connected) return void socket?.destroy()
-      child.send(message, socket, { keepOpen: false }, (error) => {
-        if (error) socket?.destroy()
-      })
+      // Order: Node would close the socket once the child has it, but leaves it open for ever where the child ends before that.
+      if (child.connected) child.send(message, socket, { keepOpen: true }, () => {})
     },
     kill: (signal) => void child.kill(signal),
   }

@@ -35,6 +35,8 @@ type Worker = {
   readonly process: WorkerProcess
   readonly startedAt: number
   isReady: boolean
+  /** Connections that are on their way to it. */
+  readonly handed: Map<number, Socket>
   /** Connections that it was handed and has not said of that they ended. */
   connections: number
   heardAt: number
@@ -114,7 +116,11 @@ class Supervisor {
     this.#size = options.workers ?? 1
     this.#lender = new ConnectionLender(this.#counts, {
       lend: (worker, id) => this.#say(worker, { kind: 'lent', id }),
-      recall: (worker, recall) => this.#say(worker, { kind: 'recall', recall }),
+      recall: (place, recall) => {
+        // One that stands still would find them all, and they would all be of the past.
+        const worker = this.#workers.get(place)
+        if (worker && this.#isAwake(worker)) this.#say(place, { kind: 'recall', recall })
+      },
     })
     this.#gone = new Promise((resolve) => (this.#onEmpty = resolve))
     this.someReady = new Promise((resolve) => (this.#wasReady = resolve))
@@ -192,7 +198,7 @@ class Supervisor {
 
   #choose(): Worker | undefined {
     const ready = [...this.#workers.values()].filter(({ isReady }) => isReady)
-    const awake = ready.filter(({ heardAt }) => this.#now() - heardAt < SILENT_MS)
+    const awake = ready.filter((worker) => this.#isAwake(worker))
     const [best] = (awake.length > 0 ? awake : ready).toSorted(
       (one, other) => one.connections - other.connections || one.dealtAt - other.dealtAt,
     )
@@ -203,7 +209,8 @@ class Supervisor {
     this.#deals += 1
     worker.dealtAt = this.#deals
     worker.connections += 1
-    const message: ToWorker = { kind: 'client', port }
+    worker.handed.set(this.#deals, socket)
+    const message: ToWorker = { kind: 'client', port, id: this.#deals }
     worker.process.send(message, socket)
   }
 
@@ -217,6 +224,7 @@ class Supervisor {
       place,
       process,
       startedAt,
+      handed: new Map(),
       isReady: false,
       connections: 0,
       heardAt: startedAt,
@@ -233,6 +241,8 @@ class Supervisor {
     this.#counts.forget(place)
     this.#lender.forget(place, this.#now())
     this.#questions.forget(place)
+    for (const socket of worker.handed.values()) socket.destroy()
+    worker.handed.clear()
     if (this.#stopped || this.#isRetiring) {
       if (this.#workers.size === 0) this.#onEmpty()
       return
@@ -256,6 +266,10 @@ class Supervisor {
     switch (message.kind) {
       case 'ready':
         return this.#ready(worker)
+      case 'received':
+        worker.handed.get(message.id)?.destroy()
+        worker.handed.delete(message.id)
+        return
       case 'alive':
         worker.connections -= message.ended
         return
@@ -312,6 +326,10 @@ class Supervisor {
     this.#questions.ask({ kind: 'reload' }, this.#readyPlaces(), (_answers, missing) => {
       if (missing > 0) this.#log.warn('Not every worker has read its files again', { missing })
     })
+  }
+
+  #isAwake({ heardAt }: Worker): boolean {
+    return this.#now() - heardAt < SILENT_MS
   }
 
   #readyPlaces(): readonly number[] {

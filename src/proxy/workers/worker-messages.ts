@@ -17,7 +17,7 @@ export type ToWorker =
       readonly ports: ListenPorts
     }
   /** Comes with a socket. */
-  | { readonly kind: 'client'; readonly port: PortName }
+  | { readonly kind: 'client'; readonly port: PortName; readonly id: number }
   | { readonly kind: 'entered'; readonly id: number; readonly full?: Limit }
   | { readonly kind: 'lent'; readonly id: number }
   | { readonly kind: 'recall'; readonly recall: Recall }
@@ -35,6 +35,8 @@ export type ToWorker =
 export type FromWorker =
   /** It takes clients from now on. */
   | { readonly kind: 'ready' }
+  /** The connection is its own from now on. */
+  | { readonly kind: 'received'; readonly id: number }
   /** Again and again; `ended`: so many of the connections that it was handed have ended since. */
   | { readonly kind: 'alive'; readonly ended: number }
   | { readonly kind: 'enter'; readonly id: number; readonly limits: readonly Limit[] }

@@ -134,8 +134,10 @@ class CrewLine implements Crew {
       case 'begin':
         return this.#begin(message)
       case 'client':
+        this.#say({ kind: 'received', id: message.id })
         // Its sender may have closed it: a process that ends at this moment.
         if (socket) this.#receive(message.port, socket)
+        else this.#ended += 1
         return
       case 'entered': {
         const answer = this.#entering.get(message.id)

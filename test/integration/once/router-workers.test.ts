@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { monotonicMs } from '../../../src/platform/clock.ts'
 import { APP, PooledRouters } from '../../support/pooled-router.ts'
 import { describePostgres, SUPERUSER } from '../../support/postgres.ts'
-import { eventually } from '../../support/raw-client.ts'
+import { eventually, startSession } from '../../support/raw-client.ts'
 import type { RouterProcess } from '../../support/router-process.ts'
 
 type Row = Readonly<Record<string, unknown>>
@@ -224,6 +224,20 @@ describePostgres('a router of two workers', (postgres) => {
       const isCommitted = outcome.status === 'fulfilled' && outcome.value.command === 'COMMIT'
       expect(isCommitted).toBe(false)
     }
+  })
+
+  it('lets no client hang that was handed to a worker which then dies', async () => {
+    const router = await two()
+    const [victim = 0] = router.workers
+    process.kill(victim, 'SIGSTOP')
+    const handed = Array.from({ length: 6 }, () => routers.own(startSession(router.ports.pooled)))
+    const served = (): number => handed.filter(({ types }) => types().includes('R')).length
+    await eventually(() => expect(served()).toBeGreaterThan(0))
+    process.kill(victim, 'SIGKILL')
+    await eventually(() => {
+      const isSettled = handed.map(({ types, isClosed }) => isClosed() || types().includes('R'))
+      expect(isSettled).toEqual(handed.map(() => true))
+    }, 15_000)
   })
 
   it('leaves no worker behind, stopped with a word to every client or killed', async () => {
