@@ -10,7 +10,7 @@ import type { Genesis } from './genesis.ts'
  */
 
 /** What a message between agents carries. */
-export type FrameKind = 'raft' | 'heartbeat' | 'registry'
+export type FrameKind = 'raft' | 'heartbeat' | 'registry' | 'cancel'
 
 /** A peer, where it is, and which of those that ever had its name; absent: before the cluster is founded, any. */
 export type PeerAddress = {

@@ -11,6 +11,7 @@ import { randomHex } from '../platform/random.ts'
 import { after, every, pause } from '../platform/timers.ts'
 import { buildSslRequest } from '../wire/startup.ts'
 import { ACTIVITY_EVERY_MS, ActivityWatch, type CountedInstance } from './activity-watch.ts'
+import { CancelRelay } from './cancel-relay.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
 import { readDashboard } from './dashboard-files.ts'
@@ -102,12 +103,18 @@ export class Node {
       instance,
       () => this.#control.brain?.observer.instance.state === 'running',
     )
+    const cancels = new CancelRelay({
+      link: this.#link,
+      peers: () => this.#control.members.pollable(parts.tls !== undefined).map(({ name }) => name),
+      cancelHere: (order) => this.#router.cancel(order),
+    })
     this.#router = new RouterLink(
       {
         log,
         table: () => this.#control.picture.routing(),
         members: () => this.#control.members.pollable(parts.tls !== undefined),
         startRouter: () => this.#startRouter(),
+        cancelElsewhere: (order) => cancels.elsewhere(order),
       },
       agentSocketOf(config),
     )

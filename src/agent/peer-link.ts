@@ -30,8 +30,13 @@ type FrameListener = (peer: string, payload: Buffer) => void
 type UpgradeHeaders = Readonly<Record<string, string | string[] | undefined>>
 
 const PROOF = 0
-const CODES: Readonly<Record<FrameKind, number>> = { raft: 1, heartbeat: 2, registry: 3 }
-const KINDS: Readonly<Record<number, FrameKind>> = { 1: 'raft', 2: 'heartbeat', 3: 'registry' }
+const CODES: Readonly<Record<FrameKind, number>> = { raft: 1, heartbeat: 2, registry: 3, cancel: 4 }
+const KINDS: Readonly<Record<number, FrameKind>> = {
+  1: 'raft',
+  2: 'heartbeat',
+  3: 'registry',
+  4: 'cancel',
+}
 const HEADER_BYTES = 5
 /** Larger than the largest snapshot message that consensus sends. */
 const FRAME_MAX_BYTES = 16 * 1024 * 1024
@@ -61,6 +66,7 @@ export class PeerLink implements PeerWire {
     raft: new Set(),
     heartbeat: new Set(),
     registry: new Set(),
+    cancel: new Set(),
   }
   readonly #connected = new Set<(peer: string) => void>()
   readonly #lost = new Set<(peer: string) => void>()

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
+import type { CancelOrder } from '../model/cancel-order.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { silentLogger } from '../platform/log.ts'
 import { RouterLink } from './router-link.ts'
@@ -16,12 +17,14 @@ describe('RouterLink', () => {
   let epoch: number
   let padding: string
   let members: { name: string; apiUrl: string }[]
+  let elsewhere: CancelOrder[]
   const sockets: Socket[] = []
 
   beforeEach(async () => {
     folder = realpathSync(mkdtempSync(join(tmpdir(), 'router-link-')))
     socketPath = join(folder, 'agent.sock')
     started = 0
+    elsewhere = []
     epoch = 7
     padding = ''
     const table = (): RoutingTableMessage => ({
@@ -32,7 +35,16 @@ describe('RouterLink', () => {
     })
     members = [{ name: 'n2', apiUrl: 'http://10.0.0.2:8008' }]
     link = new RouterLink(
-      { log: silentLogger(), table, members: () => members, startRouter: () => (started += 1) },
+      {
+        log: silentLogger(),
+        table,
+        members: () => members,
+        startRouter: () => (started += 1),
+        cancelElsewhere: (order) => {
+          elsewhere.push(order)
+          return Promise.resolve()
+        },
+      },
       socketPath,
     )
     await link.start(50)
@@ -180,6 +192,26 @@ describe('RouterLink', () => {
     expect(link.pid).toBeUndefined()
   })
 
+  it('has other nodes look for a key that the router does not know, and says when they have', async () => {
+    const { socket, lines } = await router()
+    socket.write('{"kind":"cancel","id":5,"processId":7,"secret":"AAAA"}\n')
+    await eventually('the end', () => lines().at(-1)?.includes('cancelled'))
+    expect(JSON.parse(lines().at(-1) ?? '')).toEqual({ kind: 'cancelled', id: 5 })
+    expect(elsewhere).toEqual([{ processId: 7, secret: 'AAAA' }])
+  })
+
+  it('has all routers of this node look for a key of another node', async () => {
+    expect(await link.cancel({ processId: 7, secret: 'AAAA' })).toBe(false)
+    const [old, next] = [await router('retiring', 76), await router()]
+    const outcome = link.cancel({ processId: 7, secret: 'AAAA' })
+    for (const [index, { socket, lines }] of [old, next].entries()) {
+      await eventually('the question', () => lines().at(-1)?.includes('"cancel"'))
+      const { id } = JSON.parse(lines().at(-1) ?? '') as { id: number }
+      socket.write(`${JSON.stringify({ kind: 'cancelled', id, isKnown: index === 0 })}\n`)
+    }
+    expect(await outcome).toBe(true)
+  })
+
   it('keeps no tables for a router that does not read', async () => {
     const { socket } = await router()
     socket.pause()
@@ -209,6 +241,7 @@ describe('RouterLink', () => {
     const deps = {
       log: silentLogger(),
       table: () => ({ epoch, replicas: [], validForMs: 1, bootId: 'boot' }),
+      cancelElsewhere: () => Promise.resolve(),
     }
     const twice = new RouterLink({ ...deps, members: () => members, startRouter: () => {} }, socketPath)
     twice.detach()

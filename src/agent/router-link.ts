@@ -1,4 +1,5 @@
 import { messageOf } from '../std/fault.ts'
+import type { CancelOrder } from '../model/cancel-order.ts'
 import type { PortTotals } from '../model/cluster-view.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { chmodSync, rmSync } from '../platform/disk.ts'
@@ -19,6 +20,9 @@ const RECONNECT_GRACE_MS = 300
 const BACKLOG_MAX_BYTES = 64 * 1024
 /** Longer than a router waits for the next one. */
 const RESTART_WITHIN_MS = 25_000
+/** As long as PostgreSQL may take for one, and a little. */
+const CANCEL_WITHIN_MS = 5500
+const CANCELS_MAX = 64
 const FOUND = {
   router: 'Router found',
   worker: "Router's worker found",
@@ -31,6 +35,8 @@ export type RouterLinkDeps = {
   /** Whom the router may ask while this agent is gone. */
   readonly members: () => readonly { readonly name: string; readonly apiUrl: string }[]
   readonly startRouter: () => void
+  /** Has the other nodes look for a key that the router does not know. */
+  readonly cancelElsewhere: (order: CancelOrder) => Promise<void>
 }
 
 /** `retiring`: another router has its ports, and it still has clients. */
@@ -51,6 +57,8 @@ export class RouterLink {
   readonly #news = new TableNews()
   #cancels: (() => void)[] = []
   #restarting: { readonly old: Socket; readonly done: (outcome: RestartOutcome) => void } | undefined
+  readonly #cancelling = new Map<number, (isKnown: boolean) => void>()
+  #lastCancel = 0
   #isStopped = false
   #membersTold = ''
 
@@ -119,6 +127,29 @@ export class RouterLink {
     })
     old.socket.write(`${JSON.stringify({ kind: 'restart', ...order })}\n`)
     return outcome
+  }
+
+  /** Has the routers of this node look for a key that another node's does not know; whether one knew it. */
+  async cancel(order: CancelOrder): Promise<boolean> {
+    const asked = this.#peersOf('router', 'retiring').map(({ socket }) => this.#askForCancel(socket, order))
+    const answers = await Promise.all(asked)
+    return answers.includes(true)
+  }
+
+  #askForCancel(socket: Socket, order: CancelOrder): Promise<boolean> {
+    if (this.#cancelling.size >= CANCELS_MAX) return Promise.resolve(false)
+    this.#lastCancel += 1
+    const id = this.#lastCancel
+    return new Promise((resolve) => {
+      const done = (isKnown: boolean): void => {
+        stopTimer()
+        this.#cancelling.delete(id)
+        resolve(isKnown)
+      }
+      const stopTimer = after(CANCEL_WITHIN_MS, () => done(false))
+      this.#cancelling.set(id, done)
+      socket.write(`${JSON.stringify({ kind: 'cancel', id, ...order })}\n`)
+    })
   }
 
   /** Leaves the router running. */
@@ -202,6 +233,8 @@ export class RouterLink {
         | Peer
         | { kind: 'totals'; totals: readonly PortTotals[] }
         | { kind: 'restart-failed' }
+        | ({ kind: 'cancel'; id: number } & CancelOrder)
+        | { kind: 'cancelled'; id: number; isKnown: boolean }
       if ('role' in message) {
         const { role, pid } = message
         this.#peers.set(socket, { role, pid })
@@ -210,6 +243,13 @@ export class RouterLink {
         socket.write(`${this.#membersLine()}${JSON.stringify(this.#deps.table())}\n`)
       } else if (message.kind === 'restart-failed') {
         this.#restarted({ kind: 'refused', reason: 'FAILED' })
+      } else if (message.kind === 'cancel') {
+        const { id, processId, secret } = message
+        void this.#deps
+          .cancelElsewhere({ processId, secret })
+          .then(() => void socket.write(`${JSON.stringify({ kind: 'cancelled', id })}\n`))
+      } else if (message.kind === 'cancelled') {
+        this.#cancelling.get(message.id)?.(message.isKnown)
       } else {
         const pid = this.#peers.get(socket)?.pid
         if (pid !== undefined) this.#totals.said(pid, message.totals)

@@ -10,7 +10,8 @@ import { createLogger, silentLogger, type Logger } from '../platform/log.ts'
 import { bootId } from '../platform/process.ts'
 import { makeCertificate, type TestCertificate } from '../../test/support/certificates.ts'
 import { startFakeBackend, type FakeBackend } from '../../test/support/fake-backend.ts'
-import { eventually, startSession, type RawClient } from '../../test/support/raw-client.ts'
+import { buildCancelRequest } from '../wire/startup.ts'
+import { connectRaw, eventually, startSession, type RawClient } from '../../test/support/raw-client.ts'
 import { directTls } from '../../test/support/tls-client.ts'
 import { tlsSettings } from '../../test/support/tls-files.ts'
 import { startRouter, type RouterOptions, type RouterPace, type RunningRouter } from './router-process.ts'
@@ -184,6 +185,23 @@ describe('the router process', () => {
         expect.objectContaining({ port: 'pooled' }),
       ])
     })
+  })
+
+  it('has its agent ask the other nodes for a cancel key that it does not know, and looks for theirs', async () => {
+    const fake = await agent()
+    const router = await start()
+    await eventually(() => expect(fake.links()).toBe(1))
+    const key = { processId: 7, secret: Buffer.from('abcd') }
+    const request = connectRaw(router.ports.primary)
+    cleanUp.push(() => void request.socket.destroy())
+    request.socket.write(buildCancelRequest(key))
+    const told = { kind: 'cancel', processId: 7, secret: key.secret.toString('base64') }
+    await eventually(() => expect(fake.lines.find(({ kind }) => kind === 'cancel')).toMatchObject(told))
+    expect(request.isClosed()).toBe(false)
+    fake.send({ kind: 'cancelled', id: fake.lines.find(({ kind }) => kind === 'cancel')?.['id'] })
+    await request.untilClosed()
+    fake.send({ ...told, id: 33 })
+    await eventually(() => expect(fake.lines).toContainEqual({ kind: 'cancelled', id: 33, isKnown: false }))
   })
 
   it('reads its certificates again when its agent says so, and says in the log when they end', async () => {

@@ -6,6 +6,7 @@ import { every } from '../platform/timers.ts'
 import { SECOND } from '../std/units.ts'
 import type { PortListener } from './frontend/port-listener.ts'
 import { openPorts, PORT_NAMES, type InheritedPorts, type ListenPorts } from './frontend/router-ports.ts'
+import { cancelElsewhere, keyOf } from './backend/cancel-elsewhere.ts'
 import type { Estate } from './handover/heir.ts'
 import type { Inheritance } from './handover/inheritance.ts'
 import type { PoolOptions } from './pool/pool-options.ts'
@@ -98,7 +99,7 @@ const PACE: RouterPace = { portRetryMs: 2000, totalsEveryMs: SECOND, agentSilent
 
 /** Starts a router inside this process. Throws `ROUTER_PORT_BUSY`, `ROUTER_CANNOT_LISTEN` or `TLS_FILE_UNUSABLE`. */
 export async function startRouter(options: RouterOptions, deps: RouterDeps): Promise<ReplaceableRouter> {
-  const { log, clock, pace = PACE, seat } = deps
+  const { log, clock, pace = PACE, seat, inheritance } = deps
   const counters: PortCounters[] = []
   const { pool } = options
   const files = new RouterFiles(log, { tls: options.tls, usersFile: pool?.auth.file })
@@ -109,11 +110,11 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       maxClientConnections: options.maxClientConnections,
       tls: files.tls,
       crew: seat?.crew,
-      cancelElsewhere: deps.inheritance && ((key, done) => deps.inheritance?.cancel(key, done)),
+      cancelElsewhere: seat ? undefined : (key, done) => cancelElsewhere(key, { inheritance, tables }, done),
       ...(pool ? { pool: { options: pool, secrets: files.secrets, reload: () => files.reload() } } : {}),
     },
   )
-  const inherited = await deps.inheritance?.ports()
+  const inherited = await inheritance?.ports()
   const listeners = seat
     ? []
     : await listenOnAll({ ...options, ...pace, ...(inherited ? { inherited } : {}) }, counters, switchboard)
@@ -127,6 +128,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       onStop: deps.onStop,
       onReload: () => void files.reload(),
       onRestart: (order, failed) => deps.onRestart?.(order, failed),
+      onCancel: (order, done) => switchboard.cancel(keyOf(order), done),
       totals: () => totalsOf(counters, switchboard.waitingForServers),
     },
     { ...options, ...pace, role: seat ? 'worker' : 'router' },
@@ -154,7 +156,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
   }
   const [primary = 0, replica = 0, pooled = 0] = counters.map(({ listen }) => listen)
   if (!seat) log.info('Router listening', { host: options.listenHost, primary, replica, pooled, pid })
-  deps.inheritance?.ready()
+  inheritance?.ready()
   return {
     ports: { primary, replica, pooled },
     stop: () => (stopped ??= stop()),

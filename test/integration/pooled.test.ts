@@ -4,6 +4,8 @@ import { Cluster } from '../support/cluster.ts'
 import { loopbackMachines } from '../support/loopback-machines.ts'
 import { connectTo } from '../support/numbered-writer.ts'
 import { describePostgres } from '../support/postgres.ts'
+import { connectRaw } from '../support/raw-client.ts'
+import { buildCancelRequest } from '../../src/wire/startup.ts'
 
 /** An application on the pooled port that never connects again: one row after another, each told once. */
 class PooledWriter {
@@ -112,6 +114,36 @@ describePostgres('the pooled port of a cluster in quorum mode', (postgres) => {
     }
     await cluster.waitForHealthy(30_000)
     expect(writers.map(({ ended }) => ended)).toEqual([undefined, undefined, undefined])
+  })
+
+  it('cancels a statement also where the request comes to the router of another node', async () => {
+    onTestFailed(() => console.error(cluster.logTails()))
+    await cluster.waitForHealthy(30_000)
+    const [one, two] = [cluster.node('node1'), cluster.node('node2')]
+    const watcher = await connectTo(cluster.url(one, 'primary'))
+    for (const port of ['pooled', 'primary'] as const) {
+      for (const [at, asked] of [
+        [one, two],
+        [two, one],
+      ] as const) {
+        const client = await connectTo(cluster.url(at, port))
+        const outcome = client.query('select pg_sleep(30)').catch((error: unknown) => error)
+        await cluster.waitFor('the statement', 10_000, async () => {
+          const text =
+            "select 1 from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'"
+          return (await watcher.query(text)).rows.length === 1
+        })
+        const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
+        const secret = Buffer.alloc(4)
+        secret.writeInt32BE(secretKey)
+        const request = connectRaw(asked.ports[port])
+        request.socket.end(buildCancelRequest({ processId: processID, secret }))
+        expect(await outcome).toMatchObject({ code: '57014' })
+        await request.untilClosed()
+        await client.end()
+      }
+    }
+    await watcher.end()
   })
 
   it('keeps every connection through a killed primary: one statement each is unknown, no acknowledged row is lost, none is there twice', async () => {

@@ -1,5 +1,6 @@
 import type { Logger } from '../../platform/log.ts'
 import type { CancelKey } from '../../wire/startup.ts'
+import { orderOf } from './cancel-elsewhere.ts'
 import type { Pooler } from '../pool/pooler.ts'
 import type { Crew } from '../workers/crew.ts'
 import type { CancelRegistry } from './cancel-registry.ts'
@@ -39,7 +40,7 @@ export class CancelDesk {
       if (isKnown) return done()
       if (elsewhere) return elsewhere(key, done)
       if (!crew) return done()
-      crew.askAll({ kind: 'cancel', ...key, secret: key.secret.toString('base64') }, done)
+      crew.askAll({ kind: 'cancel', ...orderOf(key) }, done)
     })
   }
 }

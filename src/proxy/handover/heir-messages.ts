@@ -1,3 +1,4 @@
+import type { CancelOrder } from '../../model/cancel-order.ts'
 import type { PortName } from '../port-counters.ts'
 
 /* What a router and the one that takes its place say to each other, as JSON on the line between parent and child. */
@@ -15,4 +16,4 @@ export type FromHeir =
   /** It listens: the predecessor need not any more. */
   | { readonly kind: 'ready' }
   /** A key that is none of its own. */
-  | { readonly kind: 'cancel'; readonly id: number; readonly processId: number; readonly secret: string }
+  | ({ readonly kind: 'cancel'; readonly id: number } & CancelOrder)

@@ -2,6 +2,7 @@ import type { HeirProcess } from '../../platform/worker-process.ts'
 import { after } from '../../platform/timers.ts'
 import { SECOND } from '../../std/units.ts'
 import type { CancelKey } from '../../wire/startup.ts'
+import { keyOf } from '../backend/cancel-elsewhere.ts'
 import type { PortListener } from '../frontend/port-listener.ts'
 import { PORT_NAMES } from '../frontend/router-ports.ts'
 import type { FromHeir, ToHeir } from './heir-messages.ts'
@@ -10,7 +11,7 @@ import type { FromHeir, ToHeir } from './heir-messages.ts'
 export type Estate = {
   readonly listeners: readonly PortListener[]
   /** `done` follows when the request has arrived, or when nobody here knows the key. */
-  readonly cancel: (key: CancelKey, done: () => void) => void
+  readonly cancel: (key: CancelKey, done: (isKnown: boolean) => void) => void
 }
 
 /** As long as a router takes to start on a busy host, and then some. */
@@ -48,8 +49,7 @@ export function handOver(
       case 'ready':
         return decide('ready')
       case 'cancel': {
-        const key = { processId: message.processId, secret: Buffer.from(message.secret, 'base64') }
-        return estate.cancel(key, () => say({ kind: 'cancelled', id: message.id }))
+        return estate.cancel(keyOf(message), () => say({ kind: 'cancelled', id: message.id }))
       }
     }
   }

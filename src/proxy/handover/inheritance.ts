@@ -1,5 +1,5 @@
+import type { CancelOrder } from '../../model/cancel-order.ts'
 import type { ParentLine } from '../../platform/worker-process.ts'
-import type { CancelKey } from '../../wire/startup.ts'
 import { inheritListener, type InheritedListener } from '../frontend/port-listener.ts'
 import type { InheritedPorts } from '../frontend/router-ports.ts'
 import type { PortName } from '../port-counters.ts'
@@ -46,12 +46,12 @@ export class Inheritance {
   }
 
   /** Has the predecessor cancel what the key belongs to; `done` follows when that has arrived, or when there is nothing. */
-  cancel(key: CancelKey, done: () => void): void {
+  cancel(order: CancelOrder, done: () => void): void {
     if (this.#isOver || this.#cancels.size >= CANCELS_MAX) return done()
     this.#lastId += 1
     const id = this.#lastId
     this.#cancels.set(id, done)
-    this.#say({ kind: 'cancel', id, processId: key.processId, secret: key.secret.toString('base64') })
+    this.#say({ kind: 'cancel', id, ...order })
   }
 
   #hear(message: ToHeir, handle: unknown): void {

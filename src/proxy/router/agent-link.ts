@@ -1,3 +1,4 @@
+import type { CancelOrder } from '../../model/cancel-order.ts'
 import type { PortTotals } from '../../model/cluster-view.ts'
 import type { RoutingTableMessage } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
@@ -5,6 +6,7 @@ import { connect, type Socket } from '../../platform/net.ts'
 import { after, every } from '../../platform/timers.ts'
 import { KiB, MiB } from '../../std/units.ts'
 import type { PollMember } from './peer-poll.ts'
+import { PendingCancels } from './pending-cancels.ts'
 import { parseTableMessage } from './table-message.ts'
 
 export type AgentLinkDeps = {
@@ -18,6 +20,8 @@ export type AgentLinkDeps = {
   readonly onReload: () => void
   /** Another router is to take this one's place. */
   readonly onRestart: (order: RestartOrder, failed: () => void) => void
+  /** A cancel request that came to another node; `done`: whether the key is known here. */
+  readonly onCancel: (order: CancelOrder, done: (isKnown: boolean) => void) => void
   readonly totals: () => readonly PortTotals[]
 }
 
@@ -32,6 +36,8 @@ export type RestartOrder = {
 }
 
 export type AgentLink = {
+  /** Has the other nodes look for a key; `done` follows when one has acted, or when there is none, or no agent. */
+  readonly cancelElsewhere: (order: CancelOrder, done: () => void) => void
   /** From now on another router has the ports; this one goes on hearing tables. */
   readonly retire: () => void
   /** Drops the connection, and with it what was under way in it, and connects again. */
@@ -65,13 +71,14 @@ export function openAgentLink(
   let closed = false
   let role: string = options.role
   const say = (message: object): void => void socket?.write(`${JSON.stringify(message)}\n`)
+  const cancels = new PendingCancels()
   const sayHello = (): void => say({ role, pid: options.pid })
 
   function open(): void {
     if (closed) return
     const link = connect(options.socketPath)
     socket = link
-    const lines = createLineSplitter((line) => link === socket && receive(line, deps, say))
+    const lines = createLineSplitter((line) => link === socket && receive(line, { deps, say, cancels }))
     const stopTimer = after(CONNECT_TIMEOUT_MS, () => link.destroy())
     link.on('connect', () => {
       stopTimer()
@@ -88,6 +95,7 @@ export function openAgentLink(
       stopTimer()
       if (link !== socket) return
       socket = undefined
+      cancels.endAll()
       stopReconnect = after(RECONNECT_EVERY_MS, open)
     })
   }
@@ -98,6 +106,8 @@ export function openAgentLink(
   })
   open()
   return {
+    cancelElsewhere: (order, done) =>
+      cancels.ask(order, socket?.connecting === false ? say : undefined, done),
     retire: () => {
       role = 'retiring'
       sayHello()
@@ -120,7 +130,18 @@ export function openAgentLink(
   }
 }
 
-function receive(line: string, deps: AgentLinkDeps, say: (message: object) => void): void {
+function receive(
+  line: string,
+  {
+    deps,
+    say,
+    cancels,
+  }: {
+    readonly deps: AgentLinkDeps
+    readonly say: (message: object) => void
+    readonly cancels: PendingCancels
+  },
+): void {
   const value = parseJson(line)
   switch (orderOf(value)) {
     case 'stop':
@@ -129,6 +150,12 @@ function receive(line: string, deps: AgentLinkDeps, say: (message: object) => vo
       return deps.onReload()
     case 'restart':
       return deps.onRestart(value as RestartOrder, () => say({ kind: 'restart-failed' }))
+    case 'cancel': {
+      const { id, ...order } = value as CancelOrder & { readonly id: number }
+      return deps.onCancel(order, (isKnown) => say({ kind: 'cancelled', id, isKnown }))
+    }
+    case 'cancelled':
+      return cancels.answered((value as { readonly id: number }).id)
   }
   const members = parseMembers(value)
   if (members) return deps.onMembers(members)

@@ -7,6 +7,7 @@ import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Socket } from '../../platform/net.ts'
 import { after, every, pause } from '../../platform/timers.ts'
+import { keyOf } from '../backend/cancel-elsewhere.ts'
 import { CancelDesk } from '../backend/cancel-desk.ts'
 import { CancelRegistry } from '../backend/cancel-registry.ts'
 import { PROBE_EVERY_MS, TargetHealth } from '../backend/target-health.ts'
@@ -134,8 +135,7 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
 
   answer(request: CrewRequest, reply: (answer: unknown) => void): void {
     if (request.kind !== 'cancel') return reply(this.#pooler?.answer(request))
-    const { processId, secret } = request
-    this.#cancelDesk.here({ processId, secret: Buffer.from(secret, 'base64') }, reply)
+    this.#cancelDesk.here(keyOf(request), reply)
   }
 
   recall(recall: Recall): void {
@@ -143,7 +143,7 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
   }
 
   /** For another router, which has this one's ports now. */
-  cancel(key: CancelKey, done: () => void): void {
+  cancel(key: CancelKey, done: (isKnown: boolean) => void): void {
     this.#cancelDesk.here(key, done)
   }
 

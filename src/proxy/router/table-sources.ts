@@ -3,7 +3,7 @@ import type { RoutingTable } from '../../model/routing-table.ts'
 import { readFileSync } from '../../platform/disk.ts'
 import type { Logger } from '../../platform/log.ts'
 import { bootId, pid } from '../../platform/process.ts'
-import { openAgentLink, type AgentLinkDeps } from './agent-link.ts'
+import { openAgentLink, type AgentLink, type AgentLinkDeps } from './agent-link.ts'
 import { openPeerPoll, type PollMember } from './peer-poll.ts'
 import { pushedTable } from './table-message.ts'
 
@@ -15,6 +15,7 @@ export type TableSourcesDeps = {
   readonly onStop: () => void
   readonly onReload: () => void
   readonly onRestart: AgentLinkDeps['onRestart']
+  readonly onCancel: AgentLinkDeps['onCancel']
   readonly totals: () => readonly PortTotals[]
 }
 
@@ -30,7 +31,7 @@ export type TableSourcesOptions = {
   readonly pollEveryMs: number
 }
 
-export type TableSources = {
+export type TableSources = Pick<AgentLink, 'cancelElsewhere'> & {
   /** Drops what is under way: the host was suspended, and it proves nothing any more. */
   readonly restart: () => void
   /** Says to the agent that another router has the ports now. */
@@ -57,6 +58,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
       onStop: deps.onStop,
       onReload: deps.onReload,
       onRestart: deps.onRestart,
+      onCancel: deps.onCancel,
       totals: deps.totals,
     },
     {
@@ -81,6 +83,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
     },
   )
   return {
+    cancelElsewhere: link.cancelElsewhere,
     restart: () => {
       link.reconnect()
       poll.restart()

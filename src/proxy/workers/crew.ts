@@ -1,11 +1,10 @@
+import type { CancelOrder } from '../../model/cancel-order.ts'
 import type { ConsoleRequest } from '../pool/console/pool-console.ts'
 import type { Recall } from './connection-lender.ts'
 import type { Limit } from './shared-counts.ts'
 
 /** What one worker asks of all of them, itself included. It crosses as JSON. */
-export type CrewRequest =
-  | ConsoleRequest
-  | { readonly kind: 'cancel'; readonly processId: number; readonly secret: string }
+export type CrewRequest = ConsoleRequest | ({ readonly kind: 'cancel' } & CancelOrder)
 
 /** The other workers of this router, as one of them sees them. A router of one process has none. */
 export interface Crew {

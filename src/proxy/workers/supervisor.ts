@@ -4,6 +4,7 @@ import { pid } from '../../platform/process.ts'
 import { after, every } from '../../platform/timers.ts'
 import type { WorkerProcess } from '../../platform/worker-process.ts'
 import { SECOND } from '../../std/units.ts'
+import { cancelElsewhere, keyOf, orderOf } from '../backend/cancel-elsewhere.ts'
 import { ignoreError } from '../frontend/end-client.ts'
 import type { PortListener } from '../frontend/port-listener.ts'
 import { openPorts, portsOf, type ListenPorts } from '../frontend/router-ports.ts'
@@ -12,7 +13,6 @@ import type { ReplaceableRouter, RouterDeps, RouterOptions } from '../router-pro
 import { openAgentLink, type AgentLink } from '../router/agent-link.ts'
 import type { CancelKey } from '../../wire/startup.ts'
 import { ConnectionLender } from './connection-lender.ts'
-import type { CrewRequest } from './crew.ts'
 import { CrewQuestions } from './crew-questions.ts'
 import { SharedCounts } from './shared-counts.ts'
 import type { FromWorker, ToWorker } from './worker-messages.ts'
@@ -146,6 +146,7 @@ class Supervisor {
         onStop: this.#deps.onStop,
         onReload: () => this.#reload(),
         onRestart: (order, failed) => this.#deps.onRestart?.(order, failed),
+        onCancel: (order, done) => this.cancel(keyOf(order), done),
         totals: () => [],
       },
       { role: 'router', socketPath: this.#options.agentSocket, pid, totalsEveryMs: SECOND },
@@ -177,9 +178,10 @@ class Supervisor {
   }
 
   /** For the router that has the ports now. */
-  cancel(key: CancelKey, done: () => void): void {
-    const request = { kind: 'cancel', ...key, secret: key.secret.toString('base64') } as const
-    this.#questions.ask(request, this.#readyPlaces(), done)
+  cancel(key: CancelKey, done: (isKnown: boolean) => void): void {
+    this.#questions.ask({ kind: 'cancel', ...orderOf(key) }, this.#readyPlaces(), (answers) =>
+      done(answers.includes(true)),
+    )
   }
 
   async #stop(): Promise<void> {
@@ -295,18 +297,12 @@ class Supervisor {
         return this.#questions.ask(request, this.#readyPlaces(), (answers, missing) => {
           const answer = (): void => this.#say(place, { kind: 'answers', id, answers, missing })
           if (request.kind !== 'cancel' || answers.includes(true)) return answer()
-          this.#cancelElsewhere(request, answer)
+          cancelElsewhere(keyOf(request), { inheritance: this.#deps.inheritance, tables: this.#link }, answer)
         })
       }
       case 'answer':
         return this.#questions.answered(place, message.id, message.answer)
     }
-  }
-
-  #cancelElsewhere({ processId, secret }: Extract<CrewRequest, { kind: 'cancel' }>, done: () => void): void {
-    const { inheritance } = this.#deps
-    if (inheritance) inheritance.cancel({ processId, secret: Buffer.from(secret, 'base64') }, done)
-    else done()
   }
 
   #ready(worker: Worker): void {

@@ -62,7 +62,12 @@ export class SimPeerLink implements PeerWire {
   #isStarted = false
   readonly #outgoing = new Map<string, Outgoing>()
   readonly #incoming = new Map<string, SimPeerLink>()
-  readonly #listeners: Record<FrameKind, FrameListener[]> = { raft: [], heartbeat: [], registry: [] }
+  readonly #listeners: Record<FrameKind, FrameListener[]> = {
+    raft: [],
+    heartbeat: [],
+    registry: [],
+    cancel: [],
+  }
   readonly #connected: ((peer: string) => void)[] = []
   readonly #lost: ((peer: string) => void)[] = []
   readonly #heardAt = new Map<string, number>()
