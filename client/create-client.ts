@@ -24,6 +24,7 @@ import {
 import type { ConfigDocument, EstimateDocument, LogDocument, RecentDocument } from './past-documents.ts'
 import type { PatroniHistoryLine, PatroniStatus } from './patroni-documents.ts'
 import { fetchTransport, type HttpAnswer, type HttpTransport } from './transport.ts'
+import type { WhyDocument } from './why-documents.ts'
 
 /** Long enough for an agent that is busy, short enough for a person who waits. */
 const TIMEOUT_MS_DEFAULT = 5_000
@@ -74,6 +75,8 @@ export type Client = {
   recent(after?: number, options?: CallOptions): Promise<RecentDocument>
   /** What losing the primary would cost now. */
   estimate(options?: CallOptions): Promise<EstimateDocument>
+  /** Why things are as they are, by the decisions of that agent. */
+  why(options?: CallOptions): Promise<WhyDocument>
   /** Needs the token, as the next one. */
   config(options?: CallOptions): Promise<ConfigDocument>
   log(after?: number, options?: CallOptions): Promise<LogDocument>
@@ -130,6 +133,7 @@ export function createClient(options: ClientOptions): Client {
     routing: (call) => get('/v1/routing', call),
     recent: (after, call) => get(`/v1/recent?after=${after ?? 0}`, call),
     estimate: (call) => get('/v1/estimate', call),
+    why: (call) => get('/v1/why', call),
     config: (call) => get('/v1/config', call),
     log: (after, call) => get(`/v1/log?after=${after ?? 0}`, call),
     patroni: (call) => get('/patroni', call),

@@ -74,6 +74,7 @@ export type {
   PatroniStatus,
   PatroniWalSender,
 } from './patroni-documents.ts'
+export type { WhyAnswer, WhyDocument, WhyQuestion } from './why-documents.ts'
 export {
   fetchTransport,
   TooLarge,

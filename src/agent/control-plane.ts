@@ -1,3 +1,4 @@
+import type { WhyDocument } from '#client'
 import { present } from '../std/assert.ts'
 import { codeOf, messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
@@ -37,6 +38,7 @@ import type { Secrets } from './secrets.ts'
 import { requestReinit } from './reinit.ts'
 import { requestRestart } from './restart.ts'
 import { requestSwitchover } from './switchover.ts'
+import { whyOf } from './why/why.ts'
 
 /*
  * The part of a node that thinks: founding, consensus, heartbeats and the HA core on the ports of one host. It knows no
@@ -271,6 +273,21 @@ export class ControlPlane {
   candidates(): readonly CandidateVerdict[] {
     const { record } = this.#seen?.store ?? {}
     return this.#seen && record ? judgeCandidates(this.#seen, record, 'hand-over') : []
+  }
+
+  /** Why things are as they are, by what this node decided last. */
+  why(): WhyDocument {
+    const view = this.picture.view()
+    const decision = this.#left ? undefined : this.#brain?.loop.decision
+    const seen = this.#seen
+    return whyOf({
+      self: this.#self,
+      takenAt: view.takenAt,
+      last: seen && decision ? { seen, decision } : undefined,
+      stance: view.stance,
+      voters: view.consensus.voters,
+      reads: this.picture.reads(this.members.names),
+    })
   }
 
   async #startBrain(): Promise<void> {

@@ -341,6 +341,7 @@ export class Node {
           candidates: control.candidates(),
           policy: control.policy,
         }),
+      why: () => control.why(),
       config: () => ({ node, settings: settings() }),
       log: (behind) => {
         const lines = log.tail(behind)

@@ -1,3 +1,4 @@
+import { timeSpan } from '../std/quantity-text.ts'
 import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Keys } from '../ha/keys.ts'
@@ -11,7 +12,7 @@ import type { Brain } from './brain.ts'
 import type { Founding } from './consensus.ts'
 import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
-import { messageOf, routingTable, type RoutedMember } from './routing.ts'
+import { messageOf, readObstacle, routingTable, type RoutedMember } from './routing.ts'
 import { clusterView } from './view.ts'
 
 export type PictureParts = {
@@ -124,6 +125,27 @@ export class Picture {
       leaseOf: (member) => heartbeats.lease(member),
     })
     return messageOf(table, now, this.#parts.bootId)
+  }
+
+  /** Of every member, why routers lead no reads there; absent: they do. */
+  reads(members: readonly string[]): readonly { readonly name: string; readonly obstacle?: string }[] {
+    const { brain, heartbeats } = this.#parts.now()
+    const record = brain?.keeper.record
+    if (!record) return []
+    const now = this.#parts.clock.monotonic()
+    const obstacleOf = (name: string): string | undefined => {
+      if (name === this.#parts.config.identity.nodeName) return readObstacle(this.#routed(), record)
+      const peer = heartbeats.facts().find((one) => one.name === name)
+      if (!peer) return 'was never heard'
+      const isHeard = now - peer.heardAt <= this.#parts.silenceLimitMs
+      return isHeard
+        ? readObstacle(peer.facts, record)
+        : `was not heard for ${timeSpan(now - peer.heardAt)} (limit ${timeSpan(this.#parts.silenceLimitMs)})`
+    }
+    return members.map((name) => {
+      const obstacle = obstacleOf(name)
+      return obstacle === undefined ? { name } : { name, obstacle }
+    })
   }
 
   failovers(): readonly FailoverRecord[] {

@@ -34,7 +34,7 @@ export function routingTable(facts: RoutingFacts): RoutingTable {
   const members = [facts.own, ...facts.reachable]
   const position = parseLsn(record.position) ?? LSN_NONE
   const replicas = members
-    .filter((member) => isReplica(member, record))
+    .filter((member) => readObstacle(member, record) === undefined)
     .map((member) => ({ lagBytes: lagOf(member, position), ...targetOf(member) }))
   const holder = members.find(({ name }) => name === record.holder)
   const validUntil = validity(facts, record)
@@ -80,11 +80,19 @@ function isPlanned({ release }: EpochRecord): boolean {
   return release !== undefined && release.reason !== 'PRIMARY_CRASHED'
 }
 
-/** In the read pool is who streams on the authorised timeline, unless it is tagged noloadbalance; a former primary is in no pool before that (safety.md 13). */
-function isReplica(member: RoutedMember, record: EpochRecord): boolean {
-  const { state, role, streaming, timeline } = member.instance
-  if (member.tags?.noloadbalance) return false
-  return state === 'running' && role === 'standby' && streaming === true && timeline === record.timeline
+/**
+ * Why a member is not in the read pool; absent: it is. In it is who streams on the authorised timeline, unless it is tagged noloadbalance;
+ * a former primary is in no pool before that (safety.md 13).
+ */
+export function readObstacle({ instance, tags }: RoutedMember, record: EpochRecord): string | undefined {
+  const { state, role, streaming, timeline } = instance
+  if (tags?.noloadbalance) return 'is tagged noloadbalance'
+  if (state !== 'running') return `has no PostgreSQL that runs: it is ${state}`
+  if (role !== 'standby') return 'is the primary'
+  if (streaming !== true) return 'does not stream from the primary'
+  if (timeline !== record.timeline)
+    return `is on timeline ${timeline ?? '?'}, and the primary on ${record.timeline}`
+  return undefined
 }
 
 /** Behind the primary's last published position: at most one renewal old. */

@@ -1,4 +1,4 @@
-import type { ConfigDocument, EstimateDocument, LogDocument, RecentDocument } from '#client'
+import type { ConfigDocument, EstimateDocument, LogDocument, RecentDocument, WhyDocument } from '#client'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Access } from './access.ts'
 import type { ClusterOperations } from './ports.ts'
@@ -15,6 +15,10 @@ export function addPastRoutes(
   })
   app.get('/v1/estimate', (_request, reply) => {
     const document: EstimateDocument = operations.estimate()
+    return reply.send(document)
+  })
+  app.get('/v1/why', (_request, reply) => {
+    const document: WhyDocument = operations.why()
     return reply.send(document)
   })
   const guarded = { onRequest: async (request: FastifyRequest) => access.requireToken(request) }

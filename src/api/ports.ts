@@ -1,4 +1,11 @@
-import type { ConfigDocument, EstimateDocument, LogDocument, MembersDocument, RecentDocument } from '#client'
+import type {
+  ConfigDocument,
+  EstimateDocument,
+  LogDocument,
+  MembersDocument,
+  RecentDocument,
+  WhyDocument,
+} from '#client'
 import type { ClusterView } from '../model/cluster-view.ts'
 import type { JsonObject } from '../model/dynamic-config.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
@@ -29,6 +36,8 @@ export interface ClusterOperations {
   /** Samples and events behind this number. */
   recent(after: number): RecentDocument
   estimate(): EstimateDocument
+  /** By this node's own decision. */
+  why(): WhyDocument
   /** Holds no secret, and more than strangers need to know. */
   config(): ConfigDocument
   log(after: number): LogDocument

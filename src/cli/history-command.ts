@@ -1,5 +1,5 @@
 import type { EpochLink, FailoverRecord, HistoryDocument, LossReport } from '#client'
-import { bytes } from './demo/member-words.ts'
+import { bytes } from '../std/quantity-text.ts'
 import type { Report } from './report.ts'
 import type { Cell } from './table.ts'
 

@@ -1,6 +1,7 @@
 import type { ClusterView, MemberView } from '#client'
+import { bytes } from '../std/quantity-text.ts'
 import { MiB, SECOND } from '../std/units.ts'
-import { bytes, duration } from './demo/member-words.ts'
+import { duration } from './demo/member-words.ts'
 import { toned, type Report } from './report.ts'
 import type { Cell, Tone } from './table.ts'
 

@@ -23,6 +23,7 @@ import { API_PORT_DEFAULT } from './setup/parse-nodes.ts'
 import { CONFIG_FOLDER } from './setup/validate-files.ts'
 import { switchover } from './switchover-command.ts'
 import { versionLine, versionReport } from './version-command.ts'
+import { whyReport } from './why-command.ts'
 import type { World } from './world.ts'
 import { yamlText } from './yaml-text.ts'
 
@@ -117,6 +118,7 @@ function addClusterCommands(program: Command, world: World): void {
         return historyReport(await client.epochs())
       }),
     )
+  addWhy(add('why'), world)
   addSwitchover(add('switchover'), world)
   addMemberOrder(add('reinit'), world, {
     description: 'replace the data of a standby by a new clone of the primary',
@@ -144,6 +146,20 @@ function addClusterCommands(program: Command, world: World): void {
 function withoutCluster(error: unknown): undefined {
   if (error instanceof CommandFailure && error.exitCode === EXIT.wrongUsage) return undefined
   throw error
+}
+
+function addWhy(command: Command, world: World): void {
+  command
+    .description('why things are as they are: why there is no failover, why a member would not take over, …')
+    .argument('[member]', 'everything about this one; else the whole cluster, a line a question')
+    .addHelpText(
+      'after',
+      '\nExample, of a standby that is down:\n  pg-metako why n3\n  pg-metako why --format json | jq -r ".answers[] | select(.isWell | not) | .sentence"',
+    )
+    .action(async (member: string | undefined) => {
+      const options = command.optsWithGlobals<GlobalOptions>()
+      printReport(await whyReport(await findEndpoints(options, world), member), options.format, world)
+    })
 }
 
 function addSwitchover(command: Command, world: World): void {
@@ -357,7 +373,7 @@ function addDsn(command: Command, world: World): void {
       const report = dsnReport(view, { ...options, application: endpoints.application })
       // A connection string is pasted or captured: without a frame around it.
       if (options.format === 'pretty')
-        world.stdout.write(`${visibleText(report.table.rows[0]?.[0] as string, 2_000)}\n`)
+        world.stdout.write(`${visibleText(report.table?.rows[0]?.[0] as string, 2_000)}\n`)
       else printReport(report, options.format, world)
     })
 }

@@ -1,5 +1,6 @@
 import { visibleText } from '../std/visible-text.ts'
 import { createPaint } from './demo/ansi.ts'
+import { proseLines, type Paragraph } from './prose.ts'
 import { drawTable, type Cell, type Look, type Table, type Tone } from './table.ts'
 import type { World } from './world.ts'
 import { yamlText } from './yaml-text.ts'
@@ -11,8 +12,10 @@ export type Format = (typeof FORMATS)[number]
 export type Report = {
   /** For `json` and `yaml`: everything, in plain units. */
   readonly data: unknown
-  /** For people. */
-  readonly table: Table
+  /** For people, before all else. */
+  readonly table?: Table
+  /** For people: sentences, folded at the terminal's edge. */
+  readonly prose?: readonly Paragraph[]
   /** For people, under the table. */
   readonly footer: readonly Cell[]
   /** For `tsv`: a head and rows, in plain units. */
@@ -21,7 +24,7 @@ export type Report = {
 
 /** What people are told in a sentence, for scripts: `rows` is a head and what stands under it. */
 export function plainReport(data: unknown, rows: Report['rows']): Report {
-  return { data, table: { columns: [], rows: [] }, footer: [], rows }
+  return { data, footer: [], rows }
 }
 
 export function printReport(report: Report, format: Format, world: World): void {
@@ -31,7 +34,11 @@ export function printReport(report: Report, format: Format, world: World): void 
 function reportText(report: Report, format: Format, look: Look): string {
   switch (format) {
     case 'pretty':
-      return [...drawTable(shown(report.table), look), ...report.footer.map((line) => paintLine(line, look))]
+      return [
+        ...(report.table ? drawTable(shown(report.table), look) : []),
+        ...proseLines(report.prose ?? [], look),
+        ...report.footer.map((line) => paintLine(line, look)),
+      ]
         .map((line) => `${line}\n`)
         .join('')
     case 'json':

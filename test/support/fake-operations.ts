@@ -1,5 +1,12 @@
 import { judgeDynamicConfig, mergePatch, type JsonObject } from '../../src/model/dynamic-config.ts'
-import type { ConfigDocument, EstimateDocument, LogDocument, MembersDocument, RecentDocument } from '#client'
+import type {
+  ConfigDocument,
+  EstimateDocument,
+  LogDocument,
+  MembersDocument,
+  RecentDocument,
+  WhyDocument,
+} from '#client'
 import type {
   ClusterOperations,
   InviteOrder,
@@ -116,6 +123,35 @@ export class FakeOperations implements ClusterOperations {
   }
   settings: JsonObject = {}
   restartOutcome: RestartOutcome | undefined
+  whyDocument: WhyDocument = {
+    self: 'n1',
+    takenAt: '2026-05-04T03:02:01.000Z',
+    cluster: [
+      {
+        question: 'FAILOVER',
+        isWell: true,
+        reason: 'HOLDS_LEASE',
+        sentence: 'n1 is primary of epoch 2, timeline 2: its lease is proven for 2.4 s more',
+      },
+    ],
+    members: [
+      {
+        name: 'n1',
+        answers: [{ question: 'DOING', isWell: true, reason: 'HOLDS_LEASE', sentence: 'primary of epoch 2' }],
+      },
+      {
+        name: 'n2',
+        answers: [
+          {
+            question: 'READS',
+            isWell: false,
+            reason: 'NOT_IN_POOL',
+            sentence: 'routers lead no reads there: it is tagged noloadbalance',
+          },
+        ],
+      },
+    ],
+  }
   failure: Error | undefined
   readonly changes: string[] = []
 
@@ -180,6 +216,10 @@ export class FakeOperations implements ClusterOperations {
 
   estimate(): EstimateDocument {
     return this.estimateDocument
+  }
+
+  why(): WhyDocument {
+    return this.whyDocument
   }
 
   config(): ConfigDocument {

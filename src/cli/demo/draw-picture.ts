@@ -1,7 +1,8 @@
 import type { ClusterView } from '#client'
+import { bytes } from '../../std/quantity-text.ts'
 import { columnsOf, pad, padStart, type Paint } from './ansi.ts'
 import type { DemoConnections, DemoNode } from './demo-layout.ts'
-import { bytes, duration, stateOf } from './member-words.ts'
+import { duration, stateOf } from './member-words.ts'
 import type { DemoPicture } from './supervisor.ts'
 
 /** What does not change while the demo runs. */

@@ -1,5 +1,6 @@
 import type { MemberView } from '#client'
-import { KiB, GiB, MiB, MINUTE, SECOND } from '../../std/units.ts'
+import { bytes } from '../../std/quantity-text.ts'
+import { MiB, MINUTE, SECOND } from '../../std/units.ts'
 import type { DemoNode } from './demo-layout.ts'
 import type { DemoPicture } from './supervisor.ts'
 
@@ -44,14 +45,6 @@ function copyText(state: string, clone: MemberView['facts']['instance']['clone']
   const rate = `${Math.round(clone.bytesPerSecond / MiB)} MB/s`
   if (!clone.bytesTotal) return `${state} ${bytes(clone.bytesDone)} ${rate}`
   return `${state} ${Math.min(100, Math.floor((100 * clone.bytesDone) / clone.bytesTotal))} % ${rate}`
-}
-
-/** A size in the largest unit that leaves a number above one. */
-export function bytes(count: number): string {
-  if (count < KiB) return `${count} B`
-  if (count < MiB) return `${Math.round(count / KiB)} kB`
-  if (count < GiB) return `${Math.round(count / MiB)} MB`
-  return `${(count / GiB).toFixed(1)} GB`
 }
 
 /** How long something has been, for people. */
