@@ -1,6 +1,7 @@
 import { ClientError } from './client-error.ts'
 import type { ClusterView, HistoryDocument, RoutingDocument } from './cluster-view.ts'
 import type { ClusterDocument, NodeStatus } from './coordination-documents.ts'
+import type { DoctorDocument } from './doctor-documents.ts'
 import type {
   InviteRequest,
   InviteResult,
@@ -36,6 +37,8 @@ const REMOVE_TIMEOUT_MS_DEFAULT = 30_000
 const RESTART_TIMEOUT_MS_DEFAULT = 70_000
 /** The next router has to begin first. */
 const ROUTER_RESTART_TIMEOUT_MS_DEFAULT = 30_000
+/** It waits for what does not answer: longer than any of its own limits. */
+const DOCTOR_TIMEOUT_MS_DEFAULT = 15_000
 /** The largest document is the view of a cluster with a long history of losses: some hundred kilobytes. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -80,6 +83,8 @@ export type Client = {
   /** Needs the token, as the next one. */
   config(options?: CallOptions): Promise<ConfigDocument>
   log(after?: number, options?: CallOptions): Promise<LogDocument>
+  /** Has that node looked at now: its disks, its PostgreSQL, the way to the others. Needs the token. */
+  doctor(options?: CallOptions): Promise<DoctorDocument>
   /** Patroni's status of this node. */
   patroni(options?: CallOptions): Promise<PatroniStatus>
   cluster(options?: CallOptions): Promise<ClusterDocument>
@@ -135,6 +140,7 @@ export function createClient(options: ClientOptions): Client {
     estimate: (call) => get('/v1/estimate', call),
     why: (call) => get('/v1/why', call),
     config: (call) => get('/v1/config', call),
+    doctor: (call) => get('/v1/doctor', { timeoutMs: DOCTOR_TIMEOUT_MS_DEFAULT, ...call }),
     log: (after, call) => get(`/v1/log?after=${after ?? 0}`, call),
     patroni: (call) => get('/patroni', call),
     cluster: (call) => get('/cluster', call),

@@ -26,6 +26,18 @@ export type {
   TakeoverReason,
 } from './cluster-view.ts'
 export type { ClusterDocument, NodeStatus } from './coordination-documents.ts'
+export type {
+  CertificateFacts,
+  DatabaseFacts,
+  Diagnosis,
+  DiskFacts,
+  DoctorDocument,
+  HostFacts,
+  NodeFacts,
+  PeerReach,
+  SetupFacts,
+  SlotFacts,
+} from './doctor-documents.ts'
 export {
   createClient,
   type CallOptions,

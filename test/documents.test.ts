@@ -1,9 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { benchTable, withTable } from '../scripts/bench-table.mjs'
+import { nodeChecks } from '../src/doctor/diagnose.ts'
 import { errorCodes } from '../src/model/error-code.ts'
 import { deadLinks, guaranteeViolations, stateTableViolations, unknownCommands } from './house/documents.ts'
 import { behaviours } from './conformance/drivers/behaviours.ts'
+import { doctorReference } from './house/doctor-reference.ts'
 import { driverReference } from './house/driver-reference.ts'
 import { errorReference } from './house/fault-codes.ts'
 import { asLines, isTest, plantedTree, readTree, repositoryRoot, trackedFiles } from './house/source-tree.ts'
@@ -149,6 +151,14 @@ describe('the documents', () => {
     if (process.env['UPDATE'] === '1') writeFileSync(path, wanted)
     expect(readFileSync(path, 'utf8'), 'stale: npm run docs').toBe(wanted)
     for (const { name, promise } of behaviours) expect(wanted).toContain(`| ${name}: ${promise} |`)
+  })
+
+  it('say what doctor looks at', () => {
+    const path = `${repositoryRoot}docs/reference/doctor.md`
+    const wanted = doctorReference()
+    if (process.env['UPDATE'] === '1') writeFileSync(path, wanted)
+    expect(readFileSync(path, 'utf8'), 'stale: npm run docs').toBe(wanted)
+    for (const { name, about } of nodeChecks) expect(wanted).toContain(`| ${name} | ${about} |`)
   })
 
   it('give a reason for every package that the project depends on', () => {

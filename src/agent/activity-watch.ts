@@ -1,6 +1,7 @@
 import type { LocalInstance } from '../ha/ports.ts'
 import type { ActivityFacts } from '../model/member.ts'
 import { every } from '../platform/timers.ts'
+import type { DatabaseReport } from '../postgres/database-report.ts'
 import { SECOND } from '../std/units.ts'
 
 /** Dear enough to be asked seldom, and often enough for a chart. */
@@ -10,6 +11,8 @@ export const ACTIVITY_EVERY_MS = 2 * SECOND
 export interface CountedInstance extends LocalInstance {
   /** Throws what its session throws. */
   activity(): Promise<ActivityFacts | undefined>
+  /** For checks by people. Throws what its session throws. */
+  report(): Promise<DatabaseReport>
 }
 
 /** Asks while PostgreSQL runs; nobody waits for it, and what it cannot learn it does not know. */

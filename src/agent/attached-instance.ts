@@ -44,6 +44,7 @@ export function createAttachedInstance(target: SqlTarget): CountedInstance {
     following: () => undefined,
     checkpoint: refuse,
     activity: () => activity.ask(ASK_MS),
+    report: () => activity.report(ASK_MS),
     clients: refuse,
     stop: refuse,
     kill: refuse,

@@ -208,6 +208,10 @@ class ManagedInstance implements CountedInstance {
     return this.#instance.activity.ask(SQL_MS)
   }
 
+  report(): ReturnType<CountedInstance['report']> {
+    return this.#instance.activity.report(SQL_MS)
+  }
+
   clients(): ReturnType<LocalInstance['clients']> {
     return this.#instance.clients(SQL_MS)
   }

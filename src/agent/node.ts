@@ -16,6 +16,8 @@ import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane } from './control-plane.ts'
 import { readDashboard } from './dashboard-files.ts'
 import { routerProgram, startDetached } from './detached-process.ts'
+import { NodeExaminer } from './doctor/examine-node.ts'
+import { reachablePeers } from './doctor/peer-reach.ts'
 import { estimateOf } from './estimate.ts'
 import { GuardClient } from './guard-client.ts'
 import { guardDoor } from './guard-door.ts'
@@ -74,6 +76,7 @@ export class Node {
   readonly #control: ControlPlane
   readonly #activity: ActivityWatch
   readonly #past: RecentPast
+  readonly #examiner: NodeExaminer
   #isLooking = false
   /** Whatever is not urgent may begin: a renewal of this life is through, of our own lease or of another's. */
   readonly #settled = new AbortController()
@@ -151,6 +154,22 @@ export class Node {
         onFatal: (what, thrown) => this.#fail(what, thrown),
       },
     )
+    this.#examiner = this.#createExaminer()
+  }
+
+  #createExaminer(): NodeExaminer {
+    const { config, version, secrets, instance } = this.#parts
+    const control = this.#control
+    return new NodeExaminer({
+      config,
+      version,
+      secrets,
+      own: () => control.picture.ownFacts(),
+      takenAt: () => new Date(realClock.wall()).toISOString(),
+      peers: () => reachablePeers(control.members.registry.peers, control.heartbeats.facts()),
+      routerPid: () => this.#router.pid,
+      database: () => instance.report(),
+    })
   }
 
   /** Called when this node cannot go on: its process should end with an error. */
@@ -343,6 +362,7 @@ export class Node {
         }),
       why: () => control.why(),
       config: () => ({ node, settings: settings() }),
+      doctor: () => this.#examiner.examine(),
       log: (behind) => {
         const lines = log.tail(behind)
         return { node, next: lines.at(-1)?.number ?? behind, lines: lines.map(({ text }) => text) }

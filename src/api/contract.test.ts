@@ -30,6 +30,7 @@ it('every method of the client is understood by the server', async () => {
   expect((await client.recent(2)).events).toEqual([])
   expect((await client.estimate()).survives).toBe(1)
   expect((await client.why()).cluster[0]?.reason).toBe('HOLDS_LEASE')
+  expect((await client.doctor()).facts.node).toBe('n1')
   expect((await client.config()).settings).toHaveLength(2)
   expect((await client.log()).lines).toHaveLength(1)
   expect((await client.log(1)).lines).toEqual([])

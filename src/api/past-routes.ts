@@ -1,4 +1,11 @@
-import type { ConfigDocument, EstimateDocument, LogDocument, RecentDocument, WhyDocument } from '#client'
+import type {
+  ConfigDocument,
+  DoctorDocument,
+  EstimateDocument,
+  LogDocument,
+  RecentDocument,
+  WhyDocument,
+} from '#client'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Access } from './access.ts'
 import type { ClusterOperations } from './ports.ts'
@@ -24,6 +31,11 @@ export function addPastRoutes(
   const guarded = { onRequest: async (request: FastifyRequest) => access.requireToken(request) }
   app.get('/v1/config', guarded, (_request, reply) => {
     const document: ConfigDocument = operations.config()
+    return reply.header('cache-control', 'no-store').send(document)
+  })
+  // Guarded: it makes PostgreSQL, disks and peers work, and says where a cluster is weak.
+  app.get('/v1/doctor', guarded, async (_request, reply) => {
+    const document: DoctorDocument = await operations.doctor()
     return reply.header('cache-control', 'no-store').send(document)
   })
   app.get('/v1/log', guarded, (request, reply) => {

@@ -1,5 +1,6 @@
 import type {
   ConfigDocument,
+  DoctorDocument,
   EstimateDocument,
   LogDocument,
   MembersDocument,
@@ -41,6 +42,8 @@ export interface ClusterOperations {
   /** Holds no secret, and more than strangers need to know. */
   config(): ConfigDocument
   log(after: number): LogDocument
+  /** Looks now; bounded by itself, and one look serves all who ask meanwhile. */
+  doctor(): Promise<DoctorDocument>
   /** Throws only a `Fault`, like the two below. */
   invite(order: InviteOrder): Promise<InviteOutcome>
   removeMember(order: { readonly name: string; readonly requestedBy: string }): Promise<RemoveOutcome>

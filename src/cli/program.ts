@@ -61,7 +61,7 @@ export function createProgram(world: World, finish: Finish): Command {
     refuseUnknownCommand(program)
     finish(await runOrValidate(options, world))
   })
-  addClusterCommands(program, world)
+  addClusterCommands(program, world, finish)
   return program
 }
 
@@ -89,7 +89,7 @@ async function runOrValidate(options: GlobalOptions, world: World): Promise<numb
   return loaded.kind === 'ok' ? EXIT.done : EXIT.wrongUsage
 }
 
-function addClusterCommands(program: Command, world: World): void {
+function addClusterCommands(program: Command, world: World, finish: Finish): void {
   const add = (name: string) => program.command(name).hook('preAction', () => world.endWithPipe())
   const show = async (command: Command, report: (options: GlobalOptions) => Promise<Report>) => {
     const options = command.optsWithGlobals<GlobalOptions>()
@@ -119,6 +119,7 @@ function addClusterCommands(program: Command, world: World): void {
       }),
     )
   addWhy(add('why'), world)
+  addDoctor(add('doctor'), world, finish)
   addSwitchover(add('switchover'), world)
   addMemberOrder(add('reinit'), world, {
     description: 'replace the data of a standby by a new clone of the primary',
@@ -159,6 +160,24 @@ function addWhy(command: Command, world: World): void {
     .action(async (member: string | undefined) => {
       const options = command.optsWithGlobals<GlobalOptions>()
       printReport(await whyReport(await findEndpoints(options, world), member), options.format, world)
+    })
+}
+
+function addDoctor(command: Command, world: World, finish: Finish): void {
+  command
+    .description(
+      'look for what is wrong, before and in production: each finding with its evidence and the fix',
+    )
+    .option('--all', 'show what is well, too')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pg-metako doctor\n  pg-metako doctor --config /etc/pg-metako/node.yaml   before the agent of this host is started\n\nExit code: 0 nothing worse than a note, 1 warnings, 2 errors, 3 nobody answers.',
+    )
+    .action(async () => {
+      const options = command.optsWithGlobals<GlobalOptions & { all?: boolean }>()
+      // It brings checks and the schema of configurations with it, which other commands do not need.
+      const { doctor } = await import('./doctor/doctor-command.ts')
+      finish(await doctor({ ...options, isAll: options.all === true }, world))
     })
 }
 

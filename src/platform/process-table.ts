@@ -60,3 +60,16 @@ export function identityOf(target: number): ProcessIdentity | undefined {
 export function isAlive(identity: ProcessIdentity): boolean {
   return processStat(identity.pid)?.startTicks === identity.startTicks
 }
+
+/** How many files a process has open, and how many it may have; `undefined` where it is gone or not ours to see. */
+export function openFilesOf(target: number): { readonly open: number; readonly max: number } | undefined {
+  try {
+    const limits = readFileSync(`/proc/${target}/limits`, 'latin1')
+    const max = /^Max open files\s+(\d+)/m.exec(limits)?.[1]
+    return max === undefined
+      ? undefined
+      : { open: readdirSync(`/proc/${target}/fd`).length, max: Number(max) }
+  } catch {
+    return undefined
+  }
+}

@@ -8,6 +8,8 @@ export const pid: number = process.pid
 export const platformName: NodeJS.Platform = process.platform
 export const architecture: string = process.arch
 export const nodeExecutable: string = process.execPath
+/** Of Node.js: `20.19.5`. */
+export const runtimeVersion: string = process.versions.node
 
 export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env

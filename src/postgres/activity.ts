@@ -1,5 +1,6 @@
 import type { ActivityFacts } from '../model/member.ts'
 import { monotonicMs } from '../platform/clock.ts'
+import { reportDatabase, type DatabaseReport } from './database-report.ts'
 import { SqlSession, type SqlTarget, type Statement } from './sql-session.ts'
 
 type Row = {
@@ -39,8 +40,10 @@ from (select current_setting('max_connections')::int as connections_max,
 /** What PostgreSQL counts of its work: for people, so it has a connection of its own and nothing else ever waits for it. */
 export class ActivityReader {
   readonly #session: SqlSession
+  readonly #target: () => SqlTarget
 
   constructor(target: () => SqlTarget) {
+    this.#target = target
     this.#session = new SqlSession({ target, name: 'pg-metako count' })
   }
 
@@ -59,6 +62,11 @@ export class ActivityReader {
       connectionsMax: row.connections_max,
       ...(row.wal === null ? {} : { walLsn: row.wal }),
     }
+  }
+
+  /** All that is checked by people, asked seldom. Throws what the session throws. */
+  report(deadlineMs: number): Promise<DatabaseReport> {
+    return reportDatabase(this.#target(), deadlineMs)
   }
 
   close(): void {

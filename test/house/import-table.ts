@@ -36,7 +36,7 @@ const room = (
 })
 
 const PARTS = ['std', 'model', 'config', 'raft', 'wire', 'sql', 'auth', 'platform'] as const
-const EVERYTHING_BUT_CLI = [...PARTS, 'store', 'postgres', 'ha', 'proxy', 'api', 'guard'] as const
+const EVERYTHING_BUT_CLI = [...PARTS, 'store', 'postgres', 'ha', 'proxy', 'api', 'guard', 'doctor'] as const
 
 export const importTable: readonly RoomRule[] = [
   room('src/std', 'what TypeScript forgot: assert, faults, units', { pure: true }),
@@ -89,12 +89,23 @@ export const importTable: readonly RoomRule[] = [
     pure: true,
     rooms: ['std', 'model'],
   }),
+  room('src/doctor', 'what can be wrong with a node and a cluster: facts to diagnoses', {
+    rooms: ['std', 'model', 'platform'],
+    speaksToApi: true,
+  }),
+  room('src/doctor/checks', 'one check a subject', {
+    pure: true,
+    rooms: ['std', 'model'],
+    speaksToApi: true,
+  }),
+  room('src/doctor/diagnosis.ts', 'what a check is, and what it says', { pure: true, speaksToApi: true }),
+  room('src/doctor/diagnose.ts', 'all checks', { pure: true, speaksToApi: true }),
   room('src/agent', 'builds a node from the parts and owns its lifecycle', {
     rooms: EVERYTHING_BUT_CLI,
     speaksToApi: true,
   }),
   room('src/cli', 'commands; speaks to agents through the API alone', {
-    rooms: ['std', 'model', 'config', 'sql', 'platform'],
+    rooms: ['std', 'model', 'config', 'sql', 'platform', 'doctor'],
     packages: ['commander'],
     speaksToApi: true,
   }),

@@ -1,6 +1,7 @@
 import { judgeDynamicConfig, mergePatch, type JsonObject } from '../../src/model/dynamic-config.ts'
 import type {
   ConfigDocument,
+  DoctorDocument,
   EstimateDocument,
   LogDocument,
   MembersDocument,
@@ -28,6 +29,7 @@ import type {
 import type { ClusterView } from '../../src/model/cluster-view.ts'
 import type { FailoverRecord } from '../../src/model/failover-record.ts'
 import type { RoutingTableMessage } from '../../src/model/routing-table.ts'
+import { sampleDoctor } from './sample-doctor.ts'
 
 /** The port of the REST API with answers that a test sets, and a list of the changes that were asked for. */
 export class FakeOperations implements ClusterOperations {
@@ -123,6 +125,7 @@ export class FakeOperations implements ClusterOperations {
   }
   settings: JsonObject = {}
   restartOutcome: RestartOutcome | undefined
+  doctorDocument: DoctorDocument = sampleDoctor('n1')
   whyDocument: WhyDocument = {
     self: 'n1',
     takenAt: '2026-05-04T03:02:01.000Z',
@@ -216,6 +219,10 @@ export class FakeOperations implements ClusterOperations {
 
   estimate(): EstimateDocument {
     return this.estimateDocument
+  }
+
+  doctor(): Promise<DoctorDocument> {
+    return Promise.resolve(this.doctorDocument)
   }
 
   why(): WhyDocument {

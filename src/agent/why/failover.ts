@@ -6,8 +6,13 @@ import type { EpochRecord } from '../../model/epoch-record.ts'
 import { timeSpan } from '../../std/quantity-text.ts'
 import { answersTo } from './answer.ts'
 
-/** Of a primary that cannot write and stays. */
-const STAYS: ReadonlySet<string> = new Set(['WRITE_PATH_STALLED', 'DISK_FULL', 'NO_CONNECTION_SLOTS'])
+/** Nobody acts in a pause; and a primary that cannot write stays where nobody is better. */
+const STAYS: ReadonlySet<string> = new Set([
+  'PAUSED',
+  'WRITE_PATH_STALLED',
+  'DISK_FULL',
+  'NO_CONNECTION_SLOTS',
+])
 const CALM: ReadonlySet<string> = new Set(['HOLDS_LEASE', 'FOLLOWS_HOLDER'])
 
 /** Why no other member takes over in this moment. */

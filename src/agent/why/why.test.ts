@@ -87,6 +87,13 @@ describe('why there is no failover', () => {
     )
   })
 
+  it('in a pause: that nobody acts, and how it ends', () => {
+    given('cluster paused=yes')
+    expect(ask('n2', 'FAILOVER')).toMatch(/^not well PAUSED: The cluster is paused: .*pg-metako resume$/)
+    expect(ask('n1', 'FAILOVER')).toMatch(/^not well PAUSED/)
+    expect(ask('n2', 'IF_LOST', 'n2')).toBe('not well PAUSED: takes nothing over while the cluster is paused')
+  })
+
   it('where a primary that cannot write stays: what it lacks, and why nobody is better', () => {
     given('set n1 path=full')
     expect(ask('n1', 'FAILOVER')).toMatch(/^not well DISK_FULL: n1 cannot write: its disk is full\. It stays/)

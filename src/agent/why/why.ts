@@ -63,6 +63,8 @@ function ifLost(seen: Snapshot, voters: readonly string[]): ReadonlyMap<string, 
   const supposed = supposeHolderLost(seen, voters)
   if (!supposed) return new Map()
   const say = answersTo('IF_LOST')
+  if (seen.store.paused)
+    return new Map([[seen.self, say(false, 'PAUSED', 'takes nothing over while the cluster is paused')]])
   const { stance, actions } = supposed.decision
   const { answering, all } = supposed.voters
   const isStopped = stance.reason === 'NO_QUORUM'
