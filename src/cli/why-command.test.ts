@@ -7,6 +7,7 @@ import { sampleMember, sampleView } from '../../test/support/sample-view.ts'
 import type { ApiServer } from '../api/server.ts'
 
 let servers: ApiServer[] = []
+let operations: readonly FakeOperations[] = []
 let urls: string[] = []
 
 const doing = (name: string, sentence: string, isWell = true) => ({
@@ -27,7 +28,7 @@ beforeEach(async () => {
       members: [doing('n1', 'n2 of n1'), doing('n2', 'n2 of itself'), doing('n3', 'n2 of n3', false)],
     },
   ]
-  const operations = documents.map(() => new FakeOperations(sampleView()))
+  operations = documents.map(() => new FakeOperations(sampleView()))
   for (const [index, document] of documents.entries()) {
     const one = operations[index]!
     one.whyDocument = { ...one.whyDocument, ...document }
@@ -88,6 +89,24 @@ it('tells everything about one member, and whose word it is', async () => {
 it('asks the agent that sees a majority where the primary does not answer', async () => {
   await servers[0]?.stop()
   expect((await why('')).out).toContain('Why is there no failover?\n  says n2\n')
+})
+
+it('says so where two members each think that they would go first', async () => {
+  for (const [index, one] of operations.entries()) {
+    const name = `n${index + 1}`
+    const taking = {
+      question: 'IF_LOST' as const,
+      isWell: true,
+      reason: 'TAKES_OVER',
+      sentence: 'takes epoch 3',
+    }
+    one.whyDocument = { ...one.whyDocument, members: [{ name, answers: [taking] }] }
+  }
+  expect((await why('')).out).toContain(`
+  n1: takes epoch 3
+  n2: takes epoch 3
+  one of n1 and n2: they are as good as far as is known now, and who has more WAL by then goes first
+`)
 })
 
 it('knows the members by name', async () => {

@@ -1,4 +1,5 @@
 import type { ClusterView, WhyAnswer, WhyDocument, WhyQuestion } from '#client'
+import { enumerated } from '../std/quantity-text.ts'
 import { SECOND } from '../std/units.ts'
 import { askMembers, failuresOf, primaryOf, type MemberAnswer } from './ask-members.ts'
 import { requireMember } from './ask-first.ts'
@@ -90,8 +91,17 @@ function byQuestion(said: readonly Said[], view: ClusterView): readonly Paragrap
   return QUESTIONS.flatMap(([question, title]) => {
     const answers = said.filter((one) => one.question === question && isWorthALine(one, primary))
     if (answers.length === 0) return []
-    return [heading(title(primary)), ...answers.map((one) => line(one, one.member))]
+    const titled = [heading(title(primary)), ...answers.map((one) => line(one, one.member))]
+    return question === 'IF_LOST' ? [...titled, ...undecided(answers)] : titled
   })
+}
+
+/** Each knows its own position now, and those of the others as of their last heartbeats: under load each may think itself ahead. */
+function undecided(answers: readonly Said[]): readonly Paragraph[] {
+  const takers = answers.flatMap(({ reason, member = '' }) => (reason === 'TAKES_OVER' ? [member] : []))
+  if (takers.length < 2) return []
+  const text = `one of ${enumerated(takers)}: they are as good as far as is known now, and who has more WAL by then goes first`
+  return [{ lead: '  ', text: { text, tone: 'dim' } }]
 }
 
 /** What is as everybody expects is left out where the whole cluster is asked about. */

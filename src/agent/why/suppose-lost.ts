@@ -116,6 +116,10 @@ function pledgeOf(
   return { pledge: { name, incarnation, epoch, timeline, flushLsn } }
 }
 
+/** Whoever streams no more has replayed by then what it has. */
 function unstreamed(instance: InstanceFacts): InstanceFacts {
-  return instance.streaming === true ? { ...instance, streaming: false } : instance
+  const { streaming, flushLsn } = instance
+  return streaming === true
+    ? { ...instance, streaming: false, ...(flushLsn === undefined ? {} : { replayLsn: flushLsn }) }
+    : instance
 }

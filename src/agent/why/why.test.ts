@@ -145,6 +145,16 @@ describe('what would be if the primary were lost', () => {
     expect(ask('n3', 'IF_LOST', 'n3')).toBe('well NOT_BEST: leaves epoch 8 to n2')
   })
 
+  it('of two who have the same WAL, who has replayed less of it now has replayed it by then', () => {
+    given(
+      'member n2 standby flush=0/5000 replay=0/4000',
+      'record holder=n1 epoch=7 open acks=7:n1:1/n2,n3',
+      'policy acks=quorum',
+    )
+    expect(ask('n2', 'IF_LOST', 'n2')).toMatch(/^well TAKES_OVER/)
+    expect(ask('n3', 'IF_LOST', 'n3')).toBe('well NOT_BEST: leaves epoch 8 to n2')
+  })
+
   it('nobody, where the primary is a voter that the majority needs', () => {
     given('member n3 standby heard=9000')
     expect(ask('n2', 'IF_LOST', 'n2')).toBe(
