@@ -7,6 +7,8 @@ import { connectCluster } from './connect.ts'
 import { DSN_ROLES, dsnReport, type DsnRole } from './dsn-command.ts'
 import { editConfig } from './edit-config-command.ts'
 import { CONFIG_PATH_DEFAULT, findEndpoints } from './endpoints.ts'
+import { eventsReport, followEvents } from './events-command.ts'
+import { explainReport } from './explain-command.ts'
 import { historyReport } from './history-command.ts'
 import { memberList } from './member-list.ts'
 import { joinCluster } from './member/join-command.ts'
@@ -118,6 +120,8 @@ function addClusterCommands(program: Command, world: World, finish: Finish): voi
         return historyReport(await client.epochs())
       }),
     )
+  addExplain(add('explain'), world)
+  addEvents(add('events'), world)
   addWhy(add('why'), world)
   addDoctor(add('doctor'), world, finish)
   addSwitchover(add('switchover'), world)
@@ -147,6 +151,40 @@ function addClusterCommands(program: Command, world: World, finish: Finish): voi
 function withoutCluster(error: unknown): undefined {
   if (error instanceof CommandFailure && error.exitCode === EXIT.wrongUsage) return undefined
   throw error
+}
+
+function addExplain(command: Command, world: World): void {
+  command
+    .description(
+      'one change of primary, step by step: what happened when, where the time went, who was not chosen',
+    )
+    .argument('[epoch]', 'which one, see "pg-metako history"; else the newest')
+    .action(async (text: string | undefined) => {
+      const options = command.optsWithGlobals<GlobalOptions>()
+      const { client } = await connectCluster(await findEndpoints(options, world))
+      const epoch = text === undefined ? undefined : readEpoch(text)
+      printReport(explainReport(await client.epochs(), epoch), options.format, world)
+    })
+}
+
+function readEpoch(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
+  throw new CommandFailure(
+    EXIT.wrongUsage,
+    `Cannot read the epoch "${visibleText(text, 20)}": wanted a number`,
+  )
+}
+
+function addEvents(command: Command, world: World): void {
+  command
+    .description('what changed in the last quarter of an hour, as one agent saw it')
+    .option('--follow', 'and what changes from now on, a line each, until Ctrl-C')
+    .action(async () => {
+      const options = command.optsWithGlobals<GlobalOptions & { follow?: boolean }>()
+      const endpoints = await findEndpoints(options, world)
+      if (options.follow !== true) return printReport(await eventsReport(endpoints), options.format, world)
+      await followEvents(endpoints, { format: options.format }, world)
+    })
 }
 
 function addWhy(command: Command, world: World): void {
