@@ -51,6 +51,12 @@ it('says who streams from whom by name and incarnation, and how far each is behi
   ])
 })
 
+it('says nothing of a connection for replication that streams nothing yet', () => {
+  const look = { ...sender('pg-metako doctor', '0/0'), state: 'startup' }
+  const own = primary([sender('n2_i-n2', '0/5000000'), look])
+  expect(viewOf(own, []).streams.map(({ to }) => to)).toEqual(['n2'])
+})
+
 it('says nothing of streams that only a silent or dead sender told of', () => {
   const own = sampleMember('n2').facts
   const told = primary([sender('n2_i-n2', '0/5000000')])

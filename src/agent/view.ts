@@ -83,7 +83,9 @@ function streamsFrom(
     const at = parseLsn(lsn ?? '')
     return at === undefined || end === undefined ? undefined : lagBytes(at, end)
   }
-  return walSenders.map((sender) => {
+  // One that has connected and streams nothing yet: a standby in its first moment, or a look by doctor.
+  const begun = walSenders.filter((sender) => sender.state !== 'startup')
+  return begun.map((sender) => {
     const flushLagBytes = behind(sender.flushLsn)
     const replayLagBytes = behind(sender.replayLsn)
     return {

@@ -193,7 +193,7 @@ function addWhy(command: Command, world: World): void {
     .argument('[member]', 'everything about this one; else the whole cluster, a line a question')
     .addHelpText(
       'after',
-      '\nExample, of a standby that is down:\n  pg-metako why n3\n  pg-metako why --format json | jq -r ".answers[] | select(.isWell | not) | .sentence"',
+      '\nExamples:\n  pg-metako why\n  pg-metako why n3\n  pg-metako why --format json | jq -r ".answers[] | select(.isWell | not) | .sentence"',
     )
     .action(async (member: string | undefined) => {
       const options = command.optsWithGlobals<GlobalOptions>()
