@@ -47,7 +47,7 @@ export function whatWaitsForRestart(seen: Snapshot, name: string): WhyAnswer | u
     name === seen.self ? seen.local.instance : seen.peers.find((peer) => peer.name === name)?.facts.instance
   const waiting = instance?.pendingRestart ?? []
   if (waiting.length === 0) return undefined
-  const sentence = `${waiting.join(', ')}: the new value waits until its PostgreSQL is restarted, which nothing does by itself`
+  const sentence = `${waiting.join(', ')}: the new value waits until its PostgreSQL is restarted, which nothing does by itself: pg-metako restart ${name}`
   return answersTo('RESTART')(false, 'PENDING_RESTART', sentence)
 }
 

@@ -17,7 +17,7 @@ export const connections: Check<NodeFacts> = {
         ? warning(
             'CONNECTIONS_SCARCE',
             evidence,
-            'Let applications use the pooled port (6432), or raise postgresql.parameters.max_connections on all nodes and restart them',
+            'Let applications use the pooled port (6432), or raise postgresql.parameters.max_connections on all nodes, then: pg-metako restart',
           )
         : ok('CONNECTIONS', evidence),
     ]

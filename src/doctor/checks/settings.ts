@@ -84,7 +84,7 @@ function replication({ settings: set }: DatabaseFacts, members: number): readonl
         error(
           'TOO_FEW_SENDERS',
           `${name} is ${has}, and ${members} members need ${least}`,
-          `${how(name, String(least + 4))}, then restart them one by one`,
+          `${how(name, String(least + 4))}, then: pg-metako restart`,
         ),
       )
   }
@@ -116,16 +116,14 @@ function retention({ settings: set }: DatabaseFacts, useSlots: boolean): readonl
 export const restart: Check<NodeFacts> = {
   name: 'restart',
   about: 'no parameter waits for a restart',
-  judge: ({ database }) => {
+  judge: ({ node, database }) => {
     const waiting = database?.pendingRestart ?? []
     if (waiting.length === 0) return []
-    const first =
-      database?.role === 'primary' ? 'pg-metako switchover, then on this node: ' : 'On this node: '
     return [
       warning(
         'PENDING_RESTART',
         `the new value of ${waiting.join(', ')} waits until PostgreSQL is restarted`,
-        `${first}systemctl restart pg-metako`,
+        `pg-metako restart ${node}`,
       ),
     ]
   },
@@ -144,7 +142,7 @@ export const inheritedSettings: Check<ClusterFacts> = {
             ...error(
               'STANDBY_HAS_LESS',
               `${name} is ${database.settings[name]} on ${node} and ${wanted[name]} on the primary ${primary.node}: its replay will stop`,
-              `Set postgresql.parameters.${name} on ${node} to at least ${wanted[name]}, and restart it`,
+              `Set postgresql.parameters.${name} on ${node} to at least ${wanted[name]}, then: pg-metako restart ${node}`,
             ),
             member: node,
           }))
