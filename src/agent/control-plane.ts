@@ -27,6 +27,8 @@ import { Brain } from './brain.ts'
 import { changeConfig } from './change-config.ts'
 import { confirmDown } from './confirm-down.ts'
 import { Founding } from './consensus.ts'
+import { EtcdFounding, type EtcdFoundingDeps } from './etcd/etcd-founding.ts'
+import { withoutDifference } from './etcd/without-difference.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { ClusterMembers } from './membership/cluster-members.ts'
 import { pauseOn } from '../ha/pause-on.ts'
@@ -59,6 +61,8 @@ export type ControlPlanePorts = {
   readonly state: NodeState
   readonly knocker: Knocker
   readonly consensus: ConsensusHost
+  /** An etcd in the place of the built-in consensus. */
+  readonly etcd?: Pick<EtcdFoundingDeps, 'notes' | 'openStore'>
   /** What PostgreSQL counts of its work, for people. */
   readonly activity?: () => ActivityFacts | undefined
 }
@@ -98,7 +102,7 @@ export class ControlPlane {
   /** Those of the first start. */
   readonly #configured: readonly string[]
   readonly #abort = new AbortController()
-  #founding: Founding | undefined
+  #founding: Founding | EtcdFounding | undefined
   #leftovers: Promise<void> | undefined
   #brain: Brain | undefined
   #members: ClusterMembers | undefined
@@ -151,16 +155,25 @@ export class ControlPlane {
 
   /** Reads what this node was before and ends what an earlier PostgreSQL left; throws when it must not take part. */
   async prepare(): Promise<void> {
-    const { clock, log, state, instance, consensus } = this.#ports
+    const { log, instance } = this.#ports
     if (this.isManaged) this.#leftovers = endLeftovers(instance, log)
     const { directory } = await instance.inspect()
-    this.#founding = await Founding.prepare(
-      { clock, log, state, host: consensus },
-      { self: this.#self, scope: this.#options.config.scope, members: this.#configured, policy: this.policy },
-      directory === 'absent' || directory === 'incomplete',
-    )
+    this.#founding = await this.#prepareFounding(directory === 'absent' || directory === 'incomplete')
     this.#members = await this.#openMembers(this.#founding.incarnation)
     this.#left = this.#members.registry.left
+  }
+
+  async #prepareFounding(isDataEmpty: boolean): Promise<Founding | EtcdFounding> {
+    const { clock, log, state, consensus, etcd } = this.#ports
+    const { config, ownHost } = this.#options
+    const { self, keys, policy } = { self: this.#self, keys: this.keys, policy: this.policy }
+    if (etcd) {
+      const address = { apiHost: ownHost, apiPort: config.identity.apiPort }
+      const incarnation = await state.nonce()
+      return EtcdFounding.prepare({ clock, log, ...etcd }, { keys, self, incarnation, address, isDataEmpty })
+    }
+    const options = { self, scope: config.scope, members: this.#configured, policy }
+    return Founding.prepare({ clock, log, state, host: consensus }, options, isDataEmpty)
   }
 
   /** Speaks to the others from now on; consensus and PostgreSQL follow as soon as they allow. */
@@ -293,10 +306,12 @@ export class ControlPlane {
   async #startBrain(): Promise<void> {
     const { clock, log, instance, state, guard, link, knocker } = this.#ports
     // Order: this node votes meanwhile; but nothing is decided about an instance whose remains may still acknowledge.
-    const store = await this.#founding?.open(this.heartbeats, link, {
-      signal: this.#abort.signal,
-      onFatal: (thrown) => this.#options.onFatal('Consensus cannot go on', thrown),
-    })
+    const { signal } = this.#abort
+    const onFatal = (thrown: unknown) => this.#options.onFatal('Consensus cannot go on', thrown)
+    const founding = this.#founding
+    const store = await (founding instanceof EtcdFounding
+      ? founding.open(signal)
+      : founding?.open(this.heartbeats, link, { signal, onFatal }))
     await this.#leftovers
     if (!store) return
     if (this.#abort.signal.aborted) return store.stop()
@@ -328,8 +343,10 @@ export class ControlPlane {
   }
 
   #openMembers(incarnation: string): Promise<ClusterMembers> {
-    const { clock, log, state, link } = this.#ports
+    const { clock, state, link, etcd } = this.#ports
     const { config, ownHost, isOwnHostGuessed, secrets, randomHex } = this.#options
+    // With etcd the configuration names no members: that it differs from the registry says nothing.
+    const log = etcd ? withoutDifference(this.#ports.log) : this.#ports.log
     return ClusterMembers.open(
       { clock, log, state, link, heartbeats: this.heartbeats },
       {

@@ -1,7 +1,7 @@
 import { messageOf } from '../std/fault.ts'
 import { openApiPort, type ApiPort } from '../api/api-port.ts'
 import type { ConfigDocument } from '#client'
-import type { ClusterOperations, ReloadOutcome, RouterRestartOutcome } from '../api/ports.ts'
+import type { ClusterOperations, MemberRefused, ReloadOutcome, RouterRestartOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { join } from '../platform/disk.ts'
 import type { KeptLogger } from '../platform/log.ts'
@@ -13,7 +13,7 @@ import { buildSslRequest } from '../wire/startup.ts'
 import { ACTIVITY_EVERY_MS, ActivityWatch, type CountedInstance } from './activity-watch.ts'
 import { CancelRelay } from './cancel-relay.ts'
 import { realClock, watchSuspend } from './clock.ts'
-import { ControlPlane } from './control-plane.ts'
+import { ControlPlane, type ControlPlanePorts } from './control-plane.ts'
 import { readDashboard } from './dashboard-files.ts'
 import { routerProgram, startDetached } from './detached-process.ts'
 import { NodeExaminer } from './doctor/examine-node.ts'
@@ -51,6 +51,13 @@ const WHY_NO_OTHER_ROUTER = {
   SILENT: 'The router did not say in time that another has its ports',
 } as const
 
+const NO_INVITATIONS: MemberRefused = {
+  kind: 'refused',
+  reason: 'NOT_READY',
+  message: 'Members of a cluster in etcd come without an invitation',
+  remedy: 'Start pg-metako on the new node with the same scope and the same etcd',
+}
+
 export type NodeParts = {
   readonly config: NodeConfig
   readonly log: KeptLogger
@@ -62,6 +69,8 @@ export type NodeParts = {
   readonly version: string
   readonly instance: CountedInstance
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
+  /** An etcd in the place of the built-in consensus. */
+  readonly etcd?: ControlPlanePorts['etcd']
   /** Reads the configuration again and says what changed. */
   readonly reload: () => Promise<ReloadOutcome>
   /** The configuration that counts, secrets masked. */
@@ -133,6 +142,7 @@ export class Node {
         // PostgreSQL answers it before it asks who is there, and writes no line about one that leaves then.
         knocker: { knock: (at) => knock(at, buildSslRequest()) },
         consensus: {},
+        ...(parts.etcd ? { etcd: parts.etcd } : {}),
         activity: () => this.#activity.facts,
       },
       {
@@ -344,7 +354,7 @@ export class Node {
       reload: this.#parts.reload,
       restartRouter: () => this.#restartRouter(),
       members: () => control.members.document(),
-      invite: (order) => control.members.invite(order),
+      invite: async (order) => (this.#parts.etcd ? NO_INVITATIONS : control.members.invite(order)),
       removeMember: ({ name }) => control.members.remove(name),
       reinit: (name) => control.reinit(name),
       confirmDown: (name) => control.confirmDown(name),

@@ -17,9 +17,19 @@ export async function findOwnAddress(config: NodeConfig): Promise<OwnAddress> {
   const { advertiseHost, apiHost } = config.identity
   if (advertiseHost !== undefined) return { host: advertiseHost, from: 'advertise_host' }
   if (!WILDCARDS.has(apiHost)) return { host: apiHost, from: 'api_host' }
-  for (const peer of config.members) {
-    const address = await sourceAddressTowards(peer.apiHost, peer.apiPort, ASK_MS)
+  for (const { host, port } of placesBeyond(config)) {
+    const address = await sourceAddressTowards(host, port, ASK_MS)
     if (address !== undefined) return { host: address, from: 'route' }
   }
   return { host: hostname(), from: 'hostname' }
+}
+
+/** Who is on the way to the other members: they themselves, or the etcd that all meet at. */
+function placesBeyond({ members, etcd }: NodeConfig): readonly { host: string; port: number }[] {
+  const peers = members.map(({ apiHost, apiPort }) => ({ host: apiHost, port: apiPort }))
+  const endpoints = (etcd?.endpoints ?? []).map((endpoint) => {
+    const { hostname: host, port } = new URL(endpoint)
+    return { host: host.replaceAll(/^\[|\]$/g, ''), port: Number(port) }
+  })
+  return [...peers, ...endpoints]
 }

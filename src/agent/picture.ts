@@ -30,7 +30,7 @@ export type PictureParts = {
   /** What comes into being later, or changes. */
   readonly now: () => {
     readonly brain: Brain | undefined
-    readonly founding: Founding | undefined
+    readonly founding: Pick<Founding, 'hello' | 'waiting'> | undefined
     readonly heartbeats: Heartbeats
     readonly router: { readonly totals: readonly PortTotals[]; readonly pid: number | undefined }
     readonly isStopping: boolean

@@ -5,7 +5,7 @@ import { loadConfig, type LoadedConfig } from '../config/load-config.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { ReloadOutcome } from '../api/ports.ts'
 import { MEMBERSHIP_NOTES_FILE } from '../model/membership.ts'
-import { chmodSync, existsSync, join, mkdirSync, readFileSync } from '../platform/disk.ts'
+import { chmodSync, existsSync, join, mkdirSync, namesInFolder, readFileSync } from '../platform/disk.ts'
 import { createLogger, type KeptLogger, type Logger } from '../platform/log.ts'
 import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
@@ -15,6 +15,7 @@ import { createAttachedInstance } from './attached-instance.ts'
 import { compareConfigs } from './compare-configs.ts'
 import { createManagedInstance } from './managed-instance.ts'
 import { Node } from './node.ts'
+import { etcdPorts } from './etcd/etcd-ports.ts'
 import { findOwnAddress } from './own-address.ts'
 import { deriveSecrets, type Secrets } from './secrets.ts'
 import { StateFolder } from './state-folder.ts'
@@ -59,6 +60,7 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
   // PostgreSQL's socket lies below: when the agent is root, the database user has to get through. What is secret in the state
   // folder has modes of its own.
   if (config.paths.runDir.startsWith(`${state.path}/`)) chmodSync(state.path, 0o711)
+  const etcd = etcdPorts(config, { log, notes: state })
   const address = await findOwnAddress(config)
   log.info('Own address', { host: address.host, from: address.from })
   const instance = await createInstance(config, { log, secrets, state })
@@ -106,6 +108,7 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
     version: packageVersion(),
     instance,
     tls: tlsFiles(config),
+    ...(etcd ? { etcd } : {}),
     reload,
   })
   await state.writePid(pid)
@@ -123,6 +126,7 @@ function readConfig(path: string): LoadedConfig {
       }
     },
     env: environment(),
+    listFolder: namesInFolder,
     fileExists: existsSync,
     cwd: workingDirectory(),
   })
@@ -157,15 +161,16 @@ function announce(configPath: string, loaded: Ok, deps: { log: Logger; secrets: 
   for (const { setting, value, reason, place } of config.pool.pgbouncer?.notHonoured ?? []) {
     log.warn('Not honoured', { setting, value, reason, place })
   }
-  const members = [config.identity.nodeName, ...config.members.map(({ nodeName }) => nodeName)]
-  log.info(`Configuration loaded successfully with ${members.length} nodes`)
-  log.info(`Added node ${config.identity.nodeName} (${config.localDb.roleHint}) to cluster`)
-  for (const peer of config.members) log.info(`Added node ${peer.nodeName} (${peer.roleHint}) to cluster`)
   if (secrets.isDerived) {
     log.warn(
       'The cluster secret is derived from the database password: set security.cluster_secret_file instead',
     )
   }
+  if (config.etcd) return log.info('The members are in etcd', { endpoints: config.etcd.endpoints })
+  const members = [config.identity.nodeName, ...config.members.map(({ nodeName }) => nodeName)]
+  log.info(`Configuration loaded successfully with ${members.length} nodes`)
+  log.info(`Added node ${config.identity.nodeName} (${config.localDb.roleHint}) to cluster`)
+  for (const peer of config.members) log.info(`Added node ${peer.nodeName} (${peer.roleHint}) to cluster`)
 }
 
 async function createInstance(

@@ -4,9 +4,12 @@ import { MEMBERSHIP_NOTES_FILE, type MembershipNotes } from '../model/membership
 import { fs, join, mkdirSync, readTextIfPresent, rmSync, writeFileDurably } from '../platform/disk.ts'
 import { randomHex, randomSecret } from '../platform/random.ts'
 import type { Genesis } from './genesis.ts'
+import type { SeenCluster } from '../store/etcd/cluster-identity.ts'
+import type { EtcdNotes } from './etcd/etcd-founding.ts'
 import type { NodeState } from './host-ports.ts'
 
 const FOUNDED = 'founded'
+const SEEN_ETCD = 'etcd.json'
 
 type Promotion = { readonly epoch: number; readonly incarnation: string }
 type Noted = {
@@ -22,7 +25,7 @@ const GUARD_RELEASED_FILE = 'guard-released'
 const PARAMETERS_FILE = 'parameters.json'
 
 /** The folder beside the data directory in which the agent keeps what must survive it. Mode 0700. */
-export class StateFolder implements NodeState {
+export class StateFolder implements NodeState, EtcdNotes {
   readonly path: string
   readonly #noted: Noted
 
@@ -150,6 +153,14 @@ export class StateFolder implements NodeState {
 
   async writeMembership(notes: MembershipNotes): Promise<void> {
     await writeFileDurably(join(this.path, MEMBERSHIP_NOTES_FILE), JSON.stringify(notes))
+  }
+
+  readSeenEtcd(): Promise<SeenCluster | undefined> {
+    return readJson<SeenCluster>(join(this.path, SEEN_ETCD))
+  }
+
+  async writeSeenEtcd(seen: SeenCluster): Promise<void> {
+    await writeFileDurably(join(this.path, SEEN_ETCD), JSON.stringify(seen))
   }
 
   /** Writes the agent's pid for people and supervisors. */

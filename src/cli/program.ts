@@ -36,6 +36,7 @@ type GlobalOptions = {
   readonly token?: string
   readonly format: Format
   readonly validate?: boolean
+  readonly validateConfig?: boolean
 }
 
 /** Tells the exit code to whoever runs the program: commander's actions return nothing. */
@@ -48,6 +49,7 @@ export function createProgram(world: World, finish: Finish): Command {
     .version(versionLine(), '-v, --version', 'print the version')
     .option('-c, --config <file>', `configuration of this node (default: ${CONFIG_PATH_DEFAULT})`)
     .option('--validate', 'check the configuration, print it with the origin of each value, and end')
+    .addOption(new Option('--validate-config', 'the same as --validate').hideHelp())
     .option('--url <url>', "an agent's API; several with commas (environment: PG_METAKO_URL)")
     .option('--token <token>', 'opens changes; better PG_METAKO_TOKEN, which ps does not show')
     .addOption(new Option('-f, --format <format>', 'form of the output').choices(FORMATS).default('pretty'))
@@ -83,7 +85,8 @@ function refuseUnknownCommand(program: Command): void {
 
 async function runOrValidate(options: GlobalOptions, world: World): Promise<number> {
   const configPath = options.config ?? CONFIG_PATH_DEFAULT
-  if (options.validate !== true) return await world.runAgent({ configPath })
+  if (options.validate !== true && options.validateConfig !== true)
+    return await world.runAgent({ configPath })
   const { describeConfig } = await import('../config/describe-config.ts')
   const loaded = await readConfig(configPath, world)
   const sink = loaded.kind === 'ok' ? world.stdout : world.stderr

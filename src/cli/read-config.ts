@@ -1,5 +1,5 @@
 import type { LoadedConfig } from '../config/load-config.ts'
-import { existsSync, readFileSync } from '../platform/disk.ts'
+import { existsSync, namesInFolder, readFileSync } from '../platform/disk.ts'
 import type { World } from './world.ts'
 
 /**
@@ -17,6 +17,7 @@ export async function readConfig(path: string, world: World): Promise<LoadedConf
         return undefined
       }
     },
+    listFolder: namesInFolder,
     fileExists: existsSync,
     env: world.env,
     cwd: world.cwd,

@@ -20,8 +20,7 @@ const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
   zookeeper: store('ZooKeeper'),
   exhibitor: store('Exhibitor (ZooKeeper)'),
   kubernetes: store('Kubernetes'),
-  etcd: store('etcd'),
-  etcd3: store('etcd'),
+  etcd3: absent('the section is called etcd here', 'rename it to etcd: with its hosts as they are'),
   raft: absent(
     'Raft has no section of its own',
     'remove it: consensus is always on; its members are the nodes under cluster_members',

@@ -1,6 +1,7 @@
 import { majorityOf, otherMembers, ownEntries } from './derive-defaults.ts'
 import type { Key } from './key.ts'
 import { clusterKeys, memberFields, membersKey } from './keys/cluster-keys.ts'
+import { etcdHostsKey } from './keys/etcd-keys.ts'
 import { type Problems, showPlace } from './problem.ts'
 import type { Settings } from './settings.ts'
 
@@ -147,6 +148,8 @@ function checkRoles(settings: Settings, problems: Problems): void {
 }
 
 function checkCount(settings: Settings, problems: Problems): void {
+  // Who the members are is known in etcd alone.
+  if (settings.list(etcdHostsKey).length > 0) return
   const nodes = otherMembers(settings).length + 1
   const place = settings.placeOf(membersKey)
   if (nodes === 1) {
@@ -167,7 +170,7 @@ function checkCount(settings: Settings, problems: Problems): void {
 
 function checkConsensus(settings: Settings, problems: Problems): void {
   const key = clusterKeys.minConsensus
-  if (!settings.isGiven(key)) return
+  if (!settings.isGiven(key) || settings.list(etcdHostsKey).length > 0) return
   const wanted = settings.need(key)
   const nodes = otherMembers(settings).length + 1
   const majority = majorityOf(nodes)

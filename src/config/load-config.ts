@@ -9,6 +9,7 @@ import { checkCluster } from './cluster-checks.ts'
 import { deriveDefaults } from './derive-defaults.ts'
 import { effectiveSettings, type EffectiveSetting } from './effective-settings.ts'
 import { Environment } from './environment.ts'
+import { checkEtcd } from './etcd-checks.ts'
 import { environmentName } from './key.ts'
 import { keyTable } from './keys/key-table.ts'
 import { loadTree } from './load-tree.ts'
@@ -16,7 +17,9 @@ import { checkNode } from './node-checks.ts'
 import type { NodeConfig } from './node-config.ts'
 import { recogniseNodesForm } from './nodes-form.ts'
 import { folderOf, resolvePath } from './path-text.ts'
-import { recognisePatroniForm } from './patroni-form.ts'
+import { derivePatroniDefaults } from './patroni/patroni-defaults.ts'
+import { WHOLE_FILE } from './patroni/patroni-environment.ts'
+import { isPatroniForm, readPatroniForm } from './patroni/patroni-form.ts'
 import { importIni } from './pgbouncer/import-ini.ts'
 import { type Problem, Problems } from './problem.ts'
 import { readSettings } from './read-settings.ts'
@@ -31,6 +34,8 @@ export type ConfigInput = {
   readonly path: string
   /** The file's text, or undefined when it cannot be read. */
   readonly readText: (path: string) => string | undefined
+  /** Names in a folder; undefined for what is none. Absent: the path is a file. */
+  readonly listFolder?: (path: string) => readonly string[] | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   /** Absent: whether certificates and programs exist is not checked. */
   readonly fileExists?: (path: string) => boolean
@@ -61,19 +66,25 @@ export type LoadedConfig =
 /** Reads, completes and checks a node's config. Never throws on anything that a file or variable can hold. */
 export function loadConfig(input: ConfigInput): LoadedConfig {
   const problems = new Problems()
-  const { tree, files, sources } = loadTree(input.path, { readText: input.readText, problems })
+  const { path, env, listFolder } = input
+  // A whole file of Patroni's in one variable takes the place of a file that is not there.
+  const readText = (file: string): string | undefined =>
+    input.readText(file) ?? (file === path ? env[WHOLE_FILE] || undefined : undefined)
+  const { tree: written, files, sources } = loadTree(path, { readText, listFolder, problems })
   const namedFiles = new Set<string>()
   const known = (): ConfigFiles => ({ files: [...files, ...namedFiles], sources })
-  if (tree === undefined) return { kind: 'refused', problems: problems.all, ...known() }
+  if (written === undefined) return { kind: 'refused', problems: problems.all, ...known() }
 
-  const foreign = recogniseNodesForm(tree) ?? recognisePatroniForm(tree)
+  const foreign = recogniseNodesForm(written)
   if (foreign !== undefined) {
     problems.error(foreign.place, foreign.key, foreign)
     return { kind: 'refused', problems: problems.all, ...known() }
   }
 
-  const environment = new Environment(input.env)
-  const folder = folderOf(input.path)
+  const isPatroni = isPatroniForm(written, env)
+  const tree = isPatroni ? readPatroniForm(written, { env, problems }) : written
+  const environment = new Environment(env)
+  const folder = listFolder?.(path) ? path : folderOf(path)
   const readNamed = (path: string): string | undefined => {
     namedFiles.add(path)
     return input.readText(path)
@@ -83,8 +94,10 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   const settings = readSettings(tree, keyTable, context)
   const pgbouncer = importIni(settings, { ...context, readText: readNamed })
   environment.tellUnknown(problems, listVariables())
+  if (isPatroni) derivePatroniDefaults(settings)
   deriveDefaults(settings, input.cwd === undefined ? folder : resolvePath(input.cwd, folder))
   checkCluster(settings, problems)
+  checkEtcd(settings, problems, input.fileExists)
   checkTimes(settings, problems)
   checkNode(settings, problems, input.fileExists)
   checkRouterTls(settings, problems, input.fileExists)

@@ -21,11 +21,34 @@ export type LoadedTree = {
 /** Reads a config file and what it includes. What a file says itself wins over what it includes; later includes win over earlier ones. */
 export function loadTree(
   path: string,
-  options: { readText: (path: string) => string | undefined; problems: Problems },
+  options: {
+    readText: (path: string) => string | undefined
+    /** Names in a folder; undefined for what is none. */
+    listFolder?: ((path: string) => readonly string[] | undefined) | undefined
+    problems: Problems
+  },
 ): LoadedTree {
   const loader = new TreeLoader(options)
-  const tree = loader.file(path, { from: { file: path, line: 0, column: 0 }, written: path, above: [] })
+  const from = { file: path, line: 0, column: 0 }
+  const names = options.listFolder?.(path)
+  // As Patroni reads a folder: in the order of their names, the later ones win.
+  const paths = names
+    ? names
+        .filter(isConfigName)
+        .toSorted()
+        .map((name) => resolvePath(path, name))
+    : [path]
+  const trees = paths.flatMap((one) => loader.file(one, { from, written: one, above: [] }) ?? [])
+  if (names && paths.length === 0) loader.refuseEmptyFolder(from)
+  const tree = trees.reduceRight<MapTree | undefined>(
+    (late, early) => (late ? mergeTrees(late, early) : early),
+    undefined,
+  )
   return { tree: loader.broken ? undefined : tree, files: [...loader.files], sources: loader.sources }
+}
+
+function isConfigName(name: string): boolean {
+  return /\.ya?ml$/.test(name) && !name.startsWith('.')
 }
 
 class TreeLoader {
@@ -63,6 +86,13 @@ class TreeLoader {
       return undefined
     }
     return this.#withIncludes(tree, [...at.above, path])
+  }
+
+  refuseEmptyFolder(place: Place): void {
+    this.#refuse(place, {
+      rule: `there is no file that ends in .yml or .yaml in the folder ${place.file}`,
+      remedy: 'name a config file, or put one into this folder',
+    })
   }
 
   #withIncludes(tree: MapTree, above: readonly string[]): MapTree {
@@ -133,7 +163,7 @@ function cannotReadInclude(path: string): { rule: string; remedy: string } {
 }
 
 /** Both mappings in one; what `first` says wins. Lists are taken whole. */
-function mergeTrees(first: MapTree, second: MapTree): MapTree {
+export function mergeTrees(first: MapTree, second: MapTree): MapTree {
   const entries = new Map(first.entries)
   for (const [name, theirs] of second.entries) {
     const ours = entries.get(name)

@@ -36,6 +36,16 @@ export type NodeConfig = {
     readonly apiPort: number
     readonly roleHint: 'primary' | 'standby'
   }[]
+  /** An etcd that runs already takes the place of the built-in consensus. */
+  readonly etcd?: {
+    /** URLs without a path; never empty. */
+    readonly endpoints: readonly string[]
+    readonly username?: string
+    readonly password?: string
+    readonly caFile?: string
+    readonly certFile?: string
+    readonly keyFile?: string
+  }
   readonly coordination: {
     readonly heartbeatIntervalMs: number
     readonly communicationTimeoutMs: number

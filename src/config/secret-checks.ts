@@ -1,4 +1,5 @@
 import { clusterKeys, membersKey } from './keys/cluster-keys.ts'
+import { etcdHostsKey } from './keys/etcd-keys.ts'
 import { postgresKeys } from './keys/postgres-keys.ts'
 import type { Problems } from './problem.ts'
 import type { Settings } from './settings.ts'
@@ -58,7 +59,7 @@ function checkDerivedSecret(settings: Settings, problems: Problems): void {
     return
   }
   // Nobody to talk to, nothing to prove.
-  if (settings.records(membersKey).length === 0) return
+  if (settings.records(membersKey).length === 0 && settings.list(etcdHostsKey).length === 0) return
   problems.warning(settings.placeOf(clusterKeys.dbPassword), key.name, {
     code: 'CLUSTER_SECRET_DERIVED',
     rule: 'is not set: it is derived from local_db.password, so whoever knows that password can pass for a node',

@@ -1,6 +1,8 @@
 import type { TlsSide } from '../model/tls-settings.ts'
 import { otherMembers } from './derive-defaults.ts'
+import { etcdEndpoints } from './etcd-checks.ts'
 import { clusterKeys as cluster, memberFields } from './keys/cluster-keys.ts'
+import { etcdKeys as etcd } from './keys/etcd-keys.ts'
 import {
   databaseFields,
   databasesKey,
@@ -33,6 +35,7 @@ export function toNodeConfig(settings: Settings, pgbouncer?: PgBouncerImport): N
     scope: settings.need(cluster.scope),
     namespace: normalNamespace(settings.need(cluster.namespace)),
     ...clusterPart(settings),
+    ...whereGiven('etcd', etcdPart(settings)),
     ...postgresPart(settings),
     ...runtimePart(settings),
     ...tagsPart(settings),
@@ -82,6 +85,19 @@ function clusterPart(settings: Settings): Pick<NodeConfig, 'identity' | 'localDb
       roleHint: member.need(memberFields.role),
     })),
     ...talkPart(settings),
+  }
+}
+
+function etcdPart(settings: Settings): NodeConfig['etcd'] {
+  const endpoints = etcdEndpoints(settings)
+  if (endpoints.length === 0) return undefined
+  return {
+    endpoints,
+    ...whereGiven('username', settings.get(etcd.username)),
+    ...whereGiven('password', settings.get(etcd.password)),
+    ...whereGiven('caFile', settings.get(etcd.caFile)),
+    ...whereGiven('certFile', settings.get(etcd.certFile)),
+    ...whereGiven('keyFile', settings.get(etcd.keyFile)),
   }
 }
 

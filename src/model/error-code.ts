@@ -144,7 +144,7 @@ export const errorCodes = {
     meaning:
       'The etcd that answers is not the one that this node knew: it was set up anew or restored from a backup, so what it says may be older than what members act upon.',
     remedy:
-      'Find out which of the two is right. Bring the old etcd back, or restart the agents once you trust the new one.',
+      'Find out which of the two is right. Bring the old etcd back. Once you trust the new one, which has the registry of members too, remove `etcd.json` from the state folder of every node and restart the agents.',
   },
   STORE_ACCESS_DENIED: {
     meaning:

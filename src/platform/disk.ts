@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { constants, promises as fs, type Stats } from 'node:fs'
+import { constants, promises as fs, readdirSync, type Stats } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 export {
@@ -35,6 +35,15 @@ export { homedir } from 'node:os'
 export { fileURLToPath } from 'node:url'
 
 export type FileOwner = { readonly uid: number; readonly gid: number }
+
+/** Names in a folder; undefined for what is none, or cannot be read. */
+export function namesInFolder(path: string): readonly string[] | undefined {
+  try {
+    return readdirSync(path)
+  } catch {
+    return undefined
+  }
+}
 
 /** The file's text, or `undefined` when there is no such file. Other failures throw. */
 export async function readTextIfPresent(path: string): Promise<string | undefined> {

@@ -2,6 +2,7 @@ import { environmentName, type Key, type ListKey, type Records } from '../../src
 import { keyTable, SECTIONS } from '../../src/config/keys/key-table.ts'
 import { DATABASE_FIELDS, USER_FIELDS } from '../../src/config/pgbouncer/ini-keys.ts'
 import { PGBOUNCER_SETTINGS } from '../../src/model/pgbouncer-setting.ts'
+import { patroniText } from './patroni-reference.ts'
 
 type Row = {
   readonly key: string
@@ -14,7 +15,7 @@ type Row = {
 /** `docs/reference/config.md`: every key with type, default, variable and meaning, from the table that reads them. */
 export function configReference(): string {
   const sections = SECTIONS.map((section) => `## ${section}\n\n${sectionText(section)}`)
-  return `${INTRODUCTION}\n${pgbouncerText()}\n${sections.join('\n')}`
+  return `${INTRODUCTION}\n${patroniText()}\n${pgbouncerText()}\n${sections.join('\n')}`
 }
 
 const INTRODUCTION = `# Config reference
@@ -68,7 +69,8 @@ postgresql:
 - Times that the lease does not allow: when the lease is the profile's, the profile's time is used and a warning says so; when the
   file sets \`ha.lease_ttl\` itself, it contradicts itself and is refused.
 - \`coordination\` is read in the nested form (\`cluster_mode\`, \`pair_mode\`) and in the flat one.
-- A file in the older form (\`nodes:\`) or in Patroni's form is refused, and the same config in today's form is printed.
+- A file in the older form (\`nodes:\`) is refused, and the same config in today's form is printed. A \`patroni.yml\` is read as it is, see below.
+- \`--config\` may name a folder: its files \`*.yml\` and \`*.yaml\` are read in the order of their names, the later ones win.
 `
 
 /** What becomes of PgBouncer's own file, from the tables that read it. */

@@ -37,6 +37,7 @@ export const wordRules: readonly WordRule[] = [
       'src/store/etcd/': 'speaks the words of etcd, which are those of Raft',
       'src/agent/view.ts': CONSENSUS_STATUS,
       'src/agent/brain.ts': CONSENSUS_STATUS,
+      'src/agent/etcd/': CONSENSUS_STATUS,
       'src/agent/membership/': CONSENSUS_STATUS,
       'src/cli/member/': CONSENSUS_STATUS,
       'src/agent/control-plane.ts': "keeps Raft's leadership off the primary's node",

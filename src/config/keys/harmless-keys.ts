@@ -1,7 +1,8 @@
+import { PATRONI_KEYS } from '../patroni/patroni-keys.ts'
 import { keyTable, SECTIONS } from './key-table.ts'
 
 /** Last words of keys that hold a value or a list, and no secret. */
-const VALUES = new Set(['include', ...valueNames().map(lastWord)])
+const VALUES = new Set(['include', ...valueNames().map(lastWord), ...patroniNames()])
 /** Words that only ever stand before a mapping or a list. */
 const SECTION_WORDS = new Set([
   ...SECTIONS,
@@ -24,6 +25,15 @@ function valueNames(): readonly string[] {
     secret ? [`${name}_file`] : [name, ...aliases, ...oldNames],
   )
   return [...inSections, ...inRecords, ...lists.map(({ name }) => name)]
+}
+
+/** Words of Patroni's file that stand before a plain value. What a command or a header holds, nobody knows. */
+function patroniNames(): readonly string[] {
+  return Object.entries(PATRONI_KEYS)
+    .filter(
+      ([name, { kind }]) => kind !== 'absent' && !/pass|headers|authentication|static_fields/.test(name),
+    )
+    .map(([name]) => lastWord(name))
 }
 
 function lastWord(name: string): string {

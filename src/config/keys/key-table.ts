@@ -1,5 +1,6 @@
 import type { KeyTable } from '../key.ts'
 import { clusterKeys, membersKey } from './cluster-keys.ts'
+import { etcdHostsKey, etcdKeys } from './etcd-keys.ts'
 import { poolDatabasesKey, poolKeys, poolLists, poolUsersKey } from './pool-keys.ts'
 import { databasesKey, parametersKey, postgresKeys, postgresLists, usersKey } from './postgres-keys.ts'
 import { runtimeKeys } from './runtime-keys.ts'
@@ -9,13 +10,14 @@ import { clientTlsKeys, serverTlsKeys } from './tls-keys.ts'
 export const keyTable: KeyTable = {
   scalars: [
     ...Object.values(clusterKeys),
+    ...Object.values(etcdKeys),
     ...Object.values(postgresKeys),
     ...Object.values(runtimeKeys),
     ...Object.values(clientTlsKeys),
     ...Object.values(serverTlsKeys),
     ...Object.values(poolKeys),
   ],
-  lists: [...[...Object.values(postgresLists), ...Object.values(poolLists)]],
+  lists: [etcdHostsKey, ...Object.values(postgresLists), ...Object.values(poolLists)],
   maps: [parametersKey],
   records: [membersKey, usersKey, databasesKey, poolDatabasesKey, poolUsersKey],
 }
@@ -26,6 +28,7 @@ export const SECTIONS: readonly string[] = [
   'identity',
   'local_db',
   'cluster_members',
+  'etcd',
   'coordination',
   'health_check',
   'load_balancer',
