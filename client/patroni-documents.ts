@@ -14,6 +14,9 @@ export type PatroniStatus = {
   readonly xlog?: PatroniPrimaryWal | PatroniReplicaWal
   readonly timeline?: number
   readonly replication_state?: 'streaming'
+  /** Commits wait for this replica: for the first of several, or for any. */
+  readonly sync_standby?: true
+  readonly quorum_standby?: true
   readonly replication?: readonly PatroniWalSender[]
   readonly pause?: true
   readonly cluster_unlocked?: true
@@ -30,11 +33,16 @@ export type PatroniReplicaWal = {
   readonly replayed_location: number
   readonly paused: boolean
 }
-export type PatroniWalSender = { readonly application_name: string; readonly state: string }
+export type PatroniWalSender = {
+  readonly application_name: string
+  readonly state: string
+  readonly sync_state: 'async' | 'potential' | 'sync' | 'quorum'
+  readonly sync_priority: number
+}
 
 export type PatroniMember = {
   readonly name: string
-  readonly role: 'leader' | 'replica'
+  readonly role: 'leader' | 'sync_standby' | 'quorum_standby' | 'replica'
   readonly state: string
   readonly api_url: string
   readonly host: string

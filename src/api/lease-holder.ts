@@ -32,3 +32,16 @@ export function bytesBehind(primary: Lsn | undefined, position: string | undefin
   const own = position === undefined ? undefined : parseLsn(position)
   return primary === undefined || own === undefined ? undefined : lagBytes(own, primary)
 }
+
+/**
+ * Whether commits wait for this member, and in which way: `sync` for the first of those that are named, `quorum` for any. `undefined` for
+ * the holder itself, and where commits wait for nobody.
+ */
+export function ackPart(view: ClusterView, name: string): 'sync' | 'quorum' | undefined {
+  const { rule } = view.record?.acks?.at(-1) ?? {}
+  if (!rule || rule.k === 0 || !rule.members.some((member) => member.name === name)) return undefined
+  if (name === leaseHolder(view)) return undefined
+  const holder = view.members.find((member) => member.facts.name === view.record?.holder)
+  const setting = holder?.facts.instance.synchronousNames ?? ''
+  return /^\s*any/i.test(setting) ? 'quorum' : 'sync'
+}

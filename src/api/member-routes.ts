@@ -76,8 +76,10 @@ export function addMemberRoutes(app: FastifyInstance, { operations, log }: Membe
   // Patroni's name for it: this very node.
   app.post('/reinitialize', async (request, reply) => {
     const outcome = await orderReinit(operations.view().self, request)
-    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
-    return reply.type('text/plain; charset=utf-8').send('reinitialize started')
+    reply.type('text/plain; charset=utf-8')
+    // Whoever asks on this route prints the sentence, and knows one status for a no.
+    if (outcome.kind === 'refused') return reply.code(503).send(`${outcome.message}, can not reinitialize`)
+    return reply.send('reinitialize started')
   })
   addJoin(app, { operations, log })
 }

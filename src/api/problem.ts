@@ -14,6 +14,7 @@ export type ApiCode =
   | 'API_BODY_TOO_LARGE'
   | 'API_QUERY_INVALID'
   | 'API_TOO_MANY_JOINS'
+  | 'API_NOT_THERE_YET'
   | 'API_INTERNAL'
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -27,6 +28,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Body too large',
   429: 'Too many requests',
   500: 'Internal error',
+  501: 'Not there yet',
   503: 'Not available',
   504: 'Outcome unknown',
 }

@@ -209,6 +209,12 @@ describe('access', () => {
       [
         '/reload',
         '/switchover',
+        '/switchover',
+        '/failover',
+        '/restart',
+        '/failsafe',
+        '/citus',
+        '/mpp',
         '/config',
         '/config',
         '/v1/join',
@@ -605,7 +611,7 @@ describe('upgrades', () => {
 describe('docs/reference/rest-api.md', () => {
   it('names every route, and none that is not served', () => {
     const text = readFileSync(new URL('../../docs/reference/rest-api.md', import.meta.url), 'utf8')
-    const documented = [...text.matchAll(/`(?:GET |POST |DELETE )?(\/[a-z0-9/:-]*)`/g)].map((match) =>
+    const documented = [...text.matchAll(/`(?:GET |POST |DELETE )?(\/[a-z0-9_/:-]*)`/g)].map((match) =>
       String(match[1]),
     )
     const served = server.routes.map((route) => route.path)

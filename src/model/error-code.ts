@@ -106,6 +106,10 @@ export const errorCodes = {
     remedy:
       'If that node was this one and lost what it got, on a member: `pg-metako member remove NAME`, then `pg-metako member add NAME --api-host ADDRESS`.',
   },
+  API_NOT_THERE_YET: {
+    meaning: 'The request is one of Patroni’s, and what it asks for is not there yet.',
+    remedy: 'See "Coming from Patroni" in the documentation for what takes its place.',
+  },
   API_TOO_MANY_JOINS: {
     meaning: 'More requests to join came in ten seconds than an agent answers.',
     remedy: 'Wait ten seconds and try again.',

@@ -1,7 +1,7 @@
 import type { PatroniHistoryLine, PatroniMember } from '#client'
 import type { ClusterView, MemberView } from '../../model/cluster-view.ts'
 import type { Lsn } from '../../model/lsn.ts'
-import { bytesBehind, leaseHolder, primaryPosition } from '../lease-holder.ts'
+import { ackPart, bytesBehind, leaseHolder, primaryPosition } from '../lease-holder.ts'
 import { positionNumber } from './status-document.ts'
 import { patroniState } from './words.ts'
 
@@ -10,21 +10,28 @@ export function patroniMembers(view: ClusterView): readonly PatroniMember[] {
   const holder = leaseHolder(view)
   const primary = primaryPosition(view)
   return view.members
-    .map((member) => patroniMember(member, { leads: member.facts.name === holder, primary }))
+    .map((member) => {
+      const { name } = member.facts
+      return patroniMember(member, { leads: name === holder, primary, part: ackPart(view, name) })
+    })
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
 }
 
 function patroniMember(
   member: MemberView,
-  about: { readonly leads: boolean; readonly primary: Lsn | undefined },
+  about: {
+    readonly leads: boolean
+    readonly primary: Lsn | undefined
+    readonly part: ReturnType<typeof ackPart>
+  },
 ): PatroniMember {
   const { facts } = member
   const { instance } = facts
   const streaming = !about.leads && instance.streaming === true
   const state = member.reachable ? (streaming ? 'streaming' : patroniState(instance.state)) : 'unknown'
-  const common = {
+  const common: PatroniMember = {
     name: facts.name,
-    role: about.leads ? ('leader' as const) : ('replica' as const),
+    role: about.leads ? 'leader' : about.part ? (`${about.part}_standby` as const) : 'replica',
     state,
     // Patroni's own form: tools cut the path off to find the other routes.
     api_url: `${facts.apiUrl.replace(/\/+$/, '')}/patroni`,

@@ -8,10 +8,15 @@ import { patroniTimestamp, patroniVersionNumber } from './words.ts'
 describe('GET /patroni', () => {
   it('of a primary has its position, who streams from it, and what waits for a restart', () => {
     const walSenders = [
-      { name: 'n2_ab12', pid: 7, syncPriority: 0, state: 'streaming', flushLsn: '0/5000000' },
+      { name: 'n2_ab12', pid: 7, syncPriority: 1, state: 'streaming', flushLsn: '0/5000000' },
     ]
     const own = sampleMember('n1', {
-      instance: { role: 'primary', walSenders, pendingRestart: ['max_connections'] },
+      instance: {
+        role: 'primary',
+        walSenders,
+        synchronousNames: 'ANY 1 ("n2_ab12", "n3_cd34")',
+        pendingRestart: ['max_connections'],
+      },
     })
     expect(statusDocument(sampleView({ members: [own] }))).toEqual({
       state: 'running',
@@ -20,7 +25,7 @@ describe('GET /patroni', () => {
       server_version: 180004,
       xlog: { location: 0x5000000 },
       timeline: 2,
-      replication: [{ application_name: 'n2', state: 'streaming' }],
+      replication: [{ application_name: 'n2', state: 'streaming', sync_state: 'quorum', sync_priority: 1 }],
       dcs_last_seen: Date.parse('2026-05-04T03:02:01.000Z') / 1000,
       database_system_identifier: '7710000000000000001',
       pending_restart: true,

@@ -1,7 +1,7 @@
 import type { ClusterView } from '../../model/cluster-view.ts'
 import type { MemberTags } from '../../model/member-tags.ts'
 import { GiB, KiB, MiB, SECOND } from '../../std/units.ts'
-import { bytesBehind, holdsLease, ownMember, primaryPosition } from '../lease-holder.ts'
+import { ackPart, bytesBehind, holdsLease, ownMember, primaryPosition } from '../lease-holder.ts'
 import { RequestRefused } from '../problem.ts'
 
 /** What a health check may look at. `loopAgeMs`: since the HA loop last began a turn. */
@@ -19,6 +19,24 @@ export type HealthCheck = (facts: HealthFacts, query: HealthQuery) => boolean
 const LOOP_AGE_FLOOR_MS = 10 * SECOND
 
 const leads: HealthCheck = ({ view }) => holdsLease(view)
+/** There is no cluster here that follows another one. */
+const never: HealthCheck = () => false
+const or =
+  (first: HealthCheck, second: HealthCheck): HealthCheck =>
+  (facts, query) =>
+    first(facts, query) || second(facts, query)
+
+/** A replica that commits wait for in this way; nobody can say without a majority, since the rule may be another by now. */
+const replicaWith =
+  (part: ReturnType<typeof ackPart>): HealthCheck =>
+  (facts, query) => {
+    const isReplicaNow = isReplica(facts, query)
+    const { view } = facts
+    return isReplicaNow && view.consensus.hasQuorum && ackPart(view, view.self) === part
+  }
+const isSync = replicaWith('sync')
+const isQuorum = replicaWith('quorum')
+const isAsync = replicaWith(undefined)
 
 /** 200 or 503 by Patroni's rules. A path that takes `?lag=` refuses one that it cannot read. */
 export const healthChecks: Readonly<Record<string, HealthCheck>> = {
@@ -27,10 +45,18 @@ export const healthChecks: Readonly<Record<string, HealthCheck>> = {
   '/master': leads,
   '/leader': leads,
   '/read-write': leads,
+  '/standby-leader': never,
+  '/standby_leader': never,
   '/replica': isReplica,
-  '/async': isReplica,
-  '/asynchronous': isReplica,
-  '/read-only': (facts, query) => leads(facts, query) || isReplica(facts, query),
+  '/async': isAsync,
+  '/asynchronous': isAsync,
+  '/sync': isSync,
+  '/synchronous': isSync,
+  '/quorum': isQuorum,
+  '/read-only': or(leads, isReplica),
+  '/read-only-sync': or(leads, isSync),
+  '/read-only-synchronous': or(leads, isSync),
+  '/read-only-quorum': or(leads, isQuorum),
   '/health': ({ view }) => ownMember(view)?.facts.instance.state === 'running',
   '/readiness': isReady,
 }

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { statusDocument } from './status-document.ts'
 import { patroniHistory } from './cluster-members.ts'
+import { addPatroniOrders, type OrderSwitchover } from './patroni-orders.ts'
 import {
   healthChecks,
   isAlive,
@@ -8,17 +9,14 @@ import {
   type HealthFacts,
   type HealthQuery,
 } from './health-checks.ts'
-import type { ClusterOperations, SwitchoverOrder, SwitchoverOutcome } from '../ports.ts'
-import { switchoverProblem } from '../switchover-request.ts'
+import type { ClusterOperations } from '../ports.ts'
 
 /** HAProxy asks with OPTIONS, others with HEAD: for them the status is all. */
 const ASK = ['GET', 'HEAD', 'OPTIONS']
 
 export type PatroniDeps = {
   readonly operations: ClusterOperations
-  readonly orderSwitchover: (
-    request: FastifyRequest,
-  ) => Promise<{ order: SwitchoverOrder; outcome: SwitchoverOutcome }>
+  readonly orderSwitchover: OrderSwitchover
   readonly maximumLagBytes: number
 }
 
@@ -39,14 +37,11 @@ export function addPatroniRoutes(app: FastifyInstance, deps: PatroniDeps): void 
   app.route({
     method: ASK,
     url: '/patroni',
-    handler: (_request, reply) => reply.send(statusDocument(deps.operations.view())),
+    handler: ({ method }, reply) =>
+      method === 'GET' ? reply.send(statusDocument(deps.operations.view())) : reply.send(),
   })
   app.get('/history', (_request, reply) => reply.send(patroniHistory(deps.operations.view())))
-  app.post('/switchover', async (request, reply) => {
-    const { order, outcome } = await deps.orderSwitchover(request)
-    const { status, text } = switchoverText(order, outcome)
-    return reply.code(status).type('text/plain; charset=utf-8').send(text)
-  })
+  addPatroniOrders(app, deps.orderSwitchover)
 }
 
 function factsNow({ operations, maximumLagBytes }: PatroniDeps): HealthFacts {
@@ -61,26 +56,4 @@ function answerCheck(
 ): FastifyReply {
   reply.code(check(facts, request.query as HealthQuery) ? 200 : 503)
   return request.method === 'GET' ? reply.send(statusDocument(facts.view)) : reply.send()
-}
-
-/** Patroni answers in sentences, and `patronictl` prints them as they are. */
-function switchoverText(
-  order: SwitchoverOrder,
-  outcome: SwitchoverOutcome,
-): { status: number; text: string } {
-  if (outcome.kind === 'done') {
-    const asWanted = order.to === undefined || order.to === outcome.to
-    return {
-      status: 200,
-      text: asWanted
-        ? `Successfully switched over to "${outcome.to}"`
-        : `Switched over to "${outcome.to}" instead of "${order.to}"`,
-    }
-  }
-  const { status, detail } = switchoverProblem(outcome)
-  if (outcome.kind === 'refused') return { status, text: detail }
-  return {
-    status: 503,
-    text: outcome.kind === 'failed' ? `Switchover failed: ${detail}` : `Switchover status unknown: ${detail}`,
-  }
 }

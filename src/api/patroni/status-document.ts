@@ -1,9 +1,9 @@
-import type { PatroniStatus } from '#client'
+import type { PatroniStatus, PatroniWalSender } from '#client'
 import { memberOfWalName } from '../../model/ack-rule.ts'
 import type { ClusterView } from '../../model/cluster-view.ts'
 import { parseLsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
-import { leaseHolder, ownMember } from '../lease-holder.ts'
+import { ackPart, leaseHolder, ownMember } from '../lease-holder.ts'
 import { patroniRole, patroniState, patroniTimestamp } from './words.ts'
 
 /** `GET /patroni` and the body of every health check: this node in Patroni's words. What is unknown is left out. */
@@ -12,6 +12,7 @@ export function statusDocument(view: ClusterView): PatroniStatus {
   const instance: InstanceFacts = facts?.instance ?? { state: 'unknown' }
   const startedAt = instance.startedAt === undefined ? undefined : patroniTimestamp(instance.startedAt)
   const xlog = walPosition(instance)
+  const part = instance.role === 'standby' ? ackPart(view, view.self) : undefined
   return {
     state: patroniState(instance.state),
     ...(startedAt === undefined ? {} : { postmaster_start_time: startedAt }),
@@ -20,12 +21,15 @@ export function statusDocument(view: ClusterView): PatroniStatus {
     ...(xlog === undefined ? {} : { xlog }),
     ...(instance.timeline === undefined ? {} : { timeline: instance.timeline }),
     ...(instance.streaming === true ? { replication_state: 'streaming' as const } : {}),
+    ...(part === undefined ? {} : { [`${part}_standby`]: true as const }),
     ...(instance.walSenders === undefined || instance.walSenders.length === 0
       ? {}
       : {
-          replication: instance.walSenders.map(({ name, state }) => ({
+          replication: instance.walSenders.map(({ name, state, syncPriority }) => ({
             application_name: memberOfWalName(name),
             state,
+            sync_state: syncState(instance.synchronousNames, syncPriority),
+            sync_priority: syncPriority,
           })),
         }),
     ...(view.paused ? { pause: true as const } : {}),
@@ -36,6 +40,14 @@ export function statusDocument(view: ClusterView): PatroniStatus {
     ...(facts?.tags ? { tags: facts.tags } : {}),
     patroni: { version: facts?.version ?? '0.0.0', scope: view.scope, name: view.self },
   }
+}
+
+/** As `pg_stat_replication` calls it. */
+function syncState(setting: string | undefined, priority: number): PatroniWalSender['sync_state'] {
+  if (priority === 0) return 'async'
+  const [, method = '', k = '1'] = /^\s*(any|first)\s+(\d+)/i.exec(setting ?? '') ?? []
+  if (method.toLowerCase() === 'any') return 'quorum'
+  return priority <= Number(k) ? 'sync' : 'potential'
 }
 
 /** Patroni's peers take a node without `xlog` for unreachable: it is there only while PostgreSQL runs. */
