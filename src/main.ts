@@ -7,7 +7,9 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 async function main(): Promise<void> {
   const { loadProgram } = await import('./platform/program-files.ts')
   const { runProgram } = loadProgram<typeof import('./program.ts')>(new URL('./program/', import.meta.url))
-  await runProgram(process.argv.slice(2))
+  // Under that name it has the commands of that program.
+  const isPatronictl = /(^|[/\\])patronictl$/.test(String(process.argv[1]))
+  await runProgram([...(isPatronictl ? ['patronictl'] : []), ...process.argv.slice(2)])
 }
 
 if (major < 20 || (major === 20 && minor < 19)) {

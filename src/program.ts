@@ -15,10 +15,11 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   if (argv.length === 2 && argv[0] === '--config' && argv[1] !== undefined) {
     return exit(await (await import('./agent/entry.ts')).runAgent({ configPath: argv[1] }))
   }
-  const { run } = await import('./cli/run.ts')
+  const { run, runPatronictl } = await import('./cli/run.ts')
   const { realWorld } = await import('./cli/world.ts')
   const world = realWorld(async (options) => exit(await (await import('./agent/entry.ts')).runAgent(options)))
-  const code = await run(argv, world)
+  const [first, ...rest] = argv
+  const code = await (first === 'patronictl' ? runPatronictl(rest, world) : run(argv, world))
   // A command may have set one of its own.
   if (code !== 0) setExitCode(code)
 }

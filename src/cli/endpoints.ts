@@ -4,6 +4,7 @@ import { codeOf } from '../std/fault.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { DEMO_APPLICATION } from './demo/demo-layout.ts'
 import { readDemoState, supervisorOf } from './demo/demo-state.ts'
+import { knownMembers } from './known-members.ts'
 import { readConfig } from './read-config.ts'
 import type { World } from './world.ts'
 
@@ -100,7 +101,7 @@ async function fromConfig(
   return {
     list: [
       endpoint(reachableHost(config), config.identity.apiPort, found.token),
-      ...config.members.map((member) =>
+      ...knownMembers(config).map((member) =>
         // A token from this node's state folder opens this node alone.
         endpoint(member.apiHost, member.apiPort, found.shared ? found.token : undefined),
       ),

@@ -22,6 +22,21 @@ export async function run(argv: readonly string[], world: World): Promise<number
   }
 }
 
+/** The same for `patronictl`, whose words are Patroni's. */
+export async function runPatronictl(argv: readonly string[], world: World): Promise<number> {
+  const { createPatronictl } = await import('./patronictl/patronictl-program.ts')
+  try {
+    await createPatronictl(world).parseAsync([...argv], { from: 'user' })
+    return EXIT.done
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done
+    const failure = error instanceof CommanderError ? usageFailure(error) : failureOf(error)
+    world.stderr.write(`Error: ${failure.message}\n`)
+    if (failure.hint !== undefined) world.stderr.write(`hint: ${failure.hint}\n`)
+    return failure.exitCode
+  }
+}
+
 /** The demo brings much with it that nothing else needs: it is loaded when it or the help is asked for. */
 async function addDemo(program: Command, argv: readonly string[]): Promise<void> {
   if (!argv.some((word) => ['demo', 'help', '--help', '-h'].includes(word))) return

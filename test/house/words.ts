@@ -43,6 +43,7 @@ export const wordRules: readonly WordRule[] = [
       'src/agent/control-plane.ts': "keeps Raft's leadership off the primary's node",
       'src/agent/switchover.ts': PATRONI_TREE,
       'src/cli/program.ts': PATRONI_OPTION,
+      'src/cli/patronictl/': PATRONI,
       'src/cli/switchover-command.ts': PATRONI_OPTION,
       'src/api/server.ts': PATRONI,
       'src/ha/keys.ts': PATRONI_TREE,
@@ -65,6 +66,7 @@ export const wordRules: readonly WordRule[] = [
       'src/api/coordination/': SEED,
       'client/coordination-documents.ts': SEED,
       'src/api/patroni/': PATRONI,
+      'src/cli/patronictl/': PATRONI,
     },
   },
   {

@@ -125,7 +125,11 @@ const DCS: Readonly<Record<string, PatroniRule>> = {
     'remove the key, and create such slots on the primary by hand',
   ),
   'bootstrap.dcs.ignore_slots': idle('slots that are not of pg-metako are left alone'),
-  'bootstrap.dcs.pause': absent('maintenance mode is not there yet', 'remove the key', NO),
+  'bootstrap.dcs.pause': absent(
+    'a cluster is not created in a pause',
+    'remove the key; "pg-metako pause" once the cluster runs',
+    NO,
+  ),
   'bootstrap.dcs.standby_cluster': absent('a standby cluster is not there yet', 'remove the section'),
   ...either('bootstrap.dcs.postgresql'),
 }

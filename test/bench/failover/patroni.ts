@@ -241,7 +241,7 @@ export class PatroniCluster implements BenchCluster {
   #crash(node: string): void {
     const folder = join(this.#options.root, node)
     const isOfNode = (argv: readonly string[]) =>
-      argv.some((word) => word.includes(`${folder}/`) || word === this.#configFile(node))
+      argv.some((word) => word.includes(`${folder}/`) || word === this.configFile(node))
     for (;;) {
       const found = [...findProcesses(isOfNode), ...instanceProcesses(this.#dataDir(node))]
       if (signalAll(found, 'SIGKILL') === 0) return
@@ -270,7 +270,7 @@ export class PatroniCluster implements BenchCluster {
     const asUser = user
       ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--']
       : []
-    const program = ['patroni', this.#configFile(node)]
+    const program = ['patroni', this.configFile(node)]
     const [file, ...args] = [...this.#options.places.enter(numberOf(node)), ...asUser, ...program]
     const child = spawn(file ?? '', args, {
       cwd: '/',
@@ -297,7 +297,7 @@ export class PatroniCluster implements BenchCluster {
       dataDir: this.#dataDir(node),
       password: LOGIN.password,
     })
-    writeFileSync(this.#configFile(node), text, { mode: 0o644 })
+    writeFileSync(this.configFile(node), text, { mode: 0o644 })
     if (this.#user) chownSync(folder, this.#user.uid, this.#user.gid)
   }
 
@@ -325,7 +325,7 @@ export class PatroniCluster implements BenchCluster {
     return join(this.#options.root, node, 'data')
   }
 
-  #configFile(node: string): string {
+  configFile(node: string): string {
     return join(this.#options.root, `${node}.yml`)
   }
 

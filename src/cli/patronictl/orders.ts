@@ -1,0 +1,275 @@
+import { ClientError, createClient, type Client } from '#client'
+import { monotonicMs } from '../../platform/clock.ts'
+import { createHttpExchange } from '../../platform/http-client.ts'
+import { pause as sleep } from '../../platform/timers.ts'
+import { SECOND } from '../../std/units.ts'
+import { visibleText } from '../../std/visible-text.ts'
+import { connectForChange } from '../connect.ts'
+import type { Endpoints } from '../endpoints.ts'
+import type { World } from '../world.ts'
+import { leaderOf, printMembers, type Seen } from './members.ts'
+import { refuse } from './output.ts'
+
+export type CtlContext = {
+  readonly endpoints: Endpoints
+  readonly cluster?: string | undefined
+  readonly world: World
+}
+
+const LOOK_EVERY_MS = SECOND
+/** A large directory takes its time; whoever waits can end this. */
+const CLONE_MS = 24 * 60 * 60 * SECOND
+
+/** The cluster as the member sees it that is asked; another name than its own is a mistake. */
+export async function seenThrough(client: Client, cluster: string | undefined): Promise<Seen> {
+  const [document, view] = await Promise.all([client.cluster(), client.view()])
+  if (cluster !== undefined && cluster !== document.scope)
+    refuse(`Cluster "${cluster}" is not the one that this config leads to: that is "${document.scope}"`)
+  return { document, view }
+}
+
+export type MoveOptions = {
+  readonly action: 'switchover' | 'failover'
+  readonly leader?: string | undefined
+  readonly candidate?: string | undefined
+  readonly force: boolean
+}
+
+/** Another member becomes the primary: shows the cluster, asks as `patronictl` asks, and shows the cluster again. */
+export async function move(context: CtlContext, options: MoveOptions): Promise<void> {
+  const { endpoints, world } = context
+  const { client } = await connectForChange(endpoints)
+  const seen = await seenThrough(client, context.cluster)
+  world.stdout.write('Current cluster topology\n')
+  printMembers(seen, { format: 'pretty' }, world.stdout)
+  const request = await agreed(seen, options, world)
+  try {
+    const { to } = await client.switchover(request)
+    const done = options.action === 'failover' ? 'failed' : 'switched'
+    world.stdout.write(`${timestamp()} Successfully ${done} over to "${visibleText(to)}"\n`)
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.status === undefined) throw error
+    refuse(`${titled(options.action)} failed, details: ${error.status}, ${visibleText(error.message, 1000)}`)
+  }
+  printMembers(await seenThrough(client, context.cluster), { format: 'pretty' }, world.stdout)
+}
+
+async function agreed(
+  seen: Seen,
+  options: MoveOptions,
+  world: World,
+): Promise<{ leader?: string; candidate?: string }> {
+  const { action, force } = options
+  const { scope, members } = seen.document
+  const current = leaderOf(seen)?.name
+  if (action === 'switchover' && current === undefined) refuse('This cluster has no leader')
+  const isAsked = !force && action === 'switchover' && options.leader === undefined
+  const leader = options.leader ?? (isAsked ? await prompt(world, 'Primary', current) : current)
+  if (leader !== undefined && leader !== current)
+    refuse(`Member ${leader} is not the leader of cluster ${scope}`)
+  const others = members.filter(({ name, tags }) => name !== leader && tags?.nofailover !== true)
+  const names = others.map(({ name }) => name)
+  if (names.length === 0) refuse(`No candidates found to ${action} to`)
+  const list = `[${names.map((name) => `'${name}'`).join(', ')}]`
+  const candidate =
+    options.candidate ?? (force ? undefined : (await prompt(world, `Candidate ${list}`, '')) || undefined)
+  if (action === 'failover' && candidate === undefined)
+    refuse('Failover could be performed only to a specific candidate')
+  if (candidate !== undefined && candidate === leader)
+    refuse(`${titled(action)} target and source are the same.`)
+  if (candidate !== undefined && !names.includes(candidate))
+    refuse(`Member ${candidate} does not exist in cluster ${scope}`)
+  if (!force) {
+    const demoting = leader === undefined ? '' : `, demoting current leader ${leader}`
+    await agree(
+      world,
+      `Are you sure you want to ${action} cluster ${scope}${demoting}?`,
+      `Aborting ${action}`,
+    )
+  }
+  return { ...(leader === undefined ? {} : { leader }), ...(candidate === undefined ? {} : { candidate }) }
+}
+
+export type MembersOptions = {
+  readonly names: readonly string[]
+  readonly force: boolean
+  readonly role?: string | undefined
+}
+
+/** Replaces the data of standbys, one after the other. */
+export async function reinitialise(
+  context: CtlContext,
+  options: MembersOptions & { readonly wait: boolean },
+): Promise<void> {
+  const { world } = context
+  const { client } = await connectForChange(context.endpoints)
+  const seen = await seenThrough(client, context.cluster)
+  const names = await chosen(seen, { ...options, role: 'replica' }, { action: 'reinitialize', world })
+  const begun: string[] = []
+  for (const name of names) {
+    try {
+      await client.reinit(name)
+      world.stdout.write(`Success: reinitialize for member ${visibleText(name)}\n`)
+      begun.push(name)
+    } catch (error) {
+      tellFailure(world, error, { action: 'reinitialize', name })
+    }
+  }
+  if (options.wait && begun.length > 0) await awaitClones(client, { seen, names: begun, world })
+}
+
+/** A directory that was cloned anew has another incarnation. */
+async function awaitClones(
+  client: Client,
+  { seen, names, world }: { readonly seen: Seen; readonly names: readonly string[]; readonly world: World },
+): Promise<void> {
+  const before = new Map(seen.view.members.map(({ facts }) => [facts.name, facts.incarnation]))
+  let waiting = names
+  const giveUpAt = monotonicMs() + CLONE_MS
+  world.stdout.write(`Waiting for reinitialize to complete on: ${visibleText(waiting.join(', '))}\n`)
+  while (waiting.length > 0) {
+    if (monotonicMs() > giveUpAt) refuse(`Not completed within a day on: ${waiting.join(', ')}`)
+    await sleep(LOOK_EVERY_MS)
+    const { members } = await client.view()
+    const isDone = (name: string) => {
+      const facts = members.find((member) => member.facts.name === name)?.facts
+      return facts?.instance.state === 'running' && facts.incarnation !== before.get(name)
+    }
+    for (const name of waiting.filter(isDone))
+      world.stdout.write(`Reinitialize is completed on: ${visibleText(name)}\n`)
+    waiting = waiting.filter((name) => !isDone(name))
+  }
+}
+
+/** Has members read their configuration again. */
+export async function reload(context: CtlContext, options: MembersOptions): Promise<void> {
+  const { world, endpoints } = context
+  const { client } = await connectForChange(endpoints)
+  const seen = await seenThrough(client, context.cluster)
+  const names = await chosen(seen, options, { action: 'reload', world })
+  for (const name of names) {
+    try {
+      await clientOf(name, seen, { client, endpoints }).reload()
+      // A reload is done at once; this is the sentence that scripts know.
+      world.stdout.write(
+        `Reload request received for member ${visibleText(name)} and will be processed within 1 seconds\n`,
+      )
+    } catch (error) {
+      tellFailure(world, error, { action: 'reload', name })
+    }
+  }
+}
+
+/** Of the member's own agent, with whatever token is known here. */
+function clientOf(
+  name: string,
+  { view }: Seen,
+  { client, endpoints }: { readonly client: Client; readonly endpoints: Endpoints },
+): Client {
+  if (name === view.self) return client
+  const member = view.members.find(({ facts }) => facts.name === name)
+  const [known] = endpoints.list.filter(({ token }) => token !== undefined)
+  return createClient({
+    url: member?.facts.apiUrl ?? '',
+    transport: createHttpExchange({ ca: known?.ca }),
+    ...(known?.token === undefined ? {} : { token: known.token }),
+  })
+}
+
+/** From now on nobody acts by itself, or everybody does again. */
+export async function setPaused(context: CtlContext, isPaused: boolean): Promise<void> {
+  const { world } = context
+  const { client } = await connectForChange(context.endpoints)
+  const { document } = await seenThrough(client, context.cluster)
+  if ((document.pause === true) === isPaused) refuse(`Cluster is ${isPaused ? 'already' : 'not'} paused`)
+  await client.patchConfig({ pause: isPaused ? true : null })
+  world.stdout.write(`Success: cluster management is ${isPaused ? 'paused' : 'resumed'}\n`)
+}
+
+/** The members that are meant, after the same questions that `patronictl` asks. */
+async function chosen(
+  seen: Seen,
+  options: MembersOptions,
+  { action, world }: { readonly action: string; readonly world: World },
+): Promise<readonly string[]> {
+  const { role = 'any', force } = options
+  printMembers(seen, { format: 'pretty' }, world.stdout)
+  const candidates = withRole(seen, role)
+  const given = options.names.filter((name) => candidates.includes(name))
+  if (options.names.length > 0 && given.length === 0) refuse(`No ${role} among provided members`)
+  const all = action === 'reinitialize' ? [] : candidates
+  const names = given.length > 0 ? given : all
+  if (names.length === 0 && !force) {
+    const question = `Which member do you want to ${action} [${candidates.join(', ')}]?`
+    const answer = (await prompt(world, question, '')) ?? ''
+    if (!candidates.includes(answer)) refuse(`${answer} is not a member of cluster`)
+    names.push(answer)
+  }
+  if (!force)
+    await agree(world, `Are you sure you want to ${action} members ${names.join(', ')}?`, `Aborted ${action}`)
+  return names
+}
+
+export const CTL_ROLES = [
+  'leader',
+  'primary',
+  'standby-leader',
+  'replica',
+  'standby',
+  'any',
+  'master',
+] as const
+
+/** Names of the members with a role of Patroni's. */
+export function withRole(seen: Seen, role: string): string[] {
+  const leader = leaderOf(seen)?.name
+  const names = seen.document.members.map(({ name }) => name)
+  if (role === 'any') return names
+  if (role === 'standby-leader') return []
+  if (role === 'replica' || role === 'standby') return names.filter((name) => name !== leader)
+  return leader === undefined ? [] : [leader]
+}
+
+function tellFailure(
+  world: World,
+  error: unknown,
+  { action, name }: { readonly action: string; readonly name: string },
+): void {
+  if (!(error instanceof ClientError)) throw error
+  const what = `${action} for member ${visibleText(name)}`
+  const why = visibleText(error.message, 1000)
+  world.stdout.write(`Failed: ${what}, status code=${error.status ?? 'none'}, (${why})\n`)
+}
+
+/** Asks as Click does: the default in brackets, taken when nothing is typed. */
+async function prompt(
+  world: World,
+  question: string,
+  otherwise: string | undefined,
+): Promise<string | undefined> {
+  if (!world.ask)
+    refuse(`Cannot ask "${question}": there is no terminal`, 'Give it as an option, or add --force')
+  const answer = await world.ask(`${question} [${otherwise ?? ''}]: `)
+  if (answer === undefined) refuse('Aborted!')
+  return answer.trim() === '' ? otherwise : answer.trim()
+}
+
+async function agree(world: World, question: string, otherwise: string): Promise<void> {
+  if (!world.ask)
+    refuse(`Cannot ask "${question}": there is no terminal`, 'Add --force to do it without a question')
+  const answer = await world.ask(`${question} [y/N]: `)
+  if (!/^y(es)?$/i.test(answer?.trim() ?? '')) refuse(otherwise)
+}
+
+function titled(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1)
+}
+
+/** `2026-05-04 03:02:01.12345` in local time, as `patronictl` prefixes what happened. */
+export function timestamp(digits = 5, now = new Date()): string {
+  const pad = (value: number, width = 2) => String(value).padStart(width, '0')
+  const date = [now.getFullYear(), pad(now.getMonth() + 1), pad(now.getDate())].join('-')
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map((part) => pad(part)).join(':')
+  const fraction = pad(now.getMilliseconds(), 3).padEnd(digits, '0')
+  return digits === 0 ? `${date} ${time}` : `${date} ${time}.${fraction}`
+}
