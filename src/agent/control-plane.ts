@@ -1,6 +1,6 @@
 import type { WhyDocument } from '#client'
 import { present } from '../std/assert.ts'
-import { codeOf, messageOf } from '../std/fault.ts'
+import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import type {
   ConfigChange,
@@ -28,11 +28,13 @@ import { changeConfig } from './change-config.ts'
 import { confirmDown } from './confirm-down.ts'
 import { Founding } from './consensus.ts'
 import { EtcdFounding, type EtcdFoundingDeps } from './etcd/etcd-founding.ts'
+import { publishForPatroni } from './etcd/patroni-keys.ts'
 import { withoutDifference } from './etcd/without-difference.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { ClusterMembers } from './membership/cluster-members.ts'
 import { pauseOn } from '../ha/pause-on.ts'
 import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
+import { publishAddress } from './publish-address.ts'
 import { endLeftovers } from './leftovers.ts'
 import { nodePolicy } from './node-policy.ts'
 import { Picture, type PictureParts } from './picture.ts'
@@ -339,7 +341,11 @@ export class ControlPlane {
     if (this.#withdrawing) brain.observer.beginStopping()
     this.members.attach(brain, this.#founding?.hello.group?.groupId ?? '')
     await brain.start(this.#abort.signal)
-    await Promise.all([this.#publishAddress(brain), this.members.registry.publish(this.#abort.signal)])
+    const { etcd } = this.#ports
+    await Promise.all([
+      etcd ? this.#publishForPatroni(brain) : this.#publishAddress(brain),
+      this.members.registry.publish(this.#abort.signal),
+    ])
   }
 
   #openMembers(incarnation: string): Promise<ClusterMembers> {
@@ -447,26 +453,22 @@ export class ControlPlane {
     )
   }
 
-  /** Where this node's PostgreSQL is, for members that cannot hear this agent later. */
-  async #publishAddress({ store }: Brain): Promise<void> {
-    const { ownHost, config } = this.#options
-    const { port } = config.localDb
-    const key = this.keys.member(this.#self)
-    const value = JSON.stringify({
-      conn_url: `postgres://${ownHost}:${port}/postgres`,
-      api_url: this.picture.ownFacts().apiUrl,
-      host: ownHost,
-      port,
-    })
-    while (!this.#abort.signal.aborted && store.peek(key)?.value !== value) {
-      try {
-        const put = { compares: [], operations: [{ kind: 'put', key, value } as const] }
-        await store.transact(put, { deadlineMs: SECOND })
-      } catch (error) {
-        if (codeOf(error) === 'STORE_STOPPED') return
-        await pauseOn(this.#ports.clock, SECOND, this.#abort.signal)
-      }
-    }
+  #publishAddress({ store }: Brain): Promise<void> {
+    const { ownHost: host, config } = this.#options
+    const { apiUrl } = this.picture.ownFacts()
+    const address = { host, port: config.localDb.port, apiUrl }
+    return publishAddress(
+      { clock: this.#ports.clock, store, key: this.keys.member(this.#self) },
+      address,
+      this.#abort.signal,
+    )
+  }
+
+  #publishForPatroni({ store }: Brain): Promise<void> {
+    const { clock, log } = this.#ports
+    const { keys } = this
+    const view = () => this.picture.view()
+    return publishForPatroni({ clock, log, store, keys, self: this.#self, view }, this.#abort.signal)
   }
 
   #createPicture(): Picture {

@@ -9,6 +9,8 @@ export function keysOf(namespace: string, scope: string) {
     leader: `${root}leader`,
     history: `${root}history`,
     failover: `${root}failover`,
+    /** Position of the primary, for tools of Patroni alone. */
+    status: `${root}status`,
     /** What is set for the whole cluster while it runs, as JSON. */
     config: `${root}config`,
     members: `${root}members/`,

@@ -74,6 +74,7 @@ export const wordRules: readonly WordRule[] = [
     instead: 'WAL',
     within: ['src/', 'client/', 'dashboard/'],
     except: {
+      'src/agent/etcd/patroni-keys.ts': PATRONI,
       'src/api/patroni/': PATRONI,
       'client/patroni-documents.ts': PATRONI,
       'src/postgres/wal-reader.ts': "names constants of PostgreSQL's source",

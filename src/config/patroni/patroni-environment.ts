@@ -60,7 +60,7 @@ function keyOf(name: string): string | undefined {
     return `postgresql.authentication.${role.toLowerCase()}.${name.slice(role.length + 1).toLowerCase()}`
   }
   const found = SECTIONS.find(([prefix]) => name.startsWith(prefix))
-  if (found === undefined) return undefined
+  if (found === undefined) return userKeyOf(name)
   const [prefix, section] = found
   const word = name.slice(prefix.length).toLowerCase()
   const isLogin = word === 'username' || word === 'password'
@@ -68,4 +68,12 @@ function keyOf(name: string): string | undefined {
   if (section === 'postgresql' && word.startsWith('bin_') && word !== 'bin_dir')
     return `postgresql.bin_name.${word}`
   return `${section}.${word}`
+}
+
+/** `PATRONI_<USER>_PASSWORD` and `PATRONI_<USER>_OPTIONS`, as Patroni had them until 4.0. */
+function userKeyOf(name: string): string | undefined {
+  const [, user, word] = /^([A-Za-z0-9]+)_(PASSWORD|OPTIONS)$/.exec(name) ?? []
+  return user === undefined || word === undefined
+    ? undefined
+    : `bootstrap.users.${user}.${word.toLowerCase()}`
 }

@@ -211,6 +211,14 @@ describe('the environment', () => {
     })
   })
 
+  it('has roles of the bootstrap too', () => {
+    const env = { PATRONI_app_PASSWORD: 'a-password-of-the-app', PATRONI_app_OPTIONS: 'createdb,createrole' }
+    expect(toldOf(BASE, env)).toEqual([])
+    expect(configOf(BASE, env).bootstrap.users).toEqual([
+      { name: 'app', password: 'a-password-of-the-app', options: ['createdb', 'createrole'] },
+    ])
+  })
+
   it('names a variable that is none', () => {
     const loaded = load(BASE, { PATRONI_SCOPES: 'x' })
     expect(loaded.kind === 'ok' && loaded.warnings[0]).toMatchObject({

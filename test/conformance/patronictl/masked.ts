@@ -18,8 +18,9 @@ function movedRow(line: string): string {
 /** Whether there were changes before the one that is asked about is chance: the last of a list. */
 export function lastRow(text: string): string {
   const lines = text.split('\n')
-  const rows = lines.filter((line) => /^\|\d|^\|NUMBER/.test(line))
-  return lines.filter((line) => !rows.slice(0, -1).includes(line) || line === rows.at(-1)).join('\n')
+  const isRow = (line: string) => /^\|(\d|NUMBER)/.test(line)
+  const last = lines.findLastIndex(isRow)
+  return lines.filter((line, index) => !isRow(line) || index === last).join('\n')
 }
 
 /** Widths hang on what is masked: `+---+` and padding go, the cells stay. */
@@ -45,7 +46,7 @@ function maskedText(line: string): string {
     .replaceAll(/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?/g, 'TIME')
     .replaceAll(/(?<=patronictl version )\S+/g, 'VERSION')
     .replaceAll(/(?<=^node\d: )\S+ \S+ PostgreSQL \S+/g, 'PROGRAM VERSION PostgreSQL VERSION')
-    .replaceAll(/within \d+ seconds/g, 'within N seconds')
+    .replaceAll(/within (\d+|None) seconds/g, 'within N seconds')
     .replaceAll(/\b(running|streaming)\b/g, 'UP')
     .replaceAll(/"(TL|Lag in MB)": \d+/g, '"$1": NUMBER')
     .replaceAll(/\t\d+(?=\t|$)/g, '\tNUMBER')
