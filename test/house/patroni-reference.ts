@@ -23,7 +23,7 @@ A file with \`scope\`, \`restapi\` or \`bootstrap.dcs\` and without \`identity\`
     .toSorted()
     .map((name) => `\`${name}\``)
     .join(', ')}.
-- **\`bootstrap.dcs\`** is read at every start, on every node: there are no settings in the store yet that would go before it.
+- **\`bootstrap.dcs\`** is read at every start, on every node, and counts before what is set for the whole cluster while it runs.
 - **Roles** of \`bootstrap.users\` that are the superuser's or the replication's are created with the passwords of \`authentication\`.
 
 | refused, since it would be missed | why | instead |

@@ -160,6 +160,55 @@ export async function reload(context: CtlContext, options: MembersOptions): Prom
   }
 }
 
+export type RestartOptions = MembersOptions & {
+  /** One of them alone, whichever. */
+  readonly any: boolean
+  readonly pending: boolean
+  /** Only where PostgreSQL is older. */
+  readonly version?: string | undefined
+}
+
+/** Restarts PostgreSQL of members, one after the other: the leader last, since a standby must have what its settings ask of it. */
+export async function restart(context: CtlContext, options: RestartOptions): Promise<void> {
+  const { world } = context
+  const { client } = await connectForChange(context.endpoints)
+  const seen = await seenThrough(client, context.cluster)
+  const names = await chosen(seen, options, { action: 'restart', world })
+  const asked = options.force
+    ? ''
+    : await prompt(world, 'Restart if the PostgreSQL version is less than provided (e.g. 9.5.2) ', '')
+  const version = options.version ?? (asked || undefined)
+  const limit = version === undefined ? undefined : versionNumber(version)
+  const leader = leaderOf(seen)?.name
+  const ordered = names.toSorted((one, other) => Number(one === leader) - Number(other === leader))
+  for (const name of options.any ? ordered.slice(0, 1) : ordered) {
+    const { pendingRestart, serverVersion = 0 } =
+      seen.view.members.find(({ facts }) => facts.name === name)?.facts.instance ?? {}
+    const isMeant =
+      (!options.pending || (pendingRestart?.length ?? 0) > 0) &&
+      (limit === undefined || serverVersion < limit)
+    if (!isMeant) {
+      const why = 'status code=503, (restart conditions are not satisfied)'
+      world.stdout.write(`Failed: restart for member ${visibleText(name)}, ${why}\n`)
+      continue
+    }
+    try {
+      await client.restart(name)
+      world.stdout.write(`Success: restart on member ${visibleText(name)}\n`)
+    } catch (error) {
+      tellFailure(world, error, { action: 'restart', name })
+    }
+  }
+}
+
+/** `18.4` and `9.5.2` as PostgreSQL numbers them. */
+function versionNumber(text: string): number {
+  const parts = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?$/.exec(text)
+  const [major, minor, patch] = [Number(parts?.[1]), Number(parts?.[2] ?? 0), Number(parts?.[3] ?? 0)]
+  if (!parts) return refuse(`Cannot read the version "${text}": wanted such as 18.4`)
+  return major >= 10 ? major * 10_000 + minor : major * 10_000 + minor * 100 + patch
+}
+
 /** Of the member's own agent, with whatever token is known here. */
 function clientOf(
   name: string,

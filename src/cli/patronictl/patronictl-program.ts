@@ -14,6 +14,7 @@ import {
   move,
   reinitialise,
   reload,
+  restart,
   seenThrough,
   setPaused,
   timestamp,
@@ -24,10 +25,6 @@ import { CTL_FORMATS, printTable, refuse, type CtlFormat } from './output.ts'
 
 /** Commands of `patronictl` that can do nothing here, each with what its users are told. */
 const ABSENT: Readonly<Record<string, readonly [why: string, instead: string]>> = {
-  restart: [
-    'PostgreSQL is not restarted by request yet',
-    'stop the agent of the member and start it again; a primary is handed over first',
-  ],
   query: ['SQL is not run from here', 'psql "$(patronictl dsn)"'],
   flush: ['nothing is ever scheduled', 'there is nothing to discard'],
   remove: [
@@ -35,8 +32,8 @@ const ABSENT: Readonly<Record<string, readonly [why: string, instead: string]>> 
     'stop its nodes, and remove their folders',
   ],
   'edit-config': [
-    'settings of the whole cluster lie in the config file of each node, but for pause',
-    'edit the files and run "patronictl reload", or "patronictl pause"',
+    'it has not been given the forms of Patroni yet',
+    'pg-metako edit-config --set NAME=VALUE --pg NAME=VALUE',
   ],
 }
 
@@ -71,6 +68,7 @@ export function createPatronictl(world: World): Command {
   addViews(add, contextOf, world)
   addDetails(add, contextOf, world)
   addOrders(add, contextOf)
+  addMemberOrders(add, contextOf)
   for (const [name, [why, instead]] of Object.entries(ABSENT)) {
     add(`${name} [words...]`, `not there: ${why}`)
       .allowUnknownOption()
@@ -175,11 +173,7 @@ function addOrders(add: Add, contextOf: ContextOf): void {
       .addOption(new Option('--scheduled <time>').hideHelp())
       .option('--force', 'do not ask')
       .action(async (cluster: string | undefined, options: Options) => {
-        if (options.scheduled !== undefined && options.scheduled !== 'now')
-          refuse(
-            `Cannot schedule a ${action}: it is done at once or not at all`,
-            'Run it when the time has come',
-          )
+        refuseSchedule(action, options.scheduled)
         const leader = options.leader ?? options.primary ?? options.master
         await move(await contextOf(cluster), {
           // As patronictl: who names the primary means a switchover.
@@ -190,6 +184,17 @@ function addOrders(add: Add, contextOf: ContextOf): void {
         })
       })
   }
+  for (const isPaused of [true, false]) {
+    add(
+      `${isPaused ? 'pause' : 'resume'} [cluster]`,
+      isPaused ? 'nobody acts by itself' : 'everybody acts again',
+    )
+      .addOption(new Option('--wait').hideHelp())
+      .action(async (cluster: string | undefined) => setPaused(await contextOf(cluster), isPaused))
+  }
+}
+
+function addMemberOrders(add: Add, contextOf: ContextOf): void {
   type MemberOptions = { force?: boolean; wait?: boolean; role?: string }
   add('reinit <cluster> [members...]', 'replace the data of replicas')
     .option('--force', 'do not ask')
@@ -199,20 +204,39 @@ function addOrders(add: Add, contextOf: ContextOf): void {
         await reinitialise(await contextOf(cluster), { names, force, wait })
       },
     )
+  type RestartOptions = MemberOptions & {
+    any?: boolean
+    pending?: boolean
+    pgVersion?: string
+    scheduled?: string
+    timeout?: string
+  }
+  add('restart <cluster> [members...]', 'restart PostgreSQL of members')
+    .addOption(new Option('-r, --role <role>', 'only members with this role').choices(CTL_ROLES))
+    .option('--any', 'one of them alone')
+    .option('--pending', 'only where a setting waits for it')
+    .option('--pg-version <version>', 'only where PostgreSQL is older')
+    .addOption(new Option('--scheduled <time>').hideHelp())
+    .addOption(new Option('--timeout <seconds>').hideHelp())
+    .option('--force', 'do not ask')
+    .action(async (cluster: string, names: readonly string[], options: RestartOptions) => {
+      refuseSchedule('restart', options.scheduled)
+      if (options.timeout !== undefined)
+        refuse('Cannot limit the time of a restart: it is waited for until it is over', 'Leave --timeout out')
+      const { force = false, any = false, pending = false, role, pgVersion: version } = options
+      await restart(await contextOf(cluster), { names, force, role, any, pending, version })
+    })
   add('reload <cluster> [members...]', 'have members read their configuration again')
     .option('--force', 'do not ask')
     .addOption(new Option('-r, --role <role>', 'only members with this role').choices(CTL_ROLES))
     .action(async (cluster: string, names: readonly string[], { force = false, role }: MemberOptions) => {
       await reload(await contextOf(cluster), { names, force, role })
     })
-  for (const isPaused of [true, false]) {
-    add(
-      `${isPaused ? 'pause' : 'resume'} [cluster]`,
-      isPaused ? 'nobody acts by itself' : 'everybody acts again',
-    )
-      .addOption(new Option('--wait').hideHelp())
-      .action(async (cluster: string | undefined) => setPaused(await contextOf(cluster), isPaused))
-  }
+}
+
+function refuseSchedule(action: string, time: string | undefined): void {
+  if (time === undefined || time === 'now') return
+  refuse(`Cannot schedule a ${action}: it is done at once or not at all`, 'Run it when the time has come')
 }
 
 function formatted(command: Command): Command {

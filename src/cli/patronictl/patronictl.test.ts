@@ -161,6 +161,26 @@ describe('patronictl', () => {
     expect((await ctl('failover --leader n1 --candidate n2 --force')).out).toContain('switched over')
   })
 
+  it('restart: the leader last, and only who is meant', async () => {
+    const { out } = await ctl('restart main --force')
+    expect(out.split('\n').filter((line) => line.startsWith('Success'))).toEqual([
+      'Success: restart on member n2',
+      'Success: restart on member n3',
+      'Success: restart on member n1',
+    ])
+    expect((await ctl('restart main n2 --pending --force')).out).toMatch(
+      /\nFailed: restart for member n2, status code=503, \(restart conditions are not satisfied\)\n$/,
+    )
+    expect((await ctl('restart main n2 --pg-version 19.1 --force')).out).toContain(
+      'Success: restart on member n2',
+    )
+    expect((await ctl('restart main n2 --pg-version 18.4 --force')).out).toContain('not satisfied')
+    expect((await ctl('restart main -r replica --any --force')).out.match(/Success/g)).toHaveLength(1)
+    expect((await ctl('restart main --timeout 5 --force')).err).toContain('Cannot limit')
+    expect((await ctl('restart main --scheduled 2030-01-01T00:00 --force')).err).toContain('Cannot schedule')
+    expect(operations.changes).toEqual(['n2', 'n3', 'n1', 'n2', 'n2'].map((name) => `restart ${name} {}`))
+  })
+
   it('reinit: replicas, by name or by answer', async () => {
     expect((await ctl('reinit main n2 --force')).out).toMatch(/\nSuccess: reinitialize for member n2\n$/)
     expect((await ctl('reinit main n1 --force')).err).toBe('Error: No replica among provided members\n')
@@ -201,13 +221,7 @@ describe('patronictl', () => {
   })
 
   it('says of what it cannot do why, and what to do instead', async () => {
-    for (const words of [
-      'restart main n1',
-      'query -c select',
-      'flush main restart',
-      'remove main',
-      'edit-config',
-    ]) {
+    for (const words of ['query -c select', 'flush main restart', 'remove main', 'edit-config']) {
       const { code, err } = await ctl(words)
       expect(code, words).toBe(1)
       expect(err, words).toMatch(/^Error: Cannot .*: .*\nhint: .*\n$/)

@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   history: 'history',
   'reinit-leader': 'reinit bench node2 --force',
   reinit: 'reinit bench node3 --force --wait',
+  restart: 'restart bench node1 --force',
   reload: 'reload bench node1 --force',
   pause: 'pause',
   'pause-again': 'pause',
@@ -42,7 +43,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   resume: 'resume',
 }
 /** The cluster is waited for before what shows or needs all of it. */
-const NEEDS_HEALTHY = new Set(['list', 'history', 'reinit', 'reload', 'list-paused', 'pause'])
+const NEEDS_HEALTHY = new Set(['list', 'history', 'reinit', 'restart', 'reload', 'list-paused', 'pause'])
 
 type System = {
   /** Until all members are there; resolves with the leader. */
