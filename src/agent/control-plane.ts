@@ -2,30 +2,16 @@ import type { WhyDocument } from '#client'
 import { present } from '../std/assert.ts'
 import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
-import type {
-  ConfigChange,
-  ConfigOutcome,
-  ConfirmDownOutcome,
-  ReinitOutcome,
-  RestartOutcome,
-  RestartWish,
-  SwitchoverOrder,
-  SwitchoverOutcome,
-} from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
 import { runsUntil, type Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance } from '../ha/ports.ts'
-import { judgeCandidates, type CandidateVerdict } from '../ha/decide/candidates.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
-import { dynamicObject, type JsonObject } from '../model/dynamic-config.ts'
 import type { ActivityFacts } from '../model/member.ts'
 import { plus } from '../model/time.ts'
 import type { Logger } from '../platform/log.ts'
 import { Brain } from './brain.ts'
-import { changeConfig } from './change-config.ts'
-import { confirmDown } from './confirm-down.ts'
 import { Founding } from './consensus.ts'
 import { EtcdFounding, type EtcdFoundingDeps } from './etcd/etcd-founding.ts'
 import { publishForPatroni } from './etcd/patroni-keys.ts'
@@ -37,11 +23,9 @@ import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
 import { publishAddress } from './publish-address.ts'
 import { endLeftovers } from './leftovers.ts'
 import { nodePolicy } from './node-policy.ts'
+import { Orders } from './orders.ts'
 import { Picture, type PictureParts } from './picture.ts'
 import type { Secrets } from './secrets.ts'
-import { requestReinit } from './reinit.ts'
-import { requestRestart } from './restart.ts'
-import { requestSwitchover } from './switchover.ts'
 import { whyOf } from './why/why.ts'
 
 /*
@@ -98,6 +82,7 @@ export class ControlPlane {
   readonly keys: Keys
   readonly heartbeats: Heartbeats
   readonly picture: Picture
+  readonly orders: Orders
   readonly #ports: ControlPlanePorts
   readonly #options: ControlPlaneOptions
   readonly #self: string
@@ -125,6 +110,14 @@ export class ControlPlane {
     this.policy = nodePolicy(config)
     this.keys = keysOf(config.namespace, config.scope)
     this.picture = this.#createPicture()
+    this.orders = new Orders({
+      clock: ports.clock,
+      keys: this.keys,
+      instance: ports.instance,
+      isManaged: this.isManaged,
+      own: () => this.picture.ownFacts(),
+      now: () => ({ brain: this.#brain, seen: this.#seen }),
+    })
     const { clock, log, link } = ports
     this.heartbeats = new Heartbeats(
       { clock, log, link },
@@ -234,60 +227,6 @@ export class ControlPlane {
     this.heartbeats.stop()
     // Order: before the link goes that consensus needs to hand its leadership over.
     await this.#brain?.stop()
-  }
-
-  async switchover(order: SwitchoverOrder, deadlineMs: number): Promise<SwitchoverOutcome> {
-    const brain = this.#brain
-    if (!this.isManaged) {
-      return { kind: 'refused', reason: 'ATTACHED', message: 'This agent only watches its PostgreSQL' }
-    }
-    if (!brain) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-    const { store, keeper } = brain
-    const deps = { clock: this.#ports.clock, store, keeper, keys: this.keys, seen: () => this.#seen }
-    return requestSwitchover(deps, order, deadlineMs)
-  }
-
-  /** Has a member's data cloned anew. */
-  async reinit(name: string): Promise<ReinitOutcome> {
-    const store = this.#brain?.store
-    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-    return requestReinit({ store, keys: this.keys, seen: this.#seen }, name)
-  }
-
-  /** Takes an operator's word that a silent primary's PostgreSQL does not run. */
-  async confirmDown(name: string): Promise<ConfirmDownOutcome> {
-    const store = this.#brain?.store
-    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-    return confirmDown({ store, keys: this.keys, seen: this.#seen }, name)
-  }
-
-  async restart(wish: RestartWish, deadlineMs: number): Promise<RestartOutcome> {
-    const store = this.#brain?.store
-    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-    const { clock } = this.#ports
-    const { keys, picture } = this
-    return requestRestart(
-      { clock, store, keys, seen: () => this.#seen, own: () => picture.ownFacts() },
-      wish,
-      deadlineMs,
-    )
-  }
-
-  /** What is set for the whole cluster, as far as this node has heard. */
-  get dynamicConfig(): JsonObject {
-    return dynamicObject(this.#brain?.store.peek(this.keys.config)?.value)
-  }
-
-  async changeConfig(change: ConfigChange): Promise<ConfigOutcome> {
-    const store = this.#brain?.store
-    if (!store) return { kind: 'refused', reason: 'NO_QUORUM', message: 'Consensus does not run yet' }
-    return changeConfig({ store, keys: this.keys, instance: this.#ports.instance }, change)
-  }
-
-  /** Who could be handed to now, best first, and why the others could not, as this node sees it. */
-  candidates(): readonly CandidateVerdict[] {
-    const { record } = this.#seen?.store ?? {}
-    return this.#seen && record ? judgeCandidates(this.#seen, record, 'hand-over') : []
   }
 
   /** Why things are as they are, by what this node decided last. */

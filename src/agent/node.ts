@@ -97,34 +97,24 @@ export class Node {
   constructor(parts: NodeParts) {
     this.#parts = parts
     const { config, log, state, instance } = parts
-    this.#guard = new GuardClient({
-      clock: realClock,
-      log,
-      door: guardDoor(log, {
-        socketPath: join(config.paths.runDir, 'guard.sock'),
-        dataDir: config.postgresql.dataDir ?? '',
-        logFile: state.logFile('guard'),
-      }),
-      onFenced: () => this.#control.noteFencedByGuard(),
-      onState: () => this.#control.wake(),
-      watchdog: watchdogOf(config),
-    })
+    this.#guard = this.#createGuard()
     this.#link = this.#createLink()
     this.#past = new RecentPast({ self: config.identity.nodeName, everyMs: ACTIVITY_EVERY_MS })
     this.#activity = new ActivityWatch(
       instance,
       () => this.#control.brain?.observer.instance.state === 'running',
     )
+    const members = () => this.#control.members.pollable(parts.tls !== undefined)
     const cancels = new CancelRelay({
       link: this.#link,
-      peers: () => this.#control.members.pollable(parts.tls !== undefined).map(({ name }) => name),
+      peers: () => members().map(({ name }) => name),
       cancelHere: (order) => this.#router.cancel(order),
     })
     this.#router = new RouterLink(
       {
         log,
         table: () => this.#control.picture.routing(),
-        members: () => this.#control.members.pollable(parts.tls !== undefined),
+        members,
         startRouter: () => this.#startRouter(),
         cancelElsewhere: (order) => cancels.elsewhere(order),
       },
@@ -165,6 +155,22 @@ export class Node {
       },
     )
     this.#examiner = this.#createExaminer()
+  }
+
+  #createGuard(): GuardClient {
+    const { config, log, state } = this.#parts
+    return new GuardClient({
+      clock: realClock,
+      log,
+      door: guardDoor(log, {
+        socketPath: join(config.paths.runDir, 'guard.sock'),
+        dataDir: config.postgresql.dataDir ?? '',
+        logFile: state.logFile('guard'),
+      }),
+      onFenced: () => this.#control.noteFencedByGuard(),
+      onState: () => this.#control.wake(),
+      watchdog: watchdogOf(config),
+    })
   }
 
   #createExaminer(): NodeExaminer {
@@ -350,24 +356,24 @@ export class Node {
       },
       routing: () => control.picture.routing(),
       failovers: () => control.picture.failovers(),
-      switchover: (order, { deadlineMs }) => control.switchover(order, deadlineMs),
+      switchover: (order, { deadlineMs }) => control.orders.switchover(order, deadlineMs),
       reload: this.#parts.reload,
       restartRouter: () => this.#restartRouter(),
       members: () => control.members.document(),
       invite: async (order) => (this.#parts.etcd ? NO_INVITATIONS : control.members.invite(order)),
       removeMember: ({ name }) => control.members.remove(name),
-      reinit: (name) => control.reinit(name),
-      confirmDown: (name) => control.confirmDown(name),
-      restart: (wish, { deadlineMs }) => control.restart(wish, deadlineMs),
-      dynamicConfig: () => control.dynamicConfig,
-      changeConfig: (change) => control.changeConfig(change),
+      reinit: (name) => control.orders.reinit(name),
+      confirmDown: (name) => control.orders.confirmDown(name),
+      restart: (wish, { deadlineMs }) => control.orders.restart(wish, deadlineMs),
+      dynamicConfig: () => control.orders.dynamicConfig,
+      changeConfig: (change) => control.orders.changeConfig(change),
       join: (order) => control.members.join(order),
       recent: (behind) => this.#past.document(behind),
       estimate: () =>
         estimateOf({
           view: control.picture.view(),
           failovers: control.picture.failovers(),
-          candidates: control.candidates(),
+          candidates: control.orders.candidates(),
           policy: control.policy,
         }),
       why: () => control.why(),

@@ -755,7 +755,7 @@ export class ClusterSimulation {
   #switchover(via: string, to: string | undefined): void {
     const agent = this.#node(via)?.agent
     if (agent === undefined || agent.process.isPaused) return
-    void agent.control
+    void agent.control.orders
       .switchover({ requestedBy: 'simulator', ...(to === undefined ? {} : { to }) }, SWITCHOVER_LIMIT_MS)
       .then((outcome) => this.#note(via, `switchover: ${JSON.stringify(outcome)}`))
       .catch((error: unknown) => this.#note(via, `switchover: ${String(error)}`))
@@ -765,7 +765,7 @@ export class ClusterSimulation {
     const agent = this.#node(via)?.agent
     if (agent === undefined || agent.process.isPaused) return
     const patch = { postgresql: { parameters: { work_mem: value } } }
-    void agent.control
+    void agent.control.orders
       .changeConfig({ kind: 'patch', patch })
       .then((outcome) => this.#note(via, `settings: ${JSON.stringify(outcome)}`))
       .catch((error: unknown) => this.#note(via, `settings: ${String(error)}`))
@@ -774,7 +774,7 @@ export class ClusterSimulation {
   #restartPostgres(via: string, name: string): void {
     const agent = this.#node(via)?.agent
     if (agent === undefined || agent.process.isPaused) return
-    void agent.control
+    void agent.control.orders
       .restart({ name }, SWITCHOVER_LIMIT_MS)
       .then((outcome) => this.#note(via, `restart: ${JSON.stringify(outcome)}`))
       .catch((error: unknown) => this.#note(via, `restart: ${String(error)}`))
@@ -868,7 +868,7 @@ export class ClusterSimulation {
   /** Everybody's PostgreSQL has what is set for the whole cluster. */
   #whyNotAsSet(): string | undefined {
     const [first] = this.#members
-    const wanted = first?.agent?.control.dynamicConfig ?? {}
+    const wanted = first?.agent?.control.orders.dynamicConfig ?? {}
     const text = JSON.stringify(clusterParameters(JSON.stringify(wanted)))
     const other = this.#members.find(({ state }) => JSON.stringify(state.parameters) !== text)
     return other && `${other.name} is not set to ${text}`

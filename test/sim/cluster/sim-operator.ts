@@ -161,7 +161,7 @@ export class SimOperator {
       const isWanted = (): boolean => this.#isPaused === (pause === true)
       while (isWanted() && this.#now < until) {
         const outcome = await this.#ask('', (control) =>
-          control.changeConfig({ kind: 'patch', patch: { pause } }),
+          control.orders.changeConfig({ kind: 'patch', patch: { pause } }),
         )
         if (outcome?.kind === 'done') {
           this.#deps.note(pause ? 'pauses the cluster' : 'resumes')
@@ -215,7 +215,9 @@ export class SimOperator {
       if (outcome?.reason === 'IS_LAST') return false
       this.#why = outcome === undefined ? 'no answer' : `${outcome.reason}: ${outcome.message}`
       if (outcome?.reason === 'IS_PRIMARY') {
-        await this.#ask(name, (control) => control.switchover({ requestedBy: 'the operator' }, SWITCHOVER_MS))
+        await this.#ask(name, (control) =>
+          control.orders.switchover({ requestedBy: 'the operator' }, SWITCHOVER_MS),
+        )
       }
       if (outcome?.reason === 'TAKE_OVER') await this.#confirmDown()
       await this.#pause()
@@ -227,7 +229,7 @@ export class SimOperator {
   async #confirmDown(): Promise<void> {
     const holder = this.#named('primary')
     if (holder === undefined || !this.#node(holder).postgres.isGone) return
-    const outcome = await this.#ask(holder, (control) => control.confirmDown(holder))
+    const outcome = await this.#ask(holder, (control) => control.orders.confirmDown(holder))
     if (outcome?.kind === 'confirmed') this.#deps.note(`says that ${holder} is down`)
   }
 

@@ -1,0 +1,99 @@
+import type {
+  ConfigChange,
+  ConfigOutcome,
+  ConfirmDownOutcome,
+  Refused,
+  ReinitOutcome,
+  RestartOutcome,
+  RestartWish,
+  SwitchoverOrder,
+  SwitchoverOutcome,
+} from '../api/ports.ts'
+import { judgeCandidates, type CandidateVerdict } from '../ha/decide/candidates.ts'
+import type { Keys } from '../ha/keys.ts'
+import type { Clock, LocalInstance } from '../ha/ports.ts'
+import type { Snapshot } from '../ha/snapshot.ts'
+import { dynamicObject, type JsonObject } from '../model/dynamic-config.ts'
+import type { MemberFacts } from '../model/member.ts'
+import type { Brain } from './brain.ts'
+import { changeConfig } from './change-config.ts'
+import { confirmDown } from './confirm-down.ts'
+import { requestReinit } from './reinit.ts'
+import { requestRestart } from './restart.ts'
+import { requestSwitchover } from './switchover.ts'
+
+type OrdersParts = {
+  readonly clock: Clock
+  readonly keys: Keys
+  readonly instance: LocalInstance
+  /** This agent runs its PostgreSQL, and does not only watch it. */
+  readonly isManaged: boolean
+  readonly own: () => MemberFacts
+  readonly now: () => { readonly brain: Brain | undefined; readonly seen: Snapshot | undefined }
+}
+
+const NOT_RUNNING: Refused<'NO_QUORUM'> = {
+  kind: 'refused',
+  reason: 'NO_QUORUM',
+  message: 'Consensus does not run yet',
+}
+
+/** What people ask of the cluster through this node, whichever member it is about: each order lies in the store until it is dealt with. */
+export class Orders {
+  readonly #parts: OrdersParts
+
+  constructor(parts: OrdersParts) {
+    this.#parts = parts
+  }
+
+  async switchover(order: SwitchoverOrder, deadlineMs: number): Promise<SwitchoverOutcome> {
+    const { clock, keys, isManaged, now } = this.#parts
+    if (!isManaged)
+      return { kind: 'refused', reason: 'ATTACHED', message: 'This agent only watches its PostgreSQL' }
+    const { brain } = now()
+    if (!brain) return NOT_RUNNING
+    const { store, keeper } = brain
+    return requestSwitchover({ clock, store, keeper, keys, seen: () => now().seen }, order, deadlineMs)
+  }
+
+  /** Has a member's data cloned anew. */
+  async reinit(name: string): Promise<ReinitOutcome> {
+    const { brain, seen } = this.#parts.now()
+    if (!brain) return NOT_RUNNING
+    return requestReinit({ store: brain.store, keys: this.#parts.keys, seen }, name)
+  }
+
+  /** Takes an operator's word that a silent primary's PostgreSQL does not run. */
+  async confirmDown(name: string): Promise<ConfirmDownOutcome> {
+    const { brain, seen } = this.#parts.now()
+    if (!brain) return NOT_RUNNING
+    return confirmDown({ store: brain.store, keys: this.#parts.keys, seen }, name)
+  }
+
+  async restart(wish: RestartWish, deadlineMs: number): Promise<RestartOutcome> {
+    const { clock, keys, own, now } = this.#parts
+    const { brain } = now()
+    if (!brain) return NOT_RUNNING
+    return requestRestart({ clock, store: brain.store, keys, seen: () => now().seen, own }, wish, deadlineMs)
+  }
+
+  /** What is set for the whole cluster, as far as this node has heard. */
+  get dynamicConfig(): JsonObject {
+    const { keys, now } = this.#parts
+    return dynamicObject(now().brain?.store.peek(keys.config)?.value)
+  }
+
+  async changeConfig(change: ConfigChange): Promise<ConfigOutcome> {
+    const { keys, instance, now } = this.#parts
+    const { brain } = now()
+    if (!brain) return NOT_RUNNING
+    return changeConfig({ store: brain.store, keys, instance }, change)
+  }
+
+  /** Who could be handed to now, best first, and why the others could not, as this node sees it. */
+  candidates(): readonly CandidateVerdict[] {
+    const { seen } = this.#parts.now()
+    const { record } = seen?.store ?? {}
+    return seen && record ? judgeCandidates(seen, record, 'hand-over') : []
+  }
+}
