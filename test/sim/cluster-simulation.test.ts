@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { readSchedule } from './cluster/schedule-text.ts'
 import { runSeed } from './cluster/seed-runner.ts'
 
-const SEEDS = 60
+const SEEDS = 40
 const MINUTES = 2
 const WAITING_SEEDS = 30
 const STORM_SEEDS = 40

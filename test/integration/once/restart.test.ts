@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, it, onTestFailed } from 'vitest'
-import { Cluster } from '../support/cluster.ts'
-import { expectHonestHistory, FailoverStory } from '../support/failover-story.ts'
-import { loopbackMachines } from '../support/loopback-machines.ts'
-import { describePostgres } from '../support/postgres.ts'
+import { Cluster } from '../../support/cluster.ts'
+import { expectHonestHistory, FailoverStory } from '../../support/failover-story.ts'
+import { loopbackMachines } from '../../support/loopback-machines.ts'
+import { describePostgres } from '../../support/postgres.ts'
 
 describePostgres('a rolling restart in quorum mode', (postgres) => {
   let cluster: Cluster

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest'
 import type { WhyAnswer } from '#client'
-import { Cluster } from '../support/cluster.ts'
-import { loopbackMachines } from '../support/loopback-machines.ts'
-import type { TestNode } from '../support/machines.ts'
-import { describePostgres } from '../support/postgres.ts'
+import { Cluster } from '../../support/cluster.ts'
+import { loopbackMachines } from '../../support/loopback-machines.ts'
+import type { TestNode } from '../../support/machines.ts'
+import { describePostgres } from '../../support/postgres.ts'
 
 type Said = WhyAnswer & { readonly member?: string; readonly by: string }
 
