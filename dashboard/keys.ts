@@ -1,4 +1,4 @@
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import type { Asked } from './asked.ts'
 import type { LiveCluster } from './live-cluster.ts'
 import { applyTheme, currentTheme, themeAfter } from './theme.ts'
@@ -18,9 +18,12 @@ export function useKeys(about: {
   readonly ask: (asked: Asked) => void
   readonly isBusy: boolean
 }): void {
-  const { cluster, ask, isBusy } = about
+  // Of the last drawing: an effect runs a moment after it, and a key that is pressed in between must not meet the state of before.
+  const latest = useRef(about)
+  latest.current = about
   useEffect(() => {
     const listen = (event: KeyboardEvent) => {
+      const { cluster, ask, isBusy } = latest.current
       const { target } = event
       const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement || isBusy
       if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return
@@ -31,7 +34,7 @@ export function useKeys(about: {
     }
     document.addEventListener('keydown', listen)
     return () => document.removeEventListener('keydown', listen)
-  }, [cluster, ask, isBusy])
+  }, [])
 }
 
 function askedBy(key: string, cluster: LiveCluster): Asked | undefined {
