@@ -1,7 +1,13 @@
 import type { ConfigChange, ConfigOutcome } from '../api/ports.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { LocalInstance, Store } from '../ha/ports.ts'
-import { clusterParameters, dynamicObject, judgeDynamicConfig, mergePatch } from '../model/dynamic-config.ts'
+import {
+  dynamicObject,
+  judgeDynamicConfig,
+  mergePatch,
+  parametersIn,
+  type JsonObject,
+} from '../model/dynamic-config.ts'
 import { refused } from './refused.ts'
 
 const WRITE_MS = 3000
@@ -25,16 +31,15 @@ export async function changeConfig(
     const before = store.peek(keys.config)
     const config =
       change.kind === 'replace' ? change.config : mergePatch(dynamicObject(before?.value), change.patch)
-    const value = JSON.stringify(config)
     const own = judgeDynamicConfig(config)
-    const problems = own.length > 0 ? own : await judgeByServer(instance, value)
+    const problems = own.length > 0 ? own : await judgeByServer(instance, config)
     if (problems.length > 0) {
       return refused('INVALID', problems.map(({ key, rule }) => `"${key}" ${rule}`).join('; '))
     }
     const { succeeded } = await store.transact(
       {
         compares: [{ kind: 'mod', key: keys.config, revision: before?.modRevision ?? 0 }],
-        operations: [{ kind: 'put', key: keys.config, value }],
+        operations: [{ kind: 'put', key: keys.config, value: JSON.stringify(config) }],
       },
       { deadlineMs: WRITE_MS },
     )
@@ -45,9 +50,9 @@ export async function changeConfig(
 
 async function judgeByServer(
   instance: ConfigDeps['instance'],
-  config: string,
+  config: JsonObject,
 ): Promise<ReturnType<typeof judgeDynamicConfig>> {
-  const parameters = clusterParameters(config)
+  const parameters = parametersIn(config)
   if (Object.keys(parameters).length === 0) return []
   const wrong = await instance.judgeParameters(parameters).catch(() => [])
   return wrong.map(({ name, rule }) => ({ key: `postgresql.parameters.${name}`, rule }))

@@ -1,4 +1,5 @@
 import type { RestartOutcome, RestartWish } from '../api/ports.ts'
+import { isHeard } from '../ha/decide/stance.ts'
 import { pauseOn } from '../ha/pause-on.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { Clock, Store } from '../ha/ports.ts'
@@ -70,7 +71,7 @@ function factsOf({ seen, own }: RestartDeps, name: string): MemberFacts | undefi
   const now = seen()
   if (name === now?.self) return own()
   const peer = now?.peers.find((one) => one.name === name)
-  return peer && now && now.takenAt - peer.heardAt <= now.policy.silenceLimitMs ? peer.facts : undefined
+  return peer && now && isHeard(now, peer) ? peer.facts : undefined
 }
 
 function whyNotMeant(

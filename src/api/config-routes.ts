@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from '../platform/log.ts'
 import { isObject, type JsonObject } from '../model/dynamic-config.ts'
 import type { ClusterOperations, ConfigOutcome } from './ports.ts'
-import { RequestRefused, sendProblem } from './problem.ts'
+import { invalidBody, sendProblem } from './problem.ts'
 
 const REFUSALS = {
   NO_QUORUM: { status: 503, code: 'CONFIG_NO_QUORUM' },
@@ -35,12 +35,10 @@ export function addConfigRoutes(
 
 function bodyOf({ body }: FastifyRequest): JsonObject {
   if (isObject(body)) return body
-  throw new RequestRefused({
-    status: 400,
-    code: 'API_BODY_INVALID',
-    detail: 'Cannot read the body: wanted an object of settings',
-    remedy: 'Send what shall change, such as {"pause": true}',
-  })
+  throw invalidBody(
+    'Cannot read the body: wanted an object of settings',
+    'Send what shall change, such as {"pause": true}',
+  )
 }
 
 function problemOf({ reason, message, remedy }: Extract<ConfigOutcome, { kind: 'refused' }>) {

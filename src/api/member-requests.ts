@@ -1,6 +1,6 @@
 import type { InviteRequest, JoinRequest } from '#client'
 import { visibleText } from '../std/visible-text.ts'
-import { RequestRefused } from './problem.ts'
+import { invalidBody } from './problem.ts'
 
 const API_PORT_DEFAULT = 8008
 /** As the config reads them: they become keys of the store and names of files. */
@@ -11,7 +11,7 @@ const HEX = /^[0-9a-f]+$/
 
 export function readMemberName(text: unknown): string {
   if (typeof text === 'string' && NAME.test(text)) return text
-  throw invalid(
+  throw invalidBody(
     `Cannot read the name ${shown(text)}: wanted 1 to 63 letters, digits, dots, hyphens and underscores`,
   )
 }
@@ -21,12 +21,12 @@ export function readInviteRequest(body: unknown): Required<InviteRequest> {
   const name = readMemberName(fields['name'])
   const { apiHost, apiPort = API_PORT_DEFAULT } = fields
   if (typeof apiHost !== 'string' || !HOST.test(apiHost) || WILDCARDS.has(apiHost)) {
-    throw invalid(
+    throw invalidBody(
       `Cannot read "apiHost" ${shown(apiHost)}: wanted the address at which the others reach ${name}`,
     )
   }
   if (typeof apiPort !== 'number' || !Number.isInteger(apiPort) || apiPort < 1 || apiPort > 65_535) {
-    throw invalid(`Cannot read "apiPort" ${shown(apiPort)}: wanted a port from 1 to 65535`)
+    throw invalidBody(`Cannot read "apiPort" ${shown(apiPort)}: wanted a port from 1 to 65535`)
   }
   return { name, apiHost, apiPort }
 }
@@ -44,11 +44,11 @@ export function readJoinRequest(body: unknown): JoinRequest {
 /** An unknown field is refused: a misspelt one must not mean its default. */
 function readFields(body: unknown, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw invalid('Cannot read the body: wanted a JSON object')
+    throw invalidBody('Cannot read the body: wanted a JSON object')
   }
   const unknown = Object.keys(body).find((key) => !known.includes(key))
   if (unknown !== undefined) {
-    throw invalid(`Cannot read the body: unknown field ${shown(unknown)}, wanted ${known.join(', ')}`)
+    throw invalidBody(`Cannot read the body: unknown field ${shown(unknown)}, wanted ${known.join(', ')}`)
   }
   return body as Readonly<Record<string, unknown>>
 }
@@ -56,13 +56,9 @@ function readFields(body: unknown, known: readonly string[]): Readonly<Record<st
 function readHex(fields: Readonly<Record<string, unknown>>, name: string, digits: number): string {
   const value = fields[name]
   if (typeof value === 'string' && value.length === digits && HEX.test(value)) return value
-  throw invalid(`Cannot read "${name}": wanted ${digits} hex digits`)
+  throw invalidBody(`Cannot read "${name}": wanted ${digits} hex digits`)
 }
 
 function shown(value: unknown): string {
   return value === undefined ? '(absent)' : visibleText(JSON.stringify(value), 60)
-}
-
-function invalid(detail: string): RequestRefused {
-  return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail })
 }

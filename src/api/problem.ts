@@ -72,3 +72,8 @@ export class RequestRefused extends Error {
     this.fields = fields
   }
 }
+
+/** What a request carries cannot be read. */
+export function invalidBody(detail: string, remedy?: string): RequestRefused {
+  return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail, remedy })
+}

@@ -2,7 +2,7 @@ import type { SwitchoverRequest } from '#client'
 import { nearest } from '../std/nearest.ts'
 import { visibleText } from '../std/visible-text.ts'
 import type { SwitchoverOutcome } from './ports.ts'
-import { RequestRefused, type ProblemFields } from './problem.ts'
+import { invalidBody, type ProblemFields, type RequestRefused } from './problem.ts'
 
 const NAME_LENGTH_MAX = 128
 
@@ -42,10 +42,6 @@ function unknownField(key: string): RequestRefused {
     `Cannot read the body: unknown field "${visibleText(key, 40)}", wanted "leader" or "candidate"`,
     meant === undefined ? undefined : `Did you mean "${meant}"?`,
   )
-}
-
-function invalidBody(detail: string, remedy?: string): RequestRefused {
-  return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail, remedy })
 }
 
 type Refusal = Extract<SwitchoverOutcome, { kind: 'refused' }>['reason']

@@ -1,5 +1,6 @@
 import { ClientError } from '#client'
 import { nearest } from '../std/nearest.ts'
+import { visibleText } from '../std/visible-text.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { printReport, type Report } from './report.ts'
 import type { World } from './world.ts'
@@ -8,7 +9,11 @@ import type { World } from './world.ts'
 
 /** Shows what there is and asks. Throws where the answer is not yes, or nobody can be asked. */
 export async function confirm(
-  asked: { readonly whether: string; readonly shown: Report; readonly question: string },
+  asked: {
+    readonly whether: string
+    readonly shown: Report | { readonly lines: readonly string[] }
+    readonly question: string
+  },
   world: World,
 ): Promise<void> {
   if (!world.ask)
@@ -17,7 +22,10 @@ export async function confirm(
       `Cannot ask whether to ${asked.whether}: there is no terminal`,
       'Add --force to do it without a question',
     )
-  printReport(asked.shown, 'pretty', { ...world, stdout: world.stderr })
+  const { shown } = asked
+  if ('lines' in shown)
+    world.stderr.write(`${shown.lines.map((line) => visibleText(line, 500)).join('\n')}\n`)
+  else printReport(shown, 'pretty', { ...world, stdout: world.stderr })
   const answer = await world.ask(`${asked.question} [y/N] `)
   if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
   throw new CommandFailure(EXIT.failed, 'Nothing was changed: the question was not answered with yes')

@@ -1,10 +1,9 @@
 import type { Client, DynamicConfigDocument } from '#client'
 import { isObject, mergePatch, type JsonObject } from '../model/dynamic-config.ts'
-import { monotonicMs } from '../platform/clock.ts'
-import { pause } from '../platform/timers.ts'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
-import { outcomeUnknown } from './ask-first.ts'
+import { confirm, outcomeUnknown } from './ask-first.ts'
+import { awaitView } from './await-view.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { connectForChange } from './connect.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -22,7 +21,6 @@ export type EditOptions = {
 
 /** Members look at a new setting at once; PostgreSQL says what waits for a restart a moment later. */
 const TAKEN_IN_MS = 5 * SECOND
-const LOOK_EVERY_MS = 250
 
 /** Changes what is set for the whole cluster: shows what will change, asks, does it, and says what waits for a restart. */
 export async function editConfig(endpoints: Endpoints, options: EditOptions, world: World): Promise<void> {
@@ -32,7 +30,10 @@ export async function editConfig(endpoints: Endpoints, options: EditOptions, wor
   const changes = changesOf(flatten(before), flatten(mergePatch(before, patch)))
   if (changes.length === 0)
     throw new CommandFailure(EXIT.failed, 'Nothing is changed: all of it is set so already')
-  if (!options.force) await ask(changes, world)
+  if (!options.force) {
+    const question = 'Change this for the whole cluster?'
+    await confirm({ whether: 'change the settings', shown: { lines: changes }, question }, world)
+  }
   const after = await client
     .patchConfig(patch)
     .catch(outcomeUnknown('The change', 'Look at "pg-metako show-config" before trying again'))
@@ -75,7 +76,7 @@ function patchOf({ set, pg }: EditOptions): JsonObject {
     }
     // A parameter's own name may have a dot: it is one key.
     const path = under === '' ? word.slice(0, at).split('.') : [...under.split('.'), word.slice(0, at)]
-    patch = mergeDeep(patch, nested(path, valueOf(word.slice(at + 1))))
+    patch = put(patch, path, valueOf(word.slice(at + 1)))
   }
   return patch
 }
@@ -87,19 +88,10 @@ function valueOf(text: string): unknown {
   return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
-function nested(path: readonly string[], value: unknown): JsonObject {
-  const [first = '', ...rest] = path
-  return { [first]: rest.length === 0 ? value : nested(rest, value) }
-}
-
 /** `null` stays: it says what is taken away. */
-function mergeDeep(one: JsonObject, other: JsonObject): JsonObject {
-  const merged: Record<string, unknown> = { ...one }
-  for (const [key, value] of Object.entries(other)) {
-    const before = merged[key]
-    merged[key] = isObject(before) && isObject(value) ? mergeDeep(before, value) : value
-  }
-  return merged
+function put(into: JsonObject, [first = '', ...rest]: readonly string[], value: unknown): JsonObject {
+  const inner = into[first]
+  return { ...into, [first]: rest.length === 0 ? value : put(isObject(inner) ? inner : {}, rest, value) }
 }
 
 function hasParameters({ postgresql }: JsonObject): boolean {
@@ -129,34 +121,18 @@ function changesOf(
   })
 }
 
-async function ask(changes: readonly string[], world: World): Promise<void> {
-  if (!world.ask) {
-    throw new CommandFailure(
-      EXIT.wrongUsage,
-      'Cannot ask whether to change the settings: there is no terminal',
-      'Add --force to do it without a question',
-    )
-  }
-  world.stderr.write(`${changes.map((line) => visibleText(line, 500)).join('\n')}\n`)
-  const answer = await world.ask('Change this for the whole cluster? [y/N] ')
-  if (/^y(es)?$/i.test(answer?.trim() ?? '')) return
-  throw new CommandFailure(EXIT.failed, 'Nothing was changed: the question was not answered with yes')
-}
-
 type Waiting = { readonly member: string; readonly parameters: readonly string[] }
 
-/** Looks until no more comes, or for a while. */
+/** Looks until all wait for one, or for a while. */
 async function whatWaits(client: Client): Promise<readonly Waiting[]> {
-  const until = monotonicMs() + TAKEN_IN_MS
   let found: readonly Waiting[] = []
-  for (;;) {
-    const { members } = await client.view()
+  await awaitView(client, TAKEN_IN_MS, ({ members }) => {
     const reached = members.filter(({ reachable }) => reachable)
     found = reached.flatMap(({ facts }) => {
       const parameters = facts.instance.pendingRestart ?? []
       return parameters.length > 0 ? [{ member: facts.name, parameters }] : []
     })
-    if (found.length === reached.length || monotonicMs() >= until) return found
-    await pause(LOOK_EVERY_MS)
-  }
+    return found.length === reached.length
+  })
+  return found
 }

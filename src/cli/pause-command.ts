@@ -1,9 +1,8 @@
 import type { Client, ClusterView } from '#client'
-import { monotonicMs } from '../platform/clock.ts'
-import { pause as sleep } from '../platform/timers.ts'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { outcomeUnknown } from './ask-first.ts'
+import { awaitView } from './await-view.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { connectForChange } from './connect.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -18,7 +17,6 @@ export type PauseOptions = {
 }
 
 const WAIT_MS = 30 * SECOND
-const LOOK_EVERY_MS = 200
 
 /** `pause` and `resume`: from now on nobody acts by itself, or everybody does again. */
 export async function pause(endpoints: Endpoints, options: PauseOptions, world: World): Promise<void> {
@@ -50,23 +48,22 @@ const PRICE = 'nobody takes over, and what stops stays down until "pg-metako res
 
 /** Those that are silent; they take it in when they are back. */
 async function awaitAll(client: Client, paused: boolean): Promise<readonly string[]> {
-  const until = monotonicMs() + WAIT_MS
-  for (;;) {
-    const view = await client.view()
-    const left = view.members.filter(
+  let left: readonly string[] = []
+  let silent: readonly string[] = []
+  const isThere = await awaitView(client, WAIT_MS, (view) => {
+    const others = view.members.filter(
       ({ facts, reachable }) => reachable && (facts.paused === true) !== paused,
     )
-    if (left.length === 0) return silentOf(view)
-    if (monotonicMs() >= until) {
-      const names = left.map(({ facts }) => facts.name).join(', ')
-      throw new CommandFailure(
-        EXIT.failed,
-        `Not every member has taken it in after ${WAIT_MS / SECOND} s: ${visibleText(names)}`,
-        'It is set, and they will; see "pg-metako list"',
-      )
-    }
-    await sleep(LOOK_EVERY_MS)
-  }
+    left = others.map(({ facts }) => facts.name)
+    silent = silentOf(view)
+    return left.length === 0
+  })
+  if (isThere) return silent
+  throw new CommandFailure(
+    EXIT.failed,
+    `Not every member has taken it in after ${WAIT_MS / SECOND} s: ${visibleText(left.join(', '))}`,
+    'It is set, and they will; see "pg-metako list"',
+  )
 }
 
 function silentOf({ members }: ClusterView): readonly string[] {

@@ -1,9 +1,8 @@
 import type { Client, ClusterView, MemberView } from '#client'
-import { monotonicMs } from '../platform/clock.ts'
-import { pause } from '../platform/timers.ts'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { confirm, outcomeUnknown, requireMember } from './ask-first.ts'
+import { awaitView } from './await-view.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { connectForChange } from './connect.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -23,7 +22,6 @@ export type RestartOptions = {
 
 /** A standby that is back streams again before the next one goes down. */
 const BACK_MS = 60 * SECOND
-const LOOK_EVERY_MS = 200
 
 /**
  * Restarts the PostgreSQL of members, one after the other: standbys first and the primary last, since a standby must never have less
@@ -67,18 +65,14 @@ function choose(view: ClusterView, { names, role, pending }: RestartOptions): re
 }
 
 async function awaitBack(client: Client, name: string): Promise<void> {
-  const until = monotonicMs() + BACK_MS
-  for (;;) {
-    const { members } = await client.view()
+  const isBack = await awaitView(client, BACK_MS, ({ members }) => {
     const { facts, reachable } = members.find((one) => one.facts.name === name) ?? {}
-    if (reachable && facts?.instance.state === 'running' && facts.instance.streaming === true) return
-    if (monotonicMs() >= until) {
-      throw new CommandFailure(
-        EXIT.failed,
-        `Stopped: "${visibleText(name)}" runs again and does not stream after ${BACK_MS / SECOND} s; the others were not touched`,
-        'See "pg-metako list" and its log; then restart the others by name',
-      )
-    }
-    await pause(LOOK_EVERY_MS)
-  }
+    return reachable === true && facts?.instance.state === 'running' && facts.instance.streaming === true
+  })
+  if (isBack) return
+  throw new CommandFailure(
+    EXIT.failed,
+    `Stopped: "${visibleText(name)}" runs again and does not stream after ${BACK_MS / SECOND} s; the others were not touched`,
+    'See "pg-metako list" and its log; then restart the others by name',
+  )
 }

@@ -15,7 +15,10 @@ export function parseDynamicConfig(text: string | undefined): DynamicConfig {
 
 /** `postgresql.parameters`: what every member's PostgreSQL is set to, where its own config file says nothing else. */
 export function clusterParameters(text: string | undefined): Readonly<Record<string, string>> {
-  const { postgresql } = dynamicObject(text)
+  return parametersIn(dynamicObject(text))
+}
+
+export function parametersIn({ postgresql }: JsonObject): Readonly<Record<string, string>> {
   const parameters = isObject(postgresql) ? postgresql['parameters'] : undefined
   if (!isObject(parameters)) return {}
   return Object.fromEntries(

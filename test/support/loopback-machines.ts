@@ -47,6 +47,16 @@ export async function loopbackMachines(options: {
     spares: all.slice(options.count),
     appPassword: secrets.appPassword,
     apiToken: () => readSecret(secrets.files.apiToken),
+    ...handsOn(all, root),
+  }
+}
+
+/** Runs and ends the nodes of this machine whose files lie below `root`, which goes with them. */
+export function handsOn(
+  nodes: readonly TestNode[],
+  root: string,
+): Pick<Machines, 'spawnAgent' | 'processesOf' | 'postmasterOf' | 'dispose'> {
+  return {
     spawnAgent: (node) =>
       spawnLogged([process.execPath, PROGRAM, '--config', node.configFile], {
         logFile: node.logFile,
@@ -57,7 +67,7 @@ export async function loopbackMachines(options: {
     dispose: async () => {
       const now = new AbortController()
       now.abort()
-      await stopNodes(all, now.signal)
+      await stopNodes(nodes, now.signal)
       rmSync(root, { recursive: true, force: true, maxRetries: 3 })
     },
   }

@@ -1,12 +1,11 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeNodeFolders } from '../../src/cli/demo/demo-folders.ts'
-import { postmasterOf, processesOf } from '../../src/cli/demo/node-processes.ts'
-import { stopNodes } from '../../src/cli/demo/stop-nodes.ts'
 import { findDatabaseUser } from '../../src/platform/os-user.ts'
 import { makeDatabaseFolder } from './database-folder.ts'
 import { freePorts } from './free-ports.ts'
-import { PROGRAM, spawnLogged, type Machines, type TestNode } from './machines.ts'
+import { handsOn } from './loopback-machines.ts'
+import type { Machines, TestNode } from './machines.ts'
 import { REPOSITORY_ROOT } from './repository-root.ts'
 
 const HOST = '127.0.0.1'
@@ -38,19 +37,7 @@ export async function patroniMachines(options: {
     nodes,
     appPassword: 'admin_password_change_me',
     apiToken: (node) => readFileSync(join(node.stateDir, 'token'), 'utf8').trim(),
-    spawnAgent: (node) =>
-      spawnLogged([process.execPath, PROGRAM, '--config', node.configFile], {
-        logFile: node.logFile,
-        cwd: node.folder,
-      }),
-    processesOf,
-    postmasterOf,
-    dispose: async () => {
-      const now = new AbortController()
-      now.abort()
-      await stopNodes(nodes, now.signal)
-      rmSync(root, { recursive: true, force: true, maxRetries: 3 })
-    },
+    ...handsOn(nodes, root),
   }
 }
 

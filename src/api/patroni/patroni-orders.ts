@@ -1,7 +1,8 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { SwitchoverOrder, SwitchoverOutcome } from '../ports.ts'
 import { RequestRefused } from '../problem.ts'
 import { readSwitchoverRequest, switchoverProblem } from '../switchover-request.ts'
+import { say, type Sentence } from './sentence.ts'
 
 export type OrderSwitchover = (
   request: FastifyRequest,
@@ -50,15 +51,7 @@ export function addPatroniOrders(app: FastifyInstance, orderSwitchover: OrderSwi
     })
 }
 
-function say(reply: FastifyReply, { status, text }: { status: number; text: string }): FastifyReply {
-  return reply.code(status).type('text/plain; charset=utf-8').send(text)
-}
-
-function sentenceOf(
-  verb: Verb,
-  order: SwitchoverOrder,
-  outcome: SwitchoverOutcome,
-): { status: number; text: string } {
+function sentenceOf(verb: Verb, order: SwitchoverOrder, outcome: SwitchoverOutcome): Sentence {
   if (outcome.kind === 'done') {
     const { to } = outcome
     const isAsWanted = order.to === undefined || order.to === to

@@ -1,11 +1,12 @@
 import type { RestartResult } from '#client'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from '../../platform/log.ts'
 import { SECOND } from '../../std/units.ts'
 import { visibleText } from '../../std/visible-text.ts'
 import { readMemberName } from '../member-requests.ts'
 import type { ClusterOperations, RestartOutcome, RestartRefusal, RestartWish } from '../ports.ts'
-import { RequestRefused, sendProblem, type ProblemFields } from '../problem.ts'
+import { invalidBody, sendProblem, type ProblemFields } from '../problem.ts'
+import { say, type Sentence } from './sentence.ts'
 
 /** Crash recovery can take long; whoever asks is told then that it goes on. */
 const DEADLINE_MS = 60 * SECOND
@@ -32,12 +33,8 @@ export function addRestartRoutes(
   })
 }
 
-function say(reply: FastifyReply, { status, text }: { status: number; text: string }): FastifyReply {
-  return reply.code(status).type('text/plain; charset=utf-8').send(text)
-}
-
 /** Patroni's words, which patronictl prints as they are. */
-function sentenceOf(outcome: RestartOutcome): { status: number; text: string } {
+function sentenceOf(outcome: RestartOutcome): Sentence {
   if (outcome.kind === 'done') return { status: 200, text: 'restarted successfully' }
   if (outcome.kind === 'unknown') return { status: 503, text: `restart failed: ${outcome.message}` }
   if (outcome.reason === 'NOT_MEANT') return { status: 503, text: 'restart conditions are not satisfied' }
@@ -50,7 +47,7 @@ type Conditions = Omit<RestartWish, 'name'> & { readonly deadlineMs?: number }
 function readRestartRequest(body: unknown): Conditions {
   if (body === undefined || body === null) return {}
   if (typeof body !== 'object' || Array.isArray(body))
-    throw invalid('Cannot read the body: wanted a JSON object')
+    throw invalidBody('Cannot read the body: wanted a JSON object')
   let conditions: Conditions = {}
   for (const [key, value] of Object.entries(body)) {
     if (value === null) continue
@@ -64,22 +61,22 @@ function readCondition(key: string, value: unknown): Conditions {
     case 'role':
       if (value === 'primary' || value === 'master') return { role: 'primary' }
       if (value === 'replica' || value === 'standby') return { role: 'standby' }
-      throw invalid(`Cannot read "role": wanted primary or replica, not ${shown(value)}`)
+      throw invalidBody(`Cannot read "role": wanted primary or replica, not ${shown(value)}`)
     case 'restart_pending':
       if (typeof value === 'boolean') return value ? { onlyPending: true } : {}
-      throw invalid(`Cannot read "restart_pending": wanted true or false, not ${shown(value)}`)
+      throw invalidBody(`Cannot read "restart_pending": wanted true or false, not ${shown(value)}`)
     case 'postgres_version':
       return { version: versionNumber(value) }
     case 'timeout':
       if (typeof value === 'number' && value > 0 && value <= 86_400) return { deadlineMs: value * SECOND }
-      throw invalid(`Cannot read "timeout": wanted seconds, not ${shown(value)}`)
+      throw invalidBody(`Cannot read "timeout": wanted seconds, not ${shown(value)}`)
     case 'schedule':
-      throw invalid(
+      throw invalidBody(
         'Cannot schedule a restart: "schedule" is not supported, only a restart at once',
         'Call without "schedule" when the time has come',
       )
     default:
-      throw invalid(
+      throw invalidBody(
         `Cannot read the body: unknown field ${shown(key)}, wanted role, restart_pending, postgres_version or timeout`,
       )
   }
@@ -89,16 +86,12 @@ function readCondition(key: string, value: unknown): Conditions {
 function versionNumber(value: unknown): number {
   const match = /^(\d{2,3})\.(\d{1,3})$/.exec(typeof value === 'string' ? value : '')
   if (match === null)
-    throw invalid(`Cannot read "postgres_version": wanted such as "18.4", not ${shown(value)}`)
+    throw invalidBody(`Cannot read "postgres_version": wanted such as "18.4", not ${shown(value)}`)
   return Number(match[1]) * 10_000 + Number(match[2])
 }
 
 function shown(value: unknown): string {
   return visibleText(JSON.stringify(value) ?? 'nothing', 40)
-}
-
-function invalid(detail: string, remedy?: string): RequestRefused {
-  return new RequestRefused({ status: 400, code: 'API_BODY_INVALID', detail, remedy })
 }
 
 const REFUSALS: Readonly<Record<RestartRefusal, { readonly status: number; readonly code: string }>> = {

@@ -1,5 +1,5 @@
 import type { Decision } from '../../../src/ha/decision.ts'
-import { clusterParameters } from '../../../src/model/dynamic-config.ts'
+import { parametersIn } from '../../../src/model/dynamic-config.ts'
 import { keysOf } from '../../../src/ha/keys.ts'
 import { policyOf, type ProfileName } from '../../../src/ha/policy.ts'
 import type { EpochRecord } from '../../../src/model/epoch-record.ts'
@@ -869,7 +869,7 @@ export class ClusterSimulation {
   #whyNotAsSet(): string | undefined {
     const [first] = this.#members
     const wanted = first?.agent?.control.orders.dynamicConfig ?? {}
-    const text = JSON.stringify(clusterParameters(JSON.stringify(wanted)))
+    const text = JSON.stringify(parametersIn(wanted))
     const other = this.#members.find(({ state }) => JSON.stringify(state.parameters) !== text)
     return other && `${other.name} is not set to ${text}`
   }

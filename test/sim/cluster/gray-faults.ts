@@ -1,4 +1,5 @@
-import { RandomStream } from '../random-stream.ts'
+import type { RandomStream } from '../random-stream.ts'
+import { drawSeldomly, type SeldomDraw, type SeldomKind } from './draw-seldom.ts'
 import type { SimNode } from './sim-node.ts'
 
 /*
@@ -26,26 +27,15 @@ export type GrayFault = {
   readonly ms: number
 }
 
-/** How many runs of the profile `any` have some, how many of them, and how often they strike every host. */
-const RUNS_WITH_THEM = 0.4
-const FEW = 3
+const GRAY: SeldomKind = { stream: 'gray faults', share: 0.4, few: 3 }
+/** How often they strike every host. */
 const SHARED = 0.2
 /** With what a host needs anyway, above what a candidate may need and below a miss; and above a miss. */
 const SLOW_EXTRA_MS = 300
 const LATE_EXTRA_MS = 900
 
-export function drawGrayFaults(draw: {
-  readonly seed: number
-  readonly hosts: readonly string[]
-  readonly moment: (chance: RandomStream) => number
-}): readonly { readonly at: number; readonly fault: GrayFault }[] {
-  // From a stream of their own: the other faults of a seed are what they were.
-  const chance = new RandomStream(draw.seed, 'gray faults')
-  if (!chance.chance(RUNS_WITH_THEM)) return []
-  return Array.from({ length: 1 + chance.below(FEW) }, () => ({
-    at: Math.round(draw.moment(chance)),
-    fault: drawGrayFault(chance, draw.hosts),
-  }))
+export function drawGrayFaults(draw: SeldomDraw): ReturnType<typeof drawSeldomly<GrayFault>> {
+  return drawSeldomly(draw, GRAY, (chance) => drawGrayFault(chance, draw.hosts))
 }
 
 export function drawGrayFault(chance: RandomStream, hosts: readonly string[]): GrayFault {

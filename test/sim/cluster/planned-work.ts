@@ -1,4 +1,5 @@
-import { RandomStream } from '../random-stream.ts'
+import type { RandomStream } from '../random-stream.ts'
+import { drawSeldomly, type SeldomDraw, type SeldomKind } from './draw-seldom.ts'
 
 /** What an operator does to a whole cluster on a day that is not a disaster; faults come all the same. */
 export type PlannedWork =
@@ -13,22 +14,10 @@ export type PlannedKind = PlannedWork['kind']
 
 export const PLANNED_KINDS: readonly PlannedKind[] = ['pause-cluster', 'restart-postgres', 'set-parameters']
 
-/** How many runs of the profile `any` have some of it. */
-const RUNS_WITH_THEM = 0.15
-const FEW = 2
+const PLANNED: SeldomKind = { stream: 'planned work', share: 0.15, few: 2 }
 
-/** From a stream of their own: the other faults of a seed are what they were. */
-export function drawPlannedWork(draw: {
-  readonly seed: number
-  readonly hosts: readonly string[]
-  readonly moment: (chance: RandomStream) => number
-}): readonly { readonly at: number; readonly fault: PlannedWork }[] {
-  const chance = new RandomStream(draw.seed, 'planned work')
-  if (!chance.chance(RUNS_WITH_THEM)) return []
-  return Array.from({ length: 1 + chance.below(FEW) }, () => ({
-    at: Math.round(draw.moment(chance)),
-    fault: drawPlanned(chance, chance.pick(PLANNED_KINDS), draw.hosts),
-  }))
+export function drawPlannedWork(draw: SeldomDraw): ReturnType<typeof drawSeldomly<PlannedWork>> {
+  return drawSeldomly(draw, PLANNED, (chance) => drawPlanned(chance, chance.pick(PLANNED_KINDS), draw.hosts))
 }
 
 export function drawPlanned(chance: RandomStream, kind: PlannedKind, hosts: readonly string[]): PlannedWork {

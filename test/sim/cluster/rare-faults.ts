@@ -1,3 +1,4 @@
+import type { SeldomDraw } from './draw-seldom.ts'
 import { RandomStream } from '../random-stream.ts'
 import type { AgentDiskFault } from './agent-disk.ts'
 import type { Victim } from './sim-operator.ts'
@@ -55,12 +56,6 @@ const SPARES = ['n6', 'n7', 'n8']
 const RUNS_WITH_THEM = 0.25
 const FEW = 4
 
-export type RareDraw = {
-  readonly seed: number
-  readonly hosts: readonly string[]
-  readonly moment: (chance: RandomStream) => number
-}
-
 /** Whether a run of the profile `any` has rare faults. */
 export function hasRareFaults(seed: number): boolean {
   return rareStream(seed).chance(RUNS_WITH_THEM)
@@ -72,7 +67,7 @@ function rareStream(seed: number): RandomStream {
 
 /** From a stream of their own: the other faults of a seed are what they were. */
 export function drawRareFaults(
-  draw: RareDraw,
+  draw: SeldomDraw,
 ): readonly { readonly at: number; readonly fault: RareFault }[] {
   const chance = rareStream(draw.seed)
   if (!chance.chance(RUNS_WITH_THEM)) return []
