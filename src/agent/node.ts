@@ -41,6 +41,9 @@ import { statusReport } from './status-report.ts'
 const ROUTER_GRACE_MS = 400
 /** Where the lease cannot be renewed now, people are told why after this: what it takes three agents on two busy cores to begin. */
 const ANSWER_WITHIN_MS = 1500
+/** In a pause a guard lets go once a renewal has said so: a store that answers commits one within this. */
+const GUARDS_LET_GO_MS = 5000
+const GUARD_LOOK_MS = 20
 /** Changes that come together are looked at once. */
 const LOOK_AFTER_MS = 100
 
@@ -240,18 +243,38 @@ export class Node {
    */
   async stop(): Promise<void> {
     if (this.#isStopping) return
+    this.#isStopping = true
     const { log } = this.#parts
-    if (this.#control.isPaused) {
-      log.info('The cluster is paused: this agent ends, its PostgreSQL goes on')
+    const { isManaged } = this.#control
+    if (this.#control.isPaused && (await this.#awaitReleasedGuards())) {
+      log.info('The cluster is paused: this agent ends alone')
       return this.detach()
     }
-    this.#isStopping = true
-    const { isManaged } = this.#control
     log.info('Stopping this node')
     if (isManaged) await this.#control.stopInstance()
     await Promise.all([this.#router.stop(), isManaged ? this.#stopGuard() : undefined])
     await this.#leave()
     log.info('Stopped')
+  }
+
+  /**
+   * An armed guard ends its primary once the lease is not renewed any more, and for it to let go the store must commit: so this agent,
+   * and its vote, stay until no guard that is heard of holds a deadline. False when the pause ended meanwhile.
+   */
+  async #awaitReleasedGuards(): Promise<boolean> {
+    const isArmed = () =>
+      this.#guard.state() === 'armed' ||
+      this.#control.picture.view().members.some((one) => one.reachable && one.facts.guard === 'armed')
+    const giveUpAt = realClock.monotonic() + GUARDS_LET_GO_MS
+    while (isArmed() && realClock.monotonic() < giveUpAt) {
+      await pause(GUARD_LOOK_MS)
+      if (!this.#control.isPaused) return false
+    }
+    if (isArmed())
+      this.#parts.log.warn('A guard has not let go: it ends its PostgreSQL when the lease runs out', {
+        remedy: 'The store commits nothing now: see "pg-metako why"',
+      })
+    return true
   }
 
   /** Ends this agent only: PostgreSQL, router and guard go on, and the next agent adopts them. */

@@ -1,4 +1,4 @@
-import type { Client, ClusterView } from '#client'
+import type { Client, ClusterView, MemberFacts } from '#client'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { outcomeUnknown } from './ask-first.ts'
@@ -11,7 +11,7 @@ import type { World } from './world.ts'
 
 export type PauseOptions = {
   readonly paused: boolean
-  /** Ends when every member that is heard has taken it in. */
+  /** Ends when every member that is heard has taken it in, and the guard of a primary has let go or holds a deadline again. */
   readonly wait: boolean
   readonly format: Format
 }
@@ -51,9 +51,7 @@ async function awaitAll(client: Client, paused: boolean): Promise<readonly strin
   let left: readonly string[] = []
   let silent: readonly string[] = []
   const isThere = await awaitView(client, WAIT_MS, (view) => {
-    const others = view.members.filter(
-      ({ facts, reachable }) => reachable && (facts.paused === true) !== paused,
-    )
+    const others = view.members.filter(({ facts, reachable }) => reachable && !hasTakenIn(facts, paused))
     left = others.map(({ facts }) => facts.name)
     silent = silentOf(view)
     return left.length === 0
@@ -64,6 +62,12 @@ async function awaitAll(client: Client, paused: boolean): Promise<readonly strin
     `Not every member has taken it in after ${WAIT_MS / SECOND} s: ${visibleText(left.join(', '))}`,
     'It is set, and they will; see "pg-metako list"',
   )
+}
+
+/** A guard that has not let go still ends its primary when the lease runs out, and one that holds no deadline does not. */
+function hasTakenIn(facts: MemberFacts, paused: boolean): boolean {
+  if ((facts.paused === true) !== paused) return false
+  return paused ? facts.guard !== 'armed' : facts.instance.role !== 'primary' || facts.guard !== 'idle'
 }
 
 function silentOf({ members }: ClusterView): readonly string[] {

@@ -29,8 +29,11 @@ describePostgres('a paused cluster', (postgres) => {
 
   it('keeps its PostgreSQL when all agents are told to stop, for longer than any lease', async () => {
     onTestFailed(() => console.error(cluster.logTails()))
-    expect(await order('pause', '--wait')).toContain('The cluster is paused')
-    expect(await order('list')).toContain('nobody takes over')
+    expect(await order('pause')).toContain('The cluster is paused')
+    await cluster.waitFor('every agent to know it', 5000, async () => {
+      const { members } = await cluster.view()
+      return members.every(({ facts }) => facts.paused)
+    })
     const before = { epoch: await cluster.epoch(), pids: postmasters() }
     const primary = await cluster.waitForPrimary({ deadlineMs: 5000 })
     const client = await connectTo(cluster.directUrl(primary))
@@ -69,6 +72,7 @@ describePostgres('a paused cluster', (postgres) => {
   it('does a switchover that somebody asks for, and guards its primary again afterwards', async () => {
     onTestFailed(() => console.error(cluster.logTails()))
     await order('pause', '--wait')
+    expect(await order('list')).toContain('nobody takes over')
     const old = await cluster.waitForPrimary({ deadlineMs: 5000 })
     const next = cluster.nodes.find((node) => node.name !== old.name)!
     await cluster.switchover(next)
