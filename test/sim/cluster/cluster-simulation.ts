@@ -48,6 +48,7 @@ import { SimNode } from './sim-node.ts'
 import { SimOperator } from './sim-operator.ts'
 import { PeerSwitch } from './sim-peer-link.ts'
 import type { ClientEvents, RoutedSession } from './sim-router.ts'
+import { Standstills } from './standstills.ts'
 
 export type ClusterSimulationOptions = {
   readonly seed: number
@@ -123,8 +124,6 @@ const WHOLE_UNDER_FAULT_MS = 4500
 const REST_UNDER_FAULT_MS = 12_000
 /** A connection whose packets were lost again and again tries next after seconds: a kernel's wait doubles each time. */
 const SETTLE_MS = 30_000
-/** A process that stood still may answer what it had in hand before anybody on its host can act (safety.md 18). */
-const STANDSTILL_GRACE_MS = 120
 const SWITCHOVER_LIMIT_MS = 15_000
 /** Of sums of times. */
 const ROUNDING_MS = 0.001
@@ -159,9 +158,7 @@ export class ClusterSimulation {
   readonly #volumes = new NothingIrreplaceableIsDestroyed()
   readonly #acks: BackendAcknowledgement[] = []
   readonly #acknowledged: PassedAcknowledgement[] = []
-  readonly #sleptUntil = new Map<string, number>()
-  readonly #stillUntil = new Map<string, number>()
-  readonly #routerStillUntil = new Map<string, number>()
+  readonly #standstills = new Standstills()
   readonly #decided = new Map<string, Decision>()
   readonly #clients: SimClient[] = []
   readonly #pauses = new Set<() => void>()
@@ -438,9 +435,10 @@ export class ClusterSimulation {
       isAwaited: this.#shape.mode !== 'async' && !ack.warned,
       isUnguarded:
         this.#shape.mode === 'async' &&
-        (this.#time.now < (this.#sleptUntil.get(ack.host) ?? 0) ||
-          (node?.isWatched !== true &&
-            (this.#time.now < (this.#stillUntil.get(ack.host) ?? 0) || node?.isGuarded !== true))),
+        this.#standstills.isUnguarded(ack.host, this.#time.now, {
+          isGuarded: node?.isGuarded === true,
+          isWatched: node?.isWatched === true,
+        }),
     }
     this.#acks.push(seen)
     this.#ordered.seeBackend(seen)
@@ -560,7 +558,7 @@ export class ClusterSimulation {
       isKept: this.#isKept(token),
     }
     this.#acknowledged.push(ack)
-    const wasStill = this.#time.now < (this.#routerStillUntil.get(router) ?? 0)
+    const wasStill = this.#standstills.wasRouterStill(router, this.#time.now)
     if (!wasStill && this.#node(router)?.isClockInDoubt !== true) this.#ordered.seePassed(ack)
   }
 
@@ -658,7 +656,7 @@ export class ClusterSimulation {
       case 'suspend':
         this.#node(fault.host)?.suspend()
         return this.#later(fault.ms, () => {
-          this.#sleptUntil.set(fault.host, this.#time.now + STANDSTILL_GRACE_MS)
+          this.#standstills.hostWakes(fault.host, this.#time.now)
           // What it says before it has compared its clocks is of before it slept, and it cannot know better.
           this.#convictions.note(fault.host, { isInTrouble: false, isHeir: true }, this.#time.now)
           this.#node(fault.host)?.wake()
@@ -721,9 +719,9 @@ export class ClusterSimulation {
     const end = (): void => {
       if (!this.#pauses.delete(end)) return
       this.#faultsInForce -= 1
-      if (process === 'router' || process === 'all')
-        this.#routerStillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
-      if (process === 'all' || process === 'hang' || process === 'guard') this.#noteStandstill(host)
+      if (process === 'router' || process === 'all') this.#standstills.routerGoesOn(host, this.#time.now)
+      if (process === 'all' || process === 'hang' || process === 'guard')
+        this.#standstills.guardGoesOn(host, this.#time.now)
       resume()
     }
     this.#pauses.add(end)
@@ -741,10 +739,6 @@ export class ClusterSimulation {
     this.#grays.add(end)
     this.#faultsInForce += 1
     this.#endLater(ms, end)
-  }
-
-  #noteStandstill(host: string): void {
-    this.#stillUntil.set(host, this.#time.now + STANDSTILL_GRACE_MS)
   }
 
   #link(link: string, how: 'cut' | 'mend'): void {
@@ -793,8 +787,8 @@ export class ClusterSimulation {
     this.#operator.resumeCluster()
     this.#rare.end(this.#nodes.values())
     for (const node of this.#nodes.values()) {
-      this.#noteStandstill(node.name)
-      if (node.host.isAsleep) this.#sleptUntil.set(node.name, this.#time.now + STANDSTILL_GRACE_MS)
+      this.#standstills.guardGoesOn(node.name, this.#time.now)
+      if (node.host.isAsleep) this.#standstills.hostWakes(node.name, this.#time.now)
       node.wake()
       node.postgres.setReplayPaused(false)
       node.powerOn()
