@@ -1,4 +1,5 @@
 import {
+  adoptLean,
   createLeanServer,
   createServer,
   type AddressInfo,
@@ -63,19 +64,22 @@ export type InheritedListener = PortListener & {
   readonly attach: (onClient: (socket: Socket) => void) => void
 }
 
-/** Takes a listening socket over that another process listens on as well. */
-export function inheritListener(handle: unknown, how: Listening): InheritedListener {
+/**
+ * Takes a listening socket over that another process listens on as well. Nobody reads from who comes before `attach`: what is read and
+ * not listened for is lost, and its sender would wait for an answer for ever.
+ */
+export function inheritListener(handle: unknown, { isForOthers }: Listening): InheritedListener {
   const early: Socket[] = []
   let take = (socket: Socket): void => void early.push(socket)
-  const server = newServer(how, (socket) => take(socket))
+  const server = newServer({ isForOthers: true }, (socket) => take(socket))
   server.on('error', () => {})
   // Node makes a server of its own around what was sent; the socket is this one's from here on.
   server.listen(handle as Server)
   return {
     ...listenerOf(server),
     attach: (onClient) => {
-      take = onClient
-      for (const socket of early.splice(0)) onClient(socket)
+      take = isForOthers ? onClient : (socket) => onClient(adoptLean(socket))
+      for (const socket of early.splice(0)) take(socket)
     },
   }
 }
