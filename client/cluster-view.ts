@@ -31,7 +31,8 @@ export type ClusterView = {
     readonly guard?: number
     readonly router?: number
   }
-  readonly mode: 'managed' | 'attached'
+  /** Who runs the PostgreSQL of that agent's node: the agent, somebody else, or nobody, since it has none. */
+  readonly mode: 'managed' | 'attached' | 'witness'
 }
 
 export type ConsensusView = {
@@ -84,6 +85,8 @@ export type MemberFacts = {
   }
   /** What its operator said of it; absent where that is nothing. */
   readonly tags?: MemberTags
+  /** It votes and has no database. */
+  readonly witness?: true
   readonly instance: InstanceFacts
   /** Whether writing works there, by its agent's own tries; absent where PostgreSQL is attached. */
   readonly writePath?: {

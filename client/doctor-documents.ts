@@ -41,7 +41,7 @@ export type NodeFacts = {
 export type SetupFacts = {
   readonly members: number
   readonly useSlots: boolean
-  readonly mode: 'managed' | 'attached'
+  readonly mode: 'managed' | 'attached' | 'witness'
   /** `security.tls_enabled`: of the API. */
   readonly isApiTls: boolean
   readonly isSecretDerived: boolean

@@ -162,11 +162,13 @@ function roleWord({ facts, reachable }: MemberView, isHolder: boolean, { consens
   // What is known here may be old: the others may have another one by now.
   if (isHolder) return consensus.hasQuorum ? 'primary' : 'last known primary'
   if (!reachable) return 'not heard'
+  if (facts.witness) return 'witness'
   return facts.instance.role === 'primary' ? 'old primary' : (facts.instance.role ?? facts.instance.state)
 }
 
 function stateWord({ facts, reachable, heardMsAgo }: MemberView): string | undefined {
   if (!reachable) return heardMsAgo === undefined ? 'never heard' : `last heard ${duration(heardMsAgo)} ago`
+  if (facts.witness) return undefined
   const { state, clone, streaming, role } = facts.instance
   if (clone?.bytesTotal) return `${state}: ${bytes(clone.bytesDone)} of ${bytes(clone.bytesTotal)}`
   if (state !== 'running') return state

@@ -84,7 +84,9 @@ function obstacleToWriting({ facts, reachable }: MemberView, view: ClusterView):
 
 function protection({ record, members }: ClusterView): string {
   const rule = record?.acks?.at(-1)?.rule
-  const standing = `${members.filter((one) => one.reachable && one.facts.instance.state === 'running').length} of ${plural(members.length, 'member')} run`
+  const databases = members.filter(({ facts }) => !facts.witness)
+  const running = databases.filter((one) => one.reachable && one.facts.instance.state === 'running')
+  const standing = `${running.length} of ${plural(databases.length, 'member')} run`
   if (!rule) return `${standing}; commits wait for no standby`
   if (rule.k === 0) return `${standing}; no standby has what is committed now`
   return `${standing}; each commit is on ${plural(rule.k, 'more disk')} before it is acknowledged`
@@ -131,6 +133,7 @@ export function memberTrouble(member: MemberView, view: ClusterView): Trouble | 
     const since = heardMsAgo === undefined ? 'was never heard' : `was not heard for ${duration(heardMsAgo)}`
     return said('warning', `${name} ${since}`, 'MEMBER_SILENT')
   }
+  if (facts.witness) return undefined
   const { clone, trouble } = instance
   if (instance.state === 'cloning' || instance.state === 'rewinding') {
     const share = clone?.bytesTotal ? ` (${Math.floor((100 * clone.bytesDone) / clone.bytesTotal)} %)` : ''

@@ -39,6 +39,7 @@ export type BrainOptions = {
   readonly policy: Policy
   readonly keys: Keys
   readonly managed: boolean
+  readonly isWitness?: boolean
   readonly tags?: MemberTags | undefined
   readonly onDecision: (decision: Decision, seen: Snapshot) => void
   readonly onRecord: () => void
@@ -62,7 +63,7 @@ export class Brain {
 
   constructor(deps: BrainDeps, options: BrainOptions) {
     const { clock, log, store, instance, guard, peers, notebook, knocker } = deps
-    const { self, policy, keys, members, leaving, initialiser, managed } = options
+    const { self, policy, keys, members, leaving, initialiser, managed, isWitness = false, tags } = options
     this.#clock = clock
     this.store = store
     this.#log = log
@@ -78,7 +79,7 @@ export class Brain {
     )
     this.observer = new Observer(
       { ...shared, peers, knocker, writePath: this.writePath },
-      { self, members, leaving, initialiser, policy, keys, managed, tags: options.tags },
+      { self, members, leaving, initialiser, policy, keys, managed, isWitness, tags },
     )
     this.executor = new Executor({
       ...shared,

@@ -3,6 +3,7 @@ import { present } from '../std/assert.ts'
 import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
+import { nodeMode } from '../config/node-mode.ts'
 import type { Decision } from '../ha/decision.ts'
 import { keysOf, type Keys } from '../ha/keys.ts'
 import { runsUntil, type Policy } from '../ha/policy.ts'
@@ -145,7 +146,7 @@ export class ControlPlane {
   }
 
   get isManaged(): boolean {
-    return this.#options.config.postgresql.dataDir !== undefined
+    return nodeMode(this.#options.config) === 'managed'
   }
 
   /** Reads what this node was before and ends what an earlier PostgreSQL left; throws when it must not take part. */
@@ -266,6 +267,7 @@ export class ControlPlane {
         policy: this.policy,
         keys: this.keys,
         managed: this.isManaged,
+        isWitness: nodeMode(this.#options.config) === 'witness',
         tags: this.#options.config.tags,
         onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
         onRecord: () => this.#onRecord(brain),
@@ -345,15 +347,20 @@ export class ControlPlane {
     this.#options.onLeft()
   }
 
-  /** Exactly one member may create the cluster: the only one that is called primary in the config, else the first by name. */
+  /**
+   * Exactly one member may create the cluster: the only one that is called primary in the config, else the first by name that has a
+   * database.
+   */
   #initialiser(): string {
     const { config } = this.#options
     const hinted = [
       { name: this.#self, hint: config.localDb.roleHint },
       ...config.members.map(({ nodeName, roleHint }) => ({ name: nodeName, hint: roleHint })),
-    ].filter(({ hint }) => hint === 'primary')
-    const only = hinted.length === 1 ? hinted[0]?.name : undefined
-    return only ?? this.#configured[0] ?? this.#self
+    ]
+    const primaries = hinted.filter(({ hint }) => hint === 'primary')
+    const databases = hinted.filter(({ hint }) => hint !== 'witness').map(({ name }) => name)
+    const only = primaries.length === 1 ? primaries[0]?.name : undefined
+    return only ?? databases.toSorted()[0] ?? this.#self
   }
 
   #onRecord({ keeper }: Brain): void {

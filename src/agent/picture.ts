@@ -1,6 +1,7 @@
 import { timeSpan } from '../std/quantity-text.ts'
 import { SECOND } from '../std/units.ts'
 import type { NodeConfig } from '../config/node-config.ts'
+import { nodeMode } from '../config/node-mode.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
 import { SAW_NONE, type ActivityFacts, type MemberFacts } from '../model/member.ts'
@@ -68,7 +69,8 @@ export class Picture {
       agentUptimeMs: SECOND * Math.floor((this.#parts.clock.monotonic() - this.#startedAt) / SECOND),
       guard: guard.state(),
       ...(watchdog ? { watchdog } : {}),
-      ...(brain && config.postgresql.dataDir !== undefined ? { writePath: brain.writePath.facts } : {}),
+      ...(nodeMode(config) === 'witness' ? { witness: true } : {}),
+      ...(brain && nodeMode(config) === 'managed' ? { writePath: brain.writePath.facts } : {}),
       ...(activity ? { activity } : {}),
       ...(brain?.observer.isPaused ? { paused: true } : {}),
       stopping: isStopping,
@@ -187,7 +189,7 @@ export class Picture {
         ...(guard.pid === undefined ? {} : { guard: guard.pid }),
         ...(router.pid === undefined ? {} : { router: router.pid }),
       },
-      mode: config.postgresql.dataDir === undefined ? 'attached' : 'managed',
+      mode: nodeMode(config),
     })
   }
 }

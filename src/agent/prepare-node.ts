@@ -3,6 +3,7 @@ import { showOrigin } from '../config/describe-config.ts'
 import { formatProblems } from '../config/format-problems.ts'
 import { loadConfig, type LoadedConfig } from '../config/load-config.ts'
 import type { NodeConfig } from '../config/node-config.ts'
+import { nodeMode } from '../config/node-mode.ts'
 import type { ReloadOutcome } from '../api/ports.ts'
 import { MEMBERSHIP_NOTES_FILE } from '../model/membership.ts'
 import { chmodSync, existsSync, join, mkdirSync, namesInFolder, readFileSync } from '../platform/disk.ts'
@@ -11,7 +12,6 @@ import { packageVersion } from '../platform/package-version.ts'
 import { environment, pid, workingDirectory } from '../platform/process.ts'
 import { RouterTls } from '../proxy/tls/router-tls.ts'
 import type { CountedInstance } from './activity-watch.ts'
-import { createAttachedInstance } from './attached-instance.ts'
 import { compareConfigs } from './compare-configs.ts'
 import { createManagedInstance } from './managed-instance.ts'
 import { Node } from './node.ts'
@@ -19,6 +19,7 @@ import { etcdPorts } from './etcd/etcd-ports.ts'
 import { findOwnAddress } from './own-address.ts'
 import { deriveSecrets, type Secrets } from './secrets.ts'
 import { StateFolder } from './state-folder.ts'
+import { createAttachedInstance, createWitnessInstance } from './unmanaged-instance.ts'
 
 export type PreparedNode =
   | { readonly kind: 'ready'; readonly node: Node; readonly log: Logger; reload(): Promise<ReloadOutcome> }
@@ -137,12 +138,11 @@ function readConfig(path: string): LoadedConfig {
  * through two, and then its registry counts.
  */
 function refuseTopology(config: NodeConfig): string | undefined {
-  const isManaged = config.postgresql.dataDir !== undefined
   const isBegun = existsSync(join(config.paths.stateDir, MEMBERSHIP_NOTES_FILE))
-  if (!isManaged || config.members.length !== 1 || isBegun) return undefined
+  if (nodeMode(config) === 'attached' || config.members.length !== 1 || isBegun) return undefined
   return [
     'pg-metako: cannot run a cluster of two nodes: with two voters the loss of either one would stop all writes.',
-    'Pair mode and the witness are planned; until then add a third node to cluster_members, or begin with a single node and let others join it.',
+    'Add a witness on a third host (role: witness, see docs/journeys/two-databases-and-a-witness.md) or a third database to cluster_members; or begin with a single node and let others join it.',
   ].join('\n')
 }
 
@@ -177,7 +177,9 @@ async function createInstance(
   config: NodeConfig,
   deps: { log: Logger; secrets: Secrets; state: StateFolder },
 ): Promise<CountedInstance> {
-  if (config.postgresql.dataDir !== undefined) return createManagedInstance(config, deps)
+  const mode = nodeMode(config)
+  if (mode === 'managed') return createManagedInstance(config, deps)
+  if (mode === 'witness') return createWitnessInstance()
   deps.log.warn(
     'Attached: postgresql.data_dir is not set, so this agent watches PostgreSQL and does not act',
     {

@@ -4,7 +4,7 @@ import type { LogFields } from '../platform/log.ts'
 /** The periodic report of the original: who is primary, how everybody is, what went through the routers. */
 export function statusReport(view: ClusterView): LogFields {
   const healthy = view.members.filter(
-    ({ reachable, facts }) => reachable && facts.instance.state === 'running',
+    ({ reachable, facts }) => reachable && (facts.witness || facts.instance.state === 'running'),
   ).length
   return {
     cluster: view.scope,
@@ -14,7 +14,7 @@ export function statusReport(view: ClusterView): LogFields {
     health: `${healthy}/${view.members.length}`,
     members: view.members.map(({ facts, reachable, lagBytes }) => ({
       name: facts.name,
-      role: facts.instance.role ?? null,
+      role: facts.witness ? 'witness' : (facts.instance.role ?? null),
       state: facts.instance.state,
       reachable,
       timeline: facts.instance.timeline ?? null,

@@ -127,7 +127,7 @@ type Waiting = { readonly member: string; readonly parameters: readonly string[]
 async function whatWaits(client: Client): Promise<readonly Waiting[]> {
   let found: readonly Waiting[] = []
   await awaitView(client, TAKEN_IN_MS, ({ members }) => {
-    const reached = members.filter(({ reachable }) => reachable)
+    const reached = members.filter(({ reachable, facts }) => reachable && !facts.witness)
     found = reached.flatMap(({ facts }) => {
       const parameters = facts.instance.pendingRestart ?? []
       return parameters.length > 0 ? [{ member: facts.name, parameters }] : []

@@ -88,7 +88,7 @@ function rowOf(member: MemberView, view: ClusterView): MemberRow {
     member: facts.name,
     host: facts.host,
     port: facts.port,
-    role: instance.role ?? '',
+    role: facts.witness ? 'witness' : (instance.role ?? ''),
     state: stateOf(member),
     ...(instance.timeline === undefined ? {} : { timeline: instance.timeline }),
     ...(lag === undefined ? {} : { lag }),
@@ -98,6 +98,7 @@ function rowOf(member: MemberView, view: ClusterView): MemberRow {
 
 function stateOf({ facts, reachable }: MemberView): string {
   if (!reachable) return 'unreachable'
+  if (facts.witness) return 'voting'
   return facts.instance.state === 'running' && facts.instance.streaming === true
     ? 'streaming'
     : facts.instance.state
@@ -157,12 +158,15 @@ function cellsOf(row: MemberRow, depth: number): readonly Cell[] {
 
 /** Who has nothing to lag with, as opposed to who does not tell. */
 function hasNoLag({ role, state }: MemberRow): boolean {
-  return role === 'primary' || ['absent', 'initialising', 'cloning', 'rewinding'].includes(state)
+  return (
+    ['primary', 'witness'].includes(role) ||
+    ['absent', 'initialising', 'cloning', 'rewinding'].includes(state)
+  )
 }
 
 function stateTone(state: string): Tone | undefined {
   if (state === 'unreachable' || state === 'crashed') return 'bad'
-  return state === 'running' || state === 'streaming' ? undefined : 'warning'
+  return ['running', 'streaming', 'voting'].includes(state) ? undefined : 'warning'
 }
 
 function footerLine(view: ClusterView): Cell {

@@ -94,6 +94,21 @@ async function runOrValidate(options: GlobalOptions, world: World): Promise<numb
   return loaded.kind === 'ok' ? EXIT.done : EXIT.wrongUsage
 }
 
+/** The same agent as on every node; named so that nobody starts a database on the host of the third vote by mistake. */
+async function runWitness(options: GlobalOptions, world: World): Promise<number> {
+  const configPath = options.config ?? CONFIG_PATH_DEFAULT
+  const loaded = await readConfig(configPath, world)
+  // One that is refused is told by the agent, with all that is wrong with it.
+  if (loaded.kind === 'ok' && loaded.config.localDb.roleHint !== 'witness') {
+    throw new CommandFailure(
+      EXIT.wrongUsage,
+      `Cannot run as a witness: ${configPath} describes a node with a database`,
+      'Write "role: witness" at this node in cluster_members, on all nodes, or under local_db: here',
+    )
+  }
+  return await world.runAgent({ configPath })
+}
+
 function addClusterCommands(program: Command, world: World, finish: Finish): void {
   const add = (name: string) => program.command(name).hook('preAction', () => world.endWithPipe())
   const show = async (command: Command, report: (options: GlobalOptions) => Promise<Report>) => {
@@ -123,6 +138,12 @@ function addClusterCommands(program: Command, world: World, finish: Finish): voi
         return historyReport(await client.epochs())
       }),
     )
+  program
+    .command('witness')
+    .description('run this node as the third vote beside two databases: needs no PostgreSQL')
+    .action(async (_options, command: Command) => {
+      finish(await runWitness(command.optsWithGlobals<GlobalOptions>(), world))
+    })
   addExplain(add('explain'), world)
   addEvents(add('events'), world)
   addWhy(add('why'), world)
@@ -392,6 +413,7 @@ function addSetup(add: (name: string) => Command, world: World): void {
   add('init')
     .description('write the files of a new cluster: a folder for each node, with config, secrets and unit')
     .requiredOption('--nodes <list>', 'NAME=ADDRESS with commas between: n1=10.0.0.1,n2=10.0.0.2,n3=10.0.0.3')
+    .option('--witness <node>', 'one more, NAME=ADDRESS, that votes beside two nodes and has no database')
     .option('--scope <name>', 'name of the cluster', SCOPE_DEFAULT)
     .option('--data-dir <path>', "PostgreSQL's data directory on every node", DATA_DIR_DEFAULT)
     .option('--out <folder>', 'where to write them', OUT_DEFAULT)
@@ -402,9 +424,11 @@ function addSetup(add: (name: string) => Command, world: World): void {
     .description('make this host a node of the cluster that invited it: see "pg-metako member add"')
     .option('--ca <file>', 'certificates to trust, where the members speak TLS')
     .option('--data-dir <path>', "PostgreSQL's data directory on this node", DATA_DIR_DEFAULT)
+    .option('--witness', 'this node votes and has no database')
     .option('--out <folder>', 'where to write its config; with --config that one is kept', CONFIG_FOLDER)
     .action(async (_options, own: Command) => {
-      const options = own.optsWithGlobals<GlobalOptions & { ca?: string; dataDir: string; out: string }>()
+      type Options = GlobalOptions & { ca?: string; dataDir: string; out: string; witness?: true }
+      const options = own.optsWithGlobals<Options>()
       const { url = world.env['PG_METAKO_URL'], token = world.env['PG_METAKO_TOKEN'] } = options
       if (!url || !token) {
         throw new CommandFailure(

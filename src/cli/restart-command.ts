@@ -53,14 +53,15 @@ export async function restart(endpoints: Endpoints, options: RestartOptions, wor
 }
 
 function choose(view: ClusterView, { names, role, pending }: RestartOptions): readonly string[] {
-  const all = view.members.map(({ facts }) => facts.name)
+  const databases = view.members.filter(({ facts }) => !facts.witness)
+  const all = databases.map(({ facts }) => facts.name)
   for (const name of names) requireMember(name, all, 'restart its PostgreSQL')
   const holder = holderOf(view)
   const isMeant = ({ facts }: MemberView): boolean =>
     (names.length === 0 || names.includes(facts.name)) &&
     (role === undefined || (facts.name === holder) === (role === 'primary')) &&
     (!pending || (facts.instance.pendingRestart ?? []).length > 0)
-  const meant = view.members.filter(isMeant).map(({ facts }) => facts.name)
+  const meant = databases.filter(isMeant).map(({ facts }) => facts.name)
   return [...meant.filter((name) => name !== holder), ...meant.filter((name) => name === holder)]
 }
 

@@ -3,6 +3,7 @@ import type { Key } from './key.ts'
 import { clusterKeys, memberFields, membersKey } from './keys/cluster-keys.ts'
 import { etcdHostsKey } from './keys/etcd-keys.ts'
 import { type Problems, showPlace } from './problem.ts'
+import type { RoleHint } from './node-config.ts'
 import type { Settings } from './settings.ts'
 
 const { nodeName, apiHost, apiPort, role } = memberFields
@@ -132,11 +133,14 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host.startsWith('127.') || host === '::1'
 }
 
+type RoleAt = { readonly name: string; readonly settings: Settings; readonly key: Key<RoleHint> }
+
 function checkRoles(settings: Settings, problems: Problems): void {
-  const hints = [{ name: 'this node', settings, key: clusterKeys.dbRole }]
+  const hints: RoleAt[] = [{ name: 'this node', settings, key: clusterKeys.dbRole }]
   for (const member of otherMembers(settings)) {
     hints.push({ name: `"${member.get(nodeName) ?? '?'}"`, settings: member, key: role })
   }
+  checkWitnesses(settings, problems, hints)
   const primaries = hints.filter((hint) => hint.settings.get(hint.key) === 'primary')
   const second = primaries[1]
   if (second === undefined) return
@@ -145,6 +149,35 @@ function checkRoles(settings: Settings, problems: Problems): void {
     rule: `only one node can initialise the cluster, and ${primaries.map((hint) => hint.name).join(' and ')} are all marked as primary`,
     remedy: 'keep the role primary (master) at one node and write standby (slave) at the others',
   })
+}
+
+/**
+ * A witness is the odd vote: a second one, or one beside an odd number of databases, would only be one more voter that can fail. Said and
+ * not refused: the list is for the first start alone, and a cluster that has grown since starts with whatever stands there.
+ */
+function checkWitnesses(settings: Settings, problems: Problems, hints: readonly RoleAt[]): void {
+  const witnesses = hints.filter((hint) => hint.settings.get(hint.key) === 'witness')
+  const [first, second] = witnesses
+  if (first === undefined) return
+  const tell = (how: 'error' | 'warning', at: RoleAt, what: { rule: string; remedy: string }): void =>
+    problems[how](at.settings.placeOf(at.key), at.settings.prefix + at.key.name, {
+      value: 'witness',
+      ...what,
+    })
+  const databases = hints.length - witnesses.length
+  if (settings.list(etcdHostsKey).length > 0) {
+    const rule = 'with etcd the members have no votes to give'
+    tell('error', first, { rule, remedy: 'remove this node: etcd has its own' })
+  } else if (second !== undefined) {
+    const names = witnesses.map((hint) => hint.name).join(' and ')
+    tell('warning', second, {
+      rule: `${names} are all witnesses, and one is enough`,
+      remedy: 'keep one witness',
+    })
+  } else if (databases % 2 !== 0 && databases > 1) {
+    const rule = `${databases} nodes with a database have a majority without a witness, and one vote more would only make it larger`
+    tell('warning', first, { rule, remedy: 'remove the witness' })
+  }
 }
 
 function checkCount(settings: Settings, problems: Problems): void {
@@ -163,7 +196,7 @@ function checkCount(settings: Settings, problems: Problems): void {
     problems.warning(place, membersKey.name, {
       code: 'TWO_NODES',
       rule: 'the cluster has two nodes: when one is silent the other cannot know whether it is dead or cut off, so nothing takes over by itself',
-      remedy: 'add a third node; automatic failover of a pair, with a witness or a protect mode, comes later',
+      remedy: 'add a third node; a witness (role: witness) votes and needs no database',
     })
   }
 }

@@ -28,9 +28,15 @@ export function otherMembers(settings: Settings): readonly Settings[] {
   return settings.records(membersKey).filter((member) => !own.includes(member))
 }
 
+/** This node votes and has no database. */
+export function isWitness(settings: Settings): boolean {
+  return settings.get(clusterKeys.dbRole) === 'witness'
+}
+
 /** Fills in what follows from other keys. `folder`: of the config file, absolute where the caller knows it. */
 export function deriveDefaults(settings: Settings, folder: string): void {
   deriveOwnAddress(settings)
+  if (isWitness(settings)) settings.derive(runtimeKeys.routerEnabled, false, 'local_db.role witness')
   const nodeName = settings.get(clusterKeys.nodeName) ?? 'node'
   if (settings.get(clusterKeys.dbName) === undefined) {
     settings.derive(clusterKeys.dbName, nodeName, 'identity.node_name')
@@ -90,7 +96,10 @@ function deriveOwnAddress(settings: Settings): void {
     settings.derive(advertiseHost, host, listed)
   if (settings.get(dbRole) === undefined) {
     if (own === undefined) settings.derive(dbRole, 'standby', 'default')
-    else settings.derive(dbRole, own.need(memberFields.role), listed)
+    else {
+      const origin = { kind: 'derived', from: listed } as const
+      settings.put(dbRole, own.need(memberFields.role), { origin, place: own.placeOf(memberFields.role) })
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import { formatProblems } from './format-problems.ts'
 import { type ConfigInput, loadConfig, type LoadedConfig } from './load-config.ts'
 import { NO_TLS } from '../model/tls-settings.ts'
 import type { NodeConfig } from './node-config.ts'
+import { nodeMode } from './node-mode.ts'
 
 const MEMBERS = `cluster_members:
   - {node_name: node2, api_host: 10.77.0.2}
@@ -443,6 +444,26 @@ describe('the list of files to watch', () => {
     const wanted = ['/etc/pg/main.yaml', '/etc/pg/a.yaml', '/etc/pg/secret']
     expect(load(files)).toMatchObject({ kind: 'refused', files: wanted })
     expect(load({ ...files, '/etc/pg/secret': 'correct-horse' })).toMatchObject({ kind: 'ok', files: wanted })
+  })
+})
+
+describe('a witness', () => {
+  it('needs no password, is none of the nodes with a database, and uses nothing that the file says of one', () => {
+    const { config, warnings } = good(
+      loadText(`identity: {node_name: w}
+cluster_members:
+  - {node_name: n1, api_host: 10.77.0.1, role: primary}
+  - {node_name: n2, api_host: 10.77.0.2}
+  - {node_name: w, api_host: 10.77.0.3, role: witness}
+security: {cluster_secret: 0123456789abcdef}
+postgresql: {data_dir: /srv/data}
+router: {enabled: true}
+`),
+    )
+    expect(warnings).toEqual([])
+    expect(nodeMode(config)).toBe('witness')
+    expect([config.postgresql.dataDir, config.router.enabled]).toEqual([undefined, false])
+    expect(config.replication.acks).toMatchObject({ method: 'ANY', isStrict: false })
   })
 })
 

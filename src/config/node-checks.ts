@@ -1,5 +1,5 @@
 import { isLoopback, isWildcard } from './cluster-checks.ts'
-import { RUN_DIR_BYTES_MAX } from './derive-defaults.ts'
+import { isWitness, RUN_DIR_BYTES_MAX } from './derive-defaults.ts'
 import type { Key } from './key.ts'
 import { clusterKeys } from './keys/cluster-keys.ts'
 import { poolKeys } from './keys/pool-keys.ts'
@@ -49,7 +49,8 @@ function listenersOf(settings: Settings): readonly Listener[] {
   ]
   const dbHost = settings.need(clusterKeys.dbHost)
   const managed = settings.get(postgresKeys.dataDir) !== undefined
-  if (managed || dbHost.startsWith('/') || isLoopback(dbHost)) {
+  const hasDatabase = !isWitness(settings)
+  if (hasDatabase && (managed || dbHost.startsWith('/') || isLoopback(dbHost))) {
     const hosts = managed ? settings.list(postgresLists.listenAddresses) : ['*']
     listeners.push({ key: clusterKeys.dbPort, what: 'PostgreSQL', hosts })
   }
@@ -142,6 +143,7 @@ function checkFolders(settings: Settings, problems: Problems): void {
 }
 
 function checkDatabaseHost(settings: Settings, problems: Problems): void {
+  if (isWitness(settings)) return
   if (settings.get(postgresKeys.dataDir) === undefined) {
     if (settings.isWrong(postgresKeys.dataDir)) return
     problems.warning(settings.placeOf(clusterKeys.dbHost), postgresKeys.dataDir.name, {

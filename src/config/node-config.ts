@@ -4,6 +4,12 @@ import type { PoolAuthType, PoolSettings } from '../model/pool-settings.ts'
 import type { TlsSettings } from '../model/tls-settings.ts'
 
 /**
+ * `primary` and `standby` are only hints for the first bootstrap: the member initialises that alone says `primary`. A `witness` votes and
+ * has no database.
+ */
+export type RoleHint = 'primary' | 'standby' | 'witness'
+
+/**
  * The effective configuration of one node: validated, complete (every key has a value), in our words and units
  * (durations in milliseconds, sizes in bytes). Made by `loadConfig`; everything after it may trust it.
  */
@@ -23,8 +29,7 @@ export type NodeConfig = {
     readonly name: string
     readonly host: string
     readonly port: number
-    /** Only a hint for the first bootstrap: the member that initialises, when exactly one says `primary`. */
-    readonly roleHint: 'primary' | 'standby'
+    readonly roleHint: RoleHint
     readonly username: string
     readonly password: string
     readonly database: string
@@ -34,7 +39,7 @@ export type NodeConfig = {
     readonly nodeName: string
     readonly apiHost: string
     readonly apiPort: number
-    readonly roleHint: 'primary' | 'standby'
+    readonly roleHint: RoleHint
   }[]
   /** An etcd that runs already takes the place of the built-in consensus. */
   readonly etcd?: {
@@ -79,7 +84,7 @@ export type NodeConfig = {
     readonly apiToken?: string
   }
   readonly postgresql: {
-    /** Given: managed. Absent: attached. */
+    /** Given: managed. Absent: attached, or a witness. */
     readonly dataDir?: string
     readonly binDir?: string
     readonly listenAddresses: readonly string[]

@@ -16,6 +16,14 @@ cluster_members:
 postgresql: {data_dir: /srv/data}
 `
 
+const SECRET = 'security: {cluster_secret: 0123456789abcdef}\n'
+const WITNESS = `identity: {node_name: w}
+cluster_members:
+  - {node_name: n1, api_host: 10.77.0.1}
+  - {node_name: w, api_host: 10.77.0.9, role: witness}
+  - {node_name: n3, api_host: 10.77.0.3}
+`
+
 type Mistake = {
   readonly title: string
   /** Appended to the base, unless `whole`. */
@@ -431,6 +439,44 @@ const mistakes: readonly Mistake[] = [
     key: 'local_db.password',
     says: /is missing/,
     remedy: /"password_file: PATH".*PG_METAKO_LOCAL_DB_PASSWORD/,
+  },
+  {
+    title: 'a witness without a secret to prove itself with',
+    whole: true,
+    text: WITNESS,
+    at: '1:1',
+    key: 'security.cluster_secret',
+    says: /without a database password it cannot be derived/,
+    remedy: /cluster_secret_file/,
+  },
+  {
+    title: 'a second witness',
+    whole: true,
+    text: `${WITNESS}  - {node_name: w2, api_host: 10.77.0.2, role: witness}\n${SECRET}`,
+    at: '6:48',
+    key: 'cluster_members[3].role',
+    says: /this node and "w2" are all witnesses/,
+    remedy: /keep one/,
+    warning: true,
+  },
+  {
+    title: 'a witness beside three databases',
+    whole: true,
+    text: `${WITNESS}  - {node_name: n2, api_host: 10.77.0.2}\n${SECRET}`,
+    at: '4:47',
+    key: 'local_db.role',
+    says: /3 nodes with a database have a majority without a witness/,
+    remedy: /remove the witness/,
+    warning: true,
+  },
+  {
+    title: 'a witness where an etcd counts the votes',
+    whole: true,
+    text: `identity: {node_name: w}\nlocal_db: {role: witness}\netcd: {hosts: ['10.77.0.9:2379']}\n${SECRET}`,
+    at: '2:18',
+    key: 'local_db.role',
+    says: /with etcd the members have no votes/,
+    remedy: /remove this node/,
   },
   {
     title: 'a member without an address',

@@ -2,7 +2,6 @@ import { variablePlace } from './environment.ts'
 import { absolutePath, findGiven, type Given, type ReadContext, type Written } from './given-values.ts'
 import { environmentName, type Key, type KeyTable, type ListKey, type MapKey, type Records } from './key.ts'
 import { shownKey } from './mask-secrets.ts'
-import type { Place } from './problem.ts'
 import { Settings } from './settings.ts'
 import { lastWord, sectionOf, unknownKey } from './unknown-key.ts'
 import type { Entry, MapTree, Tree } from './yaml-tree.ts'
@@ -29,7 +28,6 @@ class SettingsReader {
   /** What the file says for each scalar key, in the order of the file. */
   readonly #scalars = new Map<string, Written[]>()
   /** Where a section or an empty key stands: the place for what is missing. */
-  readonly #sectionPlaces = new Map<string, Place>()
   /** Environment variables of a record's fields start with this; absent: they have none. */
   #environmentPrefix: string | undefined
 
@@ -72,7 +70,7 @@ class SettingsReader {
   }
 
   #enter(name: string, entry: Entry): void {
-    this.#sectionPlaces.set(name, entry.keyPlace)
+    this.#settings.putSection(name, entry.keyPlace)
     const tree = entry.tree
     if (tree.kind === 'map') return this.#section(tree, `${name}.`)
     if (tree.kind === 'scalar' && tree.text === undefined) return
@@ -142,8 +140,7 @@ class SettingsReader {
 
   #missing(key: Key<unknown>, why: string): void {
     const empty = this.#scalars.get(key.name)?.[0]
-    const place =
-      empty?.entry.keyPlace ?? this.#sectionPlaces.get(sectionOf(key.name)) ?? this.#settings.place
+    const place = empty?.entry.keyPlace ?? this.#settings.placeOf(key)
     const name = this.#full(key.name)
     const variable = this.#environmentPrefix === '' ? `, or set ${environmentName(key.name)}` : ''
     const twin = key.secret ? ` or "${lastWord(key.name)}_file: PATH"` : ''

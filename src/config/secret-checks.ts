@@ -1,3 +1,5 @@
+import { isWitness } from './derive-defaults.ts'
+import { environmentName } from './key.ts'
 import { clusterKeys, membersKey } from './keys/cluster-keys.ts'
 import { etcdHostsKey } from './keys/etcd-keys.ts'
 import { postgresKeys } from './keys/postgres-keys.ts'
@@ -44,14 +46,26 @@ export function checkSecrets(settings: Settings, problems: Problems): void {
       })
     }
   }
+  checkDatabasePassword(settings, problems)
   checkDerivedSecret(settings, problems)
+}
+
+function checkDatabasePassword(settings: Settings, problems: Problems): void {
+  const key = clusterKeys.dbPassword
+  if (isWitness(settings) || settings.get(key) !== undefined || settings.isWrong(key)) return
+  problems.error(settings.placeOf(key), key.name, {
+    rule: 'is missing: the agent needs the password of the superuser that it works as',
+    remedy: `add "password: …" or "password_file: PATH" under local_db:, or set ${environmentName(key.name)}`,
+  })
 }
 
 function checkDerivedSecret(settings: Settings, problems: Problems): void {
   if (settings.get(clusterKeys.clusterSecret) !== undefined || settings.isWrong(clusterKeys.clusterSecret))
     return
   const key = clusterKeys.clusterSecret
-  if (settings.get(clusterKeys.dbPassword) === '') {
+  const password = settings.get(clusterKeys.dbPassword)
+  if (password === undefined && !isWitness(settings)) return
+  if (password === undefined || password === '') {
     problems.error(settings.placeOf(clusterKeys.dbPassword), key.name, {
       rule: 'is missing, and without a database password it cannot be derived: the agents could not authenticate each other',
       remedy: 'add "cluster_secret: …" or "cluster_secret_file: PATH" under security:, the same on all nodes',

@@ -1,6 +1,7 @@
 import { present } from '../std/assert.ts'
 import type { Key, ListKey, MapKey, Records } from './key.ts'
 import type { Place } from './problem.ts'
+import { sectionOf } from './unknown-key.ts'
 
 /** Where a value comes from. */
 export type Origin =
@@ -22,6 +23,7 @@ export class Settings {
   readonly place: Place
   readonly #slots = new Map<string, Slot>()
   readonly #wrong = new Set<string>()
+  readonly #sections = new Map<string, Place>()
   readonly #records = new Map<string, readonly Settings[]>()
 
   constructor(prefix: string, place: Place) {
@@ -72,9 +74,13 @@ export class Settings {
     return this.#slots.get(key.name)?.origin ?? { kind: 'default' }
   }
 
-  /** Where the value stands, or else where the whole stands. */
+  /** Where the value stands, or else its section, or else the whole. */
   placeOf(key: { readonly name: string }): Place {
-    return this.#slots.get(key.name)?.place ?? this.place
+    return this.#slots.get(key.name)?.place ?? this.#sections.get(sectionOf(key.name)) ?? this.place
+  }
+
+  putSection(name: string, place: Place): void {
+    this.#sections.set(name, place)
   }
 
   put<T>(key: Key<T>, value: T, at: { origin: Origin; place?: Place }): void {

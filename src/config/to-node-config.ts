@@ -1,5 +1,5 @@
 import type { TlsSide } from '../model/tls-settings.ts'
-import { otherMembers } from './derive-defaults.ts'
+import { isWitness, otherMembers } from './derive-defaults.ts'
 import { etcdEndpoints } from './etcd-checks.ts'
 import { clusterKeys as cluster, memberFields } from './keys/cluster-keys.ts'
 import { etcdKeys as etcd } from './keys/etcd-keys.ts'
@@ -75,7 +75,7 @@ function clusterPart(settings: Settings): Pick<NodeConfig, 'identity' | 'localDb
       port: settings.need(cluster.dbPort),
       roleHint: settings.need(cluster.dbRole),
       username: settings.need(cluster.dbUsername),
-      password: settings.need(cluster.dbPassword),
+      password: settings.get(cluster.dbPassword) ?? '',
       database: settings.need(cluster.dbDatabase),
     },
     members: otherMembers(settings).map((member) => ({
@@ -141,7 +141,7 @@ function talkPart(settings: Settings): Talk {
 function postgresPart(settings: Settings): Pick<NodeConfig, 'postgresql' | 'replication' | 'bootstrap'> {
   return {
     postgresql: {
-      ...whereGiven('dataDir', settings.get(postgres.dataDir)),
+      ...whereGiven('dataDir', isWitness(settings) ? undefined : settings.get(postgres.dataDir)),
       ...whereGiven('binDir', settings.get(postgres.binDir)),
       ...whereGiven('osUser', settings.get(postgres.osUser)),
       listenAddresses: settings.list(postgresLists.listenAddresses),

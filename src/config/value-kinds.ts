@@ -278,8 +278,8 @@ function ownEntry<T>(record: Readonly<Record<string, T>> | undefined, word: stri
   return record !== undefined && Object.hasOwn(record, word) ? record[word] : undefined
 }
 
-/** Both families of words for the two roles are read; `primary` and `standby` are kept. */
-export const roleHint = oneOf(['primary', 'standby'], {
+/** Both families of words for the two roles of a database are read; `primary` and `standby` are kept. */
+export const roleHint = oneOf(['primary', 'standby', 'witness'], {
   synonyms: {
     master: 'primary',
     leader: 'primary',

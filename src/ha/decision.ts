@@ -33,6 +33,7 @@ export type StanceKind = 'primary' | 'becoming-primary' | 'standby' | 'waiting' 
 
 export type StanceReason =
   | 'ATTACHED'
+  | 'WITNESS'
   | 'NO_QUORUM'
   | 'NO_CLUSTER_YET'
   | 'HOLDS_LEASE'

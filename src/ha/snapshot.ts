@@ -71,6 +71,8 @@ export type ConfirmedDown = { readonly epoch: number; readonly seq: number }
 export type LocalFacts = {
   /** We own the data directory; otherwise this agent watches and reports. */
   readonly managed: boolean
+  /** This node has no database at all. */
+  readonly isWitness?: true
   readonly directory: DirectoryState
   readonly incarnation?: string
   readonly instance: InstanceFacts

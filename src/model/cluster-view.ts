@@ -36,7 +36,7 @@ export type ClusterView = {
     readonly guard?: number
     readonly router?: number
   }
-  readonly mode: 'managed' | 'attached'
+  readonly mode: 'managed' | 'attached' | 'witness'
 }
 
 export type MemberView = {

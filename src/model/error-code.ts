@@ -194,6 +194,10 @@ export const errorCodes = {
       'The folder for the consensus log, token and reports cannot be created or written, or a file in it does not check.',
     remedy: 'Create it for the user that runs the agent, or name another in `paths.state_dir`.',
   },
+  WITNESS: {
+    meaning: 'This node is a witness: it votes, and has no PostgreSQL that could be acted on.',
+    remedy: 'Ask a member that has a database.',
+  },
   ATTACHED: {
     meaning:
       'PostgreSQL is run by somebody else (`postgresql.data_dir` is not set), so the agent watches and does not act.',

@@ -27,6 +27,11 @@ export function leadObstacle(member: {
   return watchdogObstacle(member.watchdog)
 }
 
+/** Whatever else is true of this member, no commit waits for it: its operator said so. */
+export function isNeverCounted(tags: MemberTags | undefined): boolean {
+  return tags?.nosync === true || tags?.nofailover === true
+}
+
 /**
  * Commits may wait for it. Who cannot become primary must not have a commit that nobody else has (safety.md 11): it could not be taken
  * over from by anybody.

@@ -118,6 +118,8 @@ export type MemberFacts = {
   readonly watchdog?: WatchdogFacts
   /** Absent where there is none. */
   readonly tags?: MemberTags
+  /** It votes and has no database. */
+  readonly witness?: true
   readonly instance: InstanceFacts
   /** Absent in releases that do not try, and where PostgreSQL is attached. */
   readonly writePath?: WritePathFacts

@@ -64,6 +64,17 @@ describe('the whole cluster under kills, losses of power, pauses, partitions and
     expect(sum.simulatedMs).toBeLessThan(0.2 * STORM_SEEDS * STORM_MINUTES * 60_000)
   })
 
+  it('keeps them with two databases and a witness, in any mode, and heals', async () => {
+    let epochs = 0
+    for (let seed = 1; seed <= WAITING_SEEDS; seed += 1) {
+      const run = { seed, minutes: MINUTES, weather: 'steady', mode: 'any', witness: 'always' } as const
+      const verdict = await runSeed(run, { twice: true })
+      expect(verdict, JSON.stringify(run)).toMatchObject({ kind: 'clean' })
+      if (verdict.kind === 'clean') epochs += verdict.result.epochs
+    }
+    expect(epochs).toBeGreaterThan(1.3 * WAITING_SEEDS)
+  })
+
   it('changes nothing where nothing happens', async () => {
     for (let seed = 1; seed <= 10; seed += 1) {
       const verdict = await runSeed({ seed, minutes: 1, profile: 'calm' })

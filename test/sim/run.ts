@@ -61,7 +61,10 @@ async function main(): Promise<number> {
   const weather: Weather = values.weather === 'steady' ? 'steady' : 'storms'
   if (values.replay !== undefined) return replay(values.replay)
   if (values.seed !== undefined && values.seeds === undefined) {
-    return runOne({ seed: number(values.seed, 1), minutes, profile, mode, weather }, values.out)
+    return runOne(
+      { seed: number(values.seed, 1), minutes, profile, mode, weather, witness: 'any' },
+      values.out,
+    )
   }
   return runMany({
     from: number(values.from ?? values.seed, 1),
@@ -122,6 +125,7 @@ async function runMany(asked: Asked): Promise<number> {
           profile: asked.profile,
           mode: asked.mode,
           weather: asked.weather,
+          witness: 'any',
         }
         take(await askWorker(worker, { options, twice: seed % TWICE_EVERY === 0 }))
       }

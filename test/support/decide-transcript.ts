@@ -30,6 +30,7 @@ import type { ConfirmedDown, KnockAnswer, LocalFacts, PeerFacts, Snapshot } from
  *   record … unfenced                    renewed last while nothing but its agent could have ended its PostgreSQL
  *   set n1 path=stalled:1300             its tries to write, and for how long they have not come back; `member n2 … path=good`
  *   set n1 convicted=7:DISK_FULL         it ended its PostgreSQL itself in that epoch; `:2500`: so long ago
+ *   set n3 witness=yes                   it has no database; `member n3 absent witness=yes` as the others hear it
  *   policy primaryStartTimeoutMs=5000    changes what is judged by
  *   policy acks=quorum                   commits wait for standbys; or `strict`, `async`
  *   decide n2                            prints stance, reason, actions
@@ -312,7 +313,8 @@ function localOf(world: World, self: string, own: Pairs): LocalFacts {
   const directory = own['directory'] ?? (instance.state === 'absent' ? 'absent' : 'instance')
   const following = own['following'] ?? world.record?.holder
   return {
-    managed: own['managed'] !== 'no',
+    managed: own['managed'] !== 'no' && own['witness'] !== 'yes',
+    ...(own['witness'] === 'yes' ? { isWitness: true } : {}),
     directory: directory as LocalFacts['directory'],
     ...(directory === 'instance' ? { incarnation: own['incarnation'] ?? `disk-${self}` } : {}),
     instance: directory === 'instance' ? instance : { state: 'absent' },
@@ -392,7 +394,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
     .map(({ name, instance, options }) => {
       const facts: MemberFacts = {
         name,
-        incarnation: options['incarnation'] ?? `disk-${name}`,
+        ...(options['witness'] === 'yes' ? {} : { incarnation: options['incarnation'] ?? `disk-${name}` }),
         host: name,
         port: 5432,
         apiUrl: `http://${name}:8008`,
@@ -400,6 +402,7 @@ function peersOf(world: World, self: string, age: number): readonly PeerFacts[] 
         guard: (options['guard'] ?? 'idle') as MemberFacts['guard'],
         ...watchdogOf(options),
         ...tagsOf(options),
+        ...(options['witness'] === 'yes' ? { witness: true } : {}),
         instance,
         ...writePathOf(options),
         stopping: options['stopping'] === 'yes',

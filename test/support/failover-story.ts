@@ -31,7 +31,9 @@ export class FailoverStory {
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
-    this.#writers = cluster.nodes.map(
+    // Port 0: this node has no router.
+    const routed = cluster.nodes.filter(({ ports }) => ports.primary !== 0)
+    this.#writers = routed.map(
       (node, number) =>
         new NumberedWriter({ url: cluster.url(node, 'primary'), number, everyMs: WRITE_EVERY_MS }),
     )

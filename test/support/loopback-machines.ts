@@ -20,6 +20,8 @@ export async function loopbackMachines(options: {
   readonly count: number
   /** Nodes with a config of their own that the others do not know: for tests in which one joins. */
   readonly spare?: number
+  /** The last one votes and has no database. */
+  readonly witness?: true
   /** PostgreSQL's programs; absent: whatever the agent finds. */
   readonly binDir?: string | undefined
   /** How commits wait for standbys; absent: as the product does it by default. */
@@ -35,20 +37,32 @@ export async function loopbackMachines(options: {
   const nodes = all.slice(0, options.count)
   const secrets = writeSecrets(join(root, 'secrets'))
   const { configure = (text) => text } = options
+  const witness = options.witness ? nodes.at(-1)?.name : undefined
   const modeText = options.mode === undefined ? '' : `replication: { mode: ${options.mode} }\n`
   for (const node of all) {
     makeNodeFolders(node, { root, dataRoot: root, runRoot: root }, user)
     const listed = nodes.includes(node) ? nodes : [...nodes, node]
-    const text = withBinDir(configText(node, { nodes: listed, secrets: secrets.files }), options.binDir)
+    const written = configText(node, { nodes: listed, secrets: secrets.files })
+    const text = withBinDir(asWitness(written, witness, node.name), options.binDir)
     writeFileSync(node.configFile, configure(text + modeText, node.name), { mode: 0o644 })
   }
   return {
-    nodes,
+    nodes: nodes.map((node) =>
+      node.name === witness ? { ...node, ports: { ...node.ports, primary: 0 } } : node,
+    ),
     spares: all.slice(options.count),
     appPassword: secrets.appPassword,
     apiToken: () => readSecret(secrets.files.apiToken),
     ...handsOn(all, root),
   }
+}
+
+/** As people would write it into files that differ in the name of the node alone: the rest of the file stays. */
+function asWitness(text: string, witness: string | undefined, node: string): string {
+  if (witness === undefined) return text
+  const entry = new RegExp(`(- node_name: ${witness}\\n.*\\n.*\\n {4}role: )standby`)
+  const listed = text.replace(entry, '$1witness')
+  return node === witness ? listed.replace(/^ {2}role: standby$/m, '  role: witness') : listed
 }
 
 /** Runs and ends the nodes of this machine whose files lie below `root`, which goes with them. */

@@ -1,5 +1,6 @@
 import type { DoctorDocument, NodeFacts } from '#client'
 import type { NodeConfig } from '../../config/node-config.ts'
+import { nodeMode } from '../../config/node-mode.ts'
 import { diagnoseNode } from '../../doctor/diagnose.ts'
 import { certificatesOf } from '../../doctor/host/certificates-of.ts'
 import { hostFacts } from '../../doctor/host/host-facts.ts'
@@ -39,11 +40,13 @@ export class NodeExaminer {
 
   async #look(): Promise<DoctorDocument> {
     const { config, version, secrets, own, peers, takenAt } = this.#node
-    const isManaged = config.postgresql.dataDir !== undefined
+    const mode = nodeMode(config)
     const login = { user: config.replication.username, password: secrets.replicationPassword }
     const others = peers()
     // Order: the way to the others is measured while nothing else is done.
-    const reached = await Promise.all(others.map((peer) => reachPeer(peer, isManaged ? login : undefined)))
+    const reached = await Promise.all(
+      others.map((peer) => reachPeer(peer, mode === 'managed' ? login : undefined)),
+    )
     const [host, database] = await Promise.all([this.#lookAtHost(), this.#askDatabase()])
     const facts: NodeFacts = {
       node: config.identity.nodeName,
@@ -54,7 +57,7 @@ export class NodeExaminer {
       setup: {
         members: others.length + 1,
         useSlots: config.replication.useSlots,
-        mode: isManaged ? 'managed' : 'attached',
+        mode,
         isApiTls: config.security.tlsEnabled,
         isSecretDerived: secrets.isDerived,
         clientConnectionsMax: config.router.enabled ? config.router.maxClientConnections : 0,

@@ -8,10 +8,12 @@ import type {
   RemoveOutcome,
 } from '../../api/ports.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
+import { nodeMode } from '../../config/node-mode.ts'
 import { judgeLapse } from '../../ha/decide/lapse.ts'
 import type { Keys } from '../../ha/keys.ts'
 import type { Policy } from '../../ha/policy.ts'
 import type { Clock } from '../../ha/ports.ts'
+import { isNeverCounted } from '../../model/member-tags.ts'
 import type { Logger } from '../../platform/log.ts'
 import { randomHex } from '../../platform/random.ts'
 import type { Brain } from '../brain.ts'
@@ -202,6 +204,7 @@ export class ClusterMembers {
       // Whoever goes may be the last one with what a primary without its data has acknowledged.
       isSettled: () => this.#isSettled() && this.#isServed(),
       isStrict: this.#options.policy.acks?.isStrict ?? false,
+      mayAcknowledge: (member) => this.#mayAcknowledge(member),
       isReachable: (member) => this.#isReachable(member),
       announce: () => this.#announce(name),
     }
@@ -270,6 +273,15 @@ export class ClusterMembers {
         ? observer?.instance
         : this.#deps.heartbeats.facts().find(({ name }) => name === holder)?.facts.instance
     return instance?.state === 'running' && instance.role === 'primary'
+  }
+
+  /** Of one that was never heard nobody knows better. */
+  #mayAcknowledge(name: string): boolean {
+    const { config } = this.#options
+    if (name === this.registry.self.name)
+      return nodeMode(config) !== 'witness' && !isNeverCounted(config.tags)
+    const facts = this.#deps.heartbeats.facts().find((one) => one.name === name)?.facts
+    return !facts?.witness && !isNeverCounted(facts?.tags)
   }
 
   #isReachable(name: string): boolean {

@@ -12,6 +12,7 @@ import type { KeyValue, Operation } from '../../model/key-value.ts'
 import type { Invitation, Registry } from '../../model/membership.ts'
 import { hmacSha256, seal, secretsEqual } from '../../platform/hash.ts'
 import { HOUR, SECOND } from '../../std/units.ts'
+import { refused } from '../refused.ts'
 import { putNode, readRegistry } from './registry.ts'
 
 const VALID_MS = HOUR
@@ -171,8 +172,4 @@ export function parseInvitation({ value }: KeyValue): Invitation | undefined {
   } catch {
     return undefined
   }
-}
-
-function refused(reason: MemberRefused['reason'], message: string, remedy?: string): MemberRefused {
-  return { kind: 'refused', reason, message, ...(remedy === undefined ? {} : { remedy }) }
 }

@@ -51,6 +51,7 @@ describe('removeMember', () => {
       record: () => ({ record, revision: group.peek(keys.epoch)?.modRevision ?? 0 }),
       isSettled: () => isSettled,
       isStrict: false,
+      mayAcknowledge: () => true,
       isReachable: (name) => !silent.includes(name),
       announce: () => (isAnnounced = true),
     }
@@ -115,6 +116,16 @@ describe('removeMember', () => {
     expect((await removing).kind).toBe('done')
     expect(await removeMember(strict, 'n2')).toMatchObject({ kind: 'refused', reason: 'IS_ONLY_STANDBY' })
     expect(members()).toEqual(['n1', 'n2'])
+  })
+
+  it('refuses the last one that commits may wait for, though others are left: one tagged nosync, or a witness', async () => {
+    const strict = { ...deps, isStrict: true, mayAcknowledge: (name: string) => name !== 'n3' }
+    expect(await removeMember(strict, 'n2')).toMatchObject({
+      kind: 'refused',
+      reason: 'IS_ONLY_STANDBY',
+      remedy: expect.stringContaining('nosync'),
+    })
+    expect(members()).toEqual(names)
   })
 
   it('counts a vote as gone whose name came back with another log: consensus still waits for the old one', async () => {

@@ -1,6 +1,7 @@
 import type { MemberRefused, RemoveOutcome } from '../../api/ports.ts'
 import type { Keys } from '../../ha/keys.ts'
 import type { Clock, Store } from '../../ha/ports.ts'
+import { rulesOf } from '../../model/ack-rule.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
 import type { RegisteredNode, Registry } from '../../model/membership.ts'
 import { plus } from '../../model/time.ts'
@@ -8,6 +9,7 @@ import type { Membership } from '../../store/raft/membership.ts'
 import { nearest } from '../../std/nearest.ts'
 import { SECOND } from '../../std/units.ts'
 import { pauseOn } from '../../ha/pause-on.ts'
+import { refused } from '../refused.ts'
 import { parseInvitation } from './invitations.ts'
 import { isSameIdentity, readRegistry, removeOperations, type Identity } from './registry.ts'
 
@@ -28,6 +30,8 @@ export type RemovalDeps = {
   readonly isSettled: () => boolean
   /** Commits wait for a standby even when there is none. */
   readonly isStrict: boolean
+  /** Commits may wait for this member, as far as anybody here has heard. */
+  readonly mayAcknowledge: (name: string) => boolean
   /** This node, or heard within the silence limit. */
   readonly isReachable: (name: string) => boolean
   /** Tells the primary whom no commit should wait for from now on. */
@@ -110,8 +114,13 @@ function refuse(
   if (record.holder === name) {
     return refused('IS_PRIMARY', `"${name}" is the primary`, 'First: pg-metako switchover')
   }
-  if (deps.isStrict && names.length === 2) {
-    return refused('IS_ONLY_STANDBY', `Without "${name}" no standby is left, and commits would wait for one`)
+  const others = names.filter((other) => other !== name && other !== record.holder)
+  if (deps.isStrict && !others.some((other) => deps.mayAcknowledge(other))) {
+    return refused(
+      'IS_ONLY_STANDBY',
+      `Without "${name}" no standby is left that commits may wait for, and they would wait for one`,
+      'Add another one first, or take back its tags nosync and nofailover',
+    )
   }
   return refuseNeeded(deps, name, registry.nodes)
 }
@@ -139,9 +148,7 @@ function refuseNeeded(
 }
 
 function isCounted({ acks = [] }: EpochRecord, name: string): boolean {
-  return acks.some(({ rule, next }) =>
-    [rule, next].some((one) => one?.members.some((it) => it.name === name)),
-  )
+  return acks.flatMap(rulesOf).some(({ members }) => members.some((it) => it.name === name))
 }
 
 /** Also when there is nobody any more who could let it go: the next look finds out. */
@@ -176,8 +183,4 @@ async function awaitConsensus(
     if (clock.monotonic() >= until) return 'pending'
     await pauseOn(clock, LOOK_EVERY_MS)
   }
-}
-
-function refused(reason: MemberRefused['reason'], message: string, remedy?: string): MemberRefused {
-  return { kind: 'refused', reason, message, ...(remedy === undefined ? {} : { remedy }) }
 }

@@ -13,7 +13,7 @@ const STAYS: ReadonlySet<string> = new Set([
   'DISK_FULL',
   'NO_CONNECTION_SLOTS',
 ])
-const CALM: ReadonlySet<string> = new Set(['HOLDS_LEASE', 'FOLLOWS_HOLDER'])
+const CALM: ReadonlySet<string> = new Set(['HOLDS_LEASE', 'FOLLOWS_HOLDER', 'WITNESS'])
 
 /** Why no other member takes over in this moment. */
 export function whyNoFailover(seen: Snapshot, { stance, findings }: Decision): WhyAnswer {

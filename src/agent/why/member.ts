@@ -6,7 +6,7 @@ import type { InstanceFacts } from '../../model/member.ts'
 import { bytes, timeSpan } from '../../std/quantity-text.ts'
 import { answersTo } from './answer.ts'
 
-const WELL: ReadonlySet<string> = new Set(['HOLDS_LEASE', 'FOLLOWS_HOLDER'])
+const WELL: ReadonlySet<string> = new Set(['HOLDS_LEASE', 'FOLLOWS_HOLDER', 'WITNESS'])
 
 /** What a member is, and what it waits for: of this node by its decision, of another by what is known of it here. */
 export function whatItDoes(seen: Snapshot, { stance }: Decision, name: string): WhyAnswer {
@@ -30,6 +30,7 @@ export function whatItDoes(seen: Snapshot, { stance }: Decision, name: string): 
     const limit = timeSpan(silenceLimitMs)
     return say(false, 'SILENT', `was not heard by ${seen.self} for ${timeSpan(agoMs)} (limit ${limit})`)
   }
+  if (peer.facts.witness) return say(true, 'WITNESS', 'witness: votes, and has no database')
   const { instance } = peer.facts
   const { text, isStreaming } = positionOf(seen, name, instance)
   const role = instance.state === 'running' ? ` as ${instance.role ?? 'nobody knows what'}` : ''

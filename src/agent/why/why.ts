@@ -32,24 +32,31 @@ export function whyOf({ self, takenAt, last, stance, voters, reads }: WhyFacts):
   }
   const { seen, decision } = last
   const lost = ifLost(seen, voters)
+  const isWitness = (name: string): boolean =>
+    (name === self && seen.local.isWitness === true) ||
+    seen.peers.some((peer) => peer.name === name && peer.facts.witness === true)
+  const answersOf = (name: string): readonly WhyAnswer[] => {
+    const doing = whatItDoes(seen, decision, name)
+    return isWitness(name) ? [doing] : [doing, ...databaseAnswers(name)]
+  }
+  const databaseAnswers = (name: string): readonly WhyAnswer[] => [
+    ...present(lost.get(name)),
+    ...present(
+      readsOf(
+        reads.find((one) => one.name === name),
+        seen.store.record?.holder,
+      ),
+    ),
+    ...present(whoAcknowledges(seen, name)),
+    ...present(whatWaitsForRestart(seen, name)),
+  ]
   return {
     self,
     takenAt,
     cluster: [whyNoFailover(seen, decision), ...present(whomCommitsWaitFor(seen)), whoAnswers(seen, voters)],
     members: seen.members.map((name) => ({
       name,
-      answers: [
-        whatItDoes(seen, decision, name),
-        ...present(lost.get(name)),
-        ...present(
-          readsOf(
-            reads.find((one) => one.name === name),
-            seen.store.record?.holder,
-          ),
-        ),
-        ...present(whoAcknowledges(seen, name)),
-        ...present(whatWaitsForRestart(seen, name)),
-      ],
+      answers: answersOf(name),
     })),
   }
 }

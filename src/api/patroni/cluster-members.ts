@@ -5,11 +5,12 @@ import { ackPart, bytesBehind, leaseHolder, primaryPosition } from '../lease-hol
 import { positionNumber } from './status-document.ts'
 import { patroniState } from './words.ts'
 
-/** The `members` of Patroni's `GET /cluster`, sorted by name. */
+/** The `members` of Patroni's `GET /cluster`, sorted by name: who has a database. */
 export function patroniMembers(view: ClusterView): readonly PatroniMember[] {
   const holder = leaseHolder(view)
   const primary = primaryPosition(view)
   return view.members
+    .filter(({ facts }) => !facts.witness)
     .map((member) => {
       const { name } = member.facts
       return patroniMember(member, { leads: name === holder, primary, part: ackPart(view, name) })

@@ -48,7 +48,7 @@ export function openPrimary(view: ClusterView | undefined): MemberView | undefin
   )
 }
 
-/** Every node answers, and routes where it should, one is an open primary, and all others stream from it. */
+/** Every node answers, and routes where it should, one is an open primary, and all others that have a database stream from it. */
 export function isHealthy(seen: Observation, nodes: readonly DemoNode[]): boolean {
   const primary = openPrimary(seen.best)
   if (!seen.best || !primary || seen.views.size < nodes.length) return false
@@ -56,6 +56,7 @@ export function isHealthy(seen: Observation, nodes: readonly DemoNode[]): boolea
     const member = seen.best?.members.find(({ facts }) => facts.name === node.name)
     // A router says so to its agent only once it listens; port 0: this node has none.
     if (node.ports.primary !== 0 && seen.views.get(node.name)?.pids.router === undefined) return false
+    if (member?.reachable && member.facts.witness) return true
     if (!member?.reachable || member.facts.instance.state !== 'running') return false
     return member === primary || member.facts.instance.streaming === true
   })

@@ -1,6 +1,7 @@
 import type { NodeFacts } from '#client'
 import type { LoadedConfig } from '../../config/load-config.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
+import { nodeMode } from '../../config/node-mode.ts'
 import type { ConfigProblem, PlanFacts } from '../../doctor/checks/plan.ts'
 import { certificatesOf } from '../../doctor/host/certificates-of.ts'
 import { hostFacts } from '../../doctor/host/host-facts.ts'
@@ -55,7 +56,7 @@ export async function hostOfPlan(config: NodeConfig, takenAt: string): Promise<N
     setup: {
       members: config.members.length + 1,
       useSlots: config.replication.useSlots,
-      mode: config.postgresql.dataDir === undefined ? 'attached' : 'managed',
+      mode: nodeMode(config),
       isApiTls: config.security.tlsEnabled,
       isSecretDerived: config.security.clusterSecret === undefined,
       clientConnectionsMax: config.router.enabled ? config.router.maxClientConnections : 0,
@@ -82,7 +83,8 @@ function notHonoured({ pool }: NodeConfig): readonly ConfigProblem[] {
   }))
 }
 
-function portsOf({ identity, router, localDb }: NodeConfig) {
+function portsOf(config: NodeConfig) {
+  const { identity, router, localDb } = config
   return [
     { of: 'the API', port: identity.apiPort },
     ...(router.enabled
@@ -92,7 +94,7 @@ function portsOf({ identity, router, localDb }: NodeConfig) {
           { of: 'the pooled port', port: router.pooledPort },
         ]
       : []),
-    { of: 'PostgreSQL', port: localDb.port },
+    ...(nodeMode(config) === 'witness' ? [] : [{ of: 'PostgreSQL', port: localDb.port }]),
   ]
 }
 

@@ -32,6 +32,8 @@ export type JoinOptions = {
   readonly config?: string | undefined
   readonly out: string
   readonly dataDir: string
+  /** This node is to vote and to have no database. */
+  readonly witness?: true | undefined
   readonly format: Format
 }
 
@@ -67,7 +69,7 @@ export async function joinCluster(options: JoinOptions, world: World): Promise<v
   const owner = findDatabaseUser({ configured: known?.postgresql.osUser })
   if (known) refuseOther(known, document)
   else {
-    const files = filesOf(document, dataDir)
+    const files = filesOf(document, options, dataDir)
     await validateFiles(files)
     writeFiles(out, files, owner)
   }
@@ -174,12 +176,13 @@ function refuseOther(config: NodeConfig, document: JoinDocument): void {
   )
 }
 
-function filesOf(document: JoinDocument, dataDir: string): readonly PlannedFile[] {
+function filesOf(document: JoinDocument, { witness }: JoinOptions, dataDir: string): readonly PlannedFile[] {
   const { secrets } = document
   const nodes = document.registry.nodes.map(({ name, apiHost, apiPort }) => ({
     name,
     host: apiHost,
     port: apiPort,
+    ...(witness && name === document.name ? { isWitness: true as const } : {}),
   }))
   const plan: ClusterPlan = {
     scope: document.scope,

@@ -16,6 +16,8 @@ const SECRET_BYTES = 24
 
 export type InitOptions = {
   readonly nodes: string
+  /** One more, that votes and has no database. */
+  readonly witness?: string | undefined
   readonly scope: string
   readonly dataDir: string
   readonly out: string
@@ -24,7 +26,7 @@ export type InitOptions = {
 
 /** Writes everything that the hosts of a new cluster need, a folder for each, and says what comes next. */
 export async function init(options: InitOptions, world: World): Promise<void> {
-  const nodes = parseNodes(options.nodes)
+  const nodes = parseNodes(options.nodes, options.witness)
   const plan = newCluster(nodes, options)
   const out = resolve(world.cwd, options.out)
   const secrets = {

@@ -7,7 +7,13 @@ const COMMON_FILE = 'common.yaml'
 export const UNIT_FILE = 'pg-metako.service'
 const SECRETS = 'secrets'
 
-export type PlannedNode = { readonly name: string; readonly host: string; readonly port: number }
+export type PlannedNode = {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  /** It votes and has no database. */
+  readonly isWitness?: true
+}
 
 /** What all nodes of a cluster share, as `init` begins it and as `join` learns it. */
 export type ClusterPlan = {
@@ -57,15 +63,16 @@ export function nodeFiles(
 }
 
 function commonText(plan: ClusterPlan, secrets: PlannedSecrets): string {
-  const role = (name: string) => (name === plan.initialiser ? 'primary' : 'standby')
+  const role = ({ name, isWitness }: PlannedNode) =>
+    isWitness ? 'witness' : name === plan.initialiser ? 'primary' : 'standby'
   const { bootstrap, security, postgresql, ...others } = plan.sections
   const tree = {
     cluster: { scope: plan.scope, ...(plan.namespace === undefined ? {} : { namespace: plan.namespace }) },
-    cluster_members: plan.nodes.map(({ name, host, port }) => ({
-      node_name: name,
-      api_host: host,
-      api_port: port,
-      role: role(name),
+    cluster_members: plan.nodes.map((node) => ({
+      node_name: node.name,
+      api_host: node.host,
+      api_port: node.port,
+      role: role(node),
     })),
     local_db: {
       port: plan.databasePort,

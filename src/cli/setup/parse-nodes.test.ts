@@ -18,6 +18,15 @@ describe('parseNodes', () => {
     ])
   })
 
+  it('takes two nodes with a witness, which is the last of them', () => {
+    expect(parseNodes('n1=10.0.0.1,n2=10.0.0.2', 'w=10.0.0.3:8010')).toEqual([
+      { name: 'n1', host: '10.0.0.1', port: 8008 },
+      { name: 'n2', host: '10.0.0.2', port: 8008 },
+      { name: 'w', host: '10.0.0.3', port: 8010, isWitness: true },
+    ])
+    expect(() => parseNodes('n1=10.0.0.1', 'w=10.0.0.3')).toThrow('two nodes')
+  })
+
   it.each([
     ['', 'empty'],
     ['n1=10.0.0.1,n2=10.0.0.2', 'two nodes'],

@@ -10,17 +10,15 @@ const FORM = 'wanted NAME=ADDRESS with commas between, for example n1=10.0.0.1,n
  * Reads `--nodes a=10.0.0.1,b=10.0.0.2:8010,c`: a name alone is a host name that the nodes know. IPv6 addresses stand in
  * brackets where a port follows.
  */
-export function parseNodes(text: string): readonly PlannedNode[] {
-  const words = text
-    .split(',')
-    .map((word) => word.trim())
-    .filter((word) => word !== '')
-  const nodes = words.map(parseNode)
-  if (nodes.length === 0) throw wrong(`Cannot read --nodes: it is empty, ${FORM}`)
+export function parseNodes(text: string, witness?: string): readonly PlannedNode[] {
+  const databases = wordsOf(text).map(parseNode)
+  const witnesses = wordsOf(witness ?? '').map((word) => ({ ...parseNode(word), isWitness: true as const }))
+  const nodes = [...databases, ...witnesses]
+  if (databases.length === 0) throw wrong(`Cannot read --nodes: it is empty, ${FORM}`)
   if (nodes.length === 2) {
     throw wrong(
       'Cannot plan a cluster of two nodes: with two voters the loss of either one would stop all writes',
-      'Name one, three or five nodes; a second and a third can also join one later, with "pg-metako member add"',
+      'Add --witness NAME=ADDRESS, a vote without a database on a third host; or name one, three or five nodes: a second and a third can also join one later, with "pg-metako member add"',
     )
   }
   refuseDouble(
@@ -32,6 +30,13 @@ export function parseNodes(text: string): readonly PlannedNode[] {
     'address',
   )
   return nodes
+}
+
+function wordsOf(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
 }
 
 function parseNode(word: string): PlannedNode {

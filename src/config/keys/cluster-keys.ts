@@ -86,7 +86,7 @@ export const clusterKeys = {
     name: 'local_db.role',
     type: roleHint,
     fallback: open('the role that `cluster_members` gives for this node, else `standby`'),
-    doc: 'Only a hint for the first bootstrap: the one node that says `primary` initialises the cluster. Later the cluster knows better. `master`, `leader`, `slave` and `replica` are read too.',
+    doc: 'Only a hint for the first bootstrap: the one node that says `primary` initialises the cluster. Later the cluster knows better. `master`, `leader`, `slave` and `replica` are read too. `witness` is more than a hint: this node has no database and no router and gives the third vote beside two that have one; what the file says of PostgreSQL is not used there.',
   }),
   dbUsername: key({
     name: 'local_db.username',
@@ -98,7 +98,7 @@ export const clusterKeys = {
     name: 'local_db.password',
     type: secretText,
     secret: true,
-    fallback: required('the agent needs the password of the superuser that it works as'),
+    fallback: open('**required**, but for a witness'),
     doc: 'Password of that superuser; the same on all nodes.',
   }),
   dbDatabase: key({
@@ -277,7 +277,7 @@ export const memberFields = {
     name: 'role',
     type: roleHint,
     fallback: value('standby'),
-    doc: 'As `local_db.role`: only a hint for the first bootstrap.',
+    doc: 'As `local_db.role`. A witness has to be called so on every node: it is never the one that creates the cluster.',
   }),
 }
 

@@ -5,7 +5,7 @@ export const fencing: Check<NodeFacts> = {
   name: 'fencing',
   about: 'a guard runs, and a watchdog where one is wanted',
   judge: ({ member, setup }) => {
-    if (!member || setup.mode === 'attached') return []
+    if (!member || setup.mode !== 'managed') return []
     const guard =
       member.guard === 'absent'
         ? error(

@@ -8,7 +8,7 @@ export const instance: Check<NodeFacts> = {
 }
 
 function running({ member, database, databaseTrouble, setup }: NodeFacts): readonly Judgement[] {
-  if (!member) return []
+  if (!member || setup.mode === 'witness') return []
   const { state, role, trouble } = member.instance
   if (state !== 'running') {
     const isBusy = ['initialising', 'cloning', 'rewinding', 'starting'].includes(state)

@@ -13,10 +13,10 @@ import {
 } from '../../model/ack-rule.ts'
 import type { EpochRecord } from '../../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn } from '../../model/lsn.ts'
-import { mayAcknowledge } from '../../model/member-tags.ts'
+import { isNeverCounted, mayAcknowledge } from '../../model/member-tags.ts'
 import type { Action } from '../decision.ts'
 import type { PeerFacts, Snapshot } from '../snapshot.ts'
-import { isHeard, memberOf } from './stance.ts'
+import { databaseMembers, isHeard, memberOf } from './stance.ts'
 
 /** A standby that is further behind would not help any commit soon, but its pledge would be asked for. */
 const JOIN_LAG_MAX_BYTES = 16 * MiB
@@ -79,7 +79,7 @@ function isAble(
   if (facts.incarnation === undefined || facts.stopping || facts.leavesAckRule) return false
   // Order: nothing hangs on it any more when it goes. Where nobody else can have the commits, it stays counted and does not go.
   if (seen.leaving.includes(peer.name)) return false
-  if (facts.tags?.nosync || facts.tags?.nofailover) return false
+  if (isNeverCounted(facts.tags)) return false
   const member = memberOf(peer)
   if (isIn(counted)(member)) {
     if (seen.takenAt - peer.heardAt > patienceMs) return false
@@ -104,7 +104,7 @@ function isLeaving(seen: Snapshot, member: AckMember): boolean {
 
 /** How many standbys shall have each commit. */
 export function wantedK(seen: Snapshot): number {
-  return seen.policy.acks?.wantedK ?? usualK(seen.members.length)
+  return seen.policy.acks?.wantedK ?? usualK(databaseMembers(seen).length)
 }
 
 /** Whether so many of the rule's members stream that a commit can be acknowledged. */

@@ -8,6 +8,7 @@ import { canAcknowledge, changeOfAcks } from './acks.ts'
 import { eligibleCandidates, judgeCandidates } from './candidates.ts'
 import { afterRelease, leaveToOthers } from './revocation.ts'
 import {
+  databaseMembers,
   isHeard,
   isHolder,
   isInstanceDown,
@@ -55,7 +56,8 @@ export const servePrimary: StanceRule = (seen) => {
   // Order: the guard first; whoever writes without a deadline outlives its right.
   const guard = guardOf(seen, record)
   if (guard) actions.push(guard)
-  const slots: Action = { kind: 'sync-slots', members: seen.members.filter((name) => name !== seen.self) }
+  const others = databaseMembers(seen).filter((name) => name !== seen.self)
+  const slots: Action = { kind: 'sync-slots', members: others }
   // Order: a standby without its slot does not stream, and where commits wait none is acknowledged before one does.
   if (record.acks) actions.push(slots)
   const change = changeOfAcks(seen, record)

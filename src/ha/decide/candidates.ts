@@ -29,6 +29,7 @@ type Considered = {
   readonly instance: InstanceFacts
   readonly stopping: boolean
   readonly guard: 'armed' | 'idle' | 'absent'
+  readonly witness: true | undefined
   readonly watchdog: WatchdogFacts | undefined
   readonly tags: MemberTags | undefined
   readonly isReachable: boolean
@@ -62,18 +63,20 @@ function considered(seen: Snapshot): readonly Considered[] {
     instance: seen.local.instance,
     stopping: seen.stopping,
     guard: seen.local.guard,
+    witness: seen.local.isWitness,
     watchdog: seen.local.watchdog,
     tags: seen.local.tags,
     isReachable: true,
     seen: undefined,
   }
   const others = seen.peers.map((peer) => {
-    const { instance, stopping, guard, watchdog, tags, seen: saw } = peer.facts
+    const { instance, stopping, guard, witness, watchdog, tags, seen: saw } = peer.facts
     return {
       name: peer.name,
       instance,
       stopping,
       guard,
+      witness,
       watchdog,
       tags,
       isReachable: isHeard(seen, peer),
@@ -90,6 +93,7 @@ function judge(
   const unfit = (why: string): CandidateVerdict => ({ kind: 'unfit', name: member.name, why })
   const { instance } = member
   if (!member.isReachable) return unfit('was not heard within the silence limit')
+  if (member.witness) return unfit('is a witness and has no database')
   if (member.stopping) return unfit('is being shut down')
   if (instance.state !== 'running') return unfit(`its PostgreSQL is ${instance.state}`)
   if (instance.role !== 'standby') return unfit('is not a standby')

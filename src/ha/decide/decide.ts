@@ -17,7 +17,7 @@ import {
   fenceWhenSuperseded,
   fenceWithoutLease,
   holdWithoutQuorum,
-  onlyWatchAttached,
+  onlyWatch,
 } from './safety-rules.ts'
 import { verdict, type StanceRule, type Verdict } from './stance.ts'
 import { stepDown } from './step-down.ts'
@@ -30,7 +30,7 @@ import { stopOnPurpose } from './stopping.ts'
 
 /** First match wins: the order is the policy. What protects data stands before what serves. */
 const stanceRules: readonly StanceRule[] = [
-  onlyWatchAttached,
+  onlyWatch,
   fenceWhenSuperseded,
   resumeOwnEpoch,
   fenceWithoutLease,

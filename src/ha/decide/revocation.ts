@@ -20,6 +20,7 @@ import { wantedK } from './acks.ts'
 import { judgeHistory } from './history.ts'
 import { judgeLapse, type Lapse } from './lapse.ts'
 import {
+  databaseMembers,
   isHeard,
   isHolder,
   isInstanceDown,
@@ -197,7 +198,7 @@ function passedOver(
     if (member.link === own.link && member.flush === own.flush) return 'is as good, and ranks behind'
     return `has less: ${pledge.flushLsn} of timeline ${pledge.timeline}`
   }
-  return seen.members
+  return databaseMembers(seen)
     .filter((name) => name !== seen.self && name !== record.holder)
     .map((name) => ({ name, why: why(name) }))
 }
@@ -354,7 +355,9 @@ function isMajorityOf(seen: Snapshot, record: EpochRecord): boolean {
 
 /** All but the holder that could pledge now. */
 export function reachable(seen: Snapshot, record: EpochRecord): readonly AckMember[] {
-  const others = seen.peers.filter((peer) => isHeard(seen, peer) && !peer.facts.stopping).map(memberOf)
+  const others = seen.peers
+    .filter((peer) => isHeard(seen, peer) && !peer.facts.stopping && !peer.facts.witness)
+    .map(memberOf)
   return [ownMember(seen), ...others].filter(({ name }) => name !== record.holder)
 }
 

@@ -5,11 +5,15 @@ import { isHolder, isLeaseProven, isRunningAs, verdict, type StanceRule, type Ve
 /** A guard that runs is heard within this after the agent's start; one that does not is being started then. */
 const GUARD_HEARD_MS = 1000
 
-/** PostgreSQL is run by somebody else: this agent watches and reports. */
-export const onlyWatchAttached: StanceRule = (seen) =>
-  seen.local.managed
-    ? undefined
-    : verdict('waiting', 'ATTACHED', { sentence: 'attached: watches PostgreSQL and reports, does not act' })
+/** PostgreSQL is run by somebody else, or there is none: this agent watches and reports. */
+export const onlyWatch: StanceRule = ({ local }) => {
+  if (local.managed) return undefined
+  if (local.isWitness)
+    return verdict('waiting', 'WITNESS', { sentence: 'witness: votes, and has no database' })
+  return verdict('waiting', 'ATTACHED', {
+    sentence: 'attached: watches PostgreSQL and reports, does not act',
+  })
+}
 
 /**
  * A primary without the right to be one is killed, not asked: a newer epoch exists, or it gave its own up. The record

@@ -52,6 +52,11 @@ export function isSilent(seen: Snapshot, member: string): boolean {
   return seen.takenAt - Math.max(heardAt, seen.attentiveSince) > seen.policy.silenceLimitMs
 }
 
+/** All members but those that said that they are witnesses. */
+export function databaseMembers({ members, peers }: Snapshot): readonly string[] {
+  return members.filter((name) => !peers.some((peer) => peer.name === name && peer.facts.witness))
+}
+
 /** As the rules of acknowledgement name a member: by the data that it has now. */
 export function memberOf({ name, facts }: PeerFacts): AckMember {
   return { name, incarnation: facts.incarnation ?? '' }

@@ -38,6 +38,7 @@ export type ObserverOptions = {
   readonly policy: Policy
   readonly keys: Keys
   readonly managed: boolean
+  readonly isWitness?: boolean
   readonly tags?: MemberTags | undefined
 }
 
@@ -292,6 +293,7 @@ export class Observer {
     const isOwnPromotion = promotion !== undefined && promotion.incarnation === incarnation
     return {
       managed: this.#options.managed,
+      ...(this.#options.isWitness ? { isWitness: true as const } : {}),
       directory,
       ...(incarnation === undefined ? {} : { incarnation }),
       instance: this.#instance,

@@ -35,6 +35,16 @@ export type ClusterSimulationShape = {
   readonly rewinds: readonly string[]
   /** What their operator says of some members; never of the one that creates the cluster. */
   readonly tags: Readonly<Record<string, MemberTags>>
+  /** The member that votes and has no database; absent: all have one. */
+  readonly witness?: string
+}
+
+/** What a run asks for; absent: as the seed draws it, and nobody is a witness. */
+export type ShapeWishes = {
+  readonly timing?: ProfileName | undefined
+  readonly members?: number | undefined
+  readonly mode: AckShape | 'any'
+  readonly witness?: 'any' | 'always' | undefined
 }
 
 /** How far a clock may be from real time, as docs/guarantees.md assumes. */
@@ -51,17 +61,20 @@ const MODES: readonly AckShape[] = ['async', 'async', 'quorum', 'quorum', 'quoru
 export function drawShape(
   seed: number,
   profile: FaultProfile,
-  timing: ProfileName | undefined,
-  size: number | undefined,
-  mode: AckShape | 'any',
+  { timing, members: size, mode, witness }: ShapeWishes,
 ): ClusterSimulationShape {
   const chance = new RandomStream(seed, 'shape')
   const drawnSize = chance.pick([3, 3, 3, 3, 3, 5, 1])
-  const members = ['n1', 'n2', 'n3', 'n4', 'n5'].slice(0, size ?? drawnSize)
+  const members = ['n1', 'n2', 'n3', 'n4', 'n5'].slice(0, witness === 'always' ? 3 : (size ?? drawnSize))
+  // A single node has nobody to wait for.
+  const drawnMode =
+    members.length === 1 ? 'async' : mode === 'any' ? new RandomStream(seed, 'mode').pick(MODES) : mode
+  const tags = witness === 'always' ? {} : drawTags(seed, profile, members, drawnMode)
+  const isWitnessed = witness === 'always' || (witness === 'any' && drawsWitness(seed, members, tags))
   return {
     members,
-    // A single node has nobody to wait for.
-    mode: members.length === 1 ? 'async' : mode === 'any' ? new RandomStream(seed, 'mode').pick(MODES) : mode,
+    // The only standby of a strict primary cannot be removed, and an operator who mends members has to.
+    mode: isWitnessed && drawnMode === 'quorum strict' && hasRareFaults(seed) ? 'quorum' : drawnMode,
     timing: timing ?? chance.pick(['lan', 'lan', 'noisy', 'wan']),
     clocks: members.map(() => ({
       rate: 1 + chance.pick([-DRIFT_MAX, DRIFT_MAX, 0, chance.between(-DRIFT_MAX, DRIFT_MAX)]),
@@ -81,24 +94,32 @@ export function drawShape(
     segmentBytes: chance.pick([16 * MiB, 16 * MiB, 32 * KiB]),
     maximumLagBytes: chance.pick([MiB, MiB, 64 * KiB]),
     rewinds: drawRewinds(new RandomStream(seed, 'rewind'), members),
-    tags: drawTags(seed, profile, members),
+    tags,
+    ...(isWitnessed ? { witness: 'n3' } : {}),
   }
 }
 
+/** One cluster of three in four. Not where members come and go: an operator must not be left with one database and a witness. */
+function drawsWitness(seed: number, members: readonly string[], tags: object): boolean {
+  const isPlain = members.length === 3 && Object.keys(tags).length === 0 && !hasRareFaults(seed)
+  return isPlain && new RandomStream(seed, 'witness').chance(0.25)
+}
+
 /**
- * One cluster in four. `nofailover` only where no operator takes members away: with all the others gone nobody could take over, as it
- * was asked for.
+ * One cluster in four. `nofailover`, and `nosync` in strict mode, only where no operator takes members away: with all the others gone
+ * nobody could take over, or have a commit, as it was asked for.
  */
 function drawTags(
   seed: number,
   profile: FaultProfile,
   members: readonly string[],
+  mode: AckShape,
 ): ClusterSimulationShape['tags'] {
   const chance = new RandomStream(seed, 'tags')
   if (members.length < 3 || !chance.chance(0.25)) return {}
   const isSafe = profile === 'any' && !hasRareFaults(seed)
   const tags = chance.pick<MemberTags>([
-    { nosync: true },
+    ...(isSafe || mode !== 'quorum strict' ? [{ nosync: true } as const] : []),
     { noloadbalance: true },
     { failover_priority: 5 },
     ...(isSafe ? [{ nofailover: true } as const, { nofailover: true } as const] : []),

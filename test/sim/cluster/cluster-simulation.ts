@@ -61,6 +61,8 @@ export type ClusterSimulationOptions = {
   readonly mode?: AckShape | 'any'
   /** How faults come; see fault-schedule.ts. */
   readonly weather?: Weather
+  /** Whether one of three members may be a witness, or is. */
+  readonly witness?: 'any' | 'always'
   readonly faultsFromMs?: number
   readonly paceMs?: number
   readonly maximumLagBytes?: number
@@ -179,13 +181,8 @@ export class ClusterSimulation {
   constructor(options: ClusterSimulationOptions) {
     this.#options = options
     const { seed, minutes } = options
-    const shape = drawShape(
-      seed,
-      options.profile ?? 'any',
-      options.timing,
-      options.members,
-      options.mode ?? 'async',
-    )
+    const { timing, members: size, mode: wanted = 'async', witness } = options
+    const shape = drawShape(seed, options.profile ?? 'any', { timing, members: size, mode: wanted, witness })
     const { delayMs = shape.network.delayMs, maximumLagBytes = shape.maximumLagBytes } = options
     this.#shape = { ...shape, maximumLagBytes, network: { ...shape.network, delayMs } }
     const { leaseTtlMs } = policyOf(shape.timing)
@@ -520,6 +517,7 @@ export class ClusterSimulation {
         storeGraceMs,
         watchdogMode: watchdog.mode,
         tags: this.#shape.tags[name] ?? {},
+        witness: this.#shape.witness,
       }),
       watchdog: {
         isThere: watchdog.hosts === 'everywhere' || chance.chance(0.5),
@@ -620,7 +618,7 @@ export class ClusterSimulation {
 
   /** Past the routers: a member that does not take writes is found out by the first answer. */
   #connectDirectly(process: SimProcess, events: ClientEvents): ClientConnection {
-    const target = this.#work.pick([...this.#operator.members])
+    const target = this.#work.pick(this.#databases.map(({ name }) => name))
     const session = this.#world.of(target).dial(process, {
       committed: events.committed,
       failed: (token, reason) => {
@@ -832,7 +830,7 @@ export class ClusterSimulation {
   #whyNotHealed(): string | undefined {
     if (this.#brokenCommand !== undefined) return `a command failed: ${this.#brokenCommand}`
     if (this.#operator.isBusy) return `the operator waits: ${this.#operator.trouble}`
-    const unhealed = whyNotHealed(this.#members.map((node) => node.glimpse()))
+    const unhealed = whyNotHealed(this.#databases.map((node) => node.glimpse()))
     return this.#whyNotAsAsked() ?? unhealed ?? this.#whyNotAsSet()
   }
 
@@ -861,10 +859,10 @@ export class ClusterSimulation {
 
   /** Everybody's PostgreSQL has what is set for the whole cluster. */
   #whyNotAsSet(): string | undefined {
-    const [first] = this.#members
+    const [first] = this.#databases
     const wanted = first?.agent?.control.orders.dynamicConfig ?? {}
     const text = JSON.stringify(parametersIn(wanted))
-    const other = this.#members.find(({ state }) => JSON.stringify(state.parameters) !== text)
+    const other = this.#databases.find(({ state }) => JSON.stringify(state.parameters) !== text)
     return other && `${other.name} is not set to ${text}`
   }
 
@@ -872,8 +870,13 @@ export class ClusterSimulation {
     return [...this.#operator.members].flatMap((name) => this.#node(name) ?? [])
   }
 
+  /** Of the members those that have one. */
+  get #databases(): readonly SimNode[] {
+    return this.#members.filter(({ isWitness }) => !isWitness)
+  }
+
   #finalFacts(): FinalFacts {
-    const nodes = this.#members
+    const nodes = this.#databases
     const keys = keysOf('/service/', 'sim')
     const store = nodes[0]?.agent?.control.brain?.store
     return {

@@ -14,6 +14,7 @@ export type ClusterShape = {
   readonly storeGraceMs: number
   readonly watchdogMode: WatchdogShape['mode']
   readonly tags: MemberTags
+  readonly witness?: string | undefined
 }
 
 const made = new Map<string, NodeConfig>()
@@ -57,10 +58,13 @@ function yamlOf(self: string, shape: ClusterShape): string {
     `  advertise_host: ${addressOf(self)}`,
     `  api_port: ${API_PORT}`,
     'cluster: { scope: sim }',
-    'local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: secret }',
+    `local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: secret${self === shape.witness ? ', role: witness' : ''} }`,
     'cluster_members:',
     ...(peers.length === 0 ? ['  []'] : []),
-    ...peers.map((name) => `  - { node_name: ${name}, api_host: ${addressOf(name)}, api_port: ${API_PORT} }`),
+    ...peers.map((name) => {
+      const role = name === shape.witness ? ', role: witness' : ''
+      return `  - { node_name: ${name}, api_host: ${addressOf(name)}, api_port: ${API_PORT}${role} }`
+    }),
     'security: { cluster_secret: "not a secret: nothing leaves this process" }',
     'postgresql: { data_dir: /var/lib/pg-metako/data }',
     `replication: { maximum_lag_on_failover: ${shape.maximumLagBytes}, mode: ${mode}, synchronous_mode_strict: ${strict === 'strict' ? 'yes' : 'no'} }`,

@@ -143,7 +143,7 @@ export class SimAgent {
   async #start(): Promise<void> {
     await this.control.prepare()
     if (this.control.left === undefined) {
-      this.#guard.start()
+      if (this.control.isManaged) this.#guard.start()
       this.#link.start()
     }
     this.control.start()
@@ -163,9 +163,11 @@ export class SimAgent {
       this.#guard.detach()
       return this.control.leave()
     }
-    await this.control.stopInstance()
-    await this.#guard.disarmAndConfirm().catch(() => undefined)
-    await this.#guard.stop()
+    if (this.control.isManaged) {
+      await this.control.stopInstance()
+      await this.#guard.disarmAndConfirm().catch(() => undefined)
+      await this.#guard.stop()
+    }
     await this.control.leave()
   }
 

@@ -1,4 +1,6 @@
+import { createWitnessInstance } from '../../../src/agent/unmanaged-instance.ts'
 import type { NodeConfig } from '../../../src/config/node-config.ts'
+import { nodeMode } from '../../../src/config/node-mode.ts'
 import type { RoutingTableMessage } from '../../../src/model/routing-table.ts'
 import { NEVER } from '../../../src/agent/host-ports.ts'
 import type { RandomStream } from '../random-stream.ts'
@@ -74,6 +76,11 @@ export class SimNode {
 
   get name(): string {
     return this.host.name
+  }
+
+  /** It has neither a database nor a guard nor a router. */
+  get isWitness(): boolean {
+    return nodeMode(this.#deps.config) === 'witness'
   }
 
   get state(): SimStateFolder {
@@ -249,7 +256,7 @@ export class SimNode {
         release: this.release,
         guard: this.guard,
         state: this.#state,
-        instance: (process) => postgres.instanceFor(process),
+        instance: (process) => (this.isWitness ? createWitnessInstance() : postgres.instanceFor(process)),
         hasRouter: () => this.router !== undefined,
         knock: this.#deps.knock,
         pushTable: (message) => this.#push(message),
@@ -273,7 +280,7 @@ export class SimNode {
   }
 
   #startRouter(): void {
-    if (this.router !== undefined || this.agent === undefined) return
+    if (this.isWitness || this.router !== undefined || this.agent === undefined) return
     if (this.agent.control.left !== undefined) return
     const { chance, host } = this.#deps
     host.time.after(chance.between(ROUTER_START_MS.min, ROUTER_START_MS.max), () => {

@@ -7,19 +7,17 @@ import type { CountedInstance } from './activity-watch.ts'
 
 const ASK_MS = 2000
 
+type Watched = Pick<CountedInstance, 'facts' | 'activity' | 'report'>
+
 /** A PostgreSQL that somebody else runs: it is watched and reported, and every deed is refused. */
 export function createAttachedInstance(target: SqlTarget): CountedInstance {
   const live = new LiveFactsReader(new SqlSession({ target: () => target, name: 'pg-metako' }))
   const activity = new ActivityReader(() => target)
-  const refuse = () =>
-    Promise.reject(
-      new Fault(
-        'ATTACHED',
-        'Cannot act on PostgreSQL: it is attached, set postgresql.data_dir to have it managed',
-      ),
-    )
-  return {
-    inspect: () => Promise.resolve({ directory: 'absent' }),
+  const why = new Fault(
+    'ATTACHED',
+    'Cannot act on PostgreSQL: it is attached, set postgresql.data_dir to have it managed',
+  )
+  return refusingInstance(why, {
     facts: async (): Promise<InstanceFacts> => {
       try {
         return { state: 'running', ...(await live.ask(ASK_MS)) }
@@ -27,6 +25,26 @@ export function createAttachedInstance(target: SqlTarget): CountedInstance {
         return { state: 'unknown', trouble: messageOf(error) }
       }
     },
+    activity: () => activity.ask(ASK_MS),
+    report: () => activity.report(ASK_MS),
+  })
+}
+
+/** The place of a PostgreSQL on a node that has none. */
+export function createWitnessInstance(): CountedInstance {
+  const why = new Fault('WITNESS', 'Cannot act on PostgreSQL: this node is a witness and has none')
+  return refusingInstance(why, {
+    facts: () => Promise.resolve({ state: 'absent' }),
+    activity: () => Promise.resolve(undefined),
+    report: () => Promise.reject(why),
+  })
+}
+
+function refusingInstance(why: Fault, watched: Watched): CountedInstance {
+  const refuse = () => Promise.reject(why)
+  return {
+    ...watched,
+    inspect: () => Promise.resolve({ directory: 'absent' }),
     initialise: refuse,
     start: refuse,
     promote: refuse,
@@ -43,8 +61,6 @@ export function createAttachedInstance(target: SqlTarget): CountedInstance {
     follow: refuse,
     following: () => undefined,
     checkpoint: refuse,
-    activity: () => activity.ask(ASK_MS),
-    report: () => activity.report(ASK_MS),
     clients: refuse,
     stop: refuse,
     kill: refuse,
