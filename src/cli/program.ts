@@ -1,5 +1,6 @@
 import type { DynamicConfigDocument } from '#client'
 import { Command, Option } from 'commander'
+import { keepHeapSmall } from '../platform/process.ts'
 import { nearest } from '../std/nearest.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
@@ -94,8 +95,10 @@ async function runOrValidate(options: GlobalOptions, world: World): Promise<numb
   return loaded.kind === 'ok' ? EXIT.done : EXIT.wrongUsage
 }
 
-/** The same agent as on every node; named so that nobody starts a database on the host of the third vote by mistake. */
+/** The same agent as on every node, in less memory; named so that nobody starts a database on the host of the third vote by mistake. */
 async function runWitness(options: GlobalOptions, world: World): Promise<number> {
+  // Order: before the agent is loaded.
+  keepHeapSmall()
   const configPath = options.config ?? CONFIG_PATH_DEFAULT
   const loaded = await readConfig(configPath, world)
   // One that is refused is told by the agent, with all that is wrong with it.

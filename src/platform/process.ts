@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { getPriority, setPriority } from 'node:os'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 
 export { spawn } from 'node:child_process'
 
@@ -163,4 +164,12 @@ export function processTitle(target: number): string | undefined {
 /** A number of this boot: pids and monotonic times of another boot mean nothing here. */
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+}
+
+/**
+ * From now on the heap's place for what was just made does not grow: a process that does little is some 8 MB smaller, and collects more
+ * often. V8's own flag; one that a later V8 does not know does nothing.
+ */
+export function keepHeapSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
 }

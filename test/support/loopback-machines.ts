@@ -53,7 +53,7 @@ export async function loopbackMachines(options: {
     spares: all.slice(options.count),
     appPassword: secrets.appPassword,
     apiToken: () => readSecret(secrets.files.apiToken),
-    ...handsOn(all, root),
+    ...handsOn(all, root, witness),
   }
 }
 
@@ -69,13 +69,20 @@ function asWitness(text: string, witness: string | undefined, node: string): str
 export function handsOn(
   nodes: readonly TestNode[],
   root: string,
+  witness?: string,
 ): Pick<Machines, 'spawnAgent' | 'processesOf' | 'postmasterOf' | 'dispose'> {
   return {
     spawnAgent: (node) =>
-      spawnLogged([process.execPath, PROGRAM, '--config', node.configFile], {
-        logFile: node.logFile,
-        cwd: node.folder,
-      }),
+      spawnLogged(
+        [
+          process.execPath,
+          PROGRAM,
+          ...(node.name === witness ? ['witness'] : []),
+          '--config',
+          node.configFile,
+        ],
+        { logFile: node.logFile, cwd: node.folder },
+      ),
     processesOf,
     postmasterOf,
     dispose: async () => {

@@ -66,7 +66,8 @@ export async function joinCluster(options: JoinOptions, world: World): Promise<v
   if (!known) refuseFolder(out)
   const incarnation = randomHex(BINARY_ID_BYTES)
   const document = await ask(token, incarnation, options)
-  const owner = findDatabaseUser({ configured: known?.postgresql.osUser })
+  // The host of a witness need not have one: what is printed next says whom the files are given to.
+  const owner = options.witness ? undefined : findDatabaseUser({ configured: known?.postgresql.osUser })
   if (known) refuseOther(known, document)
   else {
     const files = filesOf(document, options, dataDir)
@@ -225,7 +226,7 @@ function say(
     options.config === undefined
       ? [
           ...(document.tls ? [`# put node.crt, node.key and ca.crt into ${joinPath(out, 'tls')}`] : []),
-          ...startCommands(config),
+          ...startCommands(config, options.witness),
         ]
       : ['systemctl restart pg-metako', `# or: pg-metako --config ${config}`]
   if (options.format !== 'pretty') {

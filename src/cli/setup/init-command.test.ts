@@ -14,6 +14,7 @@ import { runWords } from '../../../test/support/command-line.ts'
 import { FakeWorld } from '../../../test/support/fake-world.ts'
 import { REPOSITORY_ROOT } from '../../../test/support/repository-root.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
+import { nodeMode } from '../../config/node-mode.ts'
 import { readConfig } from '../read-config.ts'
 import { unitText } from './unit-text.ts'
 
@@ -52,6 +53,26 @@ describe('pg-metako init', () => {
     expect(configs.map(({ localDb }) => localDb.roleHint)).toEqual(['primary', 'standby', 'standby'])
     expect(configs[0]).toMatchObject({ scope: 'shop', postgresql: { dataDir: '/srv/pg/data' } })
     expect(configs[0]?.bootstrap.users[0]?.name).toBe('app')
+  })
+
+  it('plans two databases and a witness, which runs as a user of its own and never creates the cluster', async () => {
+    const { out, code } = await init('--nodes', 'n1=10.0.0.1,n2=10.0.0.2', '--witness', 'a=10.0.0.3')
+    expect(code).toBe(0)
+    const witness = await configOf('a')
+    expect(nodeMode(witness)).toBe('witness')
+    expect([witness.postgresql.dataDir, witness.router.enabled]).toEqual([undefined, false])
+    const { members, replication } = await configOf('n1')
+    expect(members.map(({ nodeName, roleHint }) => [nodeName, roleHint])).toEqual([
+      ['n2', 'standby'],
+      ['a', 'witness'],
+    ])
+    expect(replication.acks).toMatchObject({ method: 'ANY', isStrict: false })
+    const unit = readFileSync(join(folder, 'pg-metako-config/a/pg-metako.service'), 'utf8')
+    expect(unit).toContain('User=pg-metako\n')
+    expect(unit).toContain('pg-metako witness --config /etc/pg-metako/node.yaml')
+    expect(out).toContain('# on n1 and n2')
+    expect(out).toContain('# on a, which has no database')
+    expect(out).toContain('chown -R pg-metako: /etc/pg-metako')
   })
 
   it('gives all nodes the same secrets, which nobody else can read, and none of them in a config', async () => {

@@ -4,6 +4,7 @@ import { plainReport, printReport, type Format } from '../report.ts'
 import type { World } from '../world.ts'
 import { NODE_FILE, nodeFiles, UNIT_FILE, type ClusterPlan, type PlannedNode } from './node-files.ts'
 import { parseNodes } from './parse-nodes.ts'
+import { WITNESS_USER } from './unit-text.ts'
 import { CONFIG_FOLDER, validateFiles } from './validate-files.ts'
 import { refuseToOverwrite, writeFiles } from './write-files.ts'
 
@@ -91,7 +92,7 @@ function say(
     [
       `Wrote ${shown}: a folder for each of ${nodes.map(({ name }) => name).join(', ')}, with config, secrets and a systemd unit; all of it was checked.`,
       '',
-      'Next, with this program and PostgreSQL installed on every host:',
+      'Next, with this program installed on every host, and PostgreSQL where a database is:',
       ...next.map((line) => `  ${line}`),
       '',
     ].join('\n'),
@@ -103,17 +104,27 @@ function nextCommands(nodes: readonly PlannedNode[], folder: string): readonly s
   return [
     '# from here, for every node',
     ...nodes.map(({ name, host }) => `scp -r ${folder}/${name} root@${scpHost(host)}:${CONFIG_FOLDER}`),
-    '# on every node',
+    ...databases(nodes),
     ...startCommands(config),
+    ...nodes
+      .filter(({ isWitness }) => isWitness)
+      .flatMap(({ name }) => [`# on ${name}, which has no database`, ...startCommands(config, true)]),
     '# on any node, when all are started',
     `pg-metako list --config ${config}`,
   ]
 }
 
+function databases(nodes: readonly PlannedNode[]): readonly string[] {
+  const names = nodes.filter(({ isWitness }) => !isWitness).map(({ name }) => name)
+  return [names.length === nodes.length ? '# on every node' : `# on ${names.join(' and ')}`]
+}
+
 /** What makes a node run that has its files in `/etc/pg-metako`. */
-export function startCommands(config: string): readonly string[] {
+export function startCommands(config: string, isWitness = false): readonly string[] {
+  const owner = isWitness ? WITNESS_USER : 'postgres'
   return [
-    `chown -R postgres: ${CONFIG_FOLDER}`,
+    ...(isWitness ? [`useradd --system --shell /usr/sbin/nologin ${owner}`] : []),
+    `chown -R ${owner}: ${CONFIG_FOLDER}`,
     `pg-metako --config ${config} --validate`,
     `mv ${CONFIG_FOLDER}/${UNIT_FILE} /etc/systemd/system/ && systemctl daemon-reload`,
     'systemctl enable --now pg-metako',

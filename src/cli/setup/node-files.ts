@@ -57,7 +57,7 @@ export function nodeFiles(
   return [
     { path: COMMON_FILE, text: commonText(plan, secrets), mode: 0o644 },
     { path: NODE_FILE, text: nodeText(node, configFolder), mode: 0o644 },
-    { path: UNIT_FILE, text: unitText(`${configFolder}/${NODE_FILE}`), mode: 0o644 },
+    { path: UNIT_FILE, text: unitText(`${configFolder}/${NODE_FILE}`, node.isWitness), mode: 0o644 },
     ...secretFiles,
   ]
 }

@@ -1,5 +1,9 @@
-/** The systemd unit of a node: the text of deploy/systemd/pg-metako.service, for a config file of any name. */
-export function unitText(configFile: string): string {
+/** Whom a witness runs as: its host need not have the user of a PostgreSQL. */
+export const WITNESS_USER = 'pg-metako'
+
+/** The systemd unit of a node: the text of deploy/systemd/pg-metako.service, for a config file of any name, and for a witness. */
+export function unitText(configFile: string, isWitness = false): string {
+  const user = isWitness ? WITNESS_USER : 'postgres'
   return `# /etc/systemd/system/pg-metako.service
 [Unit]
 Description=pg-metako: PostgreSQL high availability
@@ -12,9 +16,9 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=simple
-User=postgres
-Group=postgres
-ExecStart=/usr/bin/env pg-metako --config ${configFile}
+User=${user}
+Group=${user}
+ExecStart=/usr/bin/env pg-metako${isWitness ? ' witness' : ''} --config ${configFile}
 # An agent that is back within the lease (3 s) costs no failover.
 Restart=always
 RestartSec=1
