@@ -94,6 +94,8 @@ export type MemberFacts = {
     /** Of the last try that came back, rounded up to a power of two. */
     readonly latencyMs?: number
   }
+  /** Parameters that are set for the whole cluster and that its own file sets otherwise: there the file decides. */
+  readonly keptParameters?: readonly string[]
   /** It has heard that the cluster is paused. */
   readonly paused?: true
   /** What PostgreSQL counts of its work; absent while it does not answer. Two of them give rates. */

@@ -13,6 +13,7 @@ import type { Brain } from './brain.ts'
 import type { Founding } from './consensus.ts'
 import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
+import { KeptParameters } from './kept-parameters.ts'
 import { messageOf, readObstacle, routingTable, type RoutedMember } from './routing.ts'
 import { clusterView } from './view.ts'
 
@@ -45,10 +46,12 @@ export type PictureParts = {
 export class Picture {
   readonly #parts: PictureParts
   readonly #startedAt: MonotonicMs
+  readonly #kept: KeptParameters
 
   constructor(parts: PictureParts) {
     this.#parts = parts
     this.#startedAt = parts.clock.monotonic()
+    this.#kept = new KeptParameters(parts.config.postgresql.parameters)
   }
 
   ownFacts(): MemberFacts {
@@ -56,6 +59,7 @@ export class Picture {
     const { brain, isStopping, removing } = this.#parts.now()
     const activity = this.#parts.activity()
     const watchdog = guard.watchdog()
+    const kept = this.#kept.against(brain?.store.peek(this.#parts.keys.config)?.value)
     const incarnation = brain?.observer.incarnation
     const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
@@ -72,6 +76,7 @@ export class Picture {
       ...(nodeMode(config) === 'witness' ? { witness: true } : {}),
       ...(brain && nodeMode(config) === 'managed' ? { writePath: brain.writePath.facts } : {}),
       ...(activity ? { activity } : {}),
+      ...(kept.length > 0 ? { keptParameters: kept } : {}),
       ...(brain?.observer.isPaused ? { paused: true } : {}),
       stopping: isStopping,
       ...(pledge ? { pledge } : {}),

@@ -1,4 +1,4 @@
-import type { Client, DynamicConfigDocument } from '#client'
+import type { Client, DynamicConfigDocument, MemberFacts } from '#client'
 import { isObject, mergePatch, type JsonObject } from '../model/dynamic-config.ts'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
@@ -37,10 +37,14 @@ export async function editConfig(endpoints: Endpoints, options: EditOptions, wor
   const after = await client
     .patchConfig(patch)
     .catch(outcomeUnknown('The change', 'Look at "pg-metako show-config" before trying again'))
-  const waiting = hasParameters(patch) ? await whatWaits(client) : []
+  const { waiting, kept } = hasParameters(patch) ? await becameOf(client) : { waiting: [], kept: [] }
   if (options.format !== 'pretty') {
     const rows = [['setting', 'value'], ...[...flatten(after)].map(([name, value]) => [name, value])]
-    return printReport(plainReport({ config: after, waitsForRestart: waiting }, rows), options.format, world)
+    return printReport(
+      plainReport({ config: after, waitsForRestart: waiting, keptByOwnFile: kept }, rows),
+      options.format,
+      world,
+    )
   }
   world.stdout.write(
     `Changed ${changes.length} setting${changes.length === 1 ? '' : 's'} of the whole cluster.\n`,
@@ -48,6 +52,10 @@ export async function editConfig(endpoints: Endpoints, options: EditOptions, wor
   for (const { member, parameters } of waiting)
     world.stdout.write(
       `${visibleText(`On "${member}" waits for a restart: ${parameters.join(', ')}`, 1_000)}\n`,
+    )
+  for (const { member, parameters } of kept)
+    world.stdout.write(
+      `${visibleText(`On "${member}" its own file decides, and says otherwise: ${parameters.join(', ')}`, 1_000)}\n`,
     )
   if (waiting.length > 0) world.stdout.write('To have it in force: pg-metako restart --pending\n')
 }
@@ -121,18 +129,24 @@ function changesOf(
   })
 }
 
-type Waiting = { readonly member: string; readonly parameters: readonly string[] }
+type Of = { readonly member: string; readonly parameters: readonly string[] }
 
-/** Looks until all wait for one, or for a while. */
-async function whatWaits(client: Client): Promise<readonly Waiting[]> {
-  let found: readonly Waiting[] = []
+/** Who waits for a restart, and where the node's own file decides. Looks until everybody does one of both, or for a while. */
+async function becameOf(
+  client: Client,
+): Promise<{ readonly waiting: readonly Of[]; readonly kept: readonly Of[] }> {
+  let waiting: readonly Of[] = []
+  let kept: readonly Of[] = []
   await awaitView(client, TAKEN_IN_MS, ({ members }) => {
     const reached = members.filter(({ reachable, facts }) => reachable && !facts.witness)
-    found = reached.flatMap(({ facts }) => {
-      const parameters = facts.instance.pendingRestart ?? []
-      return parameters.length > 0 ? [{ member: facts.name, parameters }] : []
-    })
-    return found.length === reached.length
+    const those = (of: (facts: MemberFacts) => readonly string[] | undefined): readonly Of[] =>
+      reached.flatMap(({ facts }) => {
+        const parameters = of(facts) ?? []
+        return parameters.length > 0 ? [{ member: facts.name, parameters }] : []
+      })
+    waiting = those(({ instance }) => instance.pendingRestart)
+    kept = those(({ keptParameters }) => keptParameters)
+    return waiting.length + kept.length >= reached.length
   })
-  return found
+  return { waiting, kept }
 }

@@ -118,6 +118,7 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
     (instance.pendingRestart?.length ?? 0) > 0
       ? `pending restart: ${instance.pendingRestart?.join(', ')}`
       : undefined,
+    facts.keptParameters ? `its own file decides: ${facts.keptParameters.join(', ')}` : undefined,
     facts.tags ? `tags: ${tagsText(facts.tags)}` : undefined,
     instance.walReplayPaused === true ? 'replay paused' : undefined,
     holds && facts.guard === 'absent' ? 'no guard' : undefined,

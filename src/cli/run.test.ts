@@ -358,6 +358,18 @@ describe('edit-config', () => {
     expect(operations.settings).toEqual({ postgresql: { parameters: { max_connections: 200 } } })
   })
 
+  it('says where the file of a node decides, so that the change is not in force there', async () => {
+    const keeps = (one: ReturnType<typeof sampleView>['members'][number]) => ({
+      ...one,
+      facts: { ...one.facts, keptParameters: ['max_connections'] },
+    })
+    operations.current = sampleView({ members: sampleView().members.map(keeps) })
+    const { out } = await cli(`edit-config --pg max_connections=200 --force ${auth()}`)
+    expect(out).toContain('On "n1" its own file decides, and says otherwise: max_connections\n')
+    expect(out).not.toContain('restart')
+    expect((await cli(`list ${auth()}`)).out).toContain('its own file decides: max_connections')
+  })
+
   it('changes nothing without a yes, what is so already, and what cannot be', async () => {
     operations.settings = { pause: true }
     expect((await cli(`edit-config --set pause= ${auth()}`, { answers: ['n'] })).code).toBe(1)

@@ -125,6 +125,8 @@ export type MemberFacts = {
   readonly writePath?: WritePathFacts
   /** Absent while PostgreSQL does not answer, and of releases that do not ask. */
   readonly activity?: ActivityFacts
+  /** Parameters of the whole cluster that its own file sets otherwise; absent where there are none. */
+  readonly keptParameters?: readonly string[]
   /** It has heard that the cluster is paused. */
   readonly paused?: true
   /** The node is being shut down on purpose: no candidate. */

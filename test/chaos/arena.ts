@@ -15,6 +15,7 @@ import type { Write } from '../support/write-history.ts'
 import { REPOSITORY_ROOT } from '../support/repository-root.ts'
 import { badWeather, drawPauses, type CalmReport } from './calm.ts'
 import { FaultMaker, leftOutKinds } from './fault-maker.ts'
+import { plannedWork, type PlannedReport } from './planned.ts'
 import { describeFault, type ChaosSchedule, type Rank, type ScheduledFault } from './schedule.ts'
 import { TimelineReader } from './timeline-reader.ts'
 import { judge, type Read } from './verdict.ts'
@@ -177,6 +178,10 @@ export class Arena {
     const { violations } = await this.#verdict({ faultsMs: 0, healedMs: 0, epochBefore: 0 })
     for (const failover of await this.#cluster.failovers()) this.#say(`  ${JSON.stringify(failover)}`)
     return { ...weather, violations }
+  }
+
+  planned(lastsMs: number, everyMs: number): Promise<PlannedReport> {
+    return plannedWork({ cluster: this.#cluster, say: this.#say }, lastsMs, everyMs)
   }
 
   /** Logs, configs, what was done and the whole history, for a person; says where. */
@@ -368,8 +373,9 @@ function configFor(text: string, options: ArenaOptions): string {
   return `${text
     .replace('postgresql:\n', `postgresql:\n  bin_dir: ${JSON.stringify(options.binDir)}\n`)
     .replace(/shared_buffers: .*/, 'shared_buffers: "16MB"')
+    // A node's own file would decide where planned work sets it for the whole cluster.
     .replace(
-      /max_connections: .*/,
-      'max_connections: "50"',
+      / *max_connections: .*\n/,
+      '',
     )}replication: { mode: ${options.mode} }\nha: { profile: ${options.profile} }\n`
 }

@@ -6,12 +6,14 @@ import type { ProfileName } from '../../src/ha/policy.ts'
 import { Arena, type ScheduleReport } from './arena.ts'
 import { SCHEDULED_MS } from './calm.ts'
 import { addToLedger, stampNow } from './ledger.ts'
+import { describeStalls } from './planned.ts'
 import { drawSchedule, KINDS, withUpgrade, type DrawnKind } from './schedule.ts'
 import { MODES, type Mode } from '../support/replication-mode.ts'
 import { toolOptions } from '../support/tool-options.ts'
 
 /*
  * `npm run chaos -- --calm --minutes N --profile P`: bad weather that is no reason for a failover.
+ * `npm run chaos -- --planned --minutes N --every S`: a switchover every S seconds, rolling restarts and changed settings, under load.
  * `npm run chaos -- --mode async|sync|quorum --schedules N --from S`: schedule after schedule on a cluster of real hosts, a fresh
  * one now and then and after a violation. `scripts/chaos.mjs` runs it in namespaces of its own, which end with it.
  */
@@ -33,7 +35,10 @@ type Asked = {
   /** No schedule is begun after this. */
   readonly minutes: number
   readonly ledger: string | undefined
+  /** Between two pieces of planned work. */
+  readonly everySeconds: number
   readonly isCalm: boolean
+  readonly isPlanned: boolean
   readonly profile: ProfileName
 }
 
@@ -53,6 +58,8 @@ function readOptions(): Asked {
       minutes: { type: 'string' },
       ledger: { type: 'string' },
       calm: { type: 'boolean', default: false },
+      planned: { type: 'boolean', default: false },
+      every: { type: 'string', default: '60' },
       profile: { type: 'string', default: 'lan' },
     },
   })
@@ -74,9 +81,11 @@ function readOptions(): Asked {
     postgres: values.postgres,
     kinds: values.kinds?.split(',').map(readKind),
     older: values['upgrade-from'],
-    minutes: number(values.minutes ?? (values.calm ? '30' : '720')),
+    minutes: number(values.minutes ?? (values.calm ? '30' : values.planned ? '60' : '720')),
+    everySeconds: number(values.every),
     ledger: values.ledger,
     isCalm: values.calm,
+    isPlanned: values.planned,
     profile,
   }
 }
@@ -118,10 +127,36 @@ async function calm(asked: Asked, binDir: string): Promise<number> {
   }
 }
 
+/** What planned work costs applications. The code is 0 when nothing was lost. */
+async function planned(asked: Asked, binDir: string): Promise<number> {
+  const { mode, nodes, profile, minutes, everySeconds } = asked
+  const arena = await Arena.open({ mode, nodes, profile, binDir }, say)
+  const endNow = (): void => void arena.close().then(() => process.exit(130))
+  for (const signal of SIGNALS) process.once(signal, endNow)
+  try {
+    const report = await arena.planned(minutes * 60_000, everySeconds * 1000)
+    const { switchovers, restarts, changes, stalls, acknowledged, errors, pgbenchEnded, violations } = report
+    say(
+      `planned ${mode}, ${minutes} minutes: ${switchovers} switchovers, ${restarts} rolling restarts, ${changes} changes of max_connections; ${acknowledged} acknowledged`,
+    )
+    say(
+      `  stalls of a switchover: 5433 ${describeStalls(stalls.primary)}; 6432 ${describeStalls(stalls.pooled)}`,
+    )
+    for (const [what, times] of Object.entries(errors)) say(`  ${times} times ${what}`)
+    say(`  pgbench on 6432 ended ${pgbenchEnded} times`)
+    for (const violation of violations) say(`  VIOLATION ${violation}`)
+    if (violations.length > 0) say(`  kept in ${arena.keep(asked.from, report)}`)
+    return violations.length === 0 ? 0 : 1
+  } finally {
+    await arena.close()
+  }
+}
+
 async function main(): Promise<number> {
   const asked = readOptions()
   const binDir = await programsOf(asked.postgres)
   if (asked.isCalm) return calm(asked, binDir)
+  if (asked.isPlanned) return planned(asked, binDir)
   const stamp = stampNow()
   const began = performance.now()
   const sum = { clean: 0, violations: 0, acknowledged: 0, missing: 0, staleReads: 0 }
