@@ -85,6 +85,8 @@ export type MemberFacts = {
   }
   /** What its operator said of it; absent where that is nothing. */
   readonly tags?: MemberTags
+  /** An operator holds it out of service: it takes over from nobody and gets no reads. `since`: RFC 3339. */
+  readonly held?: { readonly since: string; readonly reason?: string }
   /** It votes and has no database. */
   readonly witness?: true
   readonly instance: InstanceFacts

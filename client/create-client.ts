@@ -9,6 +9,8 @@ import type {
   JoinRequest,
   MembersDocument,
   ConfirmDownResult,
+  HoldRequest,
+  HoldResult,
   ReinitResult,
   RemoveResult,
 } from './member-documents.ts'
@@ -103,6 +105,9 @@ export type Client = {
   removeMember(name: string, options?: CallOptions): Promise<RemoveResult>
   /** Has the data of a member cloned anew from the primary. */
   reinit(name: string, options?: CallOptions): Promise<ReinitResult>
+  /** Takes a standby out of service: it takes over from nobody and gets no reads. */
+  hold(name: string, request?: HoldRequest, options?: CallOptions): Promise<HoldResult>
+  unhold(name: string, options?: CallOptions): Promise<HoldResult>
   /** Has the PostgreSQL of a member started anew; answers when it runs again. */
   restart(name: string, options?: CallOptions): Promise<RestartResult>
   /** What is set for the whole cluster while it runs. */
@@ -130,6 +135,9 @@ export function createClient(options: ClientOptions): Client {
     readJson<Document>(path, expectSuccess(path, await send({ method: 'GET', path, options: call })))
   const post = async <Document>(call: Omit<Call, 'method'>) =>
     readJson<Document>(call.path, expectSuccess(call.path, await send({ ...call, method: 'POST' })))
+  const remove = async <Document>(call: Omit<Call, 'method'>) =>
+    readJson<Document>(call.path, expectSuccess(call.path, await send({ ...call, method: 'DELETE' })))
+  const member = (name: string, what = '') => `/v1/members/${encodeURIComponent(name)}${what}`
 
   return {
     url,
@@ -167,21 +175,15 @@ export function createClient(options: ClientOptions): Client {
       }),
     members: (call) => get('/v1/members', call),
     invite: (body, call) => post({ path: '/v1/members', body, options: call }),
-    removeMember: async (name, call) => {
-      const path = `/v1/members/${encodeURIComponent(name)}`
-      const timeoutMs = REMOVE_TIMEOUT_MS_DEFAULT
-      return readJson(
-        path,
-        expectSuccess(path, await send({ method: 'DELETE', path, timeoutMs, options: call })),
-      )
-    },
-    reinit: (name, call) =>
-      post({ path: `/v1/members/${encodeURIComponent(name)}/reinit`, body: {}, options: call }),
-    confirmDown: (name, call) =>
-      post({ path: `/v1/members/${encodeURIComponent(name)}/confirm-down`, body: {}, options: call }),
+    removeMember: (name, call) =>
+      remove({ path: member(name), timeoutMs: REMOVE_TIMEOUT_MS_DEFAULT, options: call }),
+    reinit: (name, call) => post({ path: member(name, '/reinit'), body: {}, options: call }),
+    hold: (name, body = {}, call) => post({ path: member(name, '/hold'), body, options: call }),
+    unhold: (name, call) => remove({ path: member(name, '/hold'), options: call }),
+    confirmDown: (name, call) => post({ path: member(name, '/confirm-down'), body: {}, options: call }),
     restart: (name, call) =>
       post({
-        path: `/v1/members/${encodeURIComponent(name)}/restart`,
+        path: member(name, '/restart'),
         body: {},
         timeoutMs: RESTART_TIMEOUT_MS_DEFAULT,
         options: call,

@@ -58,6 +58,8 @@ export type {
   RemovedEntry,
   RemoveResult,
   ConfirmDownResult,
+  HoldRequest,
+  HoldResult,
   ReinitResult,
 } from './member-documents.ts'
 export {

@@ -107,5 +107,11 @@ export type JoinDocument = {
 /** Answer of `POST /v1/members/:name/reinit`: it is asked for, and happens as soon as nothing hangs on the member's data. */
 export type ReinitResult = { readonly name: string; readonly from: string }
 
+/** Body of `POST /v1/members/:name/hold`. `reason`: for people, at most 200 characters. */
+export type HoldRequest = { readonly reason?: string }
+
+/** Answer of `POST` and `DELETE /v1/members/:name/hold`. */
+export type HoldResult = { readonly name: string; readonly held: boolean }
+
 /** Answer of `POST /v1/members/:name/confirm-down`: the others may take over from this primary of this epoch now. */
 export type ConfirmDownResult = { readonly name: string; readonly epoch: number }

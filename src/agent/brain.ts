@@ -6,7 +6,7 @@ import { Jobs } from '../ha/jobs.ts'
 import type { Keys } from '../ha/keys.ts'
 import { LeaseKeeper } from '../ha/lease-keeper.ts'
 import { HaLoop } from '../ha/loop.ts'
-import { Observer } from '../ha/observe/observer.ts'
+import { Observer, type ObserverOptions } from '../ha/observe/observer.ts'
 import type { Policy } from '../ha/policy.ts'
 import type { Clock, Guard, Knocker, LocalInstance, Notebook, Peers } from '../ha/ports.ts'
 import type { MemberTags } from '../model/member-tags.ts'
@@ -40,7 +40,8 @@ export type BrainOptions = {
   readonly keys: Keys
   readonly managed: boolean
   readonly isWitness?: boolean
-  readonly tags?: MemberTags | undefined
+  /** Those of now: a hold adds some. */
+  readonly tags: () => MemberTags | undefined
   readonly onDecision: (decision: Decision, seen: Snapshot) => void
   readonly onRecord: () => void
   /** A job did something that routers and other members should hear of now. */
@@ -63,7 +64,7 @@ export class Brain {
 
   constructor(deps: BrainDeps, options: BrainOptions) {
     const { clock, log, store, instance, guard, peers, notebook, knocker } = deps
-    const { self, policy, keys, members, leaving, initialiser, managed, isWitness = false, tags } = options
+    const { self, policy, keys, managed } = options
     this.#clock = clock
     this.store = store
     this.#log = log
@@ -79,26 +80,16 @@ export class Brain {
     )
     this.observer = new Observer(
       { ...shared, peers, knocker, writePath: this.writePath },
-      { self, members, leaving, initialiser, policy, keys, managed, isWitness, tags },
+      observedBy(options),
     )
-    this.executor = new Executor({
-      ...shared,
-      log,
-      observer: this.observer,
-      keys,
-      policy,
-      self,
-      writeDeadlineMs,
-    })
+    const { observer } = this
+    this.executor = new Executor({ ...shared, log, observer, keys, policy, self, writeDeadlineMs })
     const recorder = new FlightRecorder({ clock, store, log }, { keys, writeDeadlineMs })
-    this.loop = new HaLoop(
-      { clock, log, observer: this.observer, executor: this.executor },
-      (decision, seen) => {
-        if (decision.stance.keepLease) this.#lease.nudge()
-        recorder.see(seen, decision)
-        options.onDecision(decision, seen)
-      },
-    )
+    this.loop = new HaLoop({ clock, log, observer, executor: this.executor }, (decision, seen) => {
+      if (decision.stance.keepLease) this.#lease.nudge()
+      recorder.see(seen, decision)
+      options.onDecision(decision, seen)
+    })
     this.#lease = new LeaseKeeper(
       { clock, keeper },
       {
@@ -130,7 +121,9 @@ export class Brain {
         known = news
       }),
       store.onStatusChange(wake),
-      ...[keys.failover, keys.config, keys.restart(self)].map((key) => store.watch(key, 0, wake)),
+      ...[keys.failover, keys.config, keys.restart(self), keys.hold(self)].map((key) =>
+        store.watch(key, 0, wake),
+      ),
       peers.onChange(wake),
       instance.onCrash(wake),
     )
@@ -179,6 +172,16 @@ export class Brain {
     return (
       this.jobs.running === undefined && (state === 'stopped' || state === 'crashed' || state === 'absent')
     )
+  }
+}
+
+function observedBy(options: BrainOptions): ObserverOptions {
+  const { self, members, leaving, initialiser, policy, keys, managed, isWitness = false } = options
+  return {
+    ...{ self, members, leaving, initialiser, policy, keys, managed, isWitness },
+    get tags() {
+      return options.tags()
+    },
   }
 }
 

@@ -23,6 +23,7 @@ import { pauseOn } from '../ha/pause-on.ts'
 import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
 import { publishAddress } from './publish-address.ts'
 import { endLeftovers } from './leftovers.ts'
+import { OwnTags } from './hold.ts'
 import { nodePolicy } from './node-policy.ts'
 import { Orders } from './orders.ts'
 import { Picture, type PictureParts } from './picture.ts'
@@ -90,6 +91,7 @@ export class ControlPlane {
   /** Those of the first start. */
   readonly #configured: readonly string[]
   readonly #abort = new AbortController()
+  readonly #tags: OwnTags
   #founding: Founding | EtcdFounding | undefined
   #leftovers: Promise<void> | undefined
   #brain: Brain | undefined
@@ -110,12 +112,13 @@ export class ControlPlane {
     this.#configured = [this.#self, ...peers].toSorted()
     this.policy = nodePolicy(config)
     this.keys = keysOf(config.namespace, config.scope)
+    this.#tags = new OwnTags(config.tags)
     this.picture = this.#createPicture()
     this.orders = new Orders({
       clock: ports.clock,
       keys: this.keys,
       instance: ports.instance,
-      isManaged: this.isManaged,
+      isAttached: nodeMode(config) === 'attached',
       own: () => this.picture.ownFacts(),
       now: () => ({ brain: this.#brain, seen: this.#seen }),
     })
@@ -268,7 +271,7 @@ export class ControlPlane {
         keys: this.keys,
         managed: this.isManaged,
         isWitness: nodeMode(this.#options.config) === 'witness',
-        tags: this.#options.config.tags,
+        tags: () => this.#tags.with(brain.store.peek(this.keys.hold(this.#self))?.value).tags,
         onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
         onRecord: () => this.#onRecord(brain),
         onStep: () => {
@@ -432,6 +435,7 @@ export class ControlPlane {
       guard,
       silenceLimitMs: this.policy.silenceLimitMs,
       keys: this.keys,
+      tags: () => this.#tags.with(this.#brain?.store.peek(this.keys.hold(this.#self))?.value),
       now: () => ({
         brain: this.#brain,
         founding: this.#founding,

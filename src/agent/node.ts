@@ -386,6 +386,7 @@ export class Node {
       invite: async (order) => (this.#parts.etcd ? NO_INVITATIONS : control.members.invite(order)),
       removeMember: ({ name }) => control.members.remove(name),
       reinit: (name) => control.orders.reinit(name),
+      hold: (wish) => control.orders.hold(wish),
       confirmDown: (name) => control.orders.confirmDown(name),
       restart: (wish, { deadlineMs }) => control.orders.restart(wish, deadlineMs),
       dynamicConfig: () => control.orders.dynamicConfig,

@@ -2,6 +2,8 @@ import type {
   ConfigChange,
   ConfigOutcome,
   ConfirmDownOutcome,
+  HoldOutcome,
+  HoldWish,
   Refused,
   ReinitOutcome,
   RestartOutcome,
@@ -18,6 +20,7 @@ import type { MemberFacts } from '../model/member.ts'
 import type { Brain } from './brain.ts'
 import { changeConfig } from './change-config.ts'
 import { confirmDown } from './confirm-down.ts'
+import { hold, unhold } from './hold.ts'
 import { requestReinit } from './reinit.ts'
 import { requestRestart } from './restart.ts'
 import { requestSwitchover } from './switchover.ts'
@@ -26,8 +29,8 @@ type OrdersParts = {
   readonly clock: Clock
   readonly keys: Keys
   readonly instance: LocalInstance
-  /** This agent runs its PostgreSQL, and does not only watch it. */
-  readonly isManaged: boolean
+  /** This agent only watches its PostgreSQL. */
+  readonly isAttached: boolean
   readonly own: () => MemberFacts
   readonly now: () => { readonly brain: Brain | undefined; readonly seen: Snapshot | undefined }
 }
@@ -47,8 +50,8 @@ export class Orders {
   }
 
   async switchover(order: SwitchoverOrder, deadlineMs: number): Promise<SwitchoverOutcome> {
-    const { clock, keys, isManaged, now } = this.#parts
-    if (!isManaged)
+    const { clock, keys, isAttached, now } = this.#parts
+    if (isAttached)
       return { kind: 'refused', reason: 'ATTACHED', message: 'This agent only watches its PostgreSQL' }
     const { brain } = now()
     if (!brain) return NOT_RUNNING
@@ -68,6 +71,15 @@ export class Orders {
     const { brain, seen } = this.#parts.now()
     if (!brain) return NOT_RUNNING
     return confirmDown({ store: brain.store, keys: this.#parts.keys, seen }, name)
+  }
+
+  /** Takes a standby out of service, or back. */
+  async hold(wish: HoldWish): Promise<HoldOutcome> {
+    const { clock, keys, now } = this.#parts
+    const { brain } = now()
+    if (!brain) return NOT_RUNNING
+    const deps = { clock, store: brain.store, keys, seen: () => now().seen }
+    return wish.isHeld ? hold(deps, wish) : unhold(deps, wish.name)
   }
 
   async restart(wish: RestartWish, deadlineMs: number): Promise<RestartOutcome> {

@@ -5,6 +5,7 @@ import { nodeMode } from '../config/node-mode.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
 import { SAW_NONE, type ActivityFacts, type MemberFacts } from '../model/member.ts'
+import type { HeldSince, MemberTags } from '../model/member-tags.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
@@ -29,6 +30,8 @@ export type PictureParts = {
   readonly bootId: string
   readonly pid: number
   readonly activity: () => ActivityFacts | undefined
+  /** Those of now, and why some of them are not in its file. */
+  readonly tags: () => { readonly tags: MemberTags | undefined; readonly held: HeldSince | undefined }
   /** What comes into being later, or changes. */
   readonly now: () => {
     readonly brain: Brain | undefined
@@ -59,6 +62,7 @@ export class Picture {
     const { brain, isStopping, removing } = this.#parts.now()
     const activity = this.#parts.activity()
     const watchdog = guard.watchdog()
+    const { held } = this.#parts.tags()
     const kept = this.#kept.against(brain?.store.peek(this.#parts.keys.config)?.value)
     const incarnation = brain?.observer.incarnation
     const pledge = brain?.observer.pledge
@@ -76,6 +80,7 @@ export class Picture {
       ...(nodeMode(config) === 'witness' ? { witness: true } : {}),
       ...(brain && nodeMode(config) === 'managed' ? { writePath: brain.writePath.facts } : {}),
       ...(activity ? { activity } : {}),
+      ...(held ? { held } : {}),
       ...(kept.length > 0 ? { keptParameters: kept } : {}),
       ...(brain?.observer.isPaused ? { paused: true } : {}),
       stopping: isStopping,
@@ -102,6 +107,7 @@ export class Picture {
   /** Tables are drawn much more often than heartbeats are sent. */
   #routed(): RoutedMember {
     const { config, ownHost } = this.#parts
+    const { tags } = this.#parts.tags()
     const { observer, executor } = this.#parts.now().brain ?? {}
     return {
       name: config.identity.nodeName,
@@ -109,7 +115,7 @@ export class Picture {
       port: config.localDb.port,
       instance: observer?.instance ?? { state: 'unknown' },
       seen: observer?.measuredUnder ?? SAW_NONE,
-      ...(config.tags ? { tags: config.tags } : {}),
+      ...(tags ? { tags } : {}),
       ...(observer?.isClosed ? { closed: true } : {}),
       ...(executor?.isHandingOver ? { handsOver: true } : {}),
       ...(executor?.admitsIn === undefined ? {} : { admits: { epoch: executor.admitsIn } }),

@@ -47,7 +47,11 @@ export async function requestReinit(
 }
 
 /** Where commits wait for a standby even when there is none, it would never be let go. */
-function isOnlyStandby({ policy, self, local, peers }: Snapshot, holder: string, name: string): boolean {
+export function isOnlyStandby(
+  { policy, self, local, peers }: Snapshot,
+  holder: string,
+  name: string,
+): boolean {
   if (policy.acks?.isStrict !== true) return false
   const others = [
     { name: self, instance: local.instance },

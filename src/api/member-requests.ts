@@ -1,4 +1,4 @@
-import type { InviteRequest, JoinRequest } from '#client'
+import type { HoldRequest, InviteRequest, JoinRequest } from '#client'
 import { visibleText } from '../std/visible-text.ts'
 import { invalidBody } from './problem.ts'
 
@@ -14,6 +14,17 @@ export function readMemberName(text: unknown): string {
   throw invalidBody(
     `Cannot read the name ${shown(text)}: wanted 1 to 63 letters, digits, dots, hyphens and underscores`,
   )
+}
+
+const REASON_MAX = 200
+
+/** The body may be empty. */
+export function readHoldRequest(body: unknown): HoldRequest {
+  const { reason } = readFields(body ?? {}, ['reason'])
+  if (reason === undefined) return {}
+  if (typeof reason !== 'string' || reason === '' || reason.length > REASON_MAX)
+    throw invalidBody(`Cannot read "reason": wanted a text of 1 to ${REASON_MAX} characters`)
+  return { reason }
 }
 
 export function readInviteRequest(body: unknown): Required<InviteRequest> {

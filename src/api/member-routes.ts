@@ -1,19 +1,22 @@
 import type {
   ConfirmDownResult,
+  HoldResult,
   InviteResult,
   JoinAnswer,
   MembersDocument,
   ReinitResult,
   RemoveResult,
 } from '#client'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { monotonicMs } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
 import { KiB, SECOND } from '../std/units.ts'
-import { readInviteRequest, readJoinRequest, readMemberName } from './member-requests.ts'
+import { readHoldRequest, readInviteRequest, readJoinRequest, readMemberName } from './member-requests.ts'
 import type {
   ClusterOperations,
   ConfirmDownRefusal,
+  HoldRefusal,
+  HoldWish,
   JoinOutcome,
   MemberRefusal,
   Refused,
@@ -73,6 +76,25 @@ export function addMemberRoutes(app: FastifyInstance, { operations, log }: Membe
     const result: ConfirmDownResult = { name: outcome.name, epoch: outcome.epoch }
     return reply.send(result)
   })
+  const setHold = async (reply: FastifyReply, wish: HoldWish, request: FastifyRequest) => {
+    const { name, isHeld, reason } = wish
+    log.warn(isHeld ? 'A member is held' : 'A member is held no more', {
+      name,
+      ...(reason === undefined ? {} : { reason }),
+      requestedBy: request.ip,
+    })
+    const outcome = await operations.hold(wish)
+    if (outcome.kind === 'refused') return sendProblem(reply, memberProblem(outcome))
+    const result: HoldResult = { name: outcome.name, held: isHeld }
+    return reply.send(result)
+  }
+  app.post<{ Params: { name: string } }>('/v1/members/:name/hold', (request, reply) => {
+    const { reason } = readHoldRequest(request.body)
+    return setHold(reply, { name: readMemberName(request.params.name), isHeld: true, reason }, request)
+  })
+  app.delete<{ Params: { name: string } }>('/v1/members/:name/hold', (request, reply) =>
+    setHold(reply, { name: readMemberName(request.params.name), isHeld: false }, request),
+  )
   // Patroni's name for it: this very node.
   app.post('/reinitialize', async (request, reply) => {
     const outcome = await orderReinit(operations.view().self, request)
@@ -111,7 +133,7 @@ function addJoin(app: FastifyInstance, { operations, log }: MemberRouteDeps): vo
 
 const REFUSALS: Readonly<
   Record<
-    MemberRefusal | ReinitRefusal | ConfirmDownRefusal,
+    MemberRefusal | ReinitRefusal | ConfirmDownRefusal | HoldRefusal,
     { readonly status: number; readonly code: string }
   >
 > = {
@@ -126,6 +148,7 @@ const REFUSALS: Readonly<
   TAKE_OVER: { status: 409, code: 'MEMBER_TAKE_OVER' },
   BUSY: { status: 409, code: 'MEMBER_BUSY' },
   HAS_NO_DATA: { status: 409, code: 'MEMBER_HAS_NO_DATA' },
+  NOT_HELD: { status: 409, code: 'MEMBER_NOT_HELD' },
   NOT_AWAITED: { status: 409, code: 'MEMBER_NOT_AWAITED' },
 }
 
@@ -133,7 +156,7 @@ function memberProblem({
   reason,
   message,
   remedy,
-}: Refused<MemberRefusal | ReinitRefusal | ConfirmDownRefusal>): ProblemFields {
+}: Refused<MemberRefusal | ReinitRefusal | ConfirmDownRefusal | HoldRefusal>): ProblemFields {
   return { ...REFUSALS[reason], detail: message, remedy }
 }
 

@@ -50,6 +50,8 @@ export interface ClusterOperations {
   join(order: JoinOrder): Promise<JoinOutcome>
   /** Has the data of a member cloned anew; it may wait until nothing hangs on it. Throws only a `Fault`. */
   reinit(name: string): Promise<ReinitOutcome>
+  /** Takes a standby out of service, or back. Throws only a `Fault`. */
+  hold(wish: HoldWish): Promise<HoldOutcome>
   /** Starts the PostgreSQL of a member anew: answers when it runs again. Throws only a `Fault`. */
   restart(wish: RestartWish, options: { readonly deadlineMs: number }): Promise<RestartOutcome>
   /** What is set for the whole cluster while it runs. */
@@ -204,6 +206,23 @@ export type ReinitRefusal =
 export type ReinitOutcome =
   /** The member clones `from` as soon as its data is not counted on. */
   { readonly kind: 'asked'; readonly name: string; readonly from: string } | Refused<ReinitRefusal>
+
+export type HoldWish = {
+  readonly name: string
+  readonly isHeld: boolean
+  readonly reason?: string | undefined
+}
+
+export type HoldRefusal =
+  | 'NO_QUORUM'
+  | 'UNKNOWN'
+  | 'IS_PRIMARY'
+  | 'TAKE_OVER'
+  | 'IS_ONLY_STANDBY'
+  | 'NOT_HELD'
+  | 'BUSY'
+
+export type HoldOutcome = { readonly kind: 'done'; readonly name: string } | Refused<HoldRefusal>
 
 /** Whose PostgreSQL is to be started anew, and under what conditions. */
 export type RestartWish = {

@@ -223,6 +223,8 @@ describe('access', () => {
         '/v1/members/:name',
         '/v1/members/:name/reinit',
         '/v1/members/:name/confirm-down',
+        '/v1/members/:name/hold',
+        '/v1/members/:name/hold',
         '/v1/members/:name/restart',
         '/restart',
         '/v1/reload',

@@ -119,6 +119,9 @@ function notesOf(member: MemberView, view: ClusterView): readonly string[] {
       ? `pending restart: ${instance.pendingRestart?.join(', ')}`
       : undefined,
     facts.keptParameters ? `its own file decides: ${facts.keptParameters.join(', ')}` : undefined,
+    facts.held
+      ? `held since ${facts.held.since}${facts.held.reason === undefined ? '' : `: ${facts.held.reason}`}`
+      : undefined,
     facts.tags ? `tags: ${tagsText(facts.tags)}` : undefined,
     instance.walReplayPaused === true ? 'replay paused' : undefined,
     holds && facts.guard === 'absent' ? 'no guard' : undefined,

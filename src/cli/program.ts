@@ -10,7 +10,9 @@ import { editConfig } from './edit-config-command.ts'
 import { CONFIG_PATH_DEFAULT, findEndpoints } from './endpoints.ts'
 import { eventsReport, followEvents } from './events-command.ts'
 import { explainReport } from './explain-command.ts'
+import type { GlobalOptions } from './global-options.ts'
 import { historyReport } from './history-command.ts'
+import { addHold } from './add-hold.ts'
 import { memberList } from './member-list.ts'
 import { joinCluster } from './member/join-command.ts'
 import { addMember as addMemberTo, listMembers, removeMember } from './member/member-commands.ts'
@@ -19,7 +21,7 @@ import { pause } from './pause-command.ts'
 import { readConfig } from './read-config.ts'
 import { reinit } from './reinit-command.ts'
 import { restartRouter } from './restart-router-command.ts'
-import { FORMATS, plainReport, printReport, type Format, type Report } from './report.ts'
+import { FORMATS, plainReport, printReport, type Report } from './report.ts'
 import { restart } from './restart-command.ts'
 import { DATA_DIR_DEFAULT, init, OUT_DEFAULT, SCOPE_DEFAULT, type InitOptions } from './setup/init-command.ts'
 import { API_PORT_DEFAULT } from './setup/parse-nodes.ts'
@@ -29,16 +31,6 @@ import { versionLine, versionReport } from './version-command.ts'
 import { whyReport } from './why-command.ts'
 import type { World } from './world.ts'
 import { yamlText } from './yaml-text.ts'
-
-/** Options that stand before or after any command. */
-type GlobalOptions = {
-  readonly config?: string
-  readonly url?: string
-  readonly token?: string
-  readonly format: Format
-  readonly validate?: boolean
-  readonly validateConfig?: boolean
-}
 
 /** Tells the exit code to whoever runs the program: commander's actions return nothing. */
 export type Finish = (code: number) => void
@@ -156,6 +148,7 @@ function addClusterCommands(program: Command, world: World, finish: Finish): voi
     description: 'replace the data of a standby by a new clone of the primary',
     order: reinit,
   })
+  addHold(add, world)
   addMemberOrder(add('confirm-down'), world, {
     description: 'say that the PostgreSQL of a lost primary does not run, where the others wait to be told',
     order: confirmDown,

@@ -338,6 +338,31 @@ describe('switchover', () => {
   })
 })
 
+describe('hold and unhold', () => {
+  it('say what it means, and that nobody is left where that is so', async () => {
+    const { out } = await cli(`hold n2 --reason work ${auth()}`)
+    expect(out).toContain('"n2" is held: it takes over from nobody and gets no reads from routers')
+    const others = sampleView().members.map(({ facts, ...one }) => ({
+      ...one,
+      facts: { ...facts, instance: { ...facts.instance, streaming: facts.name === 'n2' } },
+    }))
+    operations.current = sampleView({ members: others })
+    expect((await cli(`hold n2 ${auth()}`)).out).toContain('Nobody else could take over now')
+    expect((await cli(`unhold n2 ${auth()}`)).out).toBe('"n2" is held no more.\n')
+    expect(operations.changes).toEqual(['hold n2 work', 'hold n2', 'unhold n2'])
+  })
+
+  it('pass on what a member says to it, know misspelt names, and answer in JSON', async () => {
+    operations.holdOutcome = { kind: 'refused', reason: 'IS_PRIMARY', message: '"n1" is the primary' }
+    const { code, err } = await cli(`hold n1 ${auth()}`)
+    expect([code, err.includes('"n1" is the primary')]).toEqual([1, true])
+    expect((await cli(`unhold n22 ${auth()}`)).err).toContain('Did you mean n2?')
+    operations.holdOutcome = undefined
+    const answer = await cli(`hold n2 --format json ${auth()}`)
+    expect(JSON.parse(answer.out)).toEqual({ name: 'n2', held: true })
+  })
+})
+
 describe('edit-config', () => {
   it('shows what changes and asks, changes it, and says what waits for a restart', async () => {
     operations.settings = { postgresql: { parameters: { work_mem: '4MB' } } }

@@ -25,6 +25,8 @@ export function keysOf(namespace: string, scope: string) {
     reinit: (name: string) => `${root}metako/reinit/${name}`,
     /** An operator's order to start the PostgreSQL of this member anew. */
     restart: (name: string) => `${root}metako/restart/${name}`,
+    /** An operator's wish that this member is out of service until he takes it back. */
+    hold: (name: string) => `${root}metako/hold/${name}`,
     /** The registry of members was begun: from then on it counts, not the config. */
     membership: `${root}metako/membership`,
     nodes: `${root}metako/nodes/`,

@@ -74,6 +74,10 @@ export const errorCodes = {
     remedy:
       'Add a member or bring another one back first, or turn `replication.synchronous_mode_strict` off.',
   },
+  MEMBER_NOT_HELD: {
+    meaning: 'Nobody holds this member out of service.',
+    remedy: 'Look at `pg-metako list`; tags of its own file stay until the file is changed.',
+  },
   MEMBER_NOT_AWAITED: {
     meaning:
       'Nobody waits for the word that this member is down: it is not a lost primary, or the others take over without it.',

@@ -12,6 +12,13 @@ export type MemberTags = {
   readonly nosync?: true
 }
 
+/** An operator took the member out of service while the cluster runs (`pg-metako hold`). */
+export type HeldSince = {
+  /** RFC 3339. */
+  readonly since: string
+  readonly reason?: string
+}
+
 const PRIORITY_DEFAULT = 1
 
 export function priorityOf(tags: MemberTags | undefined): number {

@@ -1,6 +1,6 @@
 import type { Pledge } from './ack-rule.ts'
 import type { EpochRecord } from './epoch-record.ts'
-import type { MemberTags } from './member-tags.ts'
+import type { HeldSince, MemberTags } from './member-tags.ts'
 import type { WatchdogFacts } from './watchdog.ts'
 
 /** What PostgreSQL says it is. Other words for these two exist only at the borders. */
@@ -118,6 +118,8 @@ export type MemberFacts = {
   readonly watchdog?: WatchdogFacts
   /** Absent where there is none. */
   readonly tags?: MemberTags
+  /** An operator holds it out of service, which is why it has two of its tags. */
+  readonly held?: HeldSince
   /** It votes and has no database. */
   readonly witness?: true
   readonly instance: InstanceFacts

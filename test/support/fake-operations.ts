@@ -17,6 +17,8 @@ import type {
   ConfigChange,
   ConfigOutcome,
   ConfirmDownOutcome,
+  HoldOutcome,
+  HoldWish,
   ReinitOutcome,
   ReloadOutcome,
   RestartOutcome,
@@ -51,6 +53,7 @@ export class FakeOperations implements ClusterOperations {
     consensus: 'done',
     remaining: ['n1', 'n2'],
   }
+  holdOutcome: HoldOutcome | undefined
   reinitOutcome: ReinitOutcome = { kind: 'asked', name: 'n2', from: 'n1' }
   confirmDownOutcome: ConfirmDownOutcome = { kind: 'confirmed', name: 'n1', epoch: 2 }
   routerOutcome: RouterRestartOutcome = {
@@ -261,6 +264,11 @@ export class FakeOperations implements ClusterOperations {
   reinit(name: string): Promise<ReinitOutcome> {
     this.changes.push(`reinit ${name}`)
     return Promise.resolve(this.reinitOutcome)
+  }
+
+  hold({ name, isHeld, reason }: HoldWish): Promise<HoldOutcome> {
+    this.changes.push(`${isHeld ? 'hold' : 'unhold'} ${name}${reason === undefined ? '' : ` ${reason}`}`)
+    return Promise.resolve(this.holdOutcome ?? { kind: 'done', name })
   }
 
   restart({ name, ...conditions }: RestartWish): Promise<RestartOutcome> {
