@@ -8,7 +8,7 @@ import { isHealthy } from '../../src/cli/demo/observe-cluster.ts'
 import { Cluster } from '../support/cluster.ts'
 import { faultyPrograms, hasCompiler } from '../support/faulty-host.ts'
 import { PROGRAM, type Machines, type TestNode } from '../support/machines.ts'
-import { namespaceMachines } from '../support/namespace-machines.ts'
+import { isWitness, namespaceMachines } from '../support/namespace-machines.ts'
 import { createNumberedTable, NumberedWriter, readNumbered } from '../support/numbered-writer.ts'
 import type { Mode } from '../support/replication-mode.ts'
 import type { Write } from '../support/write-history.ts'
@@ -31,6 +31,8 @@ const WRITERS = 3
 /** All is whole for so long and no fault is at work: what would still be waited for is skipped. */
 const CALM_MS = 500
 const CALM_LOOK_MS = 100
+/** What a witness has nothing for: it is made at a standby instead. */
+const OF_DATABASES: ReadonlySet<string> = new Set(['wipe', 'switchover', 'lag'])
 /** Violations stay here: whatever else a run writes goes with it. */
 const KEPT = join(REPOSITORY_ROOT, '.build/chaos')
 /** Holds a data directory, its WAL, a copy beside it while it is rewritten, and the agent's state. */
@@ -39,6 +41,8 @@ const DISK_MB = 1024
 export type ArenaOptions = {
   readonly mode: Mode
   readonly nodes: number
+  /** One of them votes and has no database. */
+  readonly witness?: boolean | undefined
   readonly profile: ProfileName
   /** The `main.js` of an older build: all hosts begin with it, and the first that rolls upgrades them. */
   readonly older?: string | undefined
@@ -103,6 +107,7 @@ export class Arena {
     const machines = await namespaceMachines({
       from: 'init',
       count: options.nodes,
+      witness: options.witness,
       diskMb: DISK_MB,
       faulty: programs?.library,
       edit: (text) => configFor(text, { ...options, binDir }),
@@ -190,6 +195,7 @@ export class Arena {
     const folder = mkdtempSync(join(KEPT, `${this.#options.mode}-${seed}-`))
     for (const node of this.#cluster.nodes) {
       copyFileSync(node.logFile, join(folder, `${node.name}-agent.log`))
+      if (isWitness(node)) continue
       const [file = '', ...words] = this.#machines.enter?.(node) ?? []
       const target = join(folder, `${node.name}-postgres.log`)
       execFileSync(file, [...words, 'cp', `${node.dataDir}.log`, target], { stdio: 'ignore' })
@@ -200,8 +206,7 @@ export class Arena {
   }
 
   #startClients(seed: number): Clients {
-    const { nodes } = this.#cluster
-    const writers = nodes.slice(0, WRITERS).map((node) => {
+    const writers = this.#routed.slice(0, WRITERS).map((node) => {
       this.#writers += 1
       return new NumberedWriter({
         url: this.#cluster.url(node, 'primary'),
@@ -274,8 +279,10 @@ export class Arena {
     }
     if (fault.kind === 'wipe') await this.#cluster.waitForHealthy(HEALED_MS)
     const ranked = await this.#ranked()
-    const node =
+    const drawn =
       one.target === 'again' ? (this.#lastHit ?? rankedNode(ranked, 0)) : rankedNode(ranked, one.target)
+    const standby = ranked.find((each) => each !== ranked[0] && !isWitness(each))
+    const node = isWitness(drawn) && OF_DATABASES.has(fault.kind) ? (standby ?? drawn) : drawn
     this.#lastHit = node
     const peers = fault.kind === 'cut' ? peersOf(ranked, node, fault.peer) : undefined
     const names = [node, ...(peers ?? [])].map(({ name }) => name)
@@ -344,8 +351,13 @@ export class Arena {
     }
   }
 
+  /** Of those that applications connect to. */
   #nodeAt(index: number): TestNode {
-    return rankedNode(this.#cluster.nodes, index % this.#cluster.nodes.length)
+    return rankedNode(this.#routed, index % this.#routed.length)
+  }
+
+  get #routed(): readonly TestNode[] {
+    return this.#cluster.nodes.filter((node) => !isWitness(node))
   }
 
   get #anyUrl(): string {

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
-import { withEntry } from './ledger.ts'
+import { WITH_WITNESS, withEntry } from './ledger.ts'
 
 const entry = {
   date: '2026-11-25',
   commit: 'abc',
   rules: 'r1',
   mode: 'quorum',
-  nodes: 3,
+  nodes: '3',
   postgres: '18',
   from: 1,
   to: 20,
@@ -27,4 +27,6 @@ it('the ledger of chaos adds up each mode, and what was made with the newest rul
   expect(third).toContain('- quorum: 24 clean, 1 violations; with the newest rules 5 clean, 0 violations')
   expect(third).toContain('- async: 7 clean, 0 violations; with the newest rules 7 clean, 0 violations')
   expect(third).toContain('- sync: 0 clean')
+  const fourth = withEntry(third, { ...entry, nodes: WITH_WITNESS, clean: 3, violations: 0 })
+  expect(fourth).toContain('- two databases and a witness, of these: 3 clean, 0 violations')
 })

@@ -13,9 +13,12 @@ const HEAD = [
   '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
 ]
 
+export const WITH_WITNESS = '2 + witness'
+
 export type ChaosEntry = {
   readonly mode: Mode
-  readonly nodes: number
+  /** How many; `WITH_WITNESS`: two and a witness. */
+  readonly nodes: string
   readonly postgres: string
   readonly from: number
   readonly to: number
@@ -59,14 +62,25 @@ export function withEntry(text: string, entry: ChaosEntry & Stamp): string {
   ]
   const rows = [...rowsOf(text), `| ${cells.join(' | ')} |`]
   const read = rows.map((row) => row.split('|').map((cell) => cell.trim()))
-  const sums = MODES.map((mode) => {
-    const own = read.filter((row) => row[4] === mode)
+  const sumOf = (name: string, own: readonly (readonly string[])[]): string => {
     const now = own.filter((row) => row[3] === entry.rules)
     const sum = (of: readonly (readonly string[])[], column: number) =>
       of.reduce((total, row) => total + Number(row[column]), 0)
     const counts = (of: readonly (readonly string[])[]) => `${sum(of, 8)} clean, ${sum(of, 9)} violations`
-    return `- ${mode}: ${counts(own)}; with the newest rules ${counts(now)}`
-  })
+    return `- ${name}: ${counts(own)}; with the newest rules ${counts(now)}`
+  }
+  const sums = [
+    ...MODES.map((mode) =>
+      sumOf(
+        mode,
+        read.filter((row) => row[4] === mode),
+      ),
+    ),
+    sumOf(
+      'two databases and a witness, of these',
+      read.filter((row) => row[5] === WITH_WITNESS),
+    ),
+  ]
   return [...HEAD, ...rows, '', 'Schedules in all:', '', ...sums, ''].join('\n')
 }
 

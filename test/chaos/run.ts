@@ -5,7 +5,7 @@ import { findEmbeddedPackage, usableEmbeddedFolder } from '../../src/postgres/em
 import type { ProfileName } from '../../src/ha/policy.ts'
 import { Arena, type ScheduleReport } from './arena.ts'
 import { SCHEDULED_MS } from './calm.ts'
-import { addToLedger, stampNow } from './ledger.ts'
+import { addToLedger, stampNow, WITH_WITNESS } from './ledger.ts'
 import { describeStalls } from './planned.ts'
 import { drawSchedule, KINDS, withUpgrade, type DrawnKind } from './schedule.ts'
 import { MODES, type Mode } from '../support/replication-mode.ts'
@@ -27,6 +27,8 @@ type Asked = {
   readonly schedules: number
   readonly from: number
   readonly nodes: number
+  /** One of three votes and has no database. */
+  readonly witness: boolean
   readonly postgres: string
   /** Faults of these kinds alone; absent: as each seed draws. */
   readonly kinds: readonly DrawnKind[] | undefined
@@ -52,6 +54,7 @@ function readOptions(): Asked {
       schedules: { type: 'string', default: '10' },
       from: { type: 'string', default: '1' },
       nodes: { type: 'string', default: '3' },
+      witness: { type: 'boolean', default: false },
       postgres: { type: 'string', default: '18' },
       kinds: { type: 'string' },
       'upgrade-from': { type: 'string' },
@@ -73,11 +76,13 @@ function readOptions(): Asked {
   const profile = PROFILES.find((one) => one === values.profile)
   if (!profile) throw new Error(`There is no profile "${values.profile}": ${PROFILES.join(', ')}`)
   if (!['3', '5'].includes(values.nodes)) throw new Error(`"${values.nodes}" nodes: wanted 3 or 5`)
+  if (values.witness && values.nodes !== '3') throw new Error('A witness is the third of three nodes')
   return {
     mode,
     schedules: number(values.schedules),
     from: number(values.from),
     nodes: number(values.nodes),
+    witness: values.witness,
     postgres: values.postgres,
     kinds: values.kinds?.split(',').map(readKind),
     older: values['upgrade-from'],
@@ -108,8 +113,8 @@ async function programsOf(major: string): Promise<string> {
 
 /** G5 under noise. The code is 0 when nobody took over and the primary's agent was never late, which alone proves something. */
 async function calm(asked: Asked, binDir: string): Promise<number> {
-  const { mode, nodes, profile, minutes, from } = asked
-  const arena = await Arena.open({ mode, nodes, profile, binDir }, say)
+  const { mode, profile, minutes, from } = asked
+  const arena = await Arena.open({ ...asked, older: undefined, binDir }, say)
   const endNow = (): void => void arena.close().then(() => process.exit(130))
   for (const signal of SIGNALS) process.once(signal, endNow)
   try {
@@ -129,8 +134,8 @@ async function calm(asked: Asked, binDir: string): Promise<number> {
 
 /** What planned work costs applications. The code is 0 when nothing was lost. */
 async function planned(asked: Asked, binDir: string): Promise<number> {
-  const { mode, nodes, profile, minutes, everySeconds } = asked
-  const arena = await Arena.open({ mode, nodes, profile, binDir }, say)
+  const { mode, minutes, everySeconds } = asked
+  const arena = await Arena.open({ ...asked, older: undefined, binDir }, say)
   const endNow = (): void => void arena.close().then(() => process.exit(130))
   for (const signal of SIGNALS) process.once(signal, endNow)
   try {
@@ -209,16 +214,17 @@ async function main(): Promise<number> {
     asked.older === undefined &&
     next > asked.from
   ) {
-    addToLedger(asked.ledger, { ...asked, ...sum, ...stamp, to: next - 1, seconds })
+    const nodes = asked.witness ? WITH_WITNESS : String(asked.nodes)
+    addToLedger(asked.ledger, { ...asked, nodes, ...sum, ...stamp, to: next - 1, seconds })
   }
   return sum.violations === 0 ? 0 : 1
 }
 
 /** What makes a schedule once more. */
-function againOf({ mode, nodes, postgres, kinds, older }: Asked, seed: number): string {
+function againOf({ mode, nodes, witness, postgres, kinds, older }: Asked, seed: number): string {
   const only = kinds ? ` --kinds ${kinds.join()}` : ''
   const from = older === undefined ? '' : ` --upgrade-from ${older}`
-  return `--mode ${mode} --from ${seed} --schedules 1 --nodes ${nodes} --postgres ${postgres}${only}${from}`
+  return `--mode ${mode} --from ${seed} --schedules 1 --nodes ${nodes}${witness ? ' --witness' : ''} --postgres ${postgres}${only}${from}`
 }
 
 function describeReport(report: ScheduleReport): string {

@@ -58,6 +58,8 @@ export type HostFiles = {
   readonly from?: 'example' | 'init'
   /** How many hosts the cluster has; the example is for three. */
   readonly count?: number
+  /** The last one votes and has no database; with the files of `init` alone. */
+  readonly witness?: boolean | undefined
   /** More hosts, without any file: for nodes that join. */
   readonly spare?: number
   /** What becomes of the text that `init` wrote into each `common.yaml`. */
@@ -87,12 +89,12 @@ export async function namespaceMachines(files: HostFiles = {}): Promise<Machines
     const isInit = files.from === 'init'
     const count = files.count ?? COUNT_USUAL
     const { appPassword, apiToken } = isInit
-      ? await writeInit(etc, { count, edit: files.edit })
+      ? await writeInit(etc, { count, edit: files.edit, witness: files.witness })
       : { ...copyExample(etc), apiToken: undefined }
     const hosts: Host[] = []
     for (let number = 1; number <= count + (files.spare ?? 0); number += 1) {
       const configFile = join(etc, isInit ? `node${number}/node.yaml` : `node${number}.yaml`)
-      const node = nodeIn(root, number, configFile)
+      const node = nodeIn(root, { number, configFile, isWitness: files.witness === true && number === count })
       hosts.push(await makeHost(node, { bridge, number, undo, diskMb: files.diskMb }))
     }
     return machinesOf(hosts, { count, appPassword, apiToken, undo, faulty: files.faulty })
@@ -134,7 +136,9 @@ function machinesOf(
           ...(about.faulty === undefined
             ? []
             : ['env', `LD_PRELOAD=${about.faulty}`, `FAULTY_HOST=${DATA_PARENT}/${FAULTS}`]),
-          ...[process.execPath, programs.get(node.name) ?? PROGRAM, '--config', node.configFile],
+          ...[process.execPath, programs.get(node.name) ?? PROGRAM],
+          ...(isWitness(node) ? ['witness'] : []),
+          ...['--config', node.configFile],
         ],
         { logFile: node.logFile, cwd: '/' },
       ),
@@ -173,10 +177,12 @@ function copyExample(folder: string): { readonly appPassword: string } {
 /** As the README says, for the addresses that these hosts have. */
 async function writeInit(
   folder: string,
-  files: { readonly count: number; readonly edit: HostFiles['edit'] },
+  files: { readonly count: number; readonly edit: HostFiles['edit']; readonly witness: HostFiles['witness'] },
 ): Promise<{ appPassword: string; apiToken: string }> {
   const names = Array.from({ length: files.count }, (_, index) => `node${index + 1}=${NETWORK}.${index + 1}`)
-  const words = ['init', '--nodes', names.join(), '--data-dir', `${DATA_PARENT}/data`, '--out', folder]
+  const witness = files.witness ? ['--witness', names.pop() ?? ''] : []
+  const places = ['--data-dir', `${DATA_PARENT}/data`, '--out', folder]
+  const words = ['init', '--nodes', names.join(), ...witness, ...places]
   const { code, err } = await runProgram(words, '/')
   if (code !== 0) throw new Error(`pg-metako init: ${err}`)
   for (let number = 1; files.edit && number <= files.count; number += 1) {
@@ -187,7 +193,11 @@ async function writeInit(
   return { appPassword: secret('app-password'), apiToken: secret('api-token') }
 }
 
-function nodeIn(root: string, number: number, configFile: string): TestNode {
+function nodeIn(
+  root: string,
+  about: { readonly number: number; readonly configFile: string; readonly isWitness: boolean },
+): TestNode {
+  const { number, configFile } = about
   const name = `node${number}`
   const host = `${NETWORK}.${number}`
   const folder = join(root, name)
@@ -195,7 +205,7 @@ function nodeIn(root: string, number: number, configFile: string): TestNode {
   return {
     name,
     host,
-    ports: PORTS,
+    ports: about.isWitness ? { ...PORTS, primary: 0 } : PORTS,
     api: `http://${host}:${PORTS.api}/`,
     folder,
     configFile,
@@ -204,6 +214,11 @@ function nodeIn(root: string, number: number, configFile: string): TestNode {
     stateDir: `${DATA_PARENT}/data.metako`,
     runDir: `${DATA_PARENT}/data.metako/run`,
   }
+}
+
+/** Whatever has a database has a router as well, on these hosts. */
+export function isWitness({ ports }: TestNode): boolean {
+  return ports.primary === 0
 }
 
 async function makeHost(
