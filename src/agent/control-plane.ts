@@ -23,6 +23,7 @@ import { pauseOn } from '../ha/pause-on.ts'
 import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
 import { publishAddress } from './publish-address.ts'
 import { endLeftovers } from './leftovers.ts'
+import { livePolicy } from './live-policy.ts'
 import { OwnTags } from './hold.ts'
 import { nodePolicy } from './node-policy.ts'
 import { Orders } from './orders.ts'
@@ -110,8 +111,8 @@ export class ControlPlane {
     const peers = config.members.map(({ nodeName }) => nodeName)
     this.#self = config.identity.nodeName
     this.#configured = [this.#self, ...peers].toSorted()
-    this.policy = nodePolicy(config)
     this.keys = keysOf(config.namespace, config.scope)
+    this.policy = livePolicy(nodePolicy(config), () => this.#brain?.store.peek(this.keys.config)?.value)
     this.#tags = new OwnTags(config.tags)
     this.picture = this.#createPicture()
     this.orders = new Orders({

@@ -37,7 +37,7 @@ export async function editConfig(endpoints: Endpoints, options: EditOptions, wor
   const after = await client
     .patchConfig(patch)
     .catch(outcomeUnknown('The change', 'Look at "pg-metako show-config" before trying again'))
-  const { waiting, kept } = hasParameters(patch) ? await becameOf(client) : { waiting: [], kept: [] }
+  const { waiting, kept } = await becameOf(client, parametersOf(patch))
   if (options.format !== 'pretty') {
     const rows = [['setting', 'value'], ...[...flatten(after)].map(([name, value]) => [name, value])]
     return printReport(
@@ -102,8 +102,9 @@ function put(into: JsonObject, [first = '', ...rest]: readonly string[], value: 
   return { ...into, [first]: rest.length === 0 ? value : put(isObject(inner) ? inner : {}, rest, value) }
 }
 
-function hasParameters({ postgresql }: JsonObject): boolean {
-  return isObject(postgresql) && isObject(postgresql['parameters'])
+function parametersOf({ postgresql }: JsonObject): readonly string[] {
+  const parameters = isObject(postgresql) ? postgresql['parameters'] : undefined
+  return isObject(parameters) ? Object.keys(parameters).map((name) => name.toLowerCase()) : []
 }
 
 /** One entry a setting, by its whole name. */
@@ -134,9 +135,11 @@ type Of = { readonly member: string; readonly parameters: readonly string[] }
 /** Who waits for a restart, and where the node's own file decides. Looks until everybody does one of both, or for a while. */
 async function becameOf(
   client: Client,
+  changed: readonly string[],
 ): Promise<{ readonly waiting: readonly Of[]; readonly kept: readonly Of[] }> {
   let waiting: readonly Of[] = []
   let kept: readonly Of[] = []
+  if (changed.length === 0) return { waiting, kept }
   await awaitView(client, TAKEN_IN_MS, ({ members }) => {
     const reached = members.filter(({ reachable, facts }) => reachable && !facts.witness)
     const those = (of: (facts: MemberFacts) => readonly string[] | undefined): readonly Of[] =>
@@ -145,8 +148,8 @@ async function becameOf(
         return parameters.length > 0 ? [{ member: facts.name, parameters }] : []
       })
     waiting = those(({ instance }) => instance.pendingRestart)
-    kept = those(({ keptParameters }) => keptParameters)
-    return waiting.length + kept.length >= reached.length
+    kept = those(({ keptParameters = [] }) => keptParameters.filter((name) => changed.includes(name)))
+    return new Set([...waiting, ...kept].map(({ member }) => member)).size === reached.length
   })
   return { waiting, kept }
 }

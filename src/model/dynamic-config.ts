@@ -1,3 +1,5 @@
+import { SECOND } from '../std/units.ts'
+
 /**
  * What operators set for the whole cluster while it runs: one JSON object in the store, at Patroni's key `config` and in its words.
  * Whoever writes it has validated it; whoever reads it takes what it understands.
@@ -7,10 +9,51 @@ export type DynamicConfig = {
   readonly pause?: boolean
 }
 
+/** Of the settings those that decisions go by; absent: the file of each node decides. */
+export type DynamicRules = {
+  readonly maximumLagBytes?: number
+  readonly primaryStartTimeoutMs?: number
+  /** `async`: commits wait for nobody. */
+  readonly mode?: 'async' | 'sync' | 'quorum'
+  readonly isStrict?: boolean
+  readonly wantedK?: number
+}
+
 export type JsonObject = { readonly [key: string]: unknown }
 
 export function parseDynamicConfig(text: string | undefined): DynamicConfig {
   return dynamicObject(text)['pause'] === true ? { pause: true } : {}
+}
+
+/** What is none of its kind counts as not set: whoever wrote it did so past those who judge it. */
+export function dynamicRules(text: string | undefined): DynamicRules {
+  const settings = dynamicObject(text)
+  const read = <T>(key: string): T | undefined => {
+    const value = settings[key]
+    return value === undefined || RULES[key]?.judge(value) !== undefined ? undefined : (value as T)
+  }
+  const timeout = read<number>('primary_start_timeout')
+  return {
+    ...whereGiven('maximumLagBytes', read<number>('maximum_lag_on_failover')),
+    ...whereGiven('primaryStartTimeoutMs', timeout === undefined ? undefined : timeout * SECOND),
+    ...whereGiven('mode', modeOf(read('synchronous_mode'))),
+    ...whereGiven('isStrict', read<boolean>('synchronous_mode_strict')),
+    ...whereGiven('wantedK', read<number>('synchronous_node_count')),
+  }
+}
+
+/** Patroni's words. */
+function modeOf(value: unknown): DynamicRules['mode'] {
+  if (value === undefined) return undefined
+  if (value === 'quorum') return 'quorum'
+  return value === true || value === 'on' ? 'sync' : 'async'
+}
+
+function whereGiven<Name extends string, T>(
+  name: Name,
+  value: T | undefined,
+): { readonly [key in Name]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [key in Name]?: T }
 }
 
 /** `postgresql.parameters`: what every member's PostgreSQL is set to, where its own config file says nothing else. */
@@ -65,10 +108,36 @@ export function judgeDynamicConfig(config: JsonObject): readonly DynamicProblem[
         return typeof value === 'boolean' ? [] : [wrong(key, 'must be true or false', value)]
       case 'postgresql':
         return isObject(value) ? judgePostgres(value) : [wrong(key, 'must have settings under it', value)]
-      default:
-        return [{ key, rule: NOT_HERE }]
+      default: {
+        const rule = RULES[key]
+        if (!rule) return [{ key, rule: NOT_HERE }]
+        const wanted = rule.judge(value)
+        return wanted === undefined ? [] : [wrong(key, `must be ${wanted}`, value)]
+      }
     }
   })
+}
+
+/** What a value must be; undefined: it is. */
+type Rule = { readonly judge: (value: unknown) => string | undefined }
+
+const RULES: Readonly<Record<string, Rule>> = {
+  maximum_lag_on_failover: wholeNumber(0, 'a number of bytes'),
+  primary_start_timeout: wholeNumber(0, 'a number of seconds'),
+  synchronous_mode: oneOf([true, false, 'on', 'off', 'quorum']),
+  synchronous_mode_strict: oneOf([true, false]),
+  synchronous_node_count: wholeNumber(1, 'a number of members above 0'),
+}
+
+function wholeNumber(min: number, wanted: string): Rule {
+  return {
+    judge: (value) =>
+      typeof value === 'number' && Number.isSafeInteger(value) && value >= min ? undefined : wanted,
+  }
+}
+
+function oneOf(values: readonly unknown[]): Rule {
+  return { judge: (value) => (values.includes(value) ? undefined : values.map(String).join(', ')) }
 }
 
 const NOT_HERE = 'cannot be set for the whole cluster at run time; it lies in the config file of each node'

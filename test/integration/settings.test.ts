@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest'
 import { Cluster } from '../support/cluster.ts'
 import { loopbackMachines } from '../support/loopback-machines.ts'
-import { connectTo } from '../support/numbered-writer.ts'
+import { connectTo, createNumberedTable, NumberedWriter } from '../support/numbered-writer.ts'
 import type { TestNode } from '../support/machines.ts'
 import { describePostgres } from '../support/postgres.ts'
 
@@ -86,6 +86,34 @@ describePostgres('settings of the whole cluster', (postgres) => {
       const primary = await cluster.waitForHealthy(30_000)
       expect(await valueOn(primary, 'max_worker_processes')).toBe(wanted)
     }
+  })
+
+  it('change how commits wait, to and fro, while somebody writes; and how far behind a successor may be', async () => {
+    onTestFailed(() => console.error(cluster.logTails()))
+    const names = () => valueOn(cluster.nodes[0]!, 'synchronous_standby_names')
+    const primary = await cluster.waitForHealthy(30_000)
+    const writer = new NumberedWriter({ url: cluster.directUrl(primary), number: 1, everyMs: 10 })
+    await createNumberedTable(cluster.directUrl(primary))
+    writer.start()
+    const [first] = cluster.nodes
+    expect(primary).toBe(first)
+    for (const [words, wanted] of [
+      [['synchronous_mode=true', 'synchronous_mode_strict=true'], /^FIRST 1/],
+      [['synchronous_mode=false', 'synchronous_mode_strict='], /^$/],
+      [['synchronous_mode=quorum', 'synchronous_node_count=2'], /^ANY 2/],
+      [['synchronous_mode=', 'synchronous_node_count='], /^ANY 1/],
+    ] as const) {
+      const { code, err } = await edit(...words.flatMap((word) => ['--set', word]))
+      expect([code, err]).toEqual([0, ''])
+      await cluster.waitFor(`names like ${wanted}`, 20_000, async () => wanted.test(await names()))
+      const since = performance.now()
+      await cluster.waitFor('a commit', 10_000, () => writer.acknowledgedSince(since) > 0)
+    }
+    const writes = await writer.stop()
+    expect(writes.filter(({ outcome }) => outcome !== 'acknowledged')).toEqual([])
+    const refused = await edit('--set', 'maximum_lag_on_failover=16MB')
+    expect([refused.code, refused.err.includes('must be a number of bytes')]).toEqual([1, true])
+    expect((await edit('--set', 'maximum_lag_on_failover=16777216')).code).toBe(0)
   })
 
   it('outlive the agents and PostgreSQL', async () => {
