@@ -96,6 +96,8 @@ export type MemberFacts = {
     /** Of the last try that came back, rounded up to a power of two. */
     readonly latencyMs?: number
   }
+  /** It has not taken in yet which parameters are set for the whole cluster. */
+  readonly unconfigured?: true
   /** Parameters that are set for the whole cluster and that its own file sets otherwise: there the file decides. */
   readonly keptParameters?: readonly string[]
   /** It has heard that the cluster is paused. */

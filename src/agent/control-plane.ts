@@ -436,6 +436,7 @@ export class ControlPlane {
       guard,
       silenceLimitMs: this.policy.silenceLimitMs,
       keys: this.keys,
+      parameters: () => this.#ports.state.parameters(),
       tags: () => this.#tags.with(this.#brain?.store.peek(this.keys.hold(this.#self))?.value),
       now: () => ({
         brain: this.#brain,

@@ -1,4 +1,5 @@
 import type { HoldOutcome, HoldWish } from '../api/ports.ts'
+import { databaseMembers } from '../ha/decide/stance.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { Clock, Store } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
@@ -67,6 +68,8 @@ function refuse(
   if (!seen?.store.hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
   if (!seen.members.includes(name))
     return refused('UNKNOWN', `There is no member "${name}": the members are ${seen.members.join(', ')}`)
+  if (!databaseMembers(seen).includes(name) || (name === seen.self && seen.local.isWitness))
+    return refused('HAS_NO_DATA', `"${name}" is a witness and has no database`)
   if (record?.state !== 'open') return refused('TAKE_OVER', 'The cluster has no primary now')
   if (record.holder === name)
     return refused('IS_PRIMARY', `"${name}" is the primary`, 'First: pg-metako switchover')

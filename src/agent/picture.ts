@@ -14,7 +14,7 @@ import type { Brain } from './brain.ts'
 import type { Founding } from './consensus.ts'
 import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
-import { KeptParameters } from './kept-parameters.ts'
+import { OwnParameters } from './own-parameters.ts'
 import { messageOf, readObstacle, routingTable, type RoutedMember } from './routing.ts'
 import { clusterView } from './view.ts'
 
@@ -30,6 +30,8 @@ export type PictureParts = {
   readonly bootId: string
   readonly pid: number
   readonly activity: () => ActivityFacts | undefined
+  /** What was taken in of the parameters of the whole cluster. */
+  readonly parameters: () => Readonly<Record<string, string>>
   /** Those of now, and why some of them are not in its file. */
   readonly tags: () => { readonly tags: MemberTags | undefined; readonly held: HeldSince | undefined }
   /** What comes into being later, or changes. */
@@ -49,12 +51,12 @@ export type PictureParts = {
 export class Picture {
   readonly #parts: PictureParts
   readonly #startedAt: MonotonicMs
-  readonly #kept: KeptParameters
+  readonly #parameters: OwnParameters
 
   constructor(parts: PictureParts) {
     this.#parts = parts
     this.#startedAt = parts.clock.monotonic()
-    this.#kept = new KeptParameters(parts.config.postgresql.parameters)
+    this.#parameters = new OwnParameters(parts.config.postgresql.parameters)
   }
 
   ownFacts(): MemberFacts {
@@ -63,7 +65,8 @@ export class Picture {
     const activity = this.#parts.activity()
     const watchdog = guard.watchdog()
     const { held } = this.#parts.tags()
-    const kept = this.#kept.against(brain?.store.peek(this.#parts.keys.config)?.value)
+    const settings = brain?.store.peek(this.#parts.keys.config)?.value
+    const { kept, isTakenIn } = this.#parameters.against(settings, this.#parts.parameters())
     const incarnation = brain?.observer.incarnation
     const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
@@ -81,6 +84,7 @@ export class Picture {
       ...(brain && nodeMode(config) === 'managed' ? { writePath: brain.writePath.facts } : {}),
       ...(activity ? { activity } : {}),
       ...(held ? { held } : {}),
+      ...(isTakenIn || nodeMode(config) !== 'managed' ? {} : { unconfigured: true }),
       ...(kept.length > 0 ? { keptParameters: kept } : {}),
       ...(brain?.observer.isPaused ? { paused: true } : {}),
       stopping: isStopping,

@@ -219,6 +219,7 @@ export type HoldRefusal =
   | 'IS_PRIMARY'
   | 'TAKE_OVER'
   | 'IS_ONLY_STANDBY'
+  | 'HAS_NO_DATA'
   | 'NOT_HELD'
   | 'BUSY'
 

@@ -1,5 +1,6 @@
 import type { Client, DynamicConfigDocument, MemberFacts } from '#client'
 import { isObject, mergePatch, type JsonObject } from '../model/dynamic-config.ts'
+import { monotonicMs } from '../platform/clock.ts'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
 import { confirm, outcomeUnknown } from './ask-first.ts'
@@ -19,8 +20,10 @@ export type EditOptions = {
   readonly format: Format
 }
 
-/** Members look at a new setting at once; PostgreSQL says what waits for a restart a moment later. */
-const TAKEN_IN_MS = 5 * SECOND
+/** Members look at a new setting at once; one that stands still does later. */
+const TAKEN_IN_MS = 10 * SECOND
+/** Agents ask PostgreSQL twice a second what waits for a restart. */
+const SAID_AFTER_MS = 1.5 * SECOND
 
 /** Changes what is set for the whole cluster: shows what will change, asks, does it, and says what waits for a restart. */
 export async function editConfig(endpoints: Endpoints, options: EditOptions, world: World): Promise<void> {
@@ -132,7 +135,10 @@ function changesOf(
 
 type Of = { readonly member: string; readonly parameters: readonly string[] }
 
-/** Who waits for a restart, and where the node's own file decides. Looks until everybody does one of both, or for a while. */
+/**
+ * Who waits for a restart, and where the node's own file decides. Looks until everybody who is heard has taken the change in, and a moment
+ * longer, since PostgreSQL says later what waits.
+ */
 async function becameOf(
   client: Client,
   changed: readonly string[],
@@ -140,6 +146,7 @@ async function becameOf(
   let waiting: readonly Of[] = []
   let kept: readonly Of[] = []
   if (changed.length === 0) return { waiting, kept }
+  let takenInAt: number | undefined
   await awaitView(client, TAKEN_IN_MS, ({ members }) => {
     const reached = members.filter(({ reachable, facts }) => reachable && !facts.witness)
     const those = (of: (facts: MemberFacts) => readonly string[] | undefined): readonly Of[] =>
@@ -149,7 +156,9 @@ async function becameOf(
       })
     waiting = those(({ instance }) => instance.pendingRestart)
     kept = those(({ keptParameters = [] }) => keptParameters.filter((name) => changed.includes(name)))
-    return new Set([...waiting, ...kept].map(({ member }) => member)).size === reached.length
+    if (reached.some(({ facts }) => facts.unconfigured)) takenInAt = undefined
+    else takenInAt ??= monotonicMs()
+    return takenInAt !== undefined && monotonicMs() - takenInAt >= SAID_AFTER_MS
   })
   return { waiting, kept }
 }

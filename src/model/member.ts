@@ -127,6 +127,8 @@ export type MemberFacts = {
   readonly writePath?: WritePathFacts
   /** Absent while PostgreSQL does not answer, and of releases that do not ask. */
   readonly activity?: ActivityFacts
+  /** It has not taken in yet what is set for PostgreSQL of the whole cluster. */
+  readonly unconfigured?: true
   /** Parameters of the whole cluster that its own file sets otherwise; absent where there are none. */
   readonly keptParameters?: readonly string[]
   /** It has heard that the cluster is paused. */

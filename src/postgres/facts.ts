@@ -113,6 +113,7 @@ type SeldomFacts = Pick<InstanceFacts, 'pendingRestart' | 'oldestWal'>
 export class LiveFactsReader {
   readonly #session: SqlSession
   #seldom: { readonly facts: SeldomFacts; readonly atMs: number } | undefined
+  #oftenUntilMs = 0
   /** PostgreSQL forgets what its walreceiver received when that ends: the highest of this server's life counts. */
   #timelineSeen = 0
 
@@ -133,9 +134,15 @@ export class LiveFactsReader {
     this.#timelineSeen = 0
   }
 
+  /** Its files were written anew: what waits for a restart is another thing soon, once each process has read them. */
+  filesChanged(): void {
+    this.#oftenUntilMs = monotonicMs() + SELDOM_MS
+  }
+
   async #askSeldom(deadlineMs: number): Promise<SeldomFacts> {
     const known = this.#seldom
-    if (known && monotonicMs() - known.atMs < SELDOM_MS) return known.facts
+    const now = monotonicMs()
+    if (known && now - known.atMs < SELDOM_MS && now > this.#oftenUntilMs) return known.facts
     type SeldomRow = { pending_restart: readonly string[] | null; oldest_wal: string | null }
     const [row] = await this.#session.query<SeldomRow>(SELDOM_FACTS, deadlineMs)
     const facts = {

@@ -67,6 +67,7 @@ export class InstanceSettings {
     const follow = await readFollowed(this.#dataDir)
     const synchronousNames = await this.#currentNames()
     await this.#change({ follow, as: follow ? 'standby' : 'primary', synchronousNames })
+    this.#deps.live.filesChanged()
   }
 
   /** What a start would use, where no file has to be written yet. */

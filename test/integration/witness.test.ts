@@ -47,6 +47,13 @@ describePostgres('two databases with a witness', (postgres) => {
     expect([why.code, why.out]).toEqual([0, expect.stringContaining('votes, and has no database')])
   })
 
+  it('let the witness be neither held nor primary', async () => {
+    const order = (...words: readonly string[]) =>
+      cluster.runOn(witness(), [...words, '--config', witness().configFile])
+    expect((await order('hold', 'node3')).err).toContain('"node3" is a witness and has no database')
+    await expect(cluster.switchover(witness())).rejects.toThrow('is a witness and has no database')
+  })
+
   it('lose no acknowledged row when the host of the primary dies, and the one that is left takes writes alone', async () => {
     onTestFailed(() => console.error(cluster.logTails()))
     const story = new FailoverStory(cluster)
