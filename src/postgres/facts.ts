@@ -5,6 +5,7 @@ import { messageOf } from '../std/fault.ts'
 import { SECOND } from '../std/units.ts'
 import { inspectDataDirectory } from './data-directory.ts'
 import { endOfWal, type WalEnd } from './end-of-wal.ts'
+import { whyHalted } from './replica-limits.ts'
 import type { SqlSession, Statement } from './sql-session.ts'
 
 const SELDOM_MS = 5 * SECOND
@@ -24,6 +25,7 @@ export type LiveFacts = Pick<
   | 'serverVersion'
   | 'startedAt'
   | 'pendingRestart'
+  | 'trouble'
   | 'walReplayPaused'
   | 'walSenders'
   | 'synchronousNames'
@@ -112,20 +114,29 @@ type SeldomFacts = Pick<InstanceFacts, 'pendingRestart' | 'oldestWal'>
 /** Asks a running PostgreSQL; what is dear to ask is asked seldom. */
 export class LiveFactsReader {
   readonly #session: SqlSession
+  readonly #dataDir: string | undefined
   #seldom: { readonly facts: SeldomFacts; readonly atMs: number } | undefined
   #oftenUntilMs = 0
   /** PostgreSQL forgets what its walreceiver received when that ends: the highest of this server's life counts. */
   #timelineSeen = 0
 
-  constructor(session: SqlSession) {
+  /** `dataDir`: absent where it is somebody else's. */
+  constructor(session: SqlSession, dataDir?: string) {
     this.#session = session
+    this.#dataDir = dataDir
   }
 
   /** Throws what the session throws. */
   async ask(deadlineMs: number): Promise<LiveFacts> {
     const asked = await askFacts(this.#session, deadlineMs)
     this.#timelineSeen = Math.max(this.#timelineSeen, asked.timeline ?? 0)
-    return { ...asked, timeline: this.#timelineSeen, ...(await this.#askSeldom(deadlineMs)) }
+    const seldom = await this.#askSeldom(deadlineMs)
+    const timeline = this.#timelineSeen
+    if (!asked.walReplayPaused || this.#dataDir === undefined) return { ...asked, timeline, ...seldom }
+    const halted = await whyHalted(this.#session, this.#dataDir, deadlineMs)
+    // What it receives is of no use to a reader before it is started anew, and a promotion would end it.
+    const notice = halted === undefined ? {} : { streaming: false, trouble: halted }
+    return { ...asked, timeline, ...seldom, ...notice }
   }
 
   /** Another server, or none, is there now. */

@@ -4,6 +4,7 @@ import { fs, join, readTextIfPresent, writeFileDurably, type FileOwner } from '.
 import { readControlFile } from './control-file.ts'
 import { cleanAutoConf, includeSettings, readIncarnation, SETTINGS_FILE } from './data-directory.ts'
 import type { InstanceOptions } from './instance-outcome.ts'
+import { higherOf, type ReplicaLimits } from './replica-limits.ts'
 import { renderHba, renderSettings, type ReplicationSource, type SettingsInput } from './parameters.ts'
 
 /** The files that the agent writes into a data directory, and what it learns from them. */
@@ -14,7 +15,13 @@ export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast' | 'walName' | 
   readonly owner: FileOwner | undefined
 }
 
-export type SettingsChoice = { follow: ReplicationSource | undefined; as: Role; synchronousNames: string }
+export type SettingsChoice = {
+  follow: ReplicationSource | undefined
+  as: Role
+  synchronousNames: string
+  /** What the primary that it follows runs with, as far as it was asked. */
+  above?: ReplicaLimits
+}
 
 /** Writes settings and access rules; true when something changed, which a running server learns by a reload. */
 export async function writeInstanceFiles(
@@ -43,7 +50,7 @@ export async function writeInstanceFiles(
 export async function writeSettings(
   folder: string,
   input: FilesInput,
-  { follow, as, synchronousNames }: SettingsChoice,
+  { follow, as, synchronousNames, above = {} }: SettingsChoice,
 ): Promise<boolean> {
   const [control, incarnation = ''] = await Promise.all([
     // A standby whose limits are lower than its primary's does not start; pg_control remembers the primary's.
@@ -53,7 +60,7 @@ export async function writeSettings(
   const content = renderSettings({
     ...input,
     follow,
-    atLeast: control?.primarySettings ?? {},
+    atLeast: control ? higherOf(control.primarySettings, above) : {},
     walName: walNameOf({ name: input.memberName, incarnation }),
     synchronousNames,
   })

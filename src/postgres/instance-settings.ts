@@ -14,6 +14,7 @@ import {
 } from './instance-files.ts'
 import type { ReplicationSource } from './parameters.ts'
 import type { Postmaster } from './postmaster.ts'
+import type { ReplicaLimits } from './replica-limits.ts'
 import { SqlSession, type SqlTarget } from './sql-session.ts'
 import { stopReceiving } from './stop-receiving.ts'
 import { commitsWait, isInRecovery, seesSetting } from './synchronous-commit.ts'
@@ -36,6 +37,7 @@ export class InstanceSettings {
   readonly #files: FilesInput
   /** Of the whole cluster; those of this node's config count before them. */
   #parameters: FilesInput['parameters'] = {}
+  #above: ReplicaLimits = {}
   #synchronousNames: string | undefined
   /** The names that the server of now was seen to work by. */
   #provenNames: string | undefined
@@ -49,7 +51,7 @@ export class InstanceSettings {
   /** Writes the files into a folder that no server runs on; true when something changed. */
   async write(folder: string, as: Role, follow: ReplicationSource | undefined): Promise<boolean> {
     const synchronousNames = await this.#currentNames()
-    return writeInstanceFiles(folder, this.#input, { as, follow, synchronousNames })
+    return writeInstanceFiles(folder, this.#input, { as, follow, synchronousNames, above: this.#above })
   }
 
   async configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
@@ -68,6 +70,11 @@ export class InstanceSettings {
     const synchronousNames = await this.#currentNames()
     await this.#change({ follow, as: follow ? 'standby' : 'primary', synchronousNames })
     this.#deps.live.filesChanged()
+  }
+
+  /** What the primary runs with that this instance is going to follow. */
+  useLimits(above: ReplicaLimits): void {
+    this.#above = above
   }
 
   /** What a start would use, where no file has to be written yet. */
@@ -131,7 +138,7 @@ export class InstanceSettings {
 
   /** Writes what changes while a server runs, and has it loaded: also where it was written already, since an agent can end in between. */
   async #change(choice: SettingsChoice): Promise<void> {
-    await writeSettings(this.#dataDir, this.#input, choice)
+    await writeSettings(this.#dataDir, this.#input, { ...choice, above: this.#above })
     this.reload()
   }
 

@@ -57,6 +57,7 @@ import { promoteInstance, type PromotionOutcome } from './promotion.ts'
 import type { RewindResult } from './rewind.ts'
 import { allowRewind } from './rewind-access.ts'
 import { forgetReservedTimelines } from './timeline-history.ts'
+import { limitsOf } from './replica-limits.ts'
 import { judgeParameters } from './judge-parameters.ts'
 import { ensureSlots } from './slots.ts'
 import { SqlSession, type SqlTarget, type Statement } from './sql-session.ts'
@@ -111,7 +112,7 @@ export class Instance {
     const target = () => this.#sqlTarget()
     this.#watchSession = new SqlSession({ target, name: 'pg-metako watch' })
     this.#workSession = new SqlSession({ target, name: 'pg-metako' })
-    this.#live = new LiveFactsReader(this.#watchSession)
+    this.#live = new LiveFactsReader(this.#watchSession, options.dataDir)
     this.#resting = new RestingFactsReader({ log: deps.log }, options.dataDir)
     const onChange = () => this.#closeSessions()
     this.#keeper = new PostmasterKeeper(deps, { dataDir: options.dataDir, onChange })
@@ -410,6 +411,7 @@ export class Instance {
     await putStandbySignal(dataDir, osUser)
     if (options.as === 'standby') await forgetReservedTimelines(dataDir)
     const follow = options.as === 'standby' ? options.follow : undefined
+    this.settings.useLimits(await limitsOf(follow, this.#options))
     await this.settings.write(dataDir, options.as, follow)
     await clearStaleLocks(dataDir, this.#socketDir && join(this.#socketDir, `.s.PGSQL.${port}.lock`))
     const logFile = logFileOf(dataDir)

@@ -123,4 +123,38 @@ describePostgres('settings of the whole cluster', (postgres) => {
     await cluster.waitForHealthy(60_000)
     expect(await values('work_mem')).toEqual(['5MB', '5MB', '7MB'])
   })
+
+  it('that were lowered halt nobody whose primary still has more: all replay after each change of it', async () => {
+    onTestFailed(() => console.error(cluster.logTails()))
+    const [node] = cluster.nodes
+    const own = ['--config', node!.configFile]
+    await edit('--pg', 'max_prepared_transactions=20')
+    expect((await cluster.runOn(node!, ['restart', '--pending', '--force', ...own])).code).toBe(0)
+    await edit('--pg', 'max_prepared_transactions=5')
+    const primary = await cluster.waitForHealthy(30_000)
+    // The primary alone has less now, and comes back under one that has more.
+    expect((await cluster.runOn(primary, ['restart', primary.name, '--force', ...own])).code).toBe(0)
+    for (const next of cluster.nodes.filter((one) => one !== primary)) {
+      await cluster.waitForHealthy(30_000)
+      await cluster.switchover(next)
+      await cluster.waitForHealthy(60_000)
+      const client = await connectTo(cluster.directUrl(next))
+      await client.query(`create table replayed_${next.name} as select 1 as one`)
+      await client.end()
+      await cluster.waitFor('all to replay it', 15_000, async () =>
+        (await Promise.all(cluster.nodes.map((one) => hasTable(one, `replayed_${next.name}`)))).every(
+          Boolean,
+        ),
+      )
+    }
+  })
+
+  async function hasTable(node: TestNode, name: string): Promise<boolean> {
+    const client = await connectTo(cluster.directUrl(node))
+    try {
+      return (await client.query('select to_regclass($1) as found', [name])).rows[0].found !== null
+    } finally {
+      await client.end()
+    }
+  }
 })
