@@ -70,10 +70,10 @@ export async function classifyReport({ text, standardStrings }: ClassifyRequest)
 
 /** Where the next message of a session goes, if all before it succeeded. */
 function whereText(session: SessionRoute, verdict: Verdict): string {
-  const decision = session.route(verdict)
+  const decision = session.route([verdict])
   if (decision.kind === 'refuse') return 'nowhere'
   if (decision.kind === 'answer') return 'router'
-  let isOpen = decision.begins !== undefined || session.isInTransaction
+  let isOpen = decision.begins || session.isInTransaction
   for (const effect of verdict.effects) {
     if (effect.kind === 'begin') isOpen = true
     if (effect.kind === 'end') isOpen = effect.chain

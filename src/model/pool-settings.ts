@@ -73,7 +73,7 @@ export type PoolSettings = {
   readonly ignoreStartupParameters: readonly string[]
   /** Whoever asks for a database that is not in `databases` is refused. */
   readonly onlyListedDatabases: boolean
-  /** Proven reads outside of transactions go to replicas. */
+  /** Proven reads and transactions that only read go to replicas. */
   readonly readWriteSplit: boolean
   /** What an operator says of functions, before the catalog is asked. */
   readonly readFunctions: readonly string[]

@@ -164,7 +164,7 @@ export const poolKeys = {
     name: 'pool.read_write_split',
     type: yesOrNo,
     fallback: value(false),
-    doc: 'Whether proven reads outside of transactions go to replicas: to one that has everything that the session committed, else to the primary. What other sessions committed a moment ago may be missing there. Not in session mode.',
+    doc: 'Whether proven reads, and transactions that say READ ONLY before anything ran in them, go to replicas: to one that has everything that the session committed, else to the primary. What other sessions committed a moment ago may be missing there. Not in session mode; transactions in transaction mode.',
   }),
   serverResetQuery: key({
     name: 'pool.server_reset_query',

@@ -28,7 +28,6 @@ export type BetweenVerdict = 'OBTAIN' | 'CONSUMED' | 'MORE' | 'MALFORMED'
 /** A statement that ends a transaction is short; what is longer is none, and not read. */
 const READ_BYTES_MAX = MiB
 const CLOSE_COMPLETE = message('3', Buffer.alloc(0))
-const READY_IDLE = buildReady('I')
 const NEEDS_SERVER = new Uint8Array(256)
 for (const type of [QUERY, FUNCTION_CALL, EXECUTE, PARSE, BIND, DESCRIBE]) NEEDS_SERVER[type] = 1
 
@@ -37,15 +36,22 @@ export class BetweenServers {
   readonly #statements: ClientStatements
   readonly #registry: StatementRegistry
   readonly #forward: (bytes: Buffer) => void
+  readonly #status: () => 'I' | 'T'
   #skipsToSync = false
   #lost: LostTransaction | undefined
 
   constructor(
-    client: { readonly statements: ClientStatements; readonly registry: StatementRegistry },
+    client: {
+      readonly statements: ClientStatements
+      readonly registry: StatementRegistry
+      /** Of its transaction, which may be one that nobody has begun yet. */
+      readonly status: () => 'I' | 'T'
+    },
     forward: (bytes: Buffer) => void,
   ) {
     this.#statements = client.statements
     this.#registry = client.registry
+    this.#status = client.status
     this.#forward = forward
   }
 
@@ -53,11 +59,6 @@ export class BetweenServers {
   afterLoss(answer: LossAnswer): void {
     this.#skipsToSync = answer.skipsToSync
     this.#lost = answer.lost
-  }
-
-  /** The batch that is being sent has failed. */
-  failBatch(): void {
-    this.#skipsToSync = true
   }
 
   /** Whether it is plain that a message of this type needs a server connection, as nearly every first one does. */
@@ -72,7 +73,7 @@ export class BetweenServers {
     switch (type) {
       case SYNC:
         this.#skipsToSync = false
-        this.#forward(READY_IDLE)
+        this.#forward(buildReady(this.#status()))
         return 'CONSUMED'
       case FLUSH:
       case COPY_DATA:

@@ -58,6 +58,13 @@ export class ClientTimes {
     this.transactionAt = this.queryAt
   }
 
+  /** The router itself has answered a statement. */
+  answeredHere(stats: DatabaseStats, isOver: boolean): void {
+    this.queryBegan(stats)
+    this.statementEnded(stats, false)
+    if (isOver) this.transactionEnded(stats)
+  }
+
   allLost(): void {
     this.queryAt = undefined
     this.transactionAt = undefined

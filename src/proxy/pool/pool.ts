@@ -204,6 +204,14 @@ export class Pool {
     })
   }
 
+  /** The same, with a transaction open that the client is not to have. */
+  rollBack(server: ServerConnection): void {
+    server.run('ROLLBACK', (error) => {
+      if (error) server.end('ENDED_BY_ROUTER')
+      else this.giveBack(server)
+    })
+  }
+
   /** A connection has logged in. */
   connected(server: ServerConnection): void {
     this.connecting -= 1

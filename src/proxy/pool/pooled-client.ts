@@ -5,34 +5,24 @@ import { buildReady } from '../../wire/session-state.ts'
 import { closeResponse } from '../close-reason.ts'
 import { endClient } from '../frontend/end-client.ts'
 import type { PortCounters } from '../port-counters.ts'
-import { ClientRoute, type RoutePlace } from '../split/client-route.ts'
+import { ClientRoute, type OwnAnswer, type RoutePlace } from '../split/client-route.ts'
 import { BetweenServers } from './between-servers.ts'
-import {
-  BIND,
-  CLOSE,
-  COPY_DATA,
-  COPY_DONE,
-  COPY_FAIL,
-  DESCRIBE,
-  EXECUTE,
-  FLUSH,
-  FUNCTION_CALL,
-  NAMES_BYTES_MAX,
-  PARSE,
-  QUERY,
-  STATEMENT_BYTES_MAX,
-  SYNC,
-  TERMINATE,
-} from './client-messages.ts'
+import { FUNCTION_CALL, QUERY, STATEMENT_BYTES_MAX, TERMINATE } from './client-messages.ts'
 import { ClientTimes } from './client-times.ts'
 import { lossAnswer, lossOf } from './lost-server.ts'
-import { buildStatementError, NO_MESSAGE, NO_TRANSACTIONS, type StatementError } from './lost-transaction.ts'
+import {
+  buildStatementError,
+  LostTransaction,
+  NO_MESSAGE,
+  NO_TRANSACTIONS,
+  type StatementError,
+} from './lost-transaction.ts'
 import { MessageCursor } from './message-cursor.ts'
+import { MessageSender } from './message-sender.ts'
 import type { Pool, PoolClient } from './pool.ts'
 import { ClientStatements, type StatementRegistry } from './prepared-statements.ts'
 import { ReadSwitch } from './read-switch.ts'
 import type { ServerConnection, ServerLoss, ServerOwner, ServerUser } from './server-connection.ts'
-import { judgeStatement, sendNamed, type RewriteContext } from './statement-rewriter.ts'
 import { bringSettings, isTracked, type SessionSettings } from './tracked-settings.ts'
 
 /** What a client needs from the pooler around it. */
@@ -50,7 +40,10 @@ type ClientParts = {
 }
 
 const READY_IDLE = buildReady('I')
+const READY_FAILED = buildReady('E')
 const IDLE = messageType('I')
+const IN_TRANSACTION = messageType('T')
+const FAILED = messageType('E')
 
 type Step = 'NEXT' | 'MORE' | 'STOP'
 
@@ -72,6 +65,7 @@ export class PooledClient implements ServerUser, PoolClient {
   readonly #reading: ReadSwitch
   readonly #between: BetweenServers
   readonly #route: ClientRoute
+  readonly #sender: MessageSender
   #server: ServerConnection | undefined
   #status = IDLE
   /** What the answer that is just being passed on brings about. */
@@ -79,7 +73,6 @@ export class PooledClient implements ServerUser, PoolClient {
   #isWaiting = false
   #isProcessing = false
   #isHeld = false
-  #openBatch = false
   #leaves = false
   #ended = false
 
@@ -94,7 +87,13 @@ export class PooledClient implements ServerUser, PoolClient {
     this.times = new ClientTimes(place)
     this.#route = new ClientRoute(parts, { place, cursor: this.#cursor })
     const { statements } = this
-    this.#between = new BetweenServers({ statements, registry: place.registry }, (bytes) =>
+    this.#sender = new MessageSender(this, {
+      cursor: this.#cursor,
+      route: this.#route,
+      registry: place.registry,
+    })
+    const status = (): 'I' | 'T' => (this.#route.isPutOff ? 'T' : 'I')
+    this.#between = new BetweenServers({ statements, registry: place.registry, status }, (bytes) =>
       this.forward(bytes),
     )
   }
@@ -118,7 +117,7 @@ export class PooledClient implements ServerUser, PoolClient {
   }
 
   get isInTransaction(): boolean {
-    return this.#server !== undefined && this.#status !== IDLE
+    return this.#status !== IDLE && (this.#server !== undefined || this.#route.isPutOff)
   }
 
   get endsWithServer(): boolean {
@@ -128,7 +127,11 @@ export class PooledClient implements ServerUser, PoolClient {
   // What the server connection says.
 
   forward(bytes: Buffer): boolean {
-    if (this.#route.takesBack(bytes)) return true
+    if (this.#route.takesBack(bytes)) {
+      // Outside of a transaction the server connection is at rest now, which is enough.
+      if (this.#status === FAILED) this.#takeBack()
+      return true
+    }
     this.pool.stats.sent += bytes.length
     const mayGoOn = this.socket.write(bytes)
     this.#afterForward?.()
@@ -141,7 +144,9 @@ export class PooledClient implements ServerUser, PoolClient {
     this.times.look()
     this.times.statementEnded(stats, isMoreOwed)
     this.#status = status
+    this.#route.answered(status === IDLE ? 'I' : status === FAILED ? 'E' : 'T')
     if (status === IDLE) return this.times.transactionEnded(stats)
+    if (this.#route.isClosed) this.#afterForward = this.#goOnInTransaction
     if (mode === 'statement') this.#afterForward = () => this.refuse(NO_TRANSACTIONS)
     else if (this.#leaves && !isMoreOwed) this.#afterForward = () => this.#end()
   }
@@ -150,12 +155,16 @@ export class PooledClient implements ServerUser, PoolClient {
     if (isTracked(name)) this.settings.set(name, value)
   }
 
+  failed(fields: ErrorFields): Buffer | undefined {
+    return this.#route.failed(fields)
+  }
+
   statementsDiscarded(): void {
     this.statements.clear()
   }
 
   serverAtRest(): void {
-    if (this.#openBatch || this.#cursor.isInsideMessage) return
+    if (this.#sender.isBatchOpen || this.#cursor.isInsideMessage) return
     if (this.endsWithServer) {
       if (this.#leaves) this.#end()
       return this.endIfDrained()
@@ -192,7 +201,11 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#isHeld = false
     if (this.#isWaiting) return this.takeElsewhere()
     this.#route.lost()
-    const { error, close } = lossOf({ loss, fatal, isBusy: !server.expected.isEmpty || this.#openBatch })
+    const { error, close } = lossOf({
+      loss,
+      fatal,
+      isBusy: !server.expected.isEmpty || this.#sender.isBatchOpen,
+    })
     // What an old primary said and a slow client has not taken yet is not to be said any more: reset drops it.
     if (loss === 'PRIMARY_CHANGED' && this.socket.writableLength > 0) {
       this.socket.resetAndDestroy()
@@ -203,11 +216,11 @@ export class PooledClient implements ServerUser, PoolClient {
     }
     const answer = lossAnswer(error, {
       owedReady: server.expected.owedReady,
-      isBatchOpen: this.#openBatch || (server.copiesIn && server.expected.owedReady === 0),
+      isBatchOpen: this.#sender.isBatchOpen || (server.copiesIn && server.expected.owedReady === 0),
       isInTransaction: this.#status !== IDLE,
     })
     this.counters.errors += 1
-    this.#openBatch = false
+    this.#sender.isBatchOpen = false
     this.#status = IDLE
     this.#cursor.discardRest()
     this.#between.afterLoss(answer)
@@ -240,10 +253,12 @@ export class PooledClient implements ServerUser, PoolClient {
     this.times.waitingSince = undefined
     const first = this.#cursor.firstKept
     const isSimple = first === QUERY || first === FUNCTION_CALL
+    const lost = this.#route.isPutOff ? new LostTransaction(undefined) : undefined
+    this.#route.lost()
     if (isSimple) this.#cursor.consumeFirst()
-    else this.#between.failBatch()
     const told = buildStatementError(error)
-    this.forward(isSimple ? Buffer.concat([told, READY_IDLE]) : told)
+    this.#between.afterLoss({ bytes: told, skipsToSync: !isSimple, lost })
+    this.forward(isSimple ? Buffer.concat([told, lost ? READY_FAILED : READY_IDLE]) : told)
     this.#goOn()
     return true
   }
@@ -271,7 +286,7 @@ export class PooledClient implements ServerUser, PoolClient {
   /** The primary is about to move: a session that has nothing open ends with its server connection. */
   endIfDrained(): void {
     const server = this.#server
-    if (!this.endsWithServer || !server?.isDraining || !server.isClean || this.#openBatch) return
+    if (!this.endsWithServer || !server?.isDraining || !server.isClean || this.#sender.isBatchOpen) return
     this.#end(closeResponse('PRIMARY_MOVES', { idle: true }))
   }
 
@@ -289,6 +304,25 @@ export class PooledClient implements ServerUser, PoolClient {
     if (!this.#isBlocked && this.#cursor.hasEnough) return this.#process()
     // Order: it goes on reading up to here, since the end of a client that waits is to be noticed.
     if (this.#cursor.isFull) this.#reading.off()
+  }
+
+  readonly #goOnInTransaction = (): void => {
+    this.#afterForward = undefined
+    this.#route.goesOn()
+    this.#goOn()
+  }
+
+  /** A replica has refused the first statement of a transaction: it is the primary's, from its BEGIN on. */
+  #takeBack(): void {
+    const server = this.#server
+    if (!server) return
+    this.#server = undefined
+    this.#afterForward = undefined
+    server.detach()
+    this.#route.from.rollBack(server)
+    this.#route.ended()
+    this.#status = this.#route.isPutOff ? IN_TRANSACTION : IDLE
+    this.#goOn()
   }
 
   readonly #onLeft = (): void => {
@@ -328,79 +362,16 @@ export class PooledClient implements ServerUser, PoolClient {
     if (this.#route.isClosed) return 'STOP'
     const { end } = this.#cursor
     if (end === undefined) return this.#violation()
-    return this.#server ? this.#withServer(type, end) : this.#withoutServer(type, end)
+    return this.#server ? this.#withServer(this.#server, type, end) : this.#withoutServer(type, end)
   }
 
-  #withServer(type: number, end: number): Step {
-    const server = this.#server as ServerConnection
-    switch (type) {
-      case QUERY:
-      case FUNCTION_CALL:
-        this.#began()
-        server.expected.push('READY')
-        server.expected.executed()
-        this.#route.sent()
-        return this.#passOn(end)
-      case EXECUTE:
-        this.#began()
-        server.expected.executed()
-        this.#openBatch = true
-        return this.#passOn(end)
-      case SYNC:
-        if (!server.copiesIn) server.expected.push('READY')
-        this.#openBatch = false
-        this.#route.sent()
-        return this.#passOn(end)
-      case PARSE:
-      case CLOSE:
-      case BIND:
-      case DESCRIBE:
-        return this.#aboutStatement(type, end)
-      case COPY_DONE:
-      case COPY_FAIL:
-        // Without a Query it is the end of a COPY in a batch, whose Sync is still to come.
-        if (server.copiesIn && server.expected.isEmpty) this.#openBatch = true
-        server.copiesIn = false
-        return this.#passOn(end)
-      case COPY_DATA:
-      case FLUSH:
-        return this.#passOn(end)
-      case TERMINATE:
-        this.#flush()
-        this.#end()
-        return 'STOP'
-      default:
-        return this.#violation()
-    }
-  }
-
-  #aboutStatement(type: number, end: number): Step {
-    const server = this.#server as ServerConnection
-    this.#openBatch = true
-    const { chunk, at } = this.#cursor
-    const message = { type, chunk, at, end }
-    const verdict = this.pool.statementLimit > 0 ? judgeStatement(message) : 'AS_IS'
-    switch (verdict) {
-      case 'AS_IS':
-        if (type === PARSE || type === CLOSE) server.expected.push('PASS')
-        return this.#passOn(end)
-      case 'NAMED':
-        if (type === PARSE && this.statements.isFull) return this.#violation()
-        // Order: what stands before it goes out with it, and first.
-        server.gather()
-        this.#flush()
-        this.#cursor.replaced(sendNamed(message, this.#rewriting(server)), end)
-        return 'NEXT'
-      case 'MORE':
-        return type === BIND ? this.#wait(1, NAMES_BYTES_MAX) : this.#wait(end - at, STATEMENT_BYTES_MAX)
-      case 'MALFORMED':
-        return this.#violation()
-    }
-  }
-
-  #rewriting(server: ServerConnection): RewriteContext {
-    const { stats, statementLimit: limit } = this.pool
-    return { server, registry: this.#place.registry, stats, statements: this.statements, limit }
+  #withServer(server: ServerConnection, type: number, end: number): Step {
+    const step = this.#sender.send(server, type, end)
+    if (step === 'MALFORMED') return this.#violation()
+    if (step !== 'LEAVES') return step
+    this.#flush()
+    this.#end()
+    return 'STOP'
   }
 
   #withoutServer(type: number, end: number): Step {
@@ -417,18 +388,28 @@ export class PooledClient implements ServerUser, PoolClient {
         this.#cursor.consume(end)
         return 'NEXT'
       case 'MORE':
-        return this.#wait(end - at, STATEMENT_BYTES_MAX)
+        return this.#cursor.waitFor(end - at, STATEMENT_BYTES_MAX) ? 'MORE' : this.#violation()
       case 'MALFORMED':
         return this.#violation()
     }
   }
 
   #obtain(): Step {
-    this.#route.choose(this.statements)
+    const answer = this.#route.choose(this.statements)
+    if (answer) return this.#answerHere(answer)
     this.#isWaiting = true
     this.times.waits()
     const server = this.#route.from.take(this)
     return server && this.#begin(server) ? 'NEXT' : 'STOP'
+  }
+
+  #answerHere({ bytes, end, isInTransaction }: OwnAnswer): Step {
+    this.#cursor.consume(end)
+    this.#status = isInTransaction ? IN_TRANSACTION : IDLE
+    this.counters.queries += 1
+    this.times.answeredHere(this.pool.stats, !isInTransaction)
+    this.forward(bytes)
+    return 'NEXT'
   }
 
   /** Takes a server connection over; false while it still has to get this client's settings. */
@@ -438,38 +419,35 @@ export class PooledClient implements ServerUser, PoolClient {
     this.times.given(this.pool.stats)
     const isSame = this.settings.tracked === server.parameters.tracked
     const isReady = isSame || bringSettings(this.settings, server, (error) => this.#brought(server, error))
-    if (isReady) this.#isWaiting = false
-    return isReady
+    return isReady && this.#beginTransaction(server)
+  }
+
+  /** Runs the BEGIN that was put off, if there is one: true where there is none. */
+  #beginTransaction(server: ServerConnection): boolean {
+    const { begin } = this.#route
+    this.#isWaiting = begin !== undefined
+    if (begin === undefined) return true
+    server.run(begin, (error) => {
+      if (!error) this.#route.begun()
+      this.#brought(server, error)
+    })
+    return false
   }
 
   #brought(server: ServerConnection, error: ErrorFields | undefined): void {
     if (!error) {
-      this.#isWaiting = false
-      return this.#goOn()
+      if (this.#beginTransaction(server)) this.#goOn()
+      return
     }
     server.detach()
     this.#server = undefined
-    this.#route.from.giveBack(server)
+    if (server.isClean) this.#route.from.giveBack(server)
+    else server.end('ENDED_BY_ROUTER')
     this.refuseWith(error)
   }
 
-  #began(): void {
-    this.counters.queries += 1
-    this.times.queryBegan(this.pool.stats)
-  }
-
-  #passOn(end: number): Step {
-    this.#cursor.passOn(end)
-    return 'NEXT'
-  }
-
-  #wait(bytes: number, limit: number): Step {
-    return this.#cursor.waitFor(bytes, limit) ? 'MORE' : this.#violation()
-  }
-
   #flush(): void {
-    const bytes = this.#cursor.takeUnsent()
-    if (bytes && this.#server && !this.#server.write(bytes)) this.#reading.off()
+    if (this.#server && !this.#sender.flush(this.#server)) this.#reading.off()
   }
 
   #violation(): Step {
@@ -484,7 +462,7 @@ export class PooledClient implements ServerUser, PoolClient {
     const server = this.#server
     this.#server = undefined
     if (server) {
-      const isClean = server.isClean && !this.#openBatch && !this.#cursor.isInsideMessage
+      const isClean = server.isClean && !this.#sender.isBatchOpen && !this.#cursor.isInsideMessage
       server.detach()
       if (isClean) this.#route.from.giveBack(server)
       else server.end('ENDED_BY_ROUTER')

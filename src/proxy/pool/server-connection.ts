@@ -19,6 +19,8 @@ export interface ServerUser {
   /** A statement (or batch) has ended; `status` is PostgreSQL's letter for the state of the transaction. */
   statementEnded(status: number): void
   settingChanged(name: string, value: string): void
+  /** A statement has failed; what the client gets in place of PostgreSQL's words, if anything. */
+  failed(fields: ErrorFields): Buffer | undefined
   /** DISCARD ALL or DEALLOCATE ALL was carried out. */
   statementsDiscarded(): void
   /** A whole chunk was passed on and nothing is owed any more. */
@@ -54,7 +56,7 @@ export type ServerParts = {
   readonly now: number
 }
 
-type Verdict = 'PASS' | 'DROP' | 'AS_PARSED' | 'UNCONFIRMED'
+type Verdict = 'PASS' | 'DROP' | 'AS_PARSED' | 'REPLACED' | 'UNCONFIRMED'
 
 const READY = messageType('Z')
 const ERROR = messageType('E')
@@ -115,6 +117,7 @@ export class ServerConnection {
   #gathered: Buffer[] | undefined
   #isHeld = false
   #fatal: ErrorFields | undefined
+  #replacement: Buffer | undefined
   #endSeen = false
   #ended = false
 
@@ -296,6 +299,7 @@ export class ServerConnection {
         if (verdict !== 'PASS') {
           if (at > from) this.#pass(chunk.subarray(from, at))
           if (verdict === 'AS_PARSED') this.#pass(PARSED)
+          if (verdict === 'REPLACED' && this.#replacement) this.#pass(this.#replacement)
           from = next
           // The success that follows is none: nobody else may have this commit.
           if (verdict === 'UNCONFIRMED') return this.#finish('COMMIT_UNCONFIRMED')
@@ -388,9 +392,13 @@ export class ServerConnection {
       if (!this.#user && !this.#internal) this.#finish('BACKEND_LOST')
       return this.#user?.endsWithServer === true ? 'PASS' : 'DROP'
     }
-    if (this.#internal) this.#internalError = fields
-    else this.expected.failBatch()
-    return 'PASS'
+    if (this.#internal) {
+      this.#internalError = fields
+      return 'PASS'
+    }
+    this.expected.failBatch()
+    this.#replacement = this.#user?.failed(fields)
+    return this.#replacement ? 'REPLACED' : 'PASS'
   }
 
   readonly #onEnd = (): void => {

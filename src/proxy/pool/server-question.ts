@@ -127,6 +127,7 @@ export class ServerQuestion implements PoolClient, ServerUser {
 
   statementEnded(): void {}
   settingChanged(): void {}
+  failed(): undefined {}
   statementsDiscarded(): void {}
   serverDrained(): void {}
 

@@ -5,7 +5,7 @@ import { MessageCursor } from '../pool/message-cursor.ts'
 import type { Pool } from '../pool/pool.ts'
 import { ClientStatements, StatementRegistry } from '../pool/prepared-statements.ts'
 import { ClientRoute } from './client-route.ts'
-import type { ReadSplit } from './read-split.ts'
+import type { Judged, ReadSplit } from './read-split.ts'
 
 const query = (sql: string): Buffer => message('Q', Buffer.from(`${sql}\0`))
 const error = (code: string): Buffer => buildErrorResponse({ S: 'ERROR', V: 'ERROR', C: code, M: 'no' })
@@ -13,31 +13,49 @@ const DESCRIPTION = message('T', Buffer.alloc(2))
 const ROW = message('D', Buffer.alloc(2))
 const READY = message('Z', Buffer.from('I'))
 
+const READS: Judged = { verdict: { kind: 'read', reason: 'READS_ONLY', statementCount: 1, effects: [] } }
+const WRITES: Judged = { verdict: { ...READS.verdict, kind: 'write', reason: 'CHANGES_DATA' } }
+const BEGINS: Judged = {
+  fingerprint: 'begin read only',
+  verdict: {
+    kind: 'unknown',
+    reason: 'CONTROLS_TRANSACTION',
+    statementCount: 1,
+    effects: [{ kind: 'begin', modes: { readOnly: true } }],
+  },
+}
+
 /** A route of a client that sent this, whose reads go to a replica. */
 function routed(sent: Buffer, { isRead = true } = {}) {
-  const primary = { mode: 'transaction', name: 'primary' } as unknown as Pool
+  const primary = { mode: 'transaction', name: 'primary', stats: {} } as unknown as Pool
   const replica = { mode: 'transaction', name: 'replica' } as unknown as Pool
   const refused: (readonly string[])[] = []
   const split = {
-    choose: () => ({ pool: isRead ? replica : primary, isRead }),
+    judge: (_client: unknown, texts: readonly string[]) =>
+      texts.map((text) => (text.startsWith('begin') ? BEGINS : isRead ? READS : WRITES)),
+    poolFor: () => replica,
+    isSerializable: () => {},
     refused: (_client: unknown, texts: readonly string[]) => void refused.push(texts),
   } as unknown as ReadSplit
   let now = 0
   const cursor = new MessageCursor()
-  const place = { now: () => (now += 1), split }
+  const registry = new StatementRegistry()
+  const place = { now: () => (now += 1), split, registry }
   const route = new ClientRoute({ pool: primary, settings: new Map() }, { place, cursor })
-  const statements = new ClientStatements(new StatementRegistry())
+  const statements = new ClientStatements(registry)
   const send = (bytes: Buffer) => {
     cursor.add(bytes)
     cursor.open()
-    route.choose(statements)
-    cursor.passOn(cursor.end ?? 0)
+    const answer = route.choose(statements)
+    if (answer) cursor.consume(answer.end)
+    else cursor.passOn(cursor.end ?? 0)
     cursor.takeUnsent()
     cursor.close()
-    route.sent()
+    if (!answer) route.sent()
+    return answer?.bytes.toString('latin1').replaceAll(/[^A-Z ]/g, '')
   }
-  send(sent)
-  return { route, cursor, primary, replica, refused, again: () => send(Buffer.alloc(0)) }
+  if (sent.length > 0) send(sent)
+  return { route, cursor, primary, replica, refused, send, again: () => send(Buffer.alloc(0)) }
 }
 
 describe('what a replica answers', () => {
@@ -93,5 +111,59 @@ describe('a session has committed', () => {
     expect(writes.isClosed).toBe(false)
     writes.lost()
     expect(writes.committedAt).toBe(1)
+  })
+})
+
+describe('a BEGIN that was put off', () => {
+  const begun = () => {
+    const client = routed(Buffer.alloc(0))
+    expect(client.send(query('begin read only'))).toBe('CBEGINZT')
+    return client
+  }
+
+  it('runs before the first statement, wherever that goes', () => {
+    const { route, send, replica } = begun()
+    expect(route.isPutOff).toBe(true)
+    expect(route.begin).toBe('begin read only')
+    expect(send(query('select 1'))).toBeUndefined()
+    expect(route.from).toBe(replica)
+    route.begun()
+    expect([route.isPutOff, route.begin]).toEqual([false, undefined])
+  })
+
+  it('runs again on the primary where the replica refuses that statement, and what follows is not looked at', () => {
+    const { route, send, again, primary } = begun()
+    send(query('select 1'))
+    route.begun()
+    route.answered('E')
+    expect(route.takesBack(error('40001'))).toBe(true)
+    route.ended()
+    expect([route.isPutOff, route.begin]).toEqual([true, 'begin read only'])
+    again()
+    expect(route.from).toBe(primary)
+    route.begun()
+    route.answered('T')
+    expect([route.isClosed, route.isWatching]).toEqual([false, false])
+  })
+
+  it('is forgotten with the wait for a server connection', () => {
+    const { route, send } = begun()
+    send(query('select 1'))
+    route.lost()
+    expect(route.isPutOff).toBe(false)
+    expect(send(query('begin read only'))).toBe('CBEGINZT')
+  })
+
+  it('keeps what it reads on the replica to itself: nothing was committed, and one statement runs at a time', () => {
+    const { route, send } = begun()
+    send(query('select 1'))
+    route.begun()
+    route.answered('T')
+    expect([route.isClosed, route.isWatching]).toEqual([true, false])
+    route.goesOn()
+    expect([route.isClosed, route.isWatching]).toEqual([false, true])
+    route.answered('I')
+    route.ended()
+    expect(route.committedAt).toBeUndefined()
   })
 })

@@ -1,24 +1,35 @@
-import { parseErrorResponse } from '../../wire/error-response.ts'
+import { SessionRoute, type Place, type TransactionStatus } from '../../sql/session-route.ts'
+import { parseErrorResponse, type ErrorFields } from '../../wire/error-response.ts'
 import { messageType } from '../../wire/frame.ts'
 import { KiB } from '../../std/units.ts'
 import { HEADER_BYTES } from '../pool/client-messages.ts'
 import type { MessageCursor } from '../pool/message-cursor.ts'
 import type { Pool } from '../pool/pool.ts'
-import type { ClientStatements } from '../pool/prepared-statements.ts'
-import type { SessionSettings } from '../pool/tracked-settings.ts'
-import { readUnit } from './read-unit.ts'
-import type { ReadSplit, SplitClient } from './read-split.ts'
-import { SessionTraits } from './session-traits.ts'
+import type { ClientStatements, StatementRegistry } from '../pool/prepared-statements.ts'
+import { isTracked, type SessionSettings } from '../pool/tracked-settings.ts'
+import { localAnswer, type LocalAnswer } from './local-answer.ts'
+import { readUnit, type ReadUnit } from './read-unit.ts'
+import { settingOf, type ReadSplit, type SplitClient } from './read-split.ts'
+import { refusalFor } from './replica-watch.ts'
 
 /** Where a client's next server connection comes from. */
 export interface RoutePlace {
   now(): number
+  readonly registry: StatementRegistry
   /** Absent: everything goes to the primary. */
   readonly split: ReadSplit | undefined
 }
 
 /** What was sent to a replica, for as long as the client has seen nothing of the answer. */
-type Pending = { readonly bytes: Buffer; readonly texts: readonly string[] }
+type Pending = {
+  readonly bytes: Buffer
+  readonly texts: readonly string[]
+  /** The BEGIN that ran before it, which the client believes to have been answered. */
+  readonly begun: readonly string[]
+}
+
+/** The router's own answer to a Query or a batch. */
+export type OwnAnswer = { readonly bytes: Buffer; readonly end: number; readonly isInTransaction: boolean }
 
 /** A longer one is not kept, and its refusal is the client's. */
 const KEPT_UNIT_BYTES_MAX = 64 * KiB
@@ -28,13 +39,19 @@ const KEPT_UNIT_BYTES_MAX = 64 * KiB
  */
 const REFUSALS: ReadonlySet<string> = new Set(['25006', '0A000', '55000', '40001'])
 const ERROR = messageType('E')
+const COMPLETE = messageType('C')
 /** What may stand before the error of a statement that has given nothing: descriptions, and what a batch did first. */
 const HARMLESS: ReadonlySet<number> = new Set(['T', 't', 'n', '1', '2'].map((letter) => messageType(letter)))
+/** What a batch that begins a transaction did first. */
+const BEGUN: ReadonlySet<string> = new Set(['BEGIN\0', 'START TRANSACTION\0'])
+/** The function of PostgreSQL that refuses a transaction for its isolation level. */
+const NOT_ON_STANDBYS = 'GetSerializableTransactionSnapshot'
 
 /**
  * One client's part in the read/write split: the pool that its server connection comes from, and what runs on it. A proven read
  * runs alone: what follows waits until it has ended, since it may have to go elsewhere. Where a replica refuses it before the client
- * has seen anything, the primary runs it: it has done nothing yet, outside of any transaction.
+ * has seen anything, the primary runs it: it has done nothing yet, outside of any transaction. A BEGIN is put off until the first
+ * statement of its transaction, and what is READ ONLY runs on a replica in the same way, statement by statement.
  */
 export class ClientRoute implements SplitClient {
   readonly pool: Pool
@@ -42,11 +59,15 @@ export class ClientRoute implements SplitClient {
   /** Its own pool, or the same on a replica. */
   from: Pool
   committedAt: number | undefined
-  readonly traits = new SessionTraits()
   readonly #place: RoutePlace
   readonly #cursor: MessageCursor
+  #madeSession: SessionRoute | undefined
+  /** BEGIN and what follows it, as they run before the first statement; empty: nothing is put off. */
+  #putOff: readonly string[] = []
   #isRead = false
   #isSent = false
+  #isJudged = false
+  #hasFailed = false
   #pending: Pending | undefined
   #isRefused = false
   #wasRefused = false
@@ -62,21 +83,53 @@ export class ClientRoute implements SplitClient {
     this.#cursor = parts.cursor
   }
 
-  /** A Query or a batch begins, for which the client has no server connection. */
-  choose(statements: ClientStatements): void {
+  /** A Query or a batch begins, for which the client has no server connection. It may need none: then this is the answer. */
+  choose(statements: ClientStatements): OwnAnswer | undefined {
     const { split } = this.#place
-    if (split === undefined || this.pool.mode === 'session') return
+    if (split === undefined || this.pool.mode === 'session') return undefined
     const { chunk, at } = this.#cursor
     const unit = readUnit(chunk, at, statements)
-    const { pool, isRead } = split.choose(this, unit?.texts)
-    this.#isRead = isRead
-    this.from = this.#wasRefused ? this.pool : pool
-    this.#wasRefused = false
-    const isKept =
-      this.from !== this.pool && unit?.isRepeatable === true && unit.end - at <= KEPT_UNIT_BYTES_MAX
-    this.#pending = isKept
-      ? { bytes: Buffer.from(chunk.subarray(at, unit.end)), texts: unit.texts }
-      : undefined
+    const isKnown = unit !== undefined && (unit.executes || this.#session.isPutOff)
+    const judged = isKnown ? split.judge(this, unit.texts) : []
+    const answer =
+      isKnown &&
+      this.pool.mode === 'transaction' &&
+      judged.length === 1 &&
+      judged[0]?.verdict.effects.length === 1
+        ? localAnswer(chunk, { from: at, end: unit.end }, statements)
+        : undefined
+    const canAnswer = answer !== undefined && (!answer.prepares || this.pool.statementLimit > 0)
+    const decision = this.#session.route(
+      judged.map(({ verdict }) => verdict),
+      { canAnswer, wantsPrimary: judged.some(({ hint }) => hint === 'primary') },
+    )
+    if (decision.kind !== 'answer') {
+      this.#sends(decision.kind === 'send' ? decision.to : 'primary', unit)
+      return undefined
+    }
+    if (answer?.prepares) {
+      const { name, definition } = answer.prepares
+      this.pool.stats.clientParses += 1
+      statements.set(name, this.#place.registry.take(definition))
+    }
+    const { fingerprint = '' } = judged[0] ?? {}
+    return answer && unit && this.#answers(answer, { tag: decision.tag, fingerprint, end: unit.end })
+  }
+
+  /** What has to run first on the server connection that the client was given: the BEGIN that was put off. */
+  get begin(): string | undefined {
+    return this.#putOff.length > 0 ? this.#putOff.join(';') : undefined
+  }
+
+  /** That has run. */
+  begun(): void {
+    if (this.#pending) this.#pending = { ...this.#pending, begun: this.#putOff }
+    this.#putOff = []
+  }
+
+  /** Whether the client believes to be in a transaction that nobody has begun. */
+  get isPutOff(): boolean {
+    return this.#putOff.length > 0
   }
 
   /** A Query or the Sync of a batch was sent. */
@@ -89,9 +142,44 @@ export class ClientRoute implements SplitClient {
     return this.#isSent
   }
 
+  /** ReadyForQuery came. */
+  answered(status: TransactionStatus): void {
+    if (this.#place.split === undefined) return
+    this.#session.ended(status, this.#hasFailed)
+    this.#hasFailed = false
+  }
+
+  /** What comes next belongs to the transaction on the replica, which goes on. */
+  goesOn(): void {
+    this.#isSent = false
+    this.#isJudged = false
+    this.#pending = undefined
+  }
+
+  /** Whether what is sent is looked at first, since it may mean nothing where it would run. */
+  get isWatching(): boolean {
+    return this.#isRead && !this.#isJudged && this.#session.isOnReplica
+  }
+
+  /** Whether a statement may run in the transaction that a replica has. */
+  mayRun(text: string): boolean {
+    const judged = this.#place.split?.judge(this, [text]) ?? []
+    return this.#session.route(judged.map(({ verdict }) => verdict)).kind !== 'refuse'
+  }
+
+  /** A statement has failed. Returns what the client is told in place of PostgreSQL's words, if anything. */
+  failed(fields: ErrorFields): Buffer | undefined {
+    this.#hasFailed = true
+    if (fields['R'] === NOT_ON_STANDBYS && this.from !== this.pool)
+      this.#place.split?.isSerializable(this.pool)
+    return refusalFor(fields)
+  }
+
   toPrimary(): void {
     this.from = this.pool
     this.#pending = undefined
+    this.#madeSession?.onPrimary()
+    if (this.#madeSession?.isInTransaction === true) this.#isRead = false
   }
 
   /** Whether the client is not to see this part of an answer, since the primary will give another. */
@@ -104,22 +192,80 @@ export class ClientRoute implements SplitClient {
 
   /** The server connection is given back. What may have been a commit has to be found by the reads that follow. */
   ended(): void {
-    if (this.#isRefused && this.#pending !== undefined) {
-      this.#wasRefused = true
-      this.#cursor.unread(this.#pending.bytes)
-      this.#place.split?.refused(this, this.#pending.texts)
-    }
-    this.lost()
+    this.#takeBack()
+    this.#isOver()
   }
 
-  /** The same, but nothing is repeated: the client is told. */
+  /** Nothing is repeated, and nothing goes on: the client is told. */
   lost(): void {
+    this.#putOff = []
+    this.#madeSession?.takenBack(false)
+    this.#isOver()
+  }
+
+  /** Most clients of most routers need none. */
+  get #session(): SessionRoute {
+    return (this.#madeSession ??= new SessionRoute({
+      isCarried: (setting) => isCarried(this, setting),
+      isReadOnly: () => settingOf(this, 'default_transaction_read_only') === 'on',
+    }))
+  }
+
+  #isOver(): void {
     if (!this.#isRead && this.#place.split !== undefined) this.committedAt = this.#place.now()
     this.#isRead = false
     this.#isSent = false
     this.#isRefused = false
     this.#pending = undefined
   }
+
+  #sends(to: Place, unit: ReadUnit | undefined): void {
+    const isLent = to === 'replica' && !this.#wasRefused
+    this.from = isLent ? (this.#place.split?.poolFor(this) ?? this.pool) : this.pool
+    this.#wasRefused = false
+    this.#isJudged = true
+    const isElsewhere = this.from !== this.pool
+    if (!isElsewhere) this.#session.onPrimary()
+    // Order: a transaction on the primary may write, whatever it began with.
+    this.#isRead = to === 'replica' && (isElsewhere || !this.#session.isInTransaction)
+    const { chunk, at } = this.#cursor
+    const isKept = isElsewhere && unit?.isRepeatable === true && unit.end - at <= KEPT_UNIT_BYTES_MAX
+    this.#pending = isKept
+      ? { bytes: Buffer.from(chunk.subarray(at, unit.end)), texts: unit.texts, begun: [] }
+      : undefined
+  }
+
+  #answers(
+    answer: LocalAnswer,
+    {
+      fingerprint,
+      end,
+      ...said
+    }: { readonly tag: string; readonly fingerprint: string; readonly end: number },
+  ): OwnAnswer {
+    const { isPutOff: isInTransaction } = this.#session
+    this.#putOff = isInTransaction ? [...this.#putOff, fingerprint] : []
+    // PostgreSQL says which of its two words it was.
+    const tag = said.tag === 'BEGIN' && fingerprint.startsWith('start') ? 'START TRANSACTION' : said.tag
+    return { bytes: answer.build(tag, isInTransaction ? 'T' : 'I'), end, isInTransaction }
+  }
+
+  /** What a replica has refused is read once more, for the primary. */
+  #takeBack(): void {
+    if (!this.#isRefused || this.#pending === undefined) return
+    const { bytes, texts, begun } = this.#pending
+    this.#wasRefused = true
+    this.#putOff = begun
+    this.#session.takenBack(begun.length > 0)
+    this.#cursor.unread(bytes)
+    this.#place.split?.refused(this, texts)
+  }
+}
+
+/** Whether a setting is brought to every server connection: those are that this PostgreSQL reports. */
+function isCarried({ pool }: SplitClient, setting: string): boolean {
+  for (const name of pool.welcome?.keys() ?? []) if (name.toLowerCase() === setting) return isTracked(name)
+  return false
 }
 
 /** Whether this is an answer that begins with a refusal, and gives nothing before it. */
@@ -129,9 +275,9 @@ function isRefusal(bytes: Buffer): boolean {
     const end = at + 1 + bytes.readInt32BE(at + 1)
     if (end > bytes.length) return false
     const type = bytes[at] ?? 0
-    if (type === ERROR)
-      return REFUSALS.has(parseErrorResponse(bytes.subarray(at + HEADER_BYTES, end))['C'] ?? '')
-    if (!HARMLESS.has(type)) return false
+    const body = bytes.subarray(at + HEADER_BYTES, end)
+    if (type === ERROR) return REFUSALS.has(parseErrorResponse(body)['C'] ?? '')
+    if (!HARMLESS.has(type) && !(type === COMPLETE && BEGUN.has(body.toString('latin1')))) return false
     at = end
   }
   return false

@@ -1,40 +1,22 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import { PooledRouters } from '../../../test/support/pooled-router.ts'
-import { describePostgres, freePort, running, SUPERUSER } from '../../../test/support/postgres.ts'
+import type { PooledRouters } from '../../../test/support/pooled-router.ts'
+import { describePostgres, freePort, SUPERUSER } from '../../../test/support/postgres.ts'
 import { eventually } from '../../../test/support/raw-client.ts'
-import type { Instance } from '../../postgres/instance.ts'
+import { ReplicatedRouters, writeRaw } from '../../../test/support/replicated-routers.ts'
+import { buildQuery } from '../../wire/session-state.ts'
 import type { PoolOptions } from '../pool/pool-options.ts'
 
 describePostgres('the read/write split of the pooled port', (postgres) => {
+  let cluster: ReplicatedRouters
   let routers: PooledRouters
-  let standby: Instance
   let standbyPort: number
   let admin: pg.Client
   let onStandby: pg.Client
 
   beforeAll(async () => {
-    routers = new PooledRouters(postgres())
-    await routers.start()
-    standbyPort = await freePort()
-    const parameters = { shared_buffers: '16MB', max_connections: '60' }
-    standby = await routers.workspace.instance('n2', { port: standbyPort, parameters })
-    const source = { host: '127.0.0.1', port: routers.port }
-    await standby.clone({ source })
-    await running(standby.start({ as: 'standby', follow: source }))
-    const superuser = {
-      user: SUPERUSER.name,
-      password: SUPERUSER.password,
-      host: '127.0.0.1',
-      database: 'app',
-    }
-    admin = new pg.Client({ ...superuser, port: routers.port })
-    onStandby = new pg.Client({ ...superuser, port: standbyPort })
-    for (const client of [admin, onStandby]) {
-      client.on('error', () => {})
-      await client.connect()
-    }
-    await admin.query(`
+    cluster = new ReplicatedRouters(postgres())
+    await cluster.start(`
       create table numbers (n int);
       create function writes() returns int language plpgsql as $$ begin insert into numbers values (0); return 1; end $$;
       create function says_it_reads() returns int language plpgsql stable as $$ begin return nextval('s'); end $$;
@@ -42,44 +24,17 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
       grant all on all tables in schema public to public;
       grant all on all sequences in schema public to public;
     `)
+    void ({ routers, standbyPort, admin, onStandby } = cluster)
   })
   beforeEach(async () => {
-    routers.replicas = [{ name: 'n2', host: '127.0.0.1', port: standbyPort, lagBytes: 0 }]
     await admin.query('truncate numbers')
-    await caughtUp()
+    await cluster.reset()
   })
   afterEach(() => routers.clear())
-  afterAll(async () => {
-    await admin.end()
-    await onStandby.end()
-    await routers.dispose()
-  })
+  afterAll(() => cluster.dispose())
 
-  const caughtUp = () =>
-    eventually(async () => {
-      const { rows } = await admin.query<{ at: string }>('select pg_current_wal_lsn()::text as at')
-      const { rows: replayed } = await onStandby.query<{ there: boolean }>(
-        'select pg_last_wal_replay_lsn() >= $1::pg_lsn as there',
-        [rows[0]?.at],
-      )
-      if (replayed[0]?.there !== true) throw new Error('the standby is behind')
-    })
-  const split = async (changes: Partial<PoolOptions> = {}) => {
-    const { ports } = await routers.router({ readWriteSplit: true, defaultPoolSize: 4, ...changes })
-    const client = await routers.connect(ports.pooled)
-    // The grammar and the catalog are there when the first read has gone to the replica.
-    await eventually(async () => {
-      if ((await portOf(client)) !== standbyPort) throw new Error('reads go to the primary')
-    }, 20_000)
-    return { client, port: ports.pooled }
-  }
-  /** Where a read runs: the hint takes the doubt that asks the node. */
-  const portOf = async (client: pg.Client, rest = ''): Promise<number> => {
-    const { rows } = await client.query<{ port: number }>(
-      `/* pg-metako: replica */ select inet_server_port() as port ${rest}`,
-    )
-    return rows[0]?.port ?? 0
-  }
+  const split = (changes: Partial<PoolOptions> = {}) => cluster.split(changes)
+  const portOf = (client: pg.Client, rest = '') => cluster.portOf(client, rest)
   const reads = async (): Promise<number> => {
     const { rows } = await onStandby.query<{ count: string }>(
       "select pg_stat_clear_snapshot(), count(*) from pg_stat_activity where usename = 'app'",
@@ -185,19 +140,10 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
   it('what follows a read in the same packet goes where it belongs', async () => {
     const { client, port } = await split()
     const raw = await routers.connect(port)
-    const stream = (raw as unknown as { connection: { stream: { write(bytes: Buffer): void } } }).connection
-      .stream
-    const query = (text: string) => {
-      const body = Buffer.from(`${text}\0`)
-      const bytes = Buffer.alloc(5 + body.length)
-      bytes.write('Q')
-      bytes.writeInt32BE(4 + body.length, 1)
-      body.copy(bytes, 5)
-      return bytes
-    }
     // One packet: a read, a write, a read.
-    stream.write(
-      Buffer.concat([query('select 1'), query('insert into numbers values (7)'), query('select 2')]),
+    writeRaw(
+      raw,
+      Buffer.concat(['select 1', 'insert into numbers values (7)', 'select 2'].map((sql) => buildQuery(sql))),
     )
     await eventually(async () => {
       const { rows } = await client.query('select n from numbers where n = 7 for update')

@@ -4,15 +4,15 @@ import type { Logger } from '../../platform/log.ts'
 import type { Catalog } from '../../sql/catalog.ts'
 import type { Answer, Question } from '../../sql/classifier.ts'
 import { unclassifiedEffects } from '../../sql/unclassified.ts'
+import type { Verdict } from '../../sql/verdict.ts'
 import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
 import type { Pool } from '../pool/pool.ts'
-import { isTracked, type SessionSettings } from '../pool/tracked-settings.ts'
+import type { SessionSettings } from '../pool/tracked-settings.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { Freshness } from './freshness.ts'
 import { askServer } from '../pool/server-question.ts'
 import type { LoadedClassifier } from './load-classifier.ts'
-import type { SessionTraits } from './session-traits.ts'
 import { SplitCounts, type SplitReport } from './split-counts.ts'
 
 /** What the split needs from the pooler around it. */
@@ -31,14 +31,10 @@ export type SplitClient = {
   readonly settings: Pick<SessionSettings, 'get'>
   /** When something other than a read ended last. */
   readonly committedAt: number | undefined
-  readonly traits: SessionTraits
 }
 
-export type SplitChoice = {
-  readonly pool: Pool
-  /** It is proven to read, wherever it goes. */
-  readonly isRead: boolean
-}
+/** A statement that a client sent: what it is, as far as a replica is concerned. */
+export type Judged = Omit<Answer, 'verdict'> & { readonly verdict: Verdict }
 
 /** A replica that is further behind is not used: what it says is too old for anybody. */
 const LAG_BYTES_MAX = 16 * MiB
@@ -49,7 +45,7 @@ const NO_CATALOG: Catalog = {
   isVolatileField: () => false,
   unusual: undefined,
 }
-/** Fingerprints that replicas refused; then they are learnt anew. */
+/** Fingerprints that replicas refused, and pools whose transactions are none for them; then they are learnt anew. */
 const REFUSED_MAX = 1000
 /** Positions are asked for at most this often. */
 const SAMPLE_EVERY_MS = 20
@@ -57,7 +53,7 @@ const PRIMARY_POSITION = 'select pg_catalog.pg_current_wal_insert_lsn()'
 const REPLAYED_POSITION = 'select pg_catalog.pg_last_wal_replay_lsn()'
 
 /**
- * The read/write split of the pooled port: reads outside of transactions go to a replica that has everything that the session
+ * The read/write split of the pooled port: reads, and transactions that only read, go to a replica that has everything that the session
  * committed, everything else to the primary. What is not known (the grammar is being loaded, no catalog yet, no replica that
  * is fresh enough) is the primary's.
  */
@@ -67,6 +63,8 @@ export class ReadSplit {
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #freshness = new Freshness()
   readonly #refused = new Set<string>()
+  /** By name: their transactions are SERIALIZABLE unless they say otherwise, which no standby can do. */
+  readonly #serializable = new Set<string>()
   readonly #counts = new SplitCounts()
   #loaded: LoadedClassifier | undefined
   #turn = 0
@@ -92,15 +90,37 @@ export class ReadSplit {
     )
   }
 
-  /** Where a Query or a batch goes; `texts` are its statements, absent where they are not all known. */
-  choose(client: SplitClient, texts: readonly string[] | undefined): SplitChoice {
+  /** What these statements of a client are. Order: all of them, since each may say something about the session. */
+  judge(client: SplitClient, texts: readonly string[]): readonly Judged[] {
+    const known = this.#catalogOf(client.pool)
+    const catalog = known.current(client.pool)
+    return texts.map((text) => {
+      const answer = this.#classify(client, text, catalog ?? NO_CATALOG)
+      const { verdict, fingerprint } = answer
+      this.#counts.judged(verdict)
+      if (verdict.reason === 'CHANGES_SCHEMA') known.changes()
+      if (verdict.reason === 'UNKNOWN_FUNCTION' || verdict.reason === 'UNKNOWN_RELATION') known.lacks()
+      const isProven = catalog !== undefined && !this.#refused.has(fingerprint ?? '')
+      return verdict.kind !== 'read' || isProven
+        ? answer
+        : { ...answer, verdict: { ...verdict, kind: 'unknown' } }
+    })
+  }
+
+  /** The pool on a replica that has what the client committed; its own where there is none. */
+  poolFor(client: SplitClient): Pool {
     const { pool } = client
-    if (texts === undefined || !this.#areReads(client, texts)) return { pool, isRead: false }
     const table = this.#place.table()
-    if (table === undefined || table.replicas.length === 0) return { pool, isRead: true }
+    if (table === undefined || table.replicas.length === 0 || this.#serializable.has(pool.name)) return pool
     this.#freshness.epochIs(table.epoch)
     const target = this.#pick(client, table)
-    return { pool: target === undefined ? pool : this.#place.replicaPool(pool, target), isRead: true }
+    return target === undefined ? pool : this.#place.replicaPool(pool, target)
+  }
+
+  /** A standby said that the sessions of this pool are SERIALIZABLE by default: nothing of theirs goes to one. */
+  isSerializable({ name }: Pool): void {
+    if (this.#serializable.size >= REFUSED_MAX) this.#serializable.clear()
+    this.#serializable.add(name)
   }
 
   /** Held for a read, and refused by a replica: from now on such statements go to the primary, and somebody should know. */
@@ -129,24 +149,6 @@ export class ReadSplit {
     }
   }
 
-  #areReads(client: SplitClient, texts: readonly string[]): boolean {
-    const known = this.#catalogOf(client.pool)
-    const catalog = known.current(client.pool)
-    let areReads = catalog !== undefined
-    // Order: all of them, since each may say something about the session.
-    for (const text of texts) {
-      const { verdict, fingerprint } = this.#classify(client, text, catalog ?? NO_CATALOG)
-      client.traits.follow(verdict.effects, (setting) => isCarried(client, setting))
-      const judged = client.traits.judge(verdict)
-      this.#counts.judged(judged)
-      const { kind, reason } = judged
-      areReads &&= kind === 'read' && !this.#refused.has(fingerprint ?? '')
-      if (reason === 'CHANGES_SCHEMA') known.changes()
-      if (reason === 'UNKNOWN_FUNCTION' || reason === 'UNKNOWN_RELATION') known.lacks()
-    }
-    return areReads
-  }
-
   #classify(client: SplitClient, text: string, catalog: Catalog): Answer {
     const question = this.#question(client, text, catalog)
     if (this.#loaded !== undefined) return this.#loaded.classifier.classify(question)
@@ -154,13 +156,12 @@ export class ReadSplit {
     return { verdict: { kind: 'unknown', reason: 'TOO_MANY_NEW_STATEMENTS', statementCount: 0, effects } }
   }
 
-  #question({ settings, pool }: SplitClient, text: string, catalog: Catalog): Question {
-    const setting = (name: string) => settings.get(name) ?? pool.welcome?.get(name)
+  #question(client: SplitClient, text: string, catalog: Catalog): Question {
     return {
       text,
       catalog,
-      standardStrings: setting('standard_conforming_strings') === 'on',
-      encoding: setting('client_encoding') ?? 'UTF8',
+      standardStrings: settingOf(client, 'standard_conforming_strings') === 'on',
+      encoding: settingOf(client, 'client_encoding') ?? 'UTF8',
       nowMs: this.#place.now(),
     }
   }
@@ -225,8 +226,7 @@ export class ReadSplit {
   }
 }
 
-/** Whether a setting is brought to every server connection: those are that this PostgreSQL reports. */
-function isCarried({ pool }: SplitClient, setting: string): boolean {
-  for (const name of pool.welcome?.keys() ?? []) if (name.toLowerCase() === setting) return isTracked(name)
-  return false
+/** As the server reports it for this client. */
+export function settingOf({ settings, pool }: SplitClient, name: string): string | undefined {
+  return settings.get(name) ?? pool.welcome?.get(name)
 }

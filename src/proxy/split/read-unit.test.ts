@@ -35,6 +35,15 @@ describe('a unit', () => {
     expect(whole(...batch, SYNC)).toMatchObject({ end: 6 + Buffer.concat(batch).length, isRepeatable: true })
   })
 
+  it('executes something, or is only prepared: the next batch may bind it', () => {
+    expect(whole(query('select 1'))).toMatchObject({ executes: true })
+    expect(whole(bind('known'), EXECUTE, SYNC)).toMatchObject({ executes: true })
+    expect(whole(parse('', 'select 1'), describeStatement(''), SYNC)).toMatchObject({
+      texts: ['select 1'],
+      executes: false,
+    })
+  })
+
   it('is not repeated where it prepares or closes something by name', () => {
     expect(whole(parse('a', 'select 1'), bind('a'), EXECUTE, SYNC)).toMatchObject({ isRepeatable: false })
     expect(whole(bind('known'), EXECUTE, message('C', text('Sknown')), SYNC)).toMatchObject({
@@ -62,10 +71,6 @@ describe('the statements of a unit', () => {
     ['a batch without its Sync', [parse('', 'select 1'), bind(''), EXECUTE]],
     ['a batch that names what nobody prepared', [bind('unknown'), EXECUTE, SYNC]],
     ['an unnamed statement of an earlier batch', [bind(''), EXECUTE, SYNC]],
-    [
-      'what is only prepared: the next batch may bind it',
-      [parse('', 'select 1'), describeStatement(''), SYNC],
-    ],
     [
       'a message that belongs in no batch',
       [parse('', 'select 1'), message('F', Buffer.alloc(4)), EXECUTE, SYNC],

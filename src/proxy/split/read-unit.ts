@@ -21,6 +21,8 @@ export type ReadUnit = {
   readonly end: number
   /** Whether it may be sent once more as it is: it changes nothing in what the router knows of the client. */
   readonly isRepeatable: boolean
+  /** Whether it runs anything: what is only prepared may be executed by the next batch, and some drivers do not name it. */
+  readonly executes: boolean
 }
 
 /**
@@ -32,7 +34,7 @@ export function readUnit(chunk: Buffer, from: number, statements: ClientStatemen
   if (chunk[from] === QUERY) {
     const end = wholeEnd(chunk, from)
     if (end === undefined) return undefined
-    return { texts: [textAt(chunk, from + HEADER_BYTES, end)], end, isRepeatable: true }
+    return { texts: [textAt(chunk, from + HEADER_BYTES, end)], end, isRepeatable: true, executes: true }
   }
   return new BatchReader(chunk, statements).read(from)
 }
@@ -55,10 +57,8 @@ class BatchReader {
     for (let count = 0; count < MESSAGES_MAX; count += 1) {
       const end = wholeEnd(this.#chunk, at)
       if (end === undefined) return undefined
-      // What is only prepared may be executed by the next batch, and some drivers do not name it.
       if (this.#chunk[at] === SYNC) {
-        const isRepeatable = this.#isRepeatable
-        return this.#executes ? { texts: this.#texts, end, isRepeatable } : undefined
+        return { texts: this.#texts, end, isRepeatable: this.#isRepeatable, executes: this.#executes }
       }
       if (!this.#take(at, end)) return undefined
       at = end
@@ -117,7 +117,7 @@ function wholeEnd(chunk: Buffer, at: number): number | undefined {
   return length < 4 || end > chunk.length ? undefined : end
 }
 
-function textAt(bytes: Buffer, from: number, end: number): string {
+export function textAt(bytes: Buffer, from: number, end: number): string {
   const zero = bytes.indexOf(0, from)
   return bytes.toString('utf8', from, zero < 0 || zero > end ? end : zero)
 }
