@@ -19,6 +19,8 @@ export type SwitchoverResult = {
 export type ReloadResult = {
   /** Keys whose new value is in force. */
   readonly changed: readonly string[]
+  /** Keys whose new value waits for another router: `pg-metako router restart`. */
+  readonly needsRouterRestart: readonly string[]
   /** Keys whose new value waits for a restart of the agent or of PostgreSQL. */
   readonly needsRestart: readonly string[]
 }

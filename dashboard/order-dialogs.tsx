@@ -98,10 +98,14 @@ export function ReloadDialog({ cluster, view, ask }: DialogProps) {
       button="Reload"
       cancel={() => ask(undefined)}
       order={async () => {
-        const { changed, needsRestart } = await cluster.client.reload()
-        if (changed.length + needsRestart.length === 0) return 'Read again: nothing has changed.'
-        const waiting = needsRestart.length === 0 ? '' : ` Waits for a restart: ${needsRestart.join(', ')}.`
-        return `In force now: ${changed.join(', ') || 'nothing'}.${waiting}`
+        const { changed, needsRouterRestart, needsRestart } = await cluster.client.reload()
+        const keys = [...changed, ...needsRouterRestart, ...needsRestart]
+        if (keys.length === 0) return 'Read again: nothing has changed.'
+        const waiting = [
+          ['Waits for pg-metako router restart', needsRouterRestart] as const,
+          ['Waits for a restart', needsRestart] as const,
+        ].map(([what, names]) => (names.length === 0 ? '' : ` ${what}: ${names.join(', ')}.`))
+        return `In force now: ${changed.join(', ') || 'nothing'}.${waiting.join('')}`
       }}
     >
       <p>Its file is read again, on this node alone. A file with a mistake changes nothing.</p>

@@ -7,16 +7,18 @@ const BASE = {
   members: ['n2', 'n3'],
   level: 'info',
   apiPort: 8008,
+  pool: ' {}',
   parameters: { max_connections: 100, shared_buffers: '16MB' } as Readonly<Record<string, unknown>>,
 }
 
 function settingsOf(changes: Partial<typeof BASE> = {}): readonly EffectiveSetting[] {
-  const { members, level, apiPort, parameters } = { ...BASE, ...changes }
+  const { members, level, apiPort, pool, parameters } = { ...BASE, ...changes }
   const text = `
 identity: { node_name: n1, api_host: 10.0.0.1, api_port: ${apiPort} }
 local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: pf3-Qz81kk, database: postgres }
 postgresql: { data_dir: /srv/data, parameters: ${JSON.stringify(parameters)} }
 logging: { level: ${level} }
+pool:${pool}
 cluster_members:
 ${members.map((name) => `  - { node_name: ${name}, api_host: 10.0.0.${name.slice(1)} }`).join('\n')}
 `
@@ -30,13 +32,45 @@ const difference = (changes: Partial<typeof BASE>, isRegistered = true) =>
 
 describe('a configuration that is read again', () => {
   it('without a change changes nothing', () => {
-    expect(difference({})).toEqual({ live: [], needsRestart: [], ignored: [] })
+    expect(difference({})).toEqual({ live: [], needsRouterRestart: [], needsRestart: [], ignored: [] })
   })
 
   it('changes the level of the log while the node runs, the rest after a restart', () => {
     expect(difference({ level: 'debug', apiPort: 8009 })).toEqual({
       live: ['logging.level'],
+      needsRouterRestart: [],
       needsRestart: ['identity.api_port'],
+      ignored: [],
+    })
+  })
+
+  it('changes what the pooled port allows while clients are connected; what they were begun with waits for another router', () => {
+    const pool = `
+  default_pool_size: 5
+  query_timeout: 1s
+  pool_mode: session
+  read_write_split: true
+  read_functions: [f]
+  auth_type: trust
+  listen_addr: 10.0.0.7
+  databases: [{ name: app, pool_size: 3, pool_mode: statement }]
+`
+    expect(difference({ pool })).toEqual({
+      live: [
+        'pool.default_pool_size',
+        'pool.query_timeout',
+        ...['name', 'pool_size'].map((field) => `pool.databases[0].${field}`),
+        ...['pool.databases'],
+      ],
+      needsRouterRestart: [
+        'pool.pool_mode',
+        'pool.read_write_split',
+        'pool.auth_type',
+        'pool.read_functions[0]',
+        'pool.databases[0].pool_mode',
+        'pool.read_functions',
+      ],
+      needsRestart: ['pool.listen_addr'],
       ignored: [],
     })
   })

@@ -3,6 +3,8 @@ import type { EffectiveSetting } from '../config/effective-settings.ts'
 export type ConfigDifference = {
   /** Takes effect while the node runs. */
   readonly live: readonly string[]
+  /** Waits for another router: `pg-metako router restart`. */
+  readonly needsRouterRestart: readonly string[]
   readonly needsRestart: readonly string[]
   /** Counts no more: the cluster has a registry of its members (ADR 0015). */
   readonly ignored: readonly string[]
@@ -26,10 +28,22 @@ export function compareConfigs(
     .map((key) => ({ key, kind: kindOf(key, options) }))
   const of = (wanted: keyof ConfigDifference) =>
     kinds.flatMap(({ key, kind }) => (kind === wanted ? [key] : []))
-  return { live: of('live'), needsRestart: of('needsRestart'), ignored: of('ignored') }
+  return {
+    live: of('live'),
+    needsRouterRestart: of('needsRouterRestart'),
+    needsRestart: of('needsRestart'),
+    ignored: of('ignored'),
+  }
 }
 
+/** What clients, pools and the router's process were begun with (`src/proxy/pool/live-options.ts`). */
+const OF_THE_ROUTERS_START =
+  /^pool\.(?:pool_mode|max_prepared_statements|auth_\w+|read_write_split|(?:read|write)_functions.*|(?:databases|users)\[\d+\]\.pool_mode)$|^router\.(?:workers|hold_timeout|max_client_connections|(?:client|server)_tls_\w+)$/
+/** The router gets its settings from its agent whenever they change. */
+const LIVE = /^(?:logging\.level|router\.drain_timeout|pool\.(?!listen_addr$).*)$/
+
 function kindOf(key: string, options: { readonly isRegistered: boolean }): keyof ConfigDifference {
-  if (key === 'logging.level') return 'live'
+  if (OF_THE_ROUTERS_START.test(key)) return 'needsRouterRestart'
+  if (LIVE.test(key)) return 'live'
   return options.isRegistered && OF_THE_FIRST_START.test(key) ? 'ignored' : 'needsRestart'
 }

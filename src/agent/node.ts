@@ -25,9 +25,10 @@ import { watchdogOf } from './node-policy.ts'
 import { PEER_PROTOCOL, PeerLink } from './peer-link.ts'
 import { RecentPast } from './recent-past.ts'
 import type { RouterOptions } from '../proxy/router-process.ts'
+import type { ReloadNews } from '../proxy/router/agent-link.ts'
 import { refused } from './refused.ts'
 import { RouterLink } from './router-link.ts'
-import { agentSocketOf, routerOptions } from './router-options.ts'
+import { agentSocketOf, poolOptions, routerOptions } from './router-options.ts'
 import type { Secrets } from './secrets.ts'
 import type { StateFolder } from './state-folder.ts'
 import { statusReport } from './status-report.ts'
@@ -89,6 +90,8 @@ export class Node {
   readonly #activity: ActivityWatch
   readonly #past: RecentPast
   readonly #examiner: NodeExaminer
+  /** With what was read again since: what the router is told. */
+  #routerConfig: NodeConfig
   #isLooking = false
   /** Whatever is not urgent may begin: a renewal of this life is through, of our own lease or of another's. */
   readonly #settled = new AbortController()
@@ -99,6 +102,7 @@ export class Node {
 
   constructor(parts: NodeParts) {
     this.#parts = parts
+    this.#routerConfig = parts.config
     const { config, log, state, instance } = parts
     this.#guard = this.#createGuard()
     this.#link = this.#createLink()
@@ -118,6 +122,8 @@ export class Node {
         log,
         table: () => this.#control.picture.routing(),
         members,
+        settings: () => poolOptions(this.#routerConfig),
+        reload: () => this.#reloadForRouter(),
         startRouter: () => this.#startRouter(),
         cancelElsewhere: (order) => cancels.elsewhere(order),
       },
@@ -196,9 +202,27 @@ export class Node {
     this.#fatal = listener
   }
 
-  /** Has the router read its certificates and its list of users again. */
-  reloadRouter(): void {
+  /** Has the router read its certificates and its list of users again, and take its settings from this configuration. */
+  reloadRouter(next: NodeConfig): void {
+    const { config } = this.#parts
+    const { enabled, listenHost, primaryPort, replicaPort, pooledPort } = config.router
+    // Order: addresses stay, since everybody was told them.
+    this.#routerConfig = {
+      ...config,
+      pool: {
+        ...next.pool,
+        ...(config.pool.listenAddr === undefined ? {} : { listenAddr: config.pool.listenAddr }),
+      },
+      router: { ...next.router, enabled, listenHost, primaryPort, replicaPort, pooledPort },
+    }
     this.#router.reload()
+  }
+
+  /** For RELOAD in the router's console. */
+  async #reloadForRouter(): Promise<ReloadNews> {
+    const outcome = await this.#parts.reload()
+    if (outcome.kind === 'refused') return { refusal: outcome.message }
+    return { pool: poolOptions(this.#routerConfig), waiting: outcome.needsRouterRestart }
   }
 
   /** Returns when the node serves its API; consensus and PostgreSQL follow as soon as the other members allow. */
@@ -411,7 +435,7 @@ export class Node {
   }
 
   async #restartRouter(): Promise<RouterRestartOutcome> {
-    const { drainTimeoutMs } = this.#parts.config.router
+    const { drainTimeoutMs } = this.#routerConfig.router
     const order = { ...routerProgram(), options: this.#routerOptions(), withinMs: drainTimeoutMs }
     const outcome = await this.#router.restart(order)
     if (outcome.kind === 'restarted') return { ...outcome, drainTimeoutMs }
@@ -419,8 +443,8 @@ export class Node {
   }
 
   #routerOptions(): RouterOptions {
-    const { config, secrets, state, tls } = this.#parts
-    return routerOptions(config, {
+    const { secrets, state, tls } = this.#parts
+    return routerOptions(this.#routerConfig, {
       routingToken: secrets.routing,
       logFile: state.logFile('router'),
       members: this.#control.members.pollable(tls !== undefined),

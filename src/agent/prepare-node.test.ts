@@ -76,7 +76,9 @@ logging: { file: ${folder}/log }
     writeFileSync(ini, '[pgbouncer]\ndefault_pool_size = 6\n')
     expect(await prepared.reload()).toMatchObject({
       kind: 'applied',
-      needsRestart: ['pool.default_pool_size'],
+      changed: ['pool.default_pool_size'],
+      needsRouterRestart: [],
+      needsRestart: [],
     })
   })
 

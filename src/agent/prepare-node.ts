@@ -76,9 +76,8 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
     const trouble = tlsTrouble(next)
     if (trouble !== undefined) return refuse(trouble)
     const isRegistered = existsSync(join(state.path, MEMBERSHIP_NOTES_FILE))
-    const { live, needsRestart, ignored } = compareConfigs(applied.effective, next.effective, {
-      isRegistered,
-    })
+    const difference = compareConfigs(applied.effective, next.effective, { isRegistered })
+    const { live, needsRouterRestart, needsRestart, ignored } = difference
     if (live.includes('logging.level')) log.setLevel(next.config.logging.level)
     if (ignored.length > 0) {
       log.warn(
@@ -86,9 +85,9 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
         { ignored },
       )
     }
-    const outcome = { changed: live, needsRestart }
+    const outcome = { changed: live, needsRouterRestart, needsRestart }
     applied = next
-    node.reloadRouter()
+    node.reloadRouter(next.config)
     log.info('Configuration read again', outcome)
     return { kind: 'applied', ...outcome }
   }

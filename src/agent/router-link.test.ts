@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
+import { poolOptions } from '../../test/support/pool-options.ts'
 import type { CancelOrder } from '../model/cancel-order.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { silentLogger } from '../platform/log.ts'
@@ -39,6 +40,8 @@ describe('RouterLink', () => {
         log: silentLogger(),
         table,
         members: () => members,
+        settings: () => poolOptions({ defaultPoolSize: 7 }),
+        reload: () => Promise.resolve({ refusal: 'line 3 is wrong' }),
         startRouter: () => (started += 1),
         cancelElsewhere: (order) => {
           elsewhere.push(order)
@@ -73,7 +76,22 @@ describe('RouterLink', () => {
     link.reload()
     const orders = () => lines().filter((line) => line.includes('kind":"reload"'))
     await eventually('the order', () => orders().length > 0)
-    expect(orders()).toEqual(['{"kind":"reload"}'])
+    expect(JSON.parse(orders()[0] ?? '')).toMatchObject({ kind: 'reload', pool: { defaultPoolSize: 7 } })
+  })
+
+  it('gives a router that comes the settings of today, and a worker none', async () => {
+    const settings = (lines: () => string[]) => lines().filter((line) => line.includes('"settings"'))
+    const { lines } = await router()
+    expect(JSON.parse(settings(lines)[0] ?? '')).toMatchObject({ pool: { defaultPoolSize: 7 } })
+    const worker = await router('worker', 78)
+    expect(settings(worker.lines)).toEqual([])
+  })
+
+  it('reads the configuration again when a router asks for it', async () => {
+    const { socket, lines } = await router('worker', 78)
+    socket.write('{"kind":"reload","id":5}\n')
+    await eventually('the answer', () => lines().at(-1)?.includes('reloaded'))
+    expect(JSON.parse(lines().at(-1) ?? '')).toEqual({ kind: 'reloaded', id: 5, refusal: 'line 3 is wrong' })
   })
 
   it('gives a router that comes the newest table at once, and every change', async () => {
@@ -241,6 +259,8 @@ describe('RouterLink', () => {
     const deps = {
       log: silentLogger(),
       table: () => ({ epoch, replicas: [], validForMs: 1, bootId: 'boot' }),
+      settings: () => poolOptions(),
+      reload: () => Promise.resolve({ refusal: '' }),
       cancelElsewhere: () => Promise.resolve(),
     }
     const twice = new RouterLink({ ...deps, members: () => members, startRouter: () => {} }, socketPath)

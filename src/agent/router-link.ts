@@ -7,7 +7,8 @@ import type { Logger } from '../platform/log.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { createServer, type Server, type Socket } from '../platform/net.ts'
 import { after, every } from '../platform/timers.ts'
-import type { RestartOrder } from '../proxy/router/agent-link.ts'
+import type { PoolOptions } from '../proxy/pool/pool-options.ts'
+import type { ReloadNews, RestartOrder } from '../proxy/router/agent-link.ts'
 import { RouterTotals } from './router-totals.ts'
 import { TableNews } from './table-news.ts'
 
@@ -34,6 +35,10 @@ export type RouterLinkDeps = {
   readonly table: () => RoutingTableMessage
   /** Whom the router may ask while this agent is gone. */
   readonly members: () => readonly { readonly name: string; readonly apiUrl: string }[]
+  /** The settings of the pooled port, as they are by now; may hold secrets. */
+  readonly settings: () => PoolOptions
+  /** Reads the configuration again, for the router's console. */
+  readonly reload: () => Promise<ReloadNews>
   readonly startRouter: () => void
   /** Has the other nodes look for a key that the router does not know. */
   readonly cancelElsewhere: (order: CancelOrder) => Promise<void>
@@ -106,10 +111,10 @@ export class RouterLink {
     if (ready.length === this.#peers.size) this.#membersTold = members
   }
 
-  /** Has the router read its files again. */
+  /** Has the router read its files again, and take the settings that may change meanwhile. */
   reload(): void {
     for (const { socket } of this.#peersOf('router', 'retiring'))
-      socket.write(`${JSON.stringify({ kind: 'reload' })}\n`)
+      socket.write(`${JSON.stringify({ kind: 'reload', pool: this.#deps.settings() })}\n`)
   }
 
   /** Has another router take the place of the one that runs: it gets the ports, and the old one ends behind its clients. */
@@ -235,11 +240,15 @@ export class RouterLink {
         | { kind: 'restart-failed' }
         | ({ kind: 'cancel'; id: number } & CancelOrder)
         | { kind: 'cancelled'; id: number; isKnown: boolean }
+        | { kind: 'reload'; id: number }
       if ('role' in message) {
         const { role, pid } = message
         this.#peers.set(socket, { role, pid })
         this.#deps.log.info(FOUND[role], { [role === 'worker' ? 'worker' : 'router']: pid })
         this.#lookAtRestart()
+        // One that outlived its agent has the settings of that time; workers hear of them from their router.
+        const settings = JSON.stringify({ kind: 'settings', pool: this.#deps.settings() })
+        if (role !== 'worker') socket.write(`${settings}\n`)
         socket.write(`${this.#membersLine()}${JSON.stringify(this.#deps.table())}\n`)
       } else if (message.kind === 'restart-failed') {
         this.#restarted({ kind: 'refused', reason: 'FAILED' })
@@ -248,6 +257,11 @@ export class RouterLink {
         void this.#deps
           .cancelElsewhere({ processId, secret })
           .then(() => void socket.write(`${JSON.stringify({ kind: 'cancelled', id })}\n`))
+      } else if (message.kind === 'reload') {
+        const { id } = message
+        void this.#deps
+          .reload()
+          .then((news) => void socket.write(`${JSON.stringify({ kind: 'reloaded', id, ...news })}\n`))
       } else if (message.kind === 'cancelled') {
         this.#cancelling.get(message.id)?.(message.isKnown)
       } else {

@@ -35,7 +35,8 @@ export function routerOptions(
 /** `auth_query: none`: nobody is asked. */
 const NO_LOOKUP = 'none'
 
-function poolOptions(config: NodeConfig): PoolOptions {
+/** The settings of the pooled port. */
+export function poolOptions(config: NodeConfig): PoolOptions {
   const { authType, authFile, authUser, authDbname, authQuery, maxClientConn, ...pool } = config.pool
   const { username, password, database } = config.localDb
   const isSuperuser = authUser === undefined || authUser === username

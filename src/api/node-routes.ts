@@ -77,7 +77,7 @@ export function addNodeRoutes(app: FastifyInstance, deps: NodeRouteDeps): void {
   app.post('/v1/reload', async (_request, reply) => {
     const outcome = await operations.reload()
     if (outcome.kind === 'refused') return sendProblem(reply, reloadProblem(outcome))
-    const result: ReloadResult = { changed: outcome.changed, needsRestart: outcome.needsRestart }
+    const { kind: _, ...result } = outcome satisfies { readonly kind: 'applied' } & ReloadResult
     return reply.send(result)
   })
   // Patroni's name for it, and its answer.

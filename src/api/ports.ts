@@ -121,6 +121,7 @@ export type ReloadOutcome =
   | {
       readonly kind: 'applied'
       readonly changed: readonly string[]
+      readonly needsRouterRestart: readonly string[]
       readonly needsRestart: readonly string[]
     }
   /** The file has problems; `message` is all of them, each with its line. */

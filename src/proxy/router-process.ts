@@ -14,7 +14,7 @@ import { newPortCounters, totalsOf, type PortCounters, type PortName } from './p
 import { RouterFiles } from './router-files.ts'
 import type { AgentLinkDeps } from './router/agent-link.ts'
 import type { PollMember } from './router/peer-poll.ts'
-import { Switchboard } from './router/switchboard.ts'
+import { Switchboard, type PoolParts } from './router/switchboard.ts'
 import type { RouterClock } from './router/table-holder.ts'
 import { openTableSources } from './router/table-sources.ts'
 import type { Crew, CrewMember } from './workers/crew.ts'
@@ -111,7 +111,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       tls: files.tls,
       crew: seat?.crew,
       cancelElsewhere: seat ? undefined : (key, done) => cancelElsewhere(key, { inheritance, tables }, done),
-      ...(pool ? { pool: { options: pool, secrets: files.secrets, reload: () => files.reload() } } : {}),
+      ...poolParts(pool, files, (done) => tables.reload(done)),
     },
   )
   const inherited = await inheritance?.ports()
@@ -126,7 +126,10 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       offer: (table, source) => switchboard.holder.offer(table, source),
       primaryOpen: () => switchboard.primaryOpen(),
       onStop: deps.onStop,
-      onReload: () => void files.reload(),
+      onSettings: (settings, { reload }) => {
+        if (settings) switchboard.configure(settings)
+        if (reload) files.reload()
+      },
       onRestart: (order, failed) => deps.onRestart?.(order, failed),
       onCancel: (order, done) => switchboard.cancel(keyOf(order), done),
       totals: () => totalsOf(counters, switchboard.waitingForServers),
@@ -163,6 +166,22 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
     retire,
     listeners,
     cancel: (key, done) => switchboard.cancel(key, done),
+  }
+}
+
+function poolParts(
+  options: PoolOptions | undefined,
+  files: RouterFiles,
+  askAgent: PoolParts['askAgent'],
+): { readonly pool?: PoolParts } {
+  if (!options) return {}
+  return {
+    pool: {
+      options,
+      secrets: files.secrets,
+      reload: () => files.reload(),
+      ...(askAgent ? { askAgent } : {}),
+    },
   }
 }
 

@@ -38,7 +38,12 @@ export class FakeOperations implements ClusterOperations {
   current: ClusterView
   loopAge = 10
   outcome: SwitchoverOutcome = { kind: 'done', from: 'n1', to: 'n2', epoch: 3, tookMs: 90 }
-  reloadOutcome: ReloadOutcome = { kind: 'applied', changed: ['logging.level'], needsRestart: [] }
+  reloadOutcome: ReloadOutcome = {
+    kind: 'applied',
+    changed: ['logging.level'],
+    needsRouterRestart: [],
+    needsRestart: [],
+  }
   inviteOutcome: InviteOutcome = {
     kind: 'done',
     name: 'n4',

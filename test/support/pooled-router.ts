@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import pg from 'pg'
 import type { RoutingTableMessage } from '../../src/model/routing-table.ts'
 import { NO_TLS } from '../../src/model/tls-settings.ts'
@@ -7,6 +8,7 @@ import { bootMs, monotonicMs } from '../../src/platform/clock.ts'
 import { silentLogger } from '../../src/platform/log.ts'
 import { bootId } from '../../src/platform/process.ts'
 import type { PoolOptions } from '../../src/proxy/pool/pool-options.ts'
+import type { ReloadNews } from '../../src/proxy/router/agent-link.ts'
 import { startRouter, type RouterOptions, type RunningRouter } from '../../src/proxy/router-process.ts'
 import type { InstanceOptions } from '../../src/postgres/instance-outcome.ts'
 import type { Instance } from '../../src/postgres/instance.ts'
@@ -28,6 +30,8 @@ export class PooledRouters {
   readonly #routers: Pick<RunningRouter, 'stop'>[] = []
   readonly #clients: (pg.Client | RawClient)[] = []
   replicas: RoutingTableMessage['replicas'] = []
+  /** What the agent says when a router asks it to read the configuration again. */
+  onReload: () => ReloadNews | object = () => ({})
   /** Tests that are not about it give it more, since a busy machine may need it. */
   validForMs = 3000
   #instance: Instance | undefined
@@ -107,6 +111,11 @@ export class PooledRouters {
     return router
   }
 
+  /** Says to the routers what an agent says when its configuration was read again. */
+  reload(pool: PoolOptions): void {
+    for (const link of this.#links) link.write(`${JSON.stringify({ kind: 'reload', pool })}\n`)
+  }
+
   /** Says to the routers what an agent says when another is to take their place. */
   replace({ options }: RouterProcess, changes: Partial<RouterOptions>, withinMs: number): void {
     const command = [process.execPath, join(REPOSITORY_ROOT, 'dist/main.js'), 'router']
@@ -121,7 +130,12 @@ export class PooledRouters {
       this.#links.add(socket)
       socket.on('error', () => {})
       socket.on('close', () => this.#links.delete(socket))
-      socket.resume()
+      const lines = createInterface({ input: socket }).on('error', () => {})
+      lines.on('line', (line) => {
+        const { kind, id } = JSON.parse(line) as { kind?: string; id?: number }
+        if (kind === 'reload')
+          socket.write(`${JSON.stringify({ kind: 'reloaded', id, ...this.onReload() })}\n`)
+      })
       socket.write(this.#line())
     })
     await new Promise<void>((resolve) => agent.listen(agentSocket, resolve))

@@ -76,10 +76,10 @@ export class Pool {
   /** Server connections that others have to lend first. */
   wishes = 0
   lastUsedAt: number
-  readonly #options: PoolOptions
-  readonly #limits: PoolLimits
+  #options: PoolOptions
+  #limits: PoolLimits
   /** Of `min_pool_size`, what this process keeps open. */
-  readonly minSize: number
+  minSize: number
   readonly #place: PoolPlace
   readonly #idle: ServerConnection[] = []
   /** Those that are idle too: who is taken and given back all the time costs nothing here. */
@@ -103,8 +103,25 @@ export class Pool {
     this.#place = parts.place
     this.#options = options
     this.#limits = limitsOf(options, identity.database, identity.user)
-    this.minSize = parts.place.shareOf(Math.min(this.#limits.minSize, this.#limits.size))
+    this.minSize = this.#minShare()
     this.lastUsedAt = parts.place.now()
+  }
+
+  /** Its limits are these from now on. Server connections that were begun otherwise, or are too many, end as they become free. */
+  configure(options: PoolOptions): void {
+    const { startup, dbname, connectQuery } = this.#limits
+    const begins = JSON.stringify({ startup, dbname, connectQuery })
+    this.#options = options
+    this.#limits = limitsOf(options, this.database, this.user)
+    this.minSize = this.#minShare()
+    const next = this.#limits
+    if (
+      begins !==
+      JSON.stringify({ startup: next.startup, dbname: next.dbname, connectQuery: next.connectQuery })
+    )
+      this.doom()
+    for (const server of [...this.#idle]) if (this.#isOverfull) server.end('ENDED_BY_ROUTER')
+    this.serve()
   }
 
   get mode(): PoolMode {
@@ -332,6 +349,15 @@ export class Pool {
     return this.#missing > this.connecting
   }
 
+  #minShare(): number {
+    return this.#place.shareOf(Math.min(this.#limits.minSize, this.#limits.size))
+  }
+
+  /** A limit that was lowered is met as connections become free. */
+  get #isOverfull(): boolean {
+    return this.#servers.size > this.#limits.size + this.#limits.reserveSize
+  }
+
   get #missing(): number {
     const wanted = this.#waiting.size > 0 ? this.#waiting.size : Number(this.hasNewcomers && this.total === 0)
     const belowMinimum = this.clients === 0 ? 0 : this.minSize - this.total + this.connecting
@@ -357,7 +383,7 @@ export class Pool {
     this.lastUsedAt = now
     const { serverLifetimeMs } = this.#limits
     const isOld = serverLifetimeMs > 0 && now - server.connectedAt > serverLifetimeMs
-    if (server.isDoomed || server.isDraining || isOld || this.isPaused) {
+    if (server.isDoomed || server.isDraining || isOld || this.isPaused || this.#isOverfull) {
       this.#servers.delete(server)
       server.end('ENDED_BY_ROUTER')
       return

@@ -5,6 +5,7 @@ import { every } from '../../platform/timers.ts'
 import type { ErrorFields } from '../../wire/error-response.ts'
 import type { CancelKey } from '../../wire/startup.ts'
 import { closeResponse, type CloseReason } from '../close-reason.ts'
+import type { ReloadNews } from '../router/agent-link.ts'
 import { judgeBinding, type Binding } from '../router/choose-target.ts'
 import { loadClassifier } from '../split/load-classifier.ts'
 import { isKept, isListed } from '../split/replica-binding.ts'
@@ -17,6 +18,7 @@ import { PoolConsole, type ConsoleHost, type ConsoleRequest } from './console/po
 import { forgetUnknown, keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
 import { clientLimits, fullLimit, tooMany, unlistedDatabase } from './client-limits.ts'
 import { keepTimeLimits } from './janitor.ts'
+import { liveOptions } from './live-options.ts'
 import {
   LoginFlow,
   secretOf,
@@ -42,6 +44,8 @@ export type PoolerDeps = {
   readonly secrets: UserSecrets
   /** Reads the list of users and the certificates again; what is wrong with them, if anything. */
   readonly reload: () => string | undefined
+  /** Has the node read its configuration again: the new settings are the answer. */
+  readonly askAgent?: (done: (news: ReloadNews | undefined) => void) => void
   /** Absent: there is one process. */
   readonly crew?: Crew | undefined
 }
@@ -63,12 +67,12 @@ const CANCELLED = { sqlState: '57014', message: 'canceling statement due to user
  * connection through a change of the primary; a server connection belongs to one epoch and ends with it.
  */
 export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
-  readonly options: PoolOptions
   readonly secrets: UserSecrets
   readonly registry = new StatementRegistry()
   readonly findSecret: LoginPlace['findSecret']
   readonly #log: Logger
   readonly #board: PoolerBoard
+  #options: PoolOptions
   readonly #pools = new Map<string, Pool>()
   readonly #databases = new Map<string, DatabaseState>()
   readonly #clients = new Map<PooledClient, KnownClient>()
@@ -91,12 +95,25 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.#crew = deps.crew
     this.#lastId = deps.crew?.place ?? 0
     this.secrets = deps.secrets
-    this.options = options
+    this.#options = options
     this.#opener = this.#makeOpener(deps)
     this.findSecret = this.#secretFinder()
     this.#console = new PoolConsole(this.#consoleHost(deps))
     this.split = options.readWriteSplit ? this.#makeSplit() : undefined
     this.#stopJanitor = every(JANITOR_MS, () => this.#keepLimits())
+  }
+
+  get options(): PoolOptions {
+    return this.#options
+  }
+
+  /** The settings that may change while clients are connected are these from now on. */
+  configure(next: PoolOptions): void {
+    const options = liveOptions(this.#options, next)
+    if (JSON.stringify(options) === JSON.stringify(this.#options)) return
+    this.#options = options
+    for (const pool of this.#pools.values()) pool.configure(options)
+    this.#log.info('The settings of the pooled port have changed')
   }
 
   get clientCount(): number {
@@ -375,9 +392,9 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return state
   }
 
-  #consoleHost({ reload, secrets, crew }: PoolerDeps): ConsoleHost {
+  #consoleHost({ reload, askAgent, secrets, crew }: PoolerDeps): ConsoleHost {
     return {
-      options: this.options,
+      options: () => this.#options,
       tls: this.#board.tls.settings,
       now: () => this.now(),
       pools: () => [...this.#pools.values()],
@@ -389,7 +406,11 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       primary: () => this.#board.primary(),
       users: () => secrets.size,
       classifier: () => this.split?.report(),
-      reload,
+      askAgent: askAgent ?? ((done) => done(undefined)),
+      reload: (settings) => {
+        if (settings) this.configure(settings)
+        return reload()
+      },
     }
   }
 
@@ -424,7 +445,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     return new ServerOpener(
       { log, board, crew },
       {
-        options: this.options,
+        options: () => this.#options,
         now: () => this.now(),
         pools: () => [...this.#pools.values()],
         secretOf: (pool) => this.poolFor(pool).secret,

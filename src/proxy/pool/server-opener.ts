@@ -15,7 +15,7 @@ import { logIn, type LoginOutcome } from './server-login.ts'
 
 /** What opening needs from the pooler around it. */
 export interface OpenerPlace {
-  readonly options: PoolOptions
+  options(): PoolOptions
   now(): number
   pools(): readonly Pool[]
   secretOf(pool: Pool): ServerSecret
@@ -139,7 +139,7 @@ export class ServerOpener {
         database: pool.limits.dbname,
         parameters: new Map([...Object.entries(pool.limits.startup), ...pool.fixed]),
         secret: this.#place.secretOf(pool),
-        timeoutMs: this.#place.options.serverConnectTimeoutMs,
+        timeoutMs: this.#place.options().serverConnectTimeoutMs,
         maySend: () => this.#place.mayPass(binding),
       },
       (outcome) => this.#connected(attempt, binding, outcome),

@@ -5,8 +5,9 @@ import type { Logger } from '../../platform/log.ts'
 import { connect, type Socket } from '../../platform/net.ts'
 import { after, every } from '../../platform/timers.ts'
 import { KiB, MiB } from '../../std/units.ts'
+import type { PoolOptions } from '../pool/pool-options.ts'
 import type { PollMember } from './peer-poll.ts'
-import { PendingCancels } from './pending-cancels.ts'
+import { PendingQuestions } from './pending-questions.ts'
 import { parseTableMessage } from './table-message.ts'
 
 export type AgentLinkDeps = {
@@ -16,8 +17,8 @@ export type AgentLinkDeps = {
   readonly onMembers: (members: readonly PollMember[]) => void
   /** The agent tells the router to end. */
   readonly onStop: () => void
-  /** The operator wants files to be read again. */
-  readonly onReload: () => void
+  /** What the pooler's settings are by now; `reload`: the operator wants files to be read again as well. */
+  readonly onSettings: (pool: PoolOptions | undefined, how: { readonly reload: boolean }) => void
   /** Another router is to take this one's place. */
   readonly onRestart: (order: RestartOrder, failed: () => void) => void
   /** A cancel request that came to another node; `done`: whether the key is known here. */
@@ -35,7 +36,18 @@ export type RestartOrder = {
   readonly withinMs: number
 }
 
+/** What came of reading the node's configuration again. */
+export type ReloadNews =
+  | { readonly refusal: string }
+  | {
+      readonly pool: PoolOptions
+      /** Keys whose new value waits for another router. */
+      readonly waiting: readonly string[]
+    }
+
 export type AgentLink = {
+  /** Has the agent read its configuration again; `done` gets nothing where there is no agent. */
+  readonly reload: (done: (news: ReloadNews | undefined) => void) => void
   /** Has the other nodes look for a key; `done` follows when one has acted, or when there is none, or no agent. */
   readonly cancelElsewhere: (order: CancelOrder, done: () => void) => void
   /** From now on another router has the ports; this one goes on hearing tables. */
@@ -71,14 +83,14 @@ export function openAgentLink(
   let closed = false
   let role: string = options.role
   const say = (message: object): void => void socket?.write(`${JSON.stringify(message)}\n`)
-  const cancels = new PendingCancels()
+  const questions = new PendingQuestions()
   const sayHello = (): void => say({ role, pid: options.pid })
 
   function open(): void {
     if (closed) return
     const link = connect(options.socketPath)
     socket = link
-    const lines = createLineSplitter((line) => link === socket && receive(line, { deps, say, cancels }))
+    const lines = createLineSplitter((line) => link === socket && receive(line, { deps, say, questions }))
     const stopTimer = after(CONNECT_TIMEOUT_MS, () => link.destroy())
     link.on('connect', () => {
       stopTimer()
@@ -95,7 +107,7 @@ export function openAgentLink(
       stopTimer()
       if (link !== socket) return
       socket = undefined
-      cancels.endAll()
+      questions.endAll()
       stopReconnect = after(RECONNECT_EVERY_MS, open)
     })
   }
@@ -106,8 +118,9 @@ export function openAgentLink(
   })
   open()
   return {
-    cancelElsewhere: (order, done) =>
-      cancels.ask(order, socket?.connecting === false ? say : undefined, done),
+    ...asking((question, done) =>
+      questions.ask(question, socket?.connecting === false ? say : undefined, done),
+    ),
     retire: () => {
       role = 'retiring'
       sayHello()
@@ -123,10 +136,19 @@ export function openAgentLink(
       closed = true
       stopTotals()
       stopReconnect()
-      const old = socket
+      socket?.destroy()
       socket = undefined
-      old?.destroy()
     },
+  }
+}
+
+function asking(
+  ask: (question: object, done: (answer: unknown) => void) => void,
+): Pick<AgentLink, 'cancelElsewhere' | 'reload'> {
+  return {
+    cancelElsewhere: ({ processId, secret }, done) =>
+      ask({ kind: 'cancel', processId, secret }, () => done()),
+    reload: (done) => ask({ kind: 'reload' }, (answer) => done(answer as ReloadNews | undefined)),
   }
 }
 
@@ -135,19 +157,22 @@ function receive(
   {
     deps,
     say,
-    cancels,
+    questions,
   }: {
     readonly deps: AgentLinkDeps
     readonly say: (message: object) => void
-    readonly cancels: PendingCancels
+    readonly questions: PendingQuestions
   },
 ): void {
   const value = parseJson(line)
   switch (orderOf(value)) {
     case 'stop':
       return deps.onStop()
-    case 'reload':
-      return deps.onReload()
+    case 'settings':
+    case 'reload': {
+      const { kind, pool } = value as { readonly kind: string; readonly pool?: PoolOptions }
+      return deps.onSettings(pool, { reload: kind === 'reload' })
+    }
     case 'restart':
       return deps.onRestart(value as RestartOrder, () => say({ kind: 'restart-failed' }))
     case 'cancel': {
@@ -155,7 +180,10 @@ function receive(
       return deps.onCancel(order, (isKnown) => say({ kind: 'cancelled', id, isKnown }))
     }
     case 'cancelled':
-      return cancels.answered((value as { readonly id: number }).id)
+    case 'reloaded': {
+      const { id, ...answer } = value as { readonly id: number }
+      return questions.answered(id, answer)
+    }
   }
   const members = parseMembers(value)
   if (members) return deps.onMembers(members)

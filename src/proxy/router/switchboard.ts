@@ -17,9 +17,8 @@ import { readStartup, type StartupOutcome } from '../frontend/startup-reader.ts'
 import { WaitingClient, type Join, type WaitingPlace } from '../frontend/waiting-client.ts'
 import { findBasis } from '../pool/client-proof.ts'
 import type { PoolOptions } from '../pool/pool-options.ts'
-import { Pooler } from '../pool/pooler.ts'
+import { Pooler, type PoolerDeps } from '../pool/pooler.ts'
 import type { PoolerBoard } from '../pool/pooler-board.ts'
-import type { UserSecrets } from '../pool/user-secrets.ts'
 import type { PortCounters, PortName } from '../port-counters.ts'
 import { Relay, type RelayPlace } from '../relay.ts'
 import type { FindBasis } from '../tls/login-on-behalf.ts'
@@ -31,10 +30,8 @@ import { enterUntilClosed } from '../workers/seats.ts'
 import { chooseTarget, judgeBinding, type Binding, type Choice } from './choose-target.ts'
 import { TableHolder, type RouterClock, type TableChange } from './table-holder.ts'
 
-export type PoolParts = {
+export type PoolParts = Pick<PoolerDeps, 'secrets' | 'reload' | 'askAgent'> & {
   readonly options: PoolOptions
-  readonly secrets: UserSecrets
-  readonly reload: () => string | undefined
 }
 
 export type SwitchboardOptions = {
@@ -136,6 +133,10 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
   answer(request: CrewRequest, reply: (answer: unknown) => void): void {
     if (request.kind !== 'cancel') return reply(this.#pooler?.answer(request))
     this.#cancelDesk.here(keyOf(request), reply)
+  }
+
+  configure(pool: PoolOptions): void {
+    this.#pooler?.configure(pool)
   }
 
   recall(recall: Recall): void {

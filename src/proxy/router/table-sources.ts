@@ -13,7 +13,7 @@ export type TableSourcesDeps = {
   readonly offer: (table: RoutingTable, source: string) => 'accepted' | 'stale'
   readonly primaryOpen: () => boolean
   readonly onStop: () => void
-  readonly onReload: () => void
+  readonly onSettings: AgentLinkDeps['onSettings']
   readonly onRestart: AgentLinkDeps['onRestart']
   readonly onCancel: AgentLinkDeps['onCancel']
   readonly totals: () => readonly PortTotals[]
@@ -31,7 +31,7 @@ export type TableSourcesOptions = {
   readonly pollEveryMs: number
 }
 
-export type TableSources = Pick<AgentLink, 'cancelElsewhere'> & {
+export type TableSources = Pick<AgentLink, 'cancelElsewhere' | 'reload'> & {
   /** Drops what is under way: the host was suspended, and it proves nothing any more. */
   readonly restart: () => void
   /** Says to the agent that another router has the ports now. */
@@ -56,7 +56,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
       },
       onMembers: (members) => poll.setMembers(members),
       onStop: deps.onStop,
-      onReload: deps.onReload,
+      onSettings: deps.onSettings,
       onRestart: deps.onRestart,
       onCancel: deps.onCancel,
       totals: deps.totals,
@@ -84,6 +84,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
   )
   return {
     cancelElsewhere: link.cancelElsewhere,
+    reload: link.reload,
     restart: () => {
       link.reconnect()
       poll.restart()

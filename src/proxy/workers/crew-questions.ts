@@ -4,6 +4,8 @@ import type { ConsoleOrder } from '../pool/console/pool-console.ts'
 import type { CrewRequest } from './crew.ts'
 import type { ToWorker } from './worker-messages.ts'
 
+type Reload = Extract<CrewRequest, { kind: 'reload' }>
+
 type Question = {
   readonly request: CrewRequest
   readonly waitsFor: Set<number>
@@ -24,6 +26,8 @@ export class CrewQuestions {
   readonly #say: (worker: number, message: ToWorker) => void
   readonly #questions = new Map<number, Question>()
   readonly #standing = new Map<string, ConsoleOrder>()
+  /** The settings that count, where they are others than those that a worker begins with. */
+  #settings: Reload | undefined
   #lastId = CATCH_UP
 
   constructor(say: (worker: number, message: ToWorker) => void) {
@@ -36,6 +40,7 @@ export class CrewQuestions {
     workers: readonly number[],
     done: (answers: readonly unknown[], missing: number) => void,
   ): void {
+    if (request.kind === 'reload' && request.pool) this.#settings = request
     this.#lastId += 1
     const id = this.#lastId
     const question: Question = {
@@ -62,6 +67,11 @@ export class CrewQuestions {
     if (question.waitsFor.size === 0) question.finish()
   }
 
+  /** Whether all were told this already. */
+  isStanding(settings: Reload): boolean {
+    return JSON.stringify(settings) === JSON.stringify(this.#settings)
+  }
+
   /** Of one that has ended nothing is waited for. */
   forget(worker: number): void {
     for (const question of this.#questions.values()) {
@@ -72,7 +82,8 @@ export class CrewQuestions {
 
   /** Tells a worker that has just begun what the others were told before. */
   catchUp(worker: number): void {
-    for (const request of this.#standing.values()) this.#say(worker, { kind: 'asked', id: CATCH_UP, request })
+    const standing = [...(this.#settings ? [this.#settings] : []), ...this.#standing.values()]
+    for (const request of standing) this.#say(worker, { kind: 'asked', id: CATCH_UP, request })
     for (const [id, { request, waitsFor }] of this.#questions) {
       if (request.kind !== 'order') continue
       waitsFor.add(worker)

@@ -8,6 +8,7 @@ import { cancelElsewhere, keyOf, orderOf } from '../backend/cancel-elsewhere.ts'
 import { ignoreError } from '../frontend/end-client.ts'
 import type { PortListener } from '../frontend/port-listener.ts'
 import { openPorts, portsOf, type ListenPorts } from '../frontend/router-ports.ts'
+import type { PoolOptions } from '../pool/pool-options.ts'
 import type { PortName } from '../port-counters.ts'
 import type { ReplaceableRouter, RouterDeps, RouterOptions } from '../router-process.ts'
 import { openAgentLink, type AgentLink } from '../router/agent-link.ts'
@@ -144,7 +145,7 @@ class Supervisor {
         onTable: () => {},
         onMembers: () => {},
         onStop: this.#deps.onStop,
-        onReload: () => this.#reload(),
+        onSettings: (pool, { reload }) => this.#settings(pool, reload),
         onRestart: (order, failed) => this.#deps.onRestart?.(order, failed),
         onCancel: (order, done) => this.cancel(keyOf(order), done),
         totals: () => [],
@@ -318,9 +319,12 @@ class Supervisor {
     for (const { port, socket } of this.#held.splice(0)) this.deal(port, socket)
   }
 
-  #reload(): void {
-    this.#questions.ask({ kind: 'reload' }, this.#readyPlaces(), (_answers, missing) => {
-      if (missing > 0) this.#log.warn('Not every worker has read its files again', { missing })
+  /** Workers that begin later are told as well. */
+  #settings(pool: PoolOptions | undefined, reload: boolean): void {
+    const request = { kind: 'reload', ...(pool ? { pool } : {}) } as const
+    if (!reload && this.#questions.isStanding(request)) return
+    this.#questions.ask(request, this.#readyPlaces(), (_answers, missing) => {
+      if (missing > 0) this.#log.warn('Not every worker has read its settings and files again', { missing })
     })
   }
 

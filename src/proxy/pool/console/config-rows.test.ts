@@ -21,7 +21,7 @@ describe('SHOW CONFIG', () => {
   })
 
   it('says what counts: what this router does, and not what a file says', () => {
-    expect(row('default_pool_size')).toEqual(['default_pool_size', '7', '20', 'no', null])
+    expect(row('default_pool_size')).toEqual(['default_pool_size', '7', '20', 'yes', null])
     expect(row('pool_mode')).toEqual(['pool_mode', 'transaction', 'session', 'no', null])
     expect(row('listen_port')).toEqual(['listen_port', '6432', '6432', 'no', null])
   })

@@ -3,11 +3,17 @@ import type { TlsSettings, TlsSide } from '../../../model/tls-settings.ts'
 import type { Value } from '../../../wire/rows.ts'
 import type { PoolOptions } from '../pool-options.ts'
 
+/** They wait for another router (`liveOptions`). */
+const AS_BEGUN: ReadonlySet<string> = new Set(
+  'auth_dbname auth_file auth_query auth_type auth_user listen_addr listen_port max_prepared_statements pool_mode track_extra_parameters'.split(
+    ' ',
+  ),
+)
 const seconds = (ms: number): string => String(ms / 1000)
 const flag = (isSet: boolean): string => (isSet ? '1' : '0')
 
 /**
- * SHOW CONFIG: all settings of PgBouncer's, with its default. Nothing can be changed here: that is for the node's configuration. What
+ * SHOW CONFIG: all settings of PgBouncer's, with its default. Changeable: by RELOAD, from the node's configuration; nothing can be set here. What
  * does nothing has the value that its file gives, and the reason in a column of ours.
  */
 export function configRows(
@@ -15,8 +21,9 @@ export function configRows(
   listenPort: number,
   tls: TlsSettings,
 ): readonly (readonly Value[])[] {
+  const own = valuesOf(options, listenPort)
   const honoured = {
-    ...valuesOf(options, listenPort),
+    ...own,
     ...tlsValues('client_tls', tls.client),
     ...tlsValues('server_tls', tls.server),
   }
@@ -24,7 +31,8 @@ export function configRows(
   return PGBOUNCER_SETTINGS.map(({ name, fallback, ignoredBecause }) => {
     const value = honoured[name] ?? pgbouncer?.given[name] ?? fallback
     const reason = ignoredBecause ?? pgbouncer?.notHonoured.find(({ setting }) => setting === name)?.reason
-    return [name, value, fallback, 'no', reason ?? null]
+    const changeable = own[name] !== undefined && !AS_BEGUN.has(name)
+    return [name, value, fallback, changeable ? 'yes' : 'no', reason ?? null]
   })
 }
 

@@ -23,7 +23,8 @@ export interface ConsolePlace {
   /** Server connections of a paused database that still work for somebody. */
   busyServers(database: string | undefined, answer: (count: number) => void): void
   killClient(id: number, answer: (refusal: string | undefined) => void): void
-  reload(answer: (refusal: string | undefined) => void): void
+  /** `note`: what else people should know. */
+  reload(answer: (refusal: string | undefined, note?: string) => void): void
   consoleEnded(session: ConsoleSession): void
 }
 
@@ -152,7 +153,13 @@ export class ConsoleSession {
     const place = this.#place
     switch (command.kind) {
       case 'reload':
-        return this.#wait((answer) => place.reload(answer), this.#said('RELOAD'))
+        return this.#wait<{ refusal: string | undefined; note: string | undefined }>(
+          (answer) => place.reload((refusal, note) => answer({ refusal, note })),
+          ({ refusal, note }) => {
+            if (note !== undefined) this.#socket.write(noticeOf(note))
+            this.#done('RELOAD', refusal)
+          },
+        )
       case 'kill-client':
         return this.#wait((answer) => place.killClient(command.id, answer), this.#said('KILL_CLIENT'))
       case 'database': {
@@ -227,9 +234,9 @@ const HELP = noticeOf(
   ].join('\n'),
 )
 
-function noticeOf(text: string, detail: string): Buffer {
-  const fields = Buffer.from(`SNOTICE\0VNOTICE\0C00000\0M${text}\0D${detail}\0\0`, 'utf8')
-  return message('N', fields)
+function noticeOf(text: string, detail?: string): Buffer {
+  const more = detail === undefined ? '' : `D${detail}\0`
+  return message('N', Buffer.from(`SNOTICE\0VNOTICE\0C00000\0M${text}\0${more}\0`, 'utf8'))
 }
 
 function errorOf(sqlState: string, text: string): Buffer {

@@ -10,6 +10,7 @@ import type { PortCounters } from '../../port-counters.ts'
 import type { SplitReport } from '../../split/split-counts.ts'
 import type { DatabaseState } from '../database-state.ts'
 import type { Pool } from '../pool.ts'
+import type { ReloadNews } from '../../router/agent-link.ts'
 import type { PoolOptions } from '../pool-options.ts'
 import type { ConsoleCommand, DatabaseCommand, Showable } from './console-command.ts'
 import { mergeParts, partOf, type ConsolePart } from './console-part.ts'
@@ -31,11 +32,12 @@ export type ConsoleRequest =
   | ConsoleOrder
   | { readonly kind: 'busy'; readonly database?: string }
   | { readonly kind: 'kill-client'; readonly id: number }
-  | { readonly kind: 'reload' }
+  /** `pool`: the settings that count from now on. */
+  | { readonly kind: 'reload'; readonly pool?: PoolOptions }
 
 /** What the console may see and touch of the pooler. */
 export interface ConsoleHost {
-  readonly options: PoolOptions
+  options(): PoolOptions
   readonly tls: TlsSettings
   readonly databases: ReadonlyMap<string, DatabaseState>
   now(): number
@@ -48,7 +50,8 @@ export interface ConsoleHost {
   classifier(): SplitReport | undefined
   databaseState(name: string): DatabaseState
   primary(): RouteTarget | undefined
-  reload(): string | undefined
+  askAgent(done: (news: ReloadNews | undefined) => void): void
+  reload(pool: PoolOptions | undefined): string | undefined
 }
 
 type ConsoleLogin = {
@@ -59,6 +62,7 @@ type ConsoleLogin = {
   readonly rest: Buffer
 }
 
+const NO_AGENT = 'there is no agent now: only the list of users and the certificates were read again'
 const KILLED = buildFatalResponse({ sqlState: '57P01', message: 'Connection closed by the console (KILL)' })
 
 /** All sessions of the console, and what its commands do. */
@@ -83,7 +87,7 @@ export class PoolConsole implements ConsolePlace {
   /** Lets in whom the settings name; the client is counted until it has left. */
   open(login: ConsoleLogin): void {
     const { socket, counters, user, key, rest } = login
-    const { adminUsers, statsUsers } = this.#host.options
+    const { adminUsers, statsUsers } = this.#host.options()
     const isAdmin = adminUsers.includes(user)
     this.#listenPort = counters.listen
     if (!isAdmin && !statsUsers.includes(user)) {
@@ -111,7 +115,7 @@ export class PoolConsole implements ConsolePlace {
       answer(
         showTable(what, {
           ...mergeParts(parts as readonly ConsolePart[]),
-          options: host.options,
+          options: host.options(),
           tls: host.tls,
           version: `PgBouncer 1.25.2 (console of pg-metako ${packageVersion()})`,
           listenPort: this.#listenPort,
@@ -151,9 +155,15 @@ export class PoolConsole implements ConsolePlace {
     )
   }
 
-  reload(answer: (refusal: string | undefined) => void): void {
-    this.#host.askAll({ kind: 'reload' }, (answers, missing) => {
-      answer(answers.find((given) => typeof given === 'string') ?? missingText(missing))
+  reload(answer: (refusal: string | undefined, note?: string) => void): void {
+    this.#host.askAgent((news) => {
+      if (news !== undefined && 'refusal' in news) return answer(news.refusal)
+      const { pool, waiting = [] } = news ?? {}
+      this.#host.askAll({ kind: 'reload', ...(pool ? { pool } : {}) }, (answers, missing) => {
+        const refusal = answers.find((given) => typeof given === 'string') ?? missingText(missing)
+        const note = news === undefined ? NO_AGENT : waitingText(waiting)
+        answer(refusal, note)
+      })
     })
   }
 
@@ -188,7 +198,7 @@ export class PoolConsole implements ConsolePlace {
         return found !== undefined
       }
       case 'reload':
-        return host.reload() ?? null
+        return host.reload(request.pool) ?? null
     }
   }
 
@@ -213,7 +223,7 @@ export class PoolConsole implements ConsolePlace {
   }
 
   #isConfigured(database: string): boolean {
-    return this.#host.options.databases.some(({ name }) => name === database)
+    return this.#host.options().databases.some(({ name }) => name === database)
   }
 
   #poolsOf(database: string | undefined): readonly Pool[] {
@@ -257,4 +267,8 @@ function verdictOf(answers: readonly unknown[], missing: number): string | undef
 
 function missingText(missing: number): string | undefined {
   return missing === 0 ? undefined : `${missing} of the workers have not answered`
+}
+
+function waitingText(keys: readonly string[]): string | undefined {
+  return keys.length === 0 ? undefined : `these wait for "pg-metako router restart": ${keys.join(', ')}`
 }
