@@ -151,6 +151,8 @@ function effectText(effect: SessionEffect): string {
       return `sets ${effect.name}${effect.local ? ' locally' : ''}`
     case 'reset-all':
       return 'resets all'
+    case 'consistency':
+      return `wants to find ${effect.to ?? 'what nobody knows'}`
     case 'route':
       return `routes to ${effect.to ?? 'nobody knows where'}`
   }

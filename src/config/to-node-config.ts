@@ -262,6 +262,9 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     ignoreStartupParameters: settings.list(poolLists.ignoreStartupParameters),
     onlyListedDatabases: settings.need(pool.onlyListedDatabases),
     readWriteSplit: settings.need(pool.readWriteSplit),
+    consistency: settings.need(pool.consistency),
+    maxReplicaLagBytes: settings.need(pool.maxReplicaLag),
+    maxReplicaLagMs: settings.need(pool.maxReplicaLagTime),
     readFunctions: settings.list(poolLists.readFunctions),
     writeFunctions: settings.list(poolLists.writeFunctions),
     authType: settings.need(pool.authType),
@@ -281,6 +284,7 @@ function overridesOf(entry: Settings): UserOverrides & DatabaseOverrides {
   return {
     name: entry.need(fields.name),
     ...whereGiven('poolMode', entry.get(fields.poolMode)),
+    ...whereGiven('consistency', entry.get(fields.consistency)),
     ...whereGiven('poolSize', entry.get(fields.poolSize)),
     ...whereGiven('reservePoolSize', entry.get(fields.reservePoolSize)),
     ...whereGiven('maxConnections', entry.get(fields.maxConnections)),

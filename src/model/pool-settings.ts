@@ -2,6 +2,9 @@ import type { PgBouncerImport } from './pgbouncer-setting.ts'
 
 export type PoolMode = 'session' | 'transaction' | 'statement'
 
+/** What a read that runs on a replica finds: what its session has written and seen, or whatever the replica has. */
+export type ReadConsistency = 'session' | 'eventual'
+
 /**
  * How clients of the pooled port prove who they are; `cert`: by a certificate for their name; `server`: PostgreSQL asks them itself,
  * session by session.
@@ -17,6 +20,7 @@ type PoolOverrides = {
   readonly maxConnections?: number
   readonly maxClientConnections?: number
   readonly queryWaitTimeoutMs?: number
+  readonly consistency?: ReadConsistency
 }
 
 /** `*` as the name: every database that is not listed. May hold a secret: `password`. */
@@ -75,6 +79,11 @@ export type PoolSettings = {
   readonly onlyListedDatabases: boolean
   /** Proven reads and transactions that only read go to replicas. */
   readonly readWriteSplit: boolean
+  readonly consistency: ReadConsistency
+  /** A replica that is further behind is not used. */
+  readonly maxReplicaLagBytes: number
+  /** The same by time; 0 = no limit. */
+  readonly maxReplicaLagMs: number
   /** What an operator says of functions, before the catalog is asked. */
   readonly readFunctions: readonly string[]
   readonly writeFunctions: readonly string[]

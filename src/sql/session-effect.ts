@@ -35,5 +35,10 @@ export type SessionEffect =
   | { readonly kind: 'reset-all' }
   | { readonly kind: 'route'; readonly to: 'primary' | 'replica' | 'auto' | undefined }
 
+  /** `to` is absent for a level that is none. */
+  | { readonly kind: 'consistency'; readonly to?: 'session' | 'eventual' | 'default' }
+
+/** The setting by which a session says what its reads have to find. */
+export const CONSISTENCY_SETTING = 'pg_metako.consistency'
 /** The setting by which a session says where its statements go. */
 export const ROUTE_SETTING = 'pg_metako.route'

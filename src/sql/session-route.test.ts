@@ -276,6 +276,29 @@ describe('a session', () => {
     `)
   })
 
+  it('may say what its reads have to find; who asks for what is not known here gets the primary', () => {
+    const session = expectStory(`
+      set pg_metako.consistency = 'eventual' -> answers SET
+      select 1 -> replica
+    `)
+    expect(session.consistency).toBe('eventual')
+    expectStory(
+      `
+      reset pg_metako.consistency -> answers SET
+      set pg_metako.consistency = 'strong' -> primary
+      select 1 -> primary
+      T: begin read only -> primary
+      commit -> primary
+      set pg_metako.consistency = 'session' -> answers SET
+      select 1 -> replica
+      `,
+      session,
+    )
+    expect(session.consistency).toBe('session')
+    expectStory('discard all -> primary', session)
+    expect(session.consistency).toBe('default')
+  })
+
   it('may say where it wants to go, and the router alone hears it', () => {
     expectStory(`
       set pg_metako.route = 'primary' -> answers SET

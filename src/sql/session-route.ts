@@ -16,6 +16,9 @@ export type Decision =
 /** What ReadyForQuery says of the transaction: none, open, failed. */
 export type TransactionStatus = 'I' | 'T' | 'E'
 
+/** What the reads of a session have to find, where it says so itself; `unknown`: it asked for what is not known here. */
+export type Level = 'session' | 'eventual' | 'default' | 'unknown'
+
 /** What is known of the session beside its statements. */
 export interface SessionFacts {
   /** Whether a setting is brought to whatever server connection the session gets. */
@@ -56,6 +59,7 @@ export class SessionRoute {
   #putOff: TransactionModes | undefined
   #putOffCount = 0
   #wanted: Place | 'auto' = 'auto'
+  #consistency: Level = 'default'
   /** What the message that runs does when it succeeds outside a transaction. */
   #pending: readonly SessionEffect[] = []
   #sentTo: Place = 'primary'
@@ -69,6 +73,10 @@ export class SessionRoute {
   /** Why this session stays on the primary; empty: it does not. */
   get pins(): ReadonlySet<PinCause> {
     return this.#pins
+  }
+
+  get consistency(): Level {
+    return this.#consistency
   }
 
   /** Whether something runs in a transaction; one that was put off does not count. */
@@ -102,7 +110,11 @@ export class SessionRoute {
       this.#wanted = only.to
       return { kind: 'answer', tag: 'SET' }
     }
-    const isFree = this.#pins.size === 0 && this.#wanted !== 'primary'
+    if (canAnswer && only?.kind === 'consistency' && only.to !== undefined) {
+      this.#consistency = only.to
+      return { kind: 'answer', tag: 'SET' }
+    }
+    const isFree = this.#pins.size === 0 && this.#wanted !== 'primary' && this.#consistency !== 'unknown'
     if (only?.kind === 'begin' && canAnswer && isFree && !wantsPrimary) {
       this.#putOff = { readOnly: this.#facts.isReadOnly(), ...only.modes }
       this.#putOffCount = 1
@@ -145,6 +157,8 @@ export class SessionRoute {
     for (const effect of effects) {
       if (effect.kind === 'pin') this.#pins.add(effect.cause)
       if (effect.kind === 'route') this.#wanted = effect.to ?? this.#wanted
+      // Order: who asks for more than there is gets the primary.
+      if (effect.kind === 'consistency') this.#consistency = effect.to ?? 'unknown'
       if (this.#isLeftBehind(effect)) this.#pins.add('setting')
       if (effect.kind === 'end') this.#hasEnded = true
     }
@@ -192,15 +206,20 @@ export class SessionRoute {
 
   #believe(effects: readonly SessionEffect[]): void {
     for (const effect of effects) {
-      if (effect.kind === 'reset-all') this.#wanted = 'auto'
+      if (effect.kind === 'reset-all') this.#forgetWishes()
       if (effect.kind !== 'unpin') continue
       if (effect.cause !== 'all') {
         this.#pins.delete(effect.cause)
         continue
       }
       this.#pins.clear()
-      this.#wanted = 'auto'
+      this.#forgetWishes()
     }
+  }
+
+  #forgetWishes(): void {
+    this.#wanted = 'auto'
+    this.#consistency = 'default'
   }
 
   /** A setting that the next server connection will not have. */

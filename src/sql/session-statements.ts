@@ -1,5 +1,10 @@
 import type { Tree } from './tree.ts'
-import { ROUTE_SETTING, type SessionEffect, type TransactionModes } from './session-effect.ts'
+import {
+  CONSISTENCY_SETTING,
+  ROUTE_SETTING,
+  type SessionEffect,
+  type TransactionModes,
+} from './session-effect.ts'
 import { constantText, fieldsOf, listAt, textAt } from './tree.ts'
 
 /** Of BEGIN, COMMIT and their kin. */
@@ -43,6 +48,7 @@ export function settingEffect(fields: Tree): SessionEffect {
   if (modes !== undefined) return { kind: 'transaction-modes', modes, snapshot: false }
   if (name === ROUTE_SETTING && fields['is_local'] !== true)
     return { kind: 'route', to: routeOf(kind, value) }
+  if (name === CONSISTENCY_SETTING && fields['is_local'] !== true) return consistencyEffect(kind, value)
   return { kind: 'set', name, ...(value === undefined ? {} : { value }), local: fields['is_local'] === true }
 }
 
@@ -74,6 +80,13 @@ function isOn(value: string | undefined): boolean | undefined {
   if (word === 'of' || word === 'off' || word === '0' || 'false'.startsWith(word) || 'no'.startsWith(word))
     return false
   return undefined
+}
+
+function consistencyEffect(kind: string | undefined, value: string | undefined): SessionEffect {
+  if (kind !== 'VAR_SET_VALUE') return { kind: 'consistency', to: 'default' }
+  const word = value?.toLowerCase()
+  const isLevel = word === 'session' || word === 'eventual' || word === 'default'
+  return { kind: 'consistency', ...(isLevel ? { to: word } : {}) }
 }
 
 function routeOf(

@@ -359,5 +359,10 @@ export const statementCorpus: readonly CorpusStatement[] = [
   one('reset all', 'unknown', 'CHANGES_SESSION', [{ kind: 'reset-all' }]),
   one("set pg_metako.route = 'primary'", 'unknown', 'CHANGES_SESSION', [{ kind: 'route', to: 'primary' }]),
   one('set pg_metako.route to replica', 'unknown', 'CHANGES_SESSION', [{ kind: 'route', to: 'replica' }]),
+  one("set pg_metako.consistency = 'eventual'", 'unknown', 'CHANGES_SESSION', [
+    { kind: 'consistency', to: 'eventual' },
+  ]),
+  one('set pg_metako.consistency to strong', 'unknown', 'CHANGES_SESSION', [{ kind: 'consistency' }]),
+  one('reset pg_metako.consistency', 'unknown', 'CHANGES_SESSION', [{ kind: 'consistency', to: 'default' }]),
   one('reset pg_metako.route', 'unknown', 'CHANGES_SESSION', [{ kind: 'route', to: 'auto' }]),
 ]

@@ -1,4 +1,4 @@
-import { HOUR, SECOND } from '../../std/units.ts'
+import { HOUR, MiB, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, RecordsKey } from '../key.ts'
 import {
   duration,
@@ -7,6 +7,7 @@ import {
   oneOf,
   path,
   secretText,
+  size,
   sqlName,
   text,
   wholeNumber,
@@ -19,6 +20,7 @@ const required = (why: string) => ({ kind: 'required', why }) as const
 const key = <T>(it: Key<T>): Key<T> => it
 
 const poolMode = oneOf(['session', 'transaction', 'statement'])
+const consistency = oneOf(['session', 'eventual'])
 const connections = wholeNumber(0, 100_000)
 const limit = duration({ min: 0, max: 30 * 24 * HOUR })
 
@@ -166,6 +168,24 @@ export const poolKeys = {
     fallback: value(false),
     doc: 'Whether proven reads, and transactions that say READ ONLY before anything ran in them, go to replicas: to one that has everything that the session committed, else to the primary. What other sessions committed a moment ago may be missing there. Not in session mode; transactions in transaction mode.',
   }),
+  consistency: key({
+    name: 'pool.consistency',
+    type: consistency,
+    fallback: value('session'),
+    doc: 'What reads find that go to a replica. `session`: what their session committed, and nothing older than what it has read; `eventual`: whatever the replica has. A session chooses by `SET pg_metako.consistency`.',
+  }),
+  maxReplicaLag: key({
+    name: 'pool.max_replica_lag',
+    type: size,
+    fallback: value(16 * MiB),
+    doc: 'A replica that is further behind the primary gets no reads of the pooled port.',
+  }),
+  maxReplicaLagTime: key({
+    name: 'pool.max_replica_lag_time',
+    type: limit,
+    fallback: value(0),
+    doc: 'The same by time: a replica gets reads when it has all that the primary had committed this long ago. While reads come it is asked twice in that time. 0 = no limit.',
+  }),
   serverResetQuery: key({
     name: 'pool.server_reset_query',
     type: text,
@@ -311,6 +331,12 @@ const overrideFields = {
     aliases: ['max_db_client_connections', 'max_user_client_connections'],
   }),
   queryWaitTimeout: ownLimit('query_wait_timeout'),
+  consistency: key({
+    name: 'consistency',
+    type: consistency,
+    fallback: open('`pool.consistency`'),
+    doc: 'As `pool.consistency`.',
+  }),
 }
 
 export const databaseOverrideFields = {

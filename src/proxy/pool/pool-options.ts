@@ -1,4 +1,10 @@
-import type { DatabaseOverrides, PoolAuthType, PoolMode, PoolSettings } from '../../model/pool-settings.ts'
+import type {
+  DatabaseOverrides,
+  PoolAuthType,
+  PoolMode,
+  PoolSettings,
+  ReadConsistency,
+} from '../../model/pool-settings.ts'
 
 /** The pooler's settings. It crosses as JSON. */
 export type PoolOptions = PoolSettings & {
@@ -26,6 +32,7 @@ export type PoolAuth = {
 /** What applies to one pool; times in milliseconds, 0 = no limit. */
 export type PoolLimits = {
   readonly mode: PoolMode
+  readonly consistency: ReadConsistency
   readonly size: number
   readonly minSize: number
   readonly reserveSize: number
@@ -61,6 +68,7 @@ export function limitsOf(options: PoolOptions, database: string, user: string): 
   const ofUser = options.users.find(({ name }) => name === user)
   return {
     mode: ofUser?.poolMode ?? ofDatabase?.poolMode ?? options.poolMode,
+    consistency: ofUser?.consistency ?? ofDatabase?.consistency ?? options.consistency,
     size: ofUser?.poolSize ?? ofDatabase?.poolSize ?? options.defaultPoolSize,
     minSize: ofDatabase?.minPoolSize ?? options.minPoolSize,
     reserveSize: ofUser?.reservePoolSize ?? ofDatabase?.reservePoolSize ?? options.reservePoolSize,

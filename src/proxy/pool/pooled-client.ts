@@ -396,11 +396,22 @@ export class PooledClient implements ServerUser, PoolClient {
 
   #obtain(): Step {
     const answer = this.#route.choose(this.statements)
+    if (answer === 'WAIT') return this.#waitForReplica()
     if (answer) return this.#answerHere(answer)
     this.#isWaiting = true
     this.times.waits()
     const server = this.#route.from.take(this)
     return server && this.#begin(server) ? 'NEXT' : 'STOP'
+  }
+
+  #waitForReplica(): Step {
+    this.#isWaiting = true
+    this.times.waits()
+    this.#route.wait(() => {
+      this.#isWaiting = false
+      this.#goOn()
+    })
+    return 'STOP'
   }
 
   #answerHere({ bytes, end, isInTransaction }: OwnAnswer): Step {
@@ -459,6 +470,7 @@ export class PooledClient implements ServerUser, PoolClient {
     if (this.#ended) return
     this.#ended = true
     this.#route.from.stopWaiting(this)
+    this.#route.stopWaiting()
     const server = this.#server
     this.#server = undefined
     if (server) {

@@ -376,7 +376,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   #makeSplit(): ReadSplit {
     const { table, mayDial } = this.#board
     const replicaPool = (pool: Pool, target: RouteTarget) => this.#poolFor(pool, target)
-    const place = { now: () => this.now(), table, mayDial, replicaPool }
+    const place = { now: () => this.now(), options: () => this.#options, table, mayDial, replicaPool }
     return new ReadSplit({ log: this.#log, place }, loadClassifier(this.options))
   }
 

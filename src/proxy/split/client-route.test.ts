@@ -27,13 +27,20 @@ const BEGINS: Judged = {
 
 /** A route of a client that sent this, whose reads go to a replica. */
 function routed(sent: Buffer, { isRead = true } = {}) {
-  const primary = { mode: 'transaction', name: 'primary', stats: {} } as unknown as Pool
+  const primary = {
+    mode: 'transaction',
+    name: 'primary',
+    stats: {},
+    limits: { consistency: 'session' },
+  } as unknown as Pool
   const replica = { mode: 'transaction', name: 'replica' } as unknown as Pool
   const refused: (readonly string[])[] = []
   const split = {
     judge: (_client: unknown, texts: readonly string[]) =>
       texts.map((text) => (text.startsWith('begin') ? BEGINS : isRead ? READS : WRITES)),
     poolFor: () => replica,
+    isNear: () => false,
+    epoch: () => 1,
     isSerializable: () => {},
     refused: (_client: unknown, texts: readonly string[]) => void refused.push(texts),
   } as unknown as ReadSplit
@@ -46,7 +53,9 @@ function routed(sent: Buffer, { isRead = true } = {}) {
   const send = (bytes: Buffer) => {
     cursor.add(bytes)
     cursor.open()
-    const answer = route.choose(statements)
+    const chosen = route.choose(statements)
+    expect(chosen).not.toBe('WAIT')
+    const answer = chosen === 'WAIT' ? undefined : chosen
     if (answer) cursor.consume(answer.end)
     else cursor.passOn(cursor.end ?? 0)
     cursor.takeUnsent()

@@ -10,6 +10,7 @@ import { isTracked, type SessionSettings } from '../pool/tracked-settings.ts'
 import { localAnswer, type LocalAnswer } from './local-answer.ts'
 import { readUnit, type ReadUnit } from './read-unit.ts'
 import { settingOf, type ReadSplit, type SplitClient } from './read-split.ts'
+import type { Seen } from './replica-choice.ts'
 import { refusalFor } from './replica-watch.ts'
 
 /** Where a client's next server connection comes from. */
@@ -31,6 +32,8 @@ type Pending = {
 /** The router's own answer to a Query or a batch. */
 export type OwnAnswer = { readonly bytes: Buffer; readonly end: number; readonly isInTransaction: boolean }
 
+/** A replica that did not come up to what a session has seen is not waited for meanwhile. */
+const WAIT_AGAIN_MS = 1000
 /** A longer one is not kept, and its refusal is the client's. */
 const KEPT_UNIT_BYTES_MAX = 64 * KiB
 /**
@@ -58,12 +61,17 @@ export class ClientRoute implements SplitClient {
   readonly settings: Pick<SessionSettings, 'get'>
   /** Its own pool, or the same on a replica. */
   from: Pool
-  committedAt: number | undefined
   readonly #place: RoutePlace
   readonly #cursor: MessageCursor
   #madeSession: SessionRoute | undefined
   /** BEGIN and what follows it, as they run before the first statement; empty: nothing is put off. */
   #putOff: readonly string[] = []
+  #committedAt: number | undefined
+  #seen: Seen | undefined
+  /** It waits for a replica, and has waited: until when it does not again, since nobody came. */
+  #stopWaiting: (() => void) | undefined
+  #hasWaited = false
+  #waitsAgainAt = Number.NEGATIVE_INFINITY
   #isRead = false
   #isSent = false
   #isJudged = false
@@ -83,12 +91,24 @@ export class ClientRoute implements SplitClient {
     this.#cursor = parts.cursor
   }
 
-  /** A Query or a batch begins, for which the client has no server connection. It may need none: then this is the answer. */
-  choose(statements: ClientStatements): OwnAnswer | undefined {
+  get committedAt(): number | undefined {
+    return this.#isEventual ? undefined : this.#committedAt
+  }
+
+  get seen(): Seen | undefined {
+    return this.#isEventual ? undefined : this.#seen
+  }
+
+  /**
+   * A Query or a batch begins, for which the client has no server connection. It may need none: then this is the answer. `WAIT`: a
+   * replica will have what the client has seen in a moment, so that this is asked again after `wait`.
+   */
+  choose(statements: ClientStatements): OwnAnswer | 'WAIT' | undefined {
     const { split } = this.#place
     if (split === undefined || this.pool.mode === 'session') return undefined
     const { chunk, at } = this.#cursor
     const unit = readUnit(chunk, at, statements)
+    if (this.#hasWaited) return this.#sends('replica', unit)
     const isKnown = unit !== undefined && (unit.executes || this.#session.isPutOff)
     const judged = isKnown ? split.judge(this, unit.texts) : []
     const answer =
@@ -103,10 +123,8 @@ export class ClientRoute implements SplitClient {
       judged.map(({ verdict }) => verdict),
       { canAnswer, wantsPrimary: judged.some(({ hint }) => hint === 'primary') },
     )
-    if (decision.kind !== 'answer') {
-      this.#sends(decision.kind === 'send' ? decision.to : 'primary', unit)
-      return undefined
-    }
+    if (decision.kind !== 'answer')
+      return this.#sends(decision.kind === 'send' ? decision.to : 'primary', unit)
     if (answer?.prepares) {
       const { name, definition } = answer.prepares
       this.pool.stats.clientParses += 1
@@ -114,6 +132,21 @@ export class ClientRoute implements SplitClient {
     }
     const { fingerprint = '' } = judged[0] ?? {}
     return answer && unit && this.#answers(answer, { tag: decision.tag, fingerprint, end: unit.end })
+  }
+
+  /** Until a replica has what the client has seen, or for a moment. */
+  wait(done: () => void): void {
+    this.#hasWaited = true
+    this.#stopWaiting = this.#place.split?.wait(this, () => {
+      this.#stopWaiting = undefined
+      done()
+    })
+  }
+
+  stopWaiting(): void {
+    this.#stopWaiting?.()
+    this.#stopWaiting = undefined
+    this.#hasWaited = false
   }
 
   /** What has to run first on the server connection that the client was given: the BEGIN that was put off. */
@@ -198,6 +231,7 @@ export class ClientRoute implements SplitClient {
 
   /** Nothing is repeated, and nothing goes on: the client is told. */
   lost(): void {
+    this.stopWaiting()
     this.#putOff = []
     this.#madeSession?.takenBack(false)
     this.#isOver()
@@ -212,16 +246,23 @@ export class ClientRoute implements SplitClient {
   }
 
   #isOver(): void {
-    if (!this.#isRead && this.#place.split !== undefined) this.committedAt = this.#place.now()
+    const { split } = this.#place
+    if (split !== undefined) {
+      const at = this.#place.now()
+      this.#seen = { at, replica: this.#isRead ? this.from.replica?.name : undefined, epoch: split.epoch() }
+      if (!this.#isRead) this.#committedAt = at
+    }
     this.#isRead = false
     this.#isSent = false
     this.#isRefused = false
     this.#pending = undefined
   }
 
-  #sends(to: Place, unit: ReadUnit | undefined): void {
+  #sends(to: Place, unit: ReadUnit | undefined): 'WAIT' | undefined {
     const isLent = to === 'replica' && !this.#wasRefused
     this.from = isLent ? (this.#place.split?.poolFor(this) ?? this.pool) : this.pool
+    if (isLent && this.from === this.pool && this.#waits()) return 'WAIT'
+    this.#hasWaited = false
     this.#wasRefused = false
     this.#isJudged = true
     const isElsewhere = this.from !== this.pool
@@ -233,6 +274,19 @@ export class ClientRoute implements SplitClient {
     this.#pending = isKept
       ? { bytes: Buffer.from(chunk.subarray(at, unit.end)), texts: unit.texts, begun: [] }
       : undefined
+    return undefined
+  }
+
+  /** Whether a moment is worth it; one in vain is, for a while, the last. */
+  #waits(): boolean {
+    const now = this.#place.now()
+    if (this.#hasWaited) this.#waitsAgainAt = now + WAIT_AGAIN_MS
+    return now >= this.#waitsAgainAt && this.#place.split?.isNear(this) === true
+  }
+
+  get #isEventual(): boolean {
+    const level = this.#madeSession?.consistency ?? 'default'
+    return (level === 'default' ? this.pool.limits.consistency : level) === 'eventual'
   }
 
   #answers(
