@@ -124,6 +124,8 @@ describe('the smallest useful config', () => {
         consistency: 'session',
         maxReplicaLagBytes: 16 * 1024 * 1024,
         maxReplicaLagMs: 0,
+        trackStatements: false,
+        logMinDurationMs: 0,
         readFunctions: [],
         writeFunctions: [],
         authType: 'md5',

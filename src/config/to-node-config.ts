@@ -265,6 +265,8 @@ function poolPart(settings: Settings): NodeConfig['pool'] {
     consistency: settings.need(pool.consistency),
     maxReplicaLagBytes: settings.need(pool.maxReplicaLag),
     maxReplicaLagMs: settings.need(pool.maxReplicaLagTime),
+    trackStatements: settings.need(pool.trackStatements),
+    logMinDurationMs: settings.need(pool.logMinDuration),
     readFunctions: settings.list(poolLists.readFunctions),
     writeFunctions: settings.list(poolLists.writeFunctions),
     authType: settings.need(pool.authType),

@@ -84,6 +84,10 @@ export type PoolSettings = {
   readonly maxReplicaLagBytes: number
   /** The same by time; 0 = no limit. */
   readonly maxReplicaLagMs: number
+  /** Counts and times of statements by fingerprint are kept: SHOW STATEMENTS. */
+  readonly trackStatements: boolean
+  /** A statement that takes as long gets a line in the log; 0 = none. */
+  readonly logMinDurationMs: number
   /** What an operator says of functions, before the catalog is asked. */
   readonly readFunctions: readonly string[]
   readonly writeFunctions: readonly string[]

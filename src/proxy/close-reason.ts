@@ -34,6 +34,14 @@ export type CloseReason =
   | 'TLS_WITHOUT_ALPN'
   | 'CERTIFICATE_REFUSED'
   | 'ROUTER_STOPPING'
+  /** What came is no message of the protocol, or not here. */
+  | 'PROTOCOL_VIOLATION'
+  /** A time limit of the pooled port, or what its pool mode does not allow. */
+  | 'LIMIT_REACHED'
+  /** PostgreSQL let nobody in for this client. */
+  | 'LOGIN_REFUSED'
+  /** KILL in the console. */
+  | 'KILLED'
 
 export type CloseContext = {
   /** Whether the session had nothing open: no statement in flight and no transaction. */
@@ -62,6 +70,11 @@ const FATALS: Readonly<Record<CloseReason, Fatal | undefined>> = {
   BACKEND_CLOSED: undefined,
   STARTUP_TIMEOUT: undefined,
   TLS_FAILED: undefined,
+  // What the client is told says more than the reason.
+  PROTOCOL_VIOLATION: undefined,
+  LIMIT_REACHED: undefined,
+  LOGIN_REFUSED: undefined,
+  KILLED: undefined,
   BACKEND_LOST: { sqlState: '08006', message: 'Connection lost: PostgreSQL closed it without a reason' },
   COMMIT_UNCONFIRMED: {
     sqlState: '40003',

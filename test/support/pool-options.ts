@@ -37,6 +37,8 @@ export function poolOptions(changes: Partial<PoolOptions> = {}): PoolOptions {
     consistency: 'session',
     maxReplicaLagBytes: 16 * 1024 * 1024,
     maxReplicaLagMs: 0,
+    trackStatements: false,
+    logMinDurationMs: 0,
     readFunctions: [],
     writeFunctions: [],
     databases: [],

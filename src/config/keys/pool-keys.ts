@@ -186,6 +186,18 @@ export const poolKeys = {
     fallback: value(0),
     doc: 'The same by time: a replica gets reads when it has all that the primary had committed this long ago. While reads come it is asked twice in that time. 0 = no limit.',
   }),
+  trackStatements: key({
+    name: 'pool.track_statements',
+    type: yesOrNo,
+    fallback: value(false),
+    doc: 'Whether counts, errors and times of statements are kept by fingerprint, without their constants: `SHOW STATEMENTS` in the console. Costs some microseconds a statement.',
+  }),
+  logMinDuration: key({
+    name: 'pool.log_min_duration',
+    type: limit,
+    fallback: value(0),
+    doc: 'A statement that takes this long gets a line in the log, by its fingerprint; 0 = none does.',
+  }),
   serverResetQuery: key({
     name: 'pool.server_reset_query',
     type: text,

@@ -45,11 +45,14 @@ export class ClientTimes {
     this.transactionAt ??= now
   }
 
-  statementEnded(stats: DatabaseStats, isMoreOwed: boolean): void {
+  /** Returns how long it took. */
+  statementEnded(stats: DatabaseStats, isMoreOwed: boolean): number {
     const { now } = this
-    if (this.queryAt !== undefined) stats.queryTimeMs += now - this.queryAt
+    const tookMs = this.queryAt === undefined ? 0 : now - this.queryAt
+    stats.queryTimeMs += tookMs
     this.activeAt = now
     this.queryAt = isMoreOwed ? now : undefined
+    return tookMs
   }
 
   transactionEnded(stats: DatabaseStats): void {

@@ -1,9 +1,12 @@
 import { MINUTE } from '../../std/units.ts'
+import type { LatencyHistogram } from './latency-histogram.ts'
 import { newDatabaseStats, type DatabaseStats } from './pool-stats.ts'
 
 /** What the router keeps of one database: totals, the numbers of the last minute, and what an operator said. Mutable. */
 export type DatabaseState = {
   readonly stats: DatabaseStats
+  /** Of statements, by user. */
+  readonly latencies: Map<string, LatencyHistogram>
   isPaused: boolean
   isDisabled: boolean
   periodBegan: number
@@ -17,6 +20,7 @@ const PERIOD_MS = MINUTE
 export function newDatabaseState(now: number): DatabaseState {
   return {
     stats: newDatabaseStats(),
+    latencies: new Map(),
     isPaused: false,
     isDisabled: false,
     periodBegan: now,

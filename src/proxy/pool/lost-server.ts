@@ -1,7 +1,7 @@
 import { buildFatalResponse, type ErrorFields } from '../../wire/error-response.ts'
 import { buildReady } from '../../wire/session-state.ts'
 import { statementOfAbout } from '../../wire/statement.ts'
-import { closeResponse } from '../close-reason.ts'
+import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { BIND, DESCRIBE, EXECUTE, FUNCTION_CALL, PARSE, QUERY, SYNC } from './client-messages.ts'
 import {
   buildStatementError,
@@ -31,6 +31,11 @@ export function lossOf(lost: {
     hint: 'The connection goes on: repeat the transaction where that is safe',
   }
   return { error, close: fatal ? undefined : closing(loss, isBusy) }
+}
+
+/** Why a client's connection ends with its server connection. */
+export function reasonOf(loss: ServerLoss): CloseReason {
+  return loss === 'ENDED_BY_ROUTER' ? 'BACKEND_CLOSED' : loss
 }
 
 const WORDS: Readonly<Record<ServerLoss, string>> = {

@@ -23,7 +23,10 @@ import type { MessageCursor } from './message-cursor.ts'
 import type { Pool } from './pool.ts'
 import type { ClientStatements, StatementRegistry } from './prepared-statements.ts'
 import type { ServerConnection } from './server-connection.ts'
+import { StatementLabels } from './statement-labels.ts'
+import type { StatementLog } from './statement-log.ts'
 import { judgeStatement, sendNamed, type RewriteContext } from './statement-rewriter.ts'
+import type { SessionSettings } from './tracked-settings.ts'
 
 /** `MORE`: nothing goes on before more of the message is there. `LEAVES`: the client says goodbye. */
 type Sent = 'NEXT' | 'MORE' | 'LEAVES' | 'MALFORMED'
@@ -31,6 +34,7 @@ type Sent = 'NEXT' | 'MORE' | 'LEAVES' | 'MALFORMED'
 type Sender = {
   readonly pool: Pool
   readonly statements: ClientStatements
+  readonly settings: Pick<SessionSettings, 'get'>
   readonly times: ClientTimes
   readonly counters: PortCounters
 }
@@ -43,6 +47,10 @@ export class MessageSender {
   readonly #cursor: MessageCursor
   readonly #route: ClientRoute
   readonly #registry: StatementRegistry
+  readonly #log: StatementLog
+  /** What runs, where somebody wants to know. */
+  #labels: StatementLabels | undefined
+  #hasFailed = false
 
   constructor(
     client: Sender,
@@ -50,18 +58,21 @@ export class MessageSender {
       readonly cursor: MessageCursor
       readonly route: ClientRoute
       readonly registry: StatementRegistry
+      readonly log: StatementLog
     },
   ) {
     this.#client = client
     this.#cursor = parts.cursor
     this.#route = parts.route
     this.#registry = parts.registry
+    this.#log = parts.log
   }
 
   /** The message at the cursor; `end` may lie beyond the chunk. */
   send(server: ServerConnection, type: number, end: number): Sent {
     const watched = this.#route.isWatching ? this.#watch(server, type, end) : undefined
     if (watched) return watched
+    if (this.#log.isOn) this.#label(server, type, end)
     switch (type) {
       case QUERY:
       case FUNCTION_CALL:
@@ -104,6 +115,29 @@ export class MessageSender {
     return bytes === undefined || server.write(bytes)
   }
 
+  /** A statement has failed. */
+  failed(): void {
+    this.#hasFailed = this.#labels?.isEmpty === false
+  }
+
+  /** A ReadyForQuery came; `owed`: so many are still to come. */
+  ended(owed: number, tookMs: number): void {
+    if (this.#labels === undefined || this.#labels.isEmpty) return
+    const ended = this.#labels.ended(owed)
+    const { pool, settings } = this.#client
+    const hasFailed = this.#hasFailed
+    this.#hasFailed = false
+    if (!ended) return
+    const standardStrings = settings.get('standard_conforming_strings') !== 'off'
+    this.#log.ended({ pool, ...ended, standardStrings, tookMs, hasFailed })
+  }
+
+  /** Nothing of what was sent will be answered. */
+  lost(): void {
+    this.#labels?.clear()
+    this.#hasFailed = false
+  }
+
   /** What would mean nothing on a replica does not get there. */
   #watch(server: ServerConnection, type: number, end: number): Sent | undefined {
     const { chunk, at } = this.#cursor
@@ -118,6 +152,14 @@ export class MessageSender {
     else this.isBatchOpen = true
     this.#cursor.replaced(end, end)
     return 'NEXT'
+  }
+
+  /** Order: before the message is sent, since its name may be gone then. */
+  #label(server: ServerConnection, type: number, end: number): void {
+    const { chunk, at } = this.#cursor
+    const owed = server.expected.owedReady + 1
+    this.#labels ??= new StatementLabels()
+    this.#labels.sent({ type, chunk, at, end }, this.#client.statements, owed)
   }
 
   #querySent(server: ServerConnection): void {

@@ -2,6 +2,7 @@ import type { PoolMode } from '../../model/pool-settings.ts'
 import type { ErrorFields } from '../../wire/error-response.ts'
 import type { RouteTarget } from '../../model/routing-table.ts'
 import { after } from '../../platform/timers.ts'
+import type { LatencyHistogram } from './latency-histogram.ts'
 import type { StatementError } from './lost-transaction.ts'
 import { limitsOf, type PoolLimits, type PoolOptions } from './pool-options.ts'
 import type { DatabaseStats } from './pool-stats.ts'
@@ -62,6 +63,7 @@ export class Pool {
   readonly user: string
   readonly fixed: ReadonlyMap<string, string>
   readonly stats: DatabaseStats
+  readonly latency: LatencyHistogram
   /** The replica that its connections lead to; absent: the primary. */
   readonly replica: RouteTarget | undefined
   /** What logs in at PostgreSQL: from the newest client that proved who it is. */
@@ -92,7 +94,13 @@ export class Pool {
   constructor(
     identity: PoolIdentity,
     options: PoolOptions,
-    parts: { name: string; stats: DatabaseStats; place: PoolPlace; replica?: RouteTarget },
+    parts: {
+      name: string
+      stats: DatabaseStats
+      latency: LatencyHistogram
+      place: PoolPlace
+      replica?: RouteTarget
+    },
   ) {
     this.name = parts.name
     this.replica = parts.replica
@@ -100,6 +108,7 @@ export class Pool {
     this.user = identity.user
     this.fixed = identity.fixed
     this.stats = parts.stats
+    this.latency = parts.latency
     this.#place = parts.place
     this.#options = options
     this.#limits = limitsOf(options, identity.database, identity.user)

@@ -2,14 +2,14 @@ import type { Socket } from '../../platform/net.ts'
 import { buildErrorResponse, buildFatalResponse, type ErrorFields } from '../../wire/error-response.ts'
 import { messageType } from '../../wire/frame.ts'
 import { buildReady } from '../../wire/session-state.ts'
-import { closeResponse } from '../close-reason.ts'
+import { closeResponse, type CloseReason } from '../close-reason.ts'
 import { endClient } from '../frontend/end-client.ts'
 import type { PortCounters } from '../port-counters.ts'
 import { ClientRoute, type OwnAnswer, type RoutePlace } from '../split/client-route.ts'
 import { BetweenServers } from './between-servers.ts'
 import { FUNCTION_CALL, QUERY, STATEMENT_BYTES_MAX, TERMINATE } from './client-messages.ts'
 import { ClientTimes } from './client-times.ts'
-import { lossAnswer, lossOf } from './lost-server.ts'
+import { lossAnswer, lossOf, reasonOf } from './lost-server.ts'
 import {
   buildStatementError,
   LostTransaction,
@@ -22,13 +22,15 @@ import { MessageSender } from './message-sender.ts'
 import type { Pool, PoolClient } from './pool.ts'
 import { ClientStatements, type StatementRegistry } from './prepared-statements.ts'
 import { ReadSwitch } from './read-switch.ts'
+import type { StatementLog } from './statement-log.ts'
 import type { ServerConnection, ServerLoss, ServerOwner, ServerUser } from './server-connection.ts'
 import { bringSettings, isTracked, type SessionSettings } from './tracked-settings.ts'
 
 /** What a client needs from the pooler around it. */
 export interface ClientPlace extends RoutePlace, Pick<ServerOwner, 'mayPass'> {
   readonly registry: StatementRegistry
-  clientEnded(client: PooledClient): void
+  readonly statementLog: StatementLog
+  clientEnded(client: PooledClient, reason: CloseReason): void
 }
 
 type ClientParts = {
@@ -91,6 +93,7 @@ export class PooledClient implements ServerUser, PoolClient {
       cursor: this.#cursor,
       route: this.#route,
       registry: place.registry,
+      log: place.statementLog,
     })
     const status = (): 'I' | 'T' => (this.#route.isPutOff ? 'T' : 'I')
     this.#between = new BetweenServers({ statements, registry: place.registry, status }, (bytes) =>
@@ -104,7 +107,7 @@ export class PooledClient implements ServerUser, PoolClient {
     socket.on('data', this.#onData)
     socket.on('drain', () => this.#server?.resume())
     socket.on('end', this.#onLeft)
-    socket.on('close', () => this.#end())
+    socket.on('close', () => this.#end('CLIENT_LEFT'))
     if (early.length > 0) this.#onData(early)
     this.#goOn()
   }
@@ -140,15 +143,18 @@ export class PooledClient implements ServerUser, PoolClient {
 
   statementEnded(status: number): void {
     const { stats, mode } = this.pool
-    const isMoreOwed = (this.#server?.expected.owedReady ?? 0) > 0
+    const owed = this.#server?.expected.owedReady ?? 0
+    const isMoreOwed = owed > 0
     this.times.look()
-    this.times.statementEnded(stats, isMoreOwed)
+    const tookMs = this.times.statementEnded(stats, isMoreOwed)
+    this.pool.latency.add(tookMs)
+    this.#sender.ended(owed, tookMs)
     this.#status = status
     this.#route.answered(status === IDLE ? 'I' : status === FAILED ? 'E' : 'T')
     if (status === IDLE) return this.times.transactionEnded(stats)
     if (this.#route.isClosed) this.#afterForward = this.#goOnInTransaction
     if (mode === 'statement') this.#afterForward = () => this.refuse(NO_TRANSACTIONS)
-    else if (this.#leaves && !isMoreOwed) this.#afterForward = () => this.#end()
+    else if (this.#leaves && !isMoreOwed) this.#afterForward = () => this.#end('CLIENT_LEFT')
   }
 
   settingChanged(name: string, value: string): void {
@@ -156,6 +162,7 @@ export class PooledClient implements ServerUser, PoolClient {
   }
 
   failed(fields: ErrorFields): Buffer | undefined {
+    this.#sender.failed()
     return this.#route.failed(fields)
   }
 
@@ -166,7 +173,7 @@ export class PooledClient implements ServerUser, PoolClient {
   serverAtRest(): void {
     if (this.#sender.isBatchOpen || this.#cursor.isInsideMessage) return
     if (this.endsWithServer) {
-      if (this.#leaves) this.#end()
+      if (this.#leaves) this.#end('CLIENT_LEFT')
       return this.endIfDrained()
     }
     const server = this.#server
@@ -175,7 +182,7 @@ export class PooledClient implements ServerUser, PoolClient {
     server.detach()
     this.#route.from.giveBack(server, this.times.now)
     this.#route.ended()
-    if (this.#leaves) this.#end()
+    if (this.#leaves) this.#end('CLIENT_LEFT')
     else if (!this.#isProcessing) this.#goOn()
   }
 
@@ -198,6 +205,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#server = undefined
     if (!server || this.#ended) return
     this.times.allLost()
+    this.#sender.lost()
     this.#isHeld = false
     if (this.#isWaiting) return this.takeElsewhere()
     this.#route.lost()
@@ -209,10 +217,10 @@ export class PooledClient implements ServerUser, PoolClient {
     // What an old primary said and a slow client has not taken yet is not to be said any more: reset drops it.
     if (loss === 'PRIMARY_CHANGED' && this.socket.writableLength > 0) {
       this.socket.resetAndDestroy()
-      return this.#end()
+      return this.#end('PRIMARY_CHANGED')
     }
     if (this.endsWithServer || !server.passedWholeMessages) {
-      return this.#end(server.passedWholeMessages ? close : undefined)
+      return this.#end(reasonOf(loss), server.passedWholeMessages ? close : undefined)
     }
     const answer = lossAnswer(error, {
       owedReady: server.expected.owedReady,
@@ -225,7 +233,7 @@ export class PooledClient implements ServerUser, PoolClient {
     this.#cursor.discardRest()
     this.#between.afterLoss(answer)
     if (answer.bytes.length > 0) this.forward(answer.bytes)
-    if (this.#leaves) return this.#end()
+    if (this.#leaves) return this.#end('CLIENT_LEFT')
     this.#goOn()
   }
 
@@ -238,11 +246,11 @@ export class PooledClient implements ServerUser, PoolClient {
 
   /** No server connection can be had: the client is told and ends. */
   refuse(error: StatementError): void {
-    this.#end(buildFatalResponse(error))
+    this.#end('LIMIT_REACHED', buildFatalResponse(error))
   }
 
   refuseWith(fields: ErrorFields): void {
-    this.#end(buildErrorResponse({ ...fields, S: 'FATAL', V: 'FATAL' }))
+    this.#end('LOGIN_REFUSED', buildErrorResponse({ ...fields, S: 'FATAL', V: 'FATAL' }))
   }
 
   /** What waits for a server connection fails; the client stays. */
@@ -287,12 +295,12 @@ export class PooledClient implements ServerUser, PoolClient {
   endIfDrained(): void {
     const server = this.#server
     if (!this.endsWithServer || !server?.isDraining || !server.isClean || this.#sender.isBatchOpen) return
-    this.#end(closeResponse('PRIMARY_MOVES', { idle: true }))
+    this.#end('PRIMARY_MOVES', closeResponse('PRIMARY_MOVES', { idle: true }))
   }
 
   /** Ends the connection from our side. */
-  close(response: Buffer | undefined): void {
-    this.#end(this.#server === undefined || this.#server.passedWholeMessages ? response : undefined)
+  close(reason: CloseReason, response: Buffer | undefined): void {
+    this.#end(reason, this.#server === undefined || this.#server.passedWholeMessages ? response : undefined)
   }
 
   // What the client says.
@@ -328,7 +336,7 @@ export class PooledClient implements ServerUser, PoolClient {
   readonly #onLeft = (): void => {
     this.#leaves = true
     const isBusy = this.#server !== undefined && !this.#isWaiting && this.#server.expected.owedReady > 0
-    if (!isBusy) this.#end()
+    if (!isBusy) this.#end('CLIENT_LEFT')
   }
 
   #goOn(): void {
@@ -370,13 +378,13 @@ export class PooledClient implements ServerUser, PoolClient {
     if (step === 'MALFORMED') return this.#violation()
     if (step !== 'LEAVES') return step
     this.#flush()
-    this.#end()
+    this.#end('CLIENT_LEFT')
     return 'STOP'
   }
 
   #withoutServer(type: number, end: number): Step {
     if (type === TERMINATE) {
-      this.#end()
+      this.#end('CLIENT_LEFT')
       return 'STOP'
     }
     if (this.#between.needsServer(type)) return this.#obtain()
@@ -462,11 +470,11 @@ export class PooledClient implements ServerUser, PoolClient {
   }
 
   #violation(): Step {
-    this.refuse(NO_MESSAGE)
+    this.#end('PROTOCOL_VIOLATION', buildFatalResponse(NO_MESSAGE))
     return 'STOP'
   }
 
-  #end(response?: Buffer): void {
+  #end(reason: CloseReason, response?: Buffer): void {
     if (this.#ended) return
     this.#ended = true
     this.#route.from.stopWaiting(this)
@@ -484,6 +492,6 @@ export class PooledClient implements ServerUser, PoolClient {
     this.socket.off('data', this.#onData)
     if (response) this.counters.errors += 1
     endClient(this.socket, response)
-    this.#place.clientEnded(this)
+    this.#place.clientEnded(this, reason)
   }
 }

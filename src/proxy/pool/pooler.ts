@@ -18,23 +18,18 @@ import { PoolConsole, type ConsoleHost, type ConsoleRequest } from './console/po
 import { forgetUnknown, keepAverages, newDatabaseState, type DatabaseState } from './database-state.ts'
 import { clientLimits, fullLimit, tooMany, unlistedDatabase } from './client-limits.ts'
 import { keepTimeLimits } from './janitor.ts'
+import { latencyOf } from './latency-histogram.ts'
 import { liveOptions } from './live-options.ts'
-import {
-  LoginFlow,
-  secretOf,
-  type Admission,
-  type ConsoleLogin,
-  type LoginPlace,
-  type Newcomer,
-} from './login-flow.ts'
+import { LoginFlow, type Admission, type ConsoleLogin, type LoginPlace, type Newcomer } from './login-flow.ts'
 import type { StatementError } from './lost-transaction.ts'
 import { Pool, type PoolIdentity, type PoolPlace } from './pool.ts'
 import type { PoolerBoard } from './pooler-board.ts'
 import type { PoolOptions } from './pool-options.ts'
 import { PooledClient, type ClientPlace } from './pooled-client.ts'
 import { StatementRegistry } from './prepared-statements.ts'
-import { SecretLookup, type LookupOutcome } from './secret-lookup.ts'
+import { secretFinder } from './secret-finder.ts'
 import { ServerConnection, type ServerOwner } from './server-connection.ts'
+import { StatementLog } from './statement-log.ts'
 import { ServerOpener } from './server-opener.ts'
 import type { UserSecrets } from './user-secrets.ts'
 
@@ -58,8 +53,6 @@ const TICK_MS = 50
 const JANITOR_MS = 250
 /** Pools differ by startup parameters too, which clients choose. */
 const POOLS_MAX = 1000
-/** Makes the pool that asks for secrets another one than those of clients, who cannot begin with this. */
-const LOOKUP_NAME = 'pg-metako auth_query'
 const CANCELLED = { sqlState: '57014', message: 'canceling statement due to user request' }
 
 /**
@@ -69,6 +62,7 @@ const CANCELLED = { sqlState: '57014', message: 'canceling statement due to user
 export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
   readonly secrets: UserSecrets
   readonly registry = new StatementRegistry()
+  readonly statementLog: StatementLog
   readonly findSecret: LoginPlace['findSecret']
   readonly #log: Logger
   readonly #board: PoolerBoard
@@ -96,8 +90,13 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.#lastId = deps.crew?.place ?? 0
     this.secrets = deps.secrets
     this.#options = options
+    this.statementLog = new StatementLog(deps.log, () => this.#options)
     this.#opener = this.#makeOpener(deps)
-    this.findSecret = this.#secretFinder()
+    this.findSecret = secretFinder(options, {
+      secrets: this.secrets,
+      poolFor: (identity) => this.poolFor(identity),
+      now: () => this.now(),
+    })
     this.#console = new PoolConsole(this.#consoleHost(deps))
     this.split = options.readWriteSplit ? this.#makeSplit() : undefined
     this.#stopJanitor = every(JANITOR_MS, () => this.#keepLimits())
@@ -194,8 +193,9 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     const known = this.#pools.get(key)
     if (known) return known
     if (this.#pools.size >= POOLS_MAX) this.#dropUnusedPools()
-    const { stats, isPaused } = this.databaseState(identity.database)
-    const parts = { name: key, stats, place: this, ...(replica ? { replica } : {}) }
+    const { stats, latencies, isPaused } = this.databaseState(identity.database)
+    const latency = latencyOf(latencies, identity.user)
+    const parts = { name: key, stats, latency, place: this, ...(replica ? { replica } : {}) }
     const pool = new Pool(identity, this.options, parts)
     pool.isPaused = this.#console.isPaused || isPaused
     this.#pools.set(key, pool)
@@ -274,9 +274,13 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.#log.warn('Cannot look up a secret: the client is passed through in session mode', { user, reason })
   }
 
-  clientEnded(client: PooledClient): void {
+  clientEnded(client: PooledClient, reason: CloseReason): void {
     const known = this.#clients.get(client)
     if (!known || !this.#clients.delete(client)) return
+    this.#board.countClosed(reason)
+    const { id, user } = known
+    const lastedMs = Math.round(this.now() - client.times.connectedAt)
+    this.#log.debug('A client has ended', { id, user, database: client.pool.database, reason, lastedMs })
     this.#keys.remove(known.key)
     client.pool.clients -= 1
     client.counters.clients -= 1
@@ -359,7 +363,8 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     this.#isStopping = true
     for (const flow of this.#flows) flow.close('ROUTER_STOPPING')
     for (const client of this.#clients.keys()) {
-      if (isOver || !client.server) client.close(closeResponse('ROUTER_STOPPING', { idle: !client.server }))
+      if (isOver || !client.server)
+        client.close('ROUTER_STOPPING', closeResponse('ROUTER_STOPPING', { idle: !client.server }))
     }
     this.#console.close(closeResponse('ROUTER_STOPPING'))
     return this.#clients.size
@@ -406,6 +411,7 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
       primary: () => this.#board.primary(),
       users: () => secrets.size,
       classifier: () => this.split?.report(),
+      statements: () => this.statementLog.report(),
       askAgent: askAgent ?? ((done) => done(undefined)),
       reload: (settings) => {
         if (settings) this.configure(settings)
@@ -418,27 +424,6 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     // Order: no two workers give the same, since people end clients by it.
     this.#lastId += this.#crew?.size ?? 1
     return this.#lastId
-  }
-
-  #secretFinder(): LoginPlace['findSecret'] {
-    const { lookup } = this.options.auth
-    if (!lookup) return undefined
-    let asker: SecretLookup | undefined
-    return (user: string, answer: (outcome: LookupOutcome) => void): void => {
-      if (!asker) {
-        const fixed = new Map([['application_name', LOOKUP_NAME]])
-        const pool = this.poolFor({ database: lookup.database, user: lookup.user, fixed })
-        pool.secret = secretOf(
-          lookup.password === undefined
-            ? this.secrets.find(lookup.user)
-            : { kind: 'plain', password: lookup.password },
-        )
-        pool.isPinned = true
-        pool.isPaused = false
-        asker = new SecretLookup(pool, lookup.query, () => this.now())
-      }
-      asker.find(user, answer)
-    }
   }
 
   #makeOpener({ log, board, crew }: PoolerDeps): ServerOpener {

@@ -22,6 +22,8 @@ export const SHOWABLE = [
   'STATS_AVERAGES',
   'TOTALS',
   'CLASSIFIER',
+  'STATEMENTS',
+  'LATENCIES',
 ] as const
 
 export type Showable = (typeof SHOWABLE)[number]

@@ -10,6 +10,8 @@ function part(changes: Partial<ConsolePart>): ConsolePart {
     clients: [],
     servers: [],
     classifier: [],
+    statements: [],
+    latencies: [],
     ...changes,
   }
 }
@@ -74,4 +76,24 @@ it('adds up rows that say the same, and keeps the others', () => {
     ['cache', 'hits', 7],
     ['read', 'PLAIN', 1],
   ])
+})
+
+it('adds up the statements and latencies of all workers, each user of each database by itself', () => {
+  const statement = {
+    database: 'app',
+    user: 'me',
+    statement: 'select 1',
+    calls: 1,
+    errors: 0,
+    totalMs: 2,
+    maxMs: 2,
+  }
+  const latency = { database: 'app', user: 'me', counts: [1, 2], maxMs: 3 }
+  const other = { ...latency, user: 'you' }
+  const merged = mergeParts([
+    part({ statements: [statement], latencies: [latency] }),
+    part({ statements: [statement], latencies: [latency, other] }),
+  ])
+  expect(merged.statements).toEqual([{ ...statement, calls: 2, totalMs: 4 }])
+  expect(merged.latencies).toEqual([{ ...latency, counts: [2, 4] }, other])
 })

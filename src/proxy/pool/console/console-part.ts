@@ -3,9 +3,12 @@ import type { Value } from '../../../wire/rows.ts'
 import { averagesOf, type DatabaseState } from '../database-state.ts'
 import type { DatabaseStats } from '../pool-stats.ts'
 import type { Pool } from '../pool.ts'
+import { addLatencies } from '../latency-histogram.ts'
+import { mergeStatements, type StatementCount } from '../statement-log.ts'
 import type { SplitReport } from '../../split/split-counts.ts'
 import { classifierRows } from './classifier-rows.ts'
 import type { Showable } from './console-command.ts'
+import type { UserLatency } from './observed-rows.ts'
 import { clientRows, serverRows, type ShownClient } from './socket-rows.ts'
 
 export type Rows = readonly (readonly Value[])[]
@@ -21,6 +24,8 @@ export type ConsolePart = {
   readonly clients: Rows
   readonly servers: Rows
   readonly classifier: Rows
+  readonly statements: readonly StatementCount[]
+  readonly latencies: readonly UserLatency[]
 }
 
 type PoolPart = {
@@ -54,6 +59,7 @@ type PartView = {
   readonly logins: number
   readonly databases: ReadonlyMap<string, DatabaseState>
   readonly classifier: SplitReport | undefined
+  readonly statements: readonly StatementCount[]
 }
 
 const WITH_SOCKETS: ReadonlySet<Showable> = new Set(['SOCKETS', 'ACTIVE_SOCKETS'])
@@ -68,6 +74,8 @@ export function partOf(view: PartView, what: Showable): ConsolePart {
     clients: what === 'CLIENTS' || WITH_SOCKETS.has(what) ? clientRows(view) : [],
     servers: what === 'SERVERS' || WITH_SOCKETS.has(what) ? serverRows(view) : [],
     classifier: what === 'CLASSIFIER' ? classifierRows(view.classifier) : [],
+    statements: what === 'STATEMENTS' ? view.statements : [],
+    latencies: what === 'LATENCIES' ? latenciesOf(view.databases) : [],
   }
 }
 
@@ -86,7 +94,25 @@ export function mergeParts(parts: readonly ConsolePart[]): ConsolePart {
     clients: parts.flatMap(({ clients }) => clients),
     servers: parts.flatMap(({ servers }) => servers),
     classifier: mergeCounts(parts.flatMap(({ classifier }) => classifier)),
+    statements: mergeStatements(parts.flatMap(({ statements }) => statements)),
+    latencies: mergeLatencies(parts.flatMap(({ latencies }) => latencies)),
   }
+}
+
+function latenciesOf(databases: ReadonlyMap<string, DatabaseState>): readonly UserLatency[] {
+  return [...databases].flatMap(([database, state]) =>
+    [...state.latencies].map(([user, { counts, maxMs }]) => ({ database, user, counts, maxMs })),
+  )
+}
+
+function mergeLatencies(latencies: readonly UserLatency[]): readonly UserLatency[] {
+  const merged = new Map<string, UserLatency>()
+  for (const one of latencies) {
+    const key = JSON.stringify([one.database, one.user])
+    const known = merged.get(key)
+    merged.set(key, known ? { ...one, ...addLatencies(known, one) } : one)
+  }
+  return [...merged.values()]
 }
 
 function partOfPool(pool: Pool, now: number): PoolPart {

@@ -3,6 +3,7 @@ import type { TlsSettings } from '../../../model/tls-settings.ts'
 import type { Column, Value } from '../../../wire/rows.ts'
 import { databaseEntry, limitsOf, type PoolOptions } from '../pool-options.ts'
 import type { Showable } from './console-command.ts'
+import { latencyRows, statementRows } from './observed-rows.ts'
 import { configRows } from './config-rows.ts'
 import type { ConsolePart, DatabasePart, Rows } from './console-part.ts'
 
@@ -62,6 +63,8 @@ const COLUMNS: Readonly<Record<Exclude<Showable, 'HELP'>, string>> = {
   TOTALS: 'name #value',
   /** Ours. */
   CLASSIFIER: 'item name #value',
+  STATEMENTS: 'database user #calls #errors #total_us #mean_us #max_us statement',
+  LATENCIES: 'database user #count #p50_us #p90_us #p99_us #p999_us #max_us',
 }
 
 /** What a SHOW command answers. */
@@ -115,6 +118,10 @@ function rowsOf(what: Exclude<Showable, 'HELP'>, view: ConsoleView): Rows {
       return statsRows(view, ({ averages }) => averages)
     case 'CLASSIFIER':
       return view.classifier
+    case 'STATEMENTS':
+      return statementRows(view.statements)
+    case 'LATENCIES':
+      return latencyRows(view.latencies)
     case 'TOTALS':
       return totalRows(view)
     case 'PEERS':

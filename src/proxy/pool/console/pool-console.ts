@@ -12,6 +12,7 @@ import type { DatabaseState } from '../database-state.ts'
 import type { Pool } from '../pool.ts'
 import type { ReloadNews } from '../../router/agent-link.ts'
 import type { PoolOptions } from '../pool-options.ts'
+import type { StatementCount } from '../statement-log.ts'
 import type { ConsoleCommand, DatabaseCommand, Showable } from './console-command.ts'
 import { mergeParts, partOf, type ConsolePart } from './console-part.ts'
 import { ConsoleSession, type ConsolePlace } from './console-session.ts'
@@ -48,6 +49,7 @@ export interface ConsoleHost {
   askAll(request: ConsoleRequest, done: (answers: readonly unknown[], missing: number) => void): void
   users(): number
   classifier(): SplitReport | undefined
+  statements(): readonly StatementCount[]
   databaseState(name: string): DatabaseState
   primary(): RouteTarget | undefined
   askAgent(done: (news: ReloadNews | undefined) => void): void
@@ -181,6 +183,7 @@ export class PoolConsole implements ConsolePlace {
             logins: host.logins(),
             databases: host.databases,
             classifier: host.classifier(),
+            statements: host.statements(),
           },
           request.what,
         )
@@ -194,7 +197,7 @@ export class PoolConsole implements ConsolePlace {
           .filter((server) => server.isDoomed).length
       case 'kill-client': {
         const found = host.clients().find(({ id }) => id === request.id)
-        found?.client.close(KILLED)
+        found?.client.close('KILLED', KILLED)
         return found !== undefined
       }
       case 'reload':
@@ -250,7 +253,7 @@ export class PoolConsole implements ConsolePlace {
     else this.#host.databaseState(database).isPaused = true
     for (const pool of this.#poolsOf(database)) pool.pause()
     for (const { client } of this.#host.clients()) {
-      if (database === undefined || client.pool.database === database) client.close(KILLED)
+      if (database === undefined || client.pool.database === database) client.close('KILLED', KILLED)
     }
     for (const pool of this.#poolsOf(database))
       for (const server of pool.servers()) server.end('ENDED_BY_ROUTER')

@@ -1,0 +1,55 @@
+/** The upper bounds of the buckets, in milliseconds: each twice the one before. What takes longer is in one more. */
+const FIRST_MS = 0.25
+const BUCKETS = 20
+/** Of one database; clients cannot make users, but somebody may have many. */
+const USERS_MAX = 1000
+
+/** How long statements took, in a number of buckets that never grows. */
+export class LatencyHistogram {
+  readonly counts: number[] = Array.from({ length: BUCKETS }, () => 0)
+  maxMs = 0
+
+  add(ms: number): void {
+    const steps = Math.ceil(ms / FIRST_MS)
+    const index = steps <= 1 ? 0 : 32 - Math.clz32(steps - 1)
+    const at = index < BUCKETS ? index : BUCKETS - 1
+    this.counts[at] = (this.counts[at] ?? 0) + 1
+    if (ms > this.maxMs) this.maxMs = ms
+  }
+}
+
+/** What is said of a histogram, or of several. */
+export type LatencyPart = { readonly counts: readonly number[]; readonly maxMs: number }
+
+export function countOf({ counts }: LatencyPart): number {
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+/** At most this long took this part of them: the bound of a bucket, or the longest of all. */
+export function quantileMs(latency: LatencyPart, part: number): number {
+  const wanted = countOf(latency) * part
+  let seen = 0
+  for (const [index, count] of latency.counts.entries()) {
+    seen += count
+    if (seen < wanted || seen === 0) continue
+    return index === BUCKETS - 1 ? latency.maxMs : Math.min(latency.maxMs, FIRST_MS * 2 ** index)
+  }
+  return latency.maxMs
+}
+
+export function addLatencies(one: LatencyPart, other: LatencyPart): LatencyPart {
+  return {
+    counts: one.counts.map((count, index) => count + (other.counts[index] ?? 0)),
+    maxMs: Math.max(one.maxMs, other.maxMs),
+  }
+}
+
+/** The histogram of one user; those beyond the bound have one in common. */
+export function latencyOf(users: Map<string, LatencyHistogram>, user: string): LatencyHistogram {
+  const name = users.has(user) || users.size < USERS_MAX ? user : '(others)'
+  const known = users.get(name)
+  if (known) return known
+  const latency = new LatencyHistogram()
+  users.set(name, latency)
+  return latency
+}
