@@ -402,6 +402,7 @@ export class Node {
         return loop?.decision ? realClock.monotonic() - loop.decidedAt : 0
       },
       routing: () => control.picture.routing(),
+      latencies: () => this.#router.latencies,
       failovers: () => control.picture.failovers(),
       switchover: (order, { deadlineMs }) => control.orders.switchover(order, deadlineMs),
       reload: this.#parts.reload,

@@ -1,6 +1,7 @@
 import { messageOf } from '../std/fault.ts'
 import type { CancelOrder } from '../model/cancel-order.ts'
 import type { PortTotals } from '../model/cluster-view.ts'
+import type { StatementLatency } from '../model/statement-latency.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import { chmodSync, rmSync } from '../platform/disk.ts'
 import type { Logger } from '../platform/log.ts'
@@ -79,6 +80,10 @@ export class RouterLink {
 
   get totals(): readonly PortTotals[] {
     return this.#totals.sum
+  }
+
+  get latencies(): readonly StatementLatency[] {
+    return this.#totals.latencies
   }
 
   /** `graceMs`: how long a router of an earlier life may take to come back before a new one is started. */
@@ -236,7 +241,7 @@ export class RouterLink {
     try {
       const message = JSON.parse(line) as
         | Peer
-        | { kind: 'totals'; totals: readonly PortTotals[] }
+        | { kind: 'totals'; totals: readonly PortTotals[]; latencies?: readonly StatementLatency[] }
         | { kind: 'restart-failed' }
         | ({ kind: 'cancel'; id: number } & CancelOrder)
         | { kind: 'cancelled'; id: number; isKnown: boolean }
@@ -266,7 +271,7 @@ export class RouterLink {
         this.#cancelling.get(message.id)?.(message.isKnown)
       } else {
         const pid = this.#peers.get(socket)?.pid
-        if (pid !== undefined) this.#totals.said(pid, message.totals)
+        if (pid !== undefined) this.#totals.said(pid, message.totals, message.latencies)
       }
     } catch (error) {
       this.#deps.log.warn('Ignored a line on the router socket', { error: messageOf(error) })

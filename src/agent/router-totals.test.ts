@@ -29,3 +29,16 @@ it('counts nothing of a router that has ended as clients', () => {
     { port: 'pooled', listen: 6432, queries: 10, errors: 1, clients: 0, waiting: 0 },
   ])
 })
+
+it('adds up latencies as well, of those that have ended too', () => {
+  const latency = { database: 'app', user: 'me', counts: [1, 2], sumMs: 3 }
+  const totals = new RouterTotals()
+  totals.said(1, of(1, 1), [latency])
+  totals.said(2, of(1, 1), [latency, { ...latency, user: 'you' }])
+  totals.ended(1)
+  totals.said(3, of(1, 1))
+  expect(totals.latencies).toEqual([
+    { ...latency, counts: [2, 4], sumMs: 6 },
+    { ...latency, user: 'you' },
+  ])
+})

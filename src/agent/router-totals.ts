@@ -1,4 +1,5 @@
 import type { PortTotals } from '../model/cluster-view.ts'
+import { boundedLatencies, type StatementLatency } from '../model/statement-latency.ts'
 
 /**
  * The counters of all processes of a router as one. What one that has ended had counted stays, since people watch these numbers grow.
@@ -6,17 +7,30 @@ import type { PortTotals } from '../model/cluster-view.ts'
 export class RouterTotals {
   readonly #living = new Map<number, readonly PortTotals[]>()
   #ended: readonly PortTotals[] = []
+  readonly #livingLatencies = new Map<number, readonly StatementLatency[]>()
+  #endedLatencies: readonly StatementLatency[] = []
 
   /** What a process says of itself last. */
-  said(pid: number, totals: readonly PortTotals[]): void {
+  said(pid: number, totals: readonly PortTotals[], latencies: readonly StatementLatency[] = []): void {
     this.#living.set(pid, totals)
+    this.#livingLatencies.set(pid, latencies)
   }
 
   /** It has ended: nobody is connected to it any more. */
   ended(pid: number): void {
     const last = this.#living.get(pid) ?? []
     this.#living.delete(pid)
+    this.#endedLatencies = boundedLatencies([
+      ...this.#endedLatencies,
+      ...(this.#livingLatencies.get(pid) ?? []),
+    ])
+    this.#livingLatencies.delete(pid)
     this.#ended = sumOf([this.#ended, last.map((port) => ({ ...port, clients: 0, waiting: 0 }))])
+  }
+
+  /** How long statements took, by database and user. */
+  get latencies(): readonly StatementLatency[] {
+    return boundedLatencies([this.#endedLatencies, ...this.#livingLatencies.values()].flat())
   }
 
   get sum(): readonly PortTotals[] {

@@ -1,19 +1,24 @@
 import type { ClusterView, MemberView } from '../model/cluster-view.ts'
 import type { EpochLink } from '../model/epoch-record.ts'
+import { LATENCY_BOUNDS_MS, type StatementLatency } from '../model/statement-latency.ts'
 import type { MetricFamily, MetricSample } from '../platform/metrics.ts'
 import { SECOND } from '../std/units.ts'
 import { leaseHolder } from './lease-holder.ts'
 
 type Labels = Readonly<Record<string, string>>
 
-/** Our own metrics, read from the view on every scrape. Labels are bounded: members, ports and reasons. */
-export function clusterMetrics(view: ClusterView): readonly MetricFamily[] {
+/** Our own metrics, read from the view on every scrape. Labels are bounded: members, ports, reasons, and pairs of database and user. */
+export function clusterMetrics(
+  view: ClusterView,
+  latencies: readonly StatementLatency[],
+): readonly MetricFamily[] {
   const own: Labels = { scope: view.scope, name: view.self }
   return [
     ...leaseMetrics(view, own),
     ...memberMetrics(view, own),
     ...historyMetrics(view, own),
     ...routerMetrics(view, own),
+    ...latencyMetrics(latencies, own),
   ]
 }
 
@@ -99,6 +104,44 @@ function routerMetrics(view: ClusterView, own: Labels): readonly MetricFamily[] 
     gauge('pg_metako_router_clients', 'Clients by port.', samples('clients')),
     gauge('pg_metako_router_waiting', 'Clients that wait for a server.', samples('waiting')),
   ]
+}
+
+/** In the form of a histogram of Prometheus: each bucket holds those before it. */
+function latencyMetrics(latencies: readonly StatementLatency[], own: Labels): readonly MetricFamily[] {
+  const name = 'pg_metako_statement_duration_seconds'
+  const labelled = latencies.map(({ database, user, ...latency }) => ({
+    labels: { ...own, database, user },
+    ...latency,
+  }))
+  const upTo = (counts: readonly number[], length: number): number =>
+    counts.slice(0, length).reduce((sum, count) => sum + count, 0)
+  return [
+    counter(
+      `${name}_bucket`,
+      'Statements of the pooled port by how long they took at most, database and user.',
+      labelled.flatMap(({ labels, counts }) =>
+        counts.map((_, index) => ({
+          labels: { ...labels, le: boundOf(index) },
+          value: upTo(counts, index + 1),
+        })),
+      ),
+    ),
+    counter(
+      `${name}_sum`,
+      'How long they took, all together.',
+      labelled.map(({ labels, sumMs }) => ({ labels, value: sumMs / SECOND })),
+    ),
+    counter(
+      `${name}_count`,
+      'How many they were.',
+      labelled.map(({ labels, counts }) => ({ labels, value: upTo(counts, counts.length) })),
+    ),
+  ]
+}
+
+function boundOf(index: number): string {
+  const bound = LATENCY_BOUNDS_MS[index]
+  return bound === undefined ? '+Inf' : String(bound / SECOND)
 }
 
 const FAILOVER_REASONS = [

@@ -11,6 +11,7 @@ import type { ClusterView } from '../model/cluster-view.ts'
 import type { JsonObject } from '../model/dynamic-config.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
+import type { StatementLatency } from '../model/statement-latency.ts'
 
 /**
  * What the REST API needs from the node that it speaks for. `agent` builds it. Every method may be called before the
@@ -32,6 +33,8 @@ export interface ClusterOperations {
   /** Reads the configuration again. A bad file changes nothing. */
   reload(): Promise<ReloadOutcome>
   /** Has another process take the place of this node's router; answers when it has the ports. */
+  /** How long statements on this node's pooled port took. */
+  latencies(): readonly StatementLatency[]
   restartRouter(): Promise<RouterRestartOutcome>
   members(): MembersDocument
   /** Samples and events behind this number. */

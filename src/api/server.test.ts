@@ -187,6 +187,12 @@ describe('documents', () => {
       'pg_metako_failovers_total{scope="main",name="n1",reason="LEASE_EXPIRED"} 0',
       'pg_metako_lost_transactions_total{scope="main",name="n1"} 0',
       'pg_metako_router_queries_total{scope="main",name="n1",port="replica"} 20',
+      'pg_metako_statement_duration_seconds_bucket{scope="main",name="n1",database="app",user="me",le="0.00025"} 3',
+      'pg_metako_statement_duration_seconds_bucket{scope="main",name="n1",database="app",user="me",le="0.001"} 5',
+      'pg_metako_statement_duration_seconds_bucket{scope="main",name="n1",database="app",user="me",le="65.536"} 5',
+      'pg_metako_statement_duration_seconds_bucket{scope="main",name="n1",database="app",user="me",le="+Inf"} 6',
+      'pg_metako_statement_duration_seconds_sum{scope="main",name="n1",database="app",user="me"} 1.5',
+      'pg_metako_statement_duration_seconds_count{scope="main",name="n1",database="app",user="me"} 6',
     ])
       expect(page).toContain(line)
   })

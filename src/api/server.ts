@@ -82,7 +82,7 @@ export async function createApiServer(
   }
   deps.metrics.addSource(() => {
     const view = deps.operations.view()
-    return [...patroniMetrics(view), ...clusterMetrics(view)]
+    return [...patroniMetrics(view), ...clusterMetrics(view, deps.operations.latencies())]
   })
   addPatroniRoutes(app, {
     operations: deps.operations,

@@ -127,12 +127,13 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
       primaryOpen: () => switchboard.primaryOpen(),
       onStop: deps.onStop,
       onSettings: (settings, { reload }) => {
-        if (settings) switchboard.configure(settings)
+        if (settings) switchboard.pooler?.configure(settings)
         if (reload) files.reload()
       },
       onRestart: (order, failed) => deps.onRestart?.(order, failed),
       onCancel: (order, done) => switchboard.cancel(keyOf(order), done),
       totals: () => totalsOf(counters, switchboard.waitingForServers),
+      latencies: () => switchboard.pooler?.latencies() ?? [],
     },
     { ...options, ...pace, role: seat ? 'worker' : 'router' },
   )

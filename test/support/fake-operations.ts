@@ -30,6 +30,7 @@ import type {
 } from '../../src/api/ports.ts'
 import type { ClusterView } from '../../src/model/cluster-view.ts'
 import type { FailoverRecord } from '../../src/model/failover-record.ts'
+import type { StatementLatency } from '../../src/model/statement-latency.ts'
 import type { RoutingTableMessage } from '../../src/model/routing-table.ts'
 import { sampleDoctor } from './sample-doctor.ts'
 
@@ -194,6 +195,17 @@ export class FakeOperations implements ClusterOperations {
           { atMs: 160, step: 'open' },
         ],
         passedOver: [{ name: 'n3', why: 'is as good, and ranks behind' }],
+      },
+    ]
+  }
+
+  latencies(): readonly StatementLatency[] {
+    return [
+      {
+        database: 'app',
+        user: 'me',
+        counts: [3, 0, 2, ...Array.from({ length: 16 }, () => 0), 1],
+        sumMs: 1500,
       },
     ]
   }

@@ -1,6 +1,7 @@
-/** The upper bounds of the buckets, in milliseconds: each twice the one before. What takes longer is in one more. */
-const FIRST_MS = 0.25
-const BUCKETS = 20
+import { LATENCY_BOUNDS_MS } from '../../model/statement-latency.ts'
+
+const FIRST_MS = LATENCY_BOUNDS_MS[0] ?? 1
+const BUCKETS = LATENCY_BOUNDS_MS.length + 1
 /** Of one database; clients cannot make users, but somebody may have many. */
 const USERS_MAX = 1000
 
@@ -8,12 +9,14 @@ const USERS_MAX = 1000
 export class LatencyHistogram {
   readonly counts: number[] = Array.from({ length: BUCKETS }, () => 0)
   maxMs = 0
+  sumMs = 0
 
   add(ms: number): void {
     const steps = Math.ceil(ms / FIRST_MS)
     const index = steps <= 1 ? 0 : 32 - Math.clz32(steps - 1)
     const at = index < BUCKETS ? index : BUCKETS - 1
     this.counts[at] = (this.counts[at] ?? 0) + 1
+    this.sumMs += ms
     if (ms > this.maxMs) this.maxMs = ms
   }
 }

@@ -1,4 +1,5 @@
 import type { RouteTarget, RoutingTable } from '../../model/routing-table.ts'
+import { boundedLatencies, type StatementLatency } from '../../model/statement-latency.ts'
 import { monotonicMs } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import { every } from '../../platform/timers.ts'
@@ -123,6 +124,14 @@ export class Pooler implements PoolPlace, ClientPlace, LoginPlace, ServerOwner {
     let count = 0
     for (const pool of this.#pools.values()) count += pool.waiting.size
     return count
+  }
+
+  /** Of statements, by database and user. */
+  latencies(): readonly StatementLatency[] {
+    const all = [...this.#databases].flatMap(([database, { latencies }]) =>
+      [...latencies].map(([user, { counts, sumMs }]) => ({ database, user, counts, sumMs })),
+    )
+    return boundedLatencies(all)
   }
 
   get holdTimeoutMs(): number {

@@ -1,6 +1,7 @@
 import type { CancelOrder } from '../../model/cancel-order.ts'
 import type { PortTotals } from '../../model/cluster-view.ts'
 import type { RoutingTableMessage } from '../../model/routing-table.ts'
+import type { StatementLatency } from '../../model/statement-latency.ts'
 import type { Logger } from '../../platform/log.ts'
 import { connect, type Socket } from '../../platform/net.ts'
 import { after, every } from '../../platform/timers.ts'
@@ -24,6 +25,7 @@ export type AgentLinkDeps = {
   /** A cancel request that came to another node; `done`: whether the key is known here. */
   readonly onCancel: (order: CancelOrder, done: (isKnown: boolean) => void) => void
   readonly totals: () => readonly PortTotals[]
+  readonly latencies: () => readonly StatementLatency[]
 }
 
 /** What a router is told so that another can take its place. */
@@ -114,7 +116,7 @@ export function openAgentLink(
 
   const stopTotals = every(options.totalsEveryMs, () => {
     if (!socket || socket.connecting || socket.writableLength > UNSENT_BYTES_MAX) return
-    socket.write(`${JSON.stringify({ kind: 'totals', totals: deps.totals() })}\n`)
+    say({ kind: 'totals', totals: deps.totals(), latencies: deps.latencies() })
   })
   open()
   return {

@@ -135,8 +135,8 @@ export class Switchboard implements RelayPlace, WaitingPlace, CrewMember {
     this.#cancelDesk.here(keyOf(request), reply)
   }
 
-  configure(pool: PoolOptions): void {
-    this.#pooler?.configure(pool)
+  get pooler(): Pick<Pooler, 'configure' | 'latencies'> | undefined {
+    return this.#pooler
   }
 
   recall(recall: Recall): void {

@@ -17,6 +17,7 @@ export type TableSourcesDeps = {
   readonly onRestart: AgentLinkDeps['onRestart']
   readonly onCancel: AgentLinkDeps['onCancel']
   readonly totals: () => readonly PortTotals[]
+  readonly latencies: AgentLinkDeps['latencies']
 }
 
 export type TableSourcesOptions = {
@@ -60,6 +61,7 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
       onRestart: deps.onRestart,
       onCancel: deps.onCancel,
       totals: deps.totals,
+      latencies: deps.latencies,
     },
     {
       role: options.role,

@@ -149,6 +149,7 @@ class Supervisor {
         onRestart: (order, failed) => this.#deps.onRestart?.(order, failed),
         onCancel: (order, done) => this.cancel(keyOf(order), done),
         totals: () => [],
+        latencies: () => [],
       },
       { role: 'router', socketPath: this.#options.agentSocket, pid, totalsEveryMs: SECOND },
     )
