@@ -13,6 +13,8 @@ export interface CountedInstance extends LocalInstance {
   activity(): Promise<ActivityFacts | undefined>
   /** For checks by people. Throws what its session throws. */
   report(): Promise<DatabaseReport>
+  /** Its settings were changed while it ran. */
+  onConfigured(listener: () => void): void
 }
 
 /** Asks while PostgreSQL runs; nobody waits for it, and what it cannot learn it does not know. */

@@ -9,14 +9,15 @@ const BASE = {
   apiPort: 8008,
   pool: ' {}',
   parameters: { max_connections: 100, shared_buffers: '16MB' } as Readonly<Record<string, unknown>>,
+  callbacks: { on_start: '/opt/a' } as Readonly<Record<string, string>>,
 }
 
 function settingsOf(changes: Partial<typeof BASE> = {}): readonly EffectiveSetting[] {
-  const { members, level, apiPort, pool, parameters } = { ...BASE, ...changes }
+  const { members, level, apiPort, pool, parameters, callbacks } = { ...BASE, ...changes }
   const text = `
 identity: { node_name: n1, api_host: 10.0.0.1, api_port: ${apiPort} }
 local_db: { host: 127.0.0.1, port: 5432, username: postgres, password: pf3-Qz81kk, database: postgres }
-postgresql: { data_dir: /srv/data, parameters: ${JSON.stringify(parameters)} }
+postgresql: { data_dir: /srv/data, parameters: ${JSON.stringify(parameters)}, callbacks: ${JSON.stringify(callbacks)} }
 logging: { level: ${level} }
 pool:${pool}
 cluster_members:
@@ -33,6 +34,13 @@ const difference = (changes: Partial<typeof BASE>, isRegistered = true) =>
 describe('a configuration that is read again', () => {
   it('without a change changes nothing', () => {
     expect(difference({})).toEqual({ live: [], needsRouterRestart: [], needsRestart: [], ignored: [] })
+  })
+
+  it('calls other programs from then on', () => {
+    expect(difference({ callbacks: { on_start: '/opt/b' } })).toMatchObject({
+      live: ['postgresql.callbacks.on_start'],
+      needsRestart: [],
+    })
   })
 
   it('changes the level of the log while the node runs, the rest after a restart', () => {

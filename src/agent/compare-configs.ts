@@ -10,6 +10,8 @@ export type ConfigDifference = {
   readonly ignored: readonly string[]
 }
 
+const LIVE_CALLBACKS = /^postgresql\.(callbacks\b|callback_timeout$)/
+
 /** The members of the first start, and the majority that follows from their number. */
 const OF_THE_FIRST_START = /^(cluster_members\b|coordination\.cluster_mode\.min_consensus_nodes$)/
 
@@ -44,6 +46,6 @@ const LIVE = /^(?:logging\.level|router\.drain_timeout|pool\.(?!listen_addr$).*)
 
 function kindOf(key: string, options: { readonly isRegistered: boolean }): keyof ConfigDifference {
   if (OF_THE_ROUTERS_START.test(key)) return 'needsRouterRestart'
-  if (LIVE.test(key)) return 'live'
+  if (LIVE.test(key) || LIVE_CALLBACKS.test(key)) return 'live'
   return options.isRegistered && OF_THE_FIRST_START.test(key) ? 'ignored' : 'needsRestart'
 }

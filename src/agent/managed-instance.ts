@@ -88,6 +88,7 @@ class ManagedInstance implements CountedInstance {
   readonly #config: NodeConfig
   readonly #dataDir: string
   readonly #state: StateFolder
+  readonly #configured: (() => void)[] = []
   #following: Upstream | undefined
 
   constructor(
@@ -239,8 +240,13 @@ class ManagedInstance implements CountedInstance {
     return this.#instance.judgeParameters(parameters, SQL_MS)
   }
 
-  configure(parameters: Readonly<Record<string, string>>): Promise<void> {
-    return this.#instance.settings.setParameters(parameters)
+  async configure(parameters: Readonly<Record<string, string>>): Promise<void> {
+    await this.#instance.settings.setParameters(parameters)
+    for (const listener of this.#configured) listener()
+  }
+
+  onConfigured(listener: () => void): void {
+    this.#configured.push(listener)
   }
 
   async ensureSlots(members: readonly string[]): Promise<void> {

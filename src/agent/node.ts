@@ -6,11 +6,13 @@ import type { NodeConfig } from '../config/node-config.ts'
 import { join } from '../platform/disk.ts'
 import type { KeptLogger } from '../platform/log.ts'
 import { knock } from '../platform/net.ts'
+import { findDatabaseUser } from '../platform/os-user.ts'
 import { bootId, pid } from '../platform/process.ts'
 import { randomHex } from '../platform/random.ts'
 import { after, every, pause } from '../platform/timers.ts'
 import { buildSslRequest } from '../wire/startup.ts'
 import { ACTIVITY_EVERY_MS, ActivityWatch, type CountedInstance } from './activity-watch.ts'
+import { CallbackCaller } from './callbacks/callback-caller.ts'
 import { CancelRelay } from './cancel-relay.ts'
 import { realClock, watchSuspend } from './clock.ts'
 import { ControlPlane, type ControlPlanePorts } from './control-plane.ts'
@@ -45,6 +47,8 @@ const ANSWER_WITHIN_MS = 1500
 /** In a pause a guard lets go once a renewal has said so: a store that answers commits one within this. */
 const GUARDS_LET_GO_MS = 5000
 const GUARD_LOOK_MS = 20
+/** How long a node that is stopped waits for the program that is told of it, so that its words get into the log. */
+const CALLBACKS_AT_STOP_MS = 3000
 /** Changes that come together are looked at once. */
 const LOOK_AFTER_MS = 100
 
@@ -92,6 +96,7 @@ export class Node {
   readonly #examiner: NodeExaminer
   /** With what was read again since: what the router is told. */
   #routerConfig: NodeConfig
+  readonly #callbacks: CallbackCaller
   #isLooking = false
   /** Whatever is not urgent may begin: a renewal of this life is through, of our own lease or of another's. */
   readonly #settled = new AbortController()
@@ -156,6 +161,7 @@ export class Node {
         pid,
         onTable: () => {
           this.#router.push()
+          this.#callbacks.look()
           this.#lookSoon()
         },
         onSettled: () => this.#settled.abort(),
@@ -164,6 +170,21 @@ export class Node {
       },
     )
     this.#examiner = this.#createExaminer()
+    this.#callbacks = this.#createCallbacks()
+    instance.onConfigured(() => this.#callbacks.reloaded())
+  }
+
+  #createCallbacks(): CallbackCaller {
+    const { config, log } = this.#parts
+    const { dataDir, osUser, callbacks } = config.postgresql
+    const glance = () => {
+      const { brain } = this.#control
+      return brain && { instance: brain.observer.instance, job: brain.jobs.running }
+    }
+    return new CallbackCaller(
+      { log, osUser: findDatabaseUser({ dataDir, configured: osUser }), scope: config.scope, glance },
+      callbacks,
+    )
   }
 
   #createGuard(): GuardClient {
@@ -202,8 +223,11 @@ export class Node {
     this.#fatal = listener
   }
 
-  /** Has the router read its certificates and its list of users again, and take its settings from this configuration. */
-  reloadRouter(next: NodeConfig): void {
+  /**
+   * What takes effect while the node runs; the router reads its certificates and its list of users again, and takes its settings from this
+   * configuration.
+   */
+  applyReload(next: NodeConfig): void {
     const { config } = this.#parts
     const { enabled, listenHost, primaryPort, replicaPort, pooledPort } = config.router
     // Order: addresses stay, since everybody was told them.
@@ -216,6 +240,8 @@ export class Node {
       router: { ...next.router, enabled, listenHost, primaryPort, replicaPort, pooledPort },
     }
     this.#router.reload()
+    this.#callbacks.use(next.postgresql.callbacks)
+    this.#callbacks.reloaded()
   }
 
   /** For RELOAD in the router's console. */
@@ -276,8 +302,9 @@ export class Node {
     }
     log.info('Stopping this node')
     if (isManaged) await this.#control.stopInstance()
+    this.#callbacks.look()
     await Promise.all([this.#router.stop(), isManaged ? this.#stopGuard() : undefined])
-    await this.#leave()
+    await Promise.all([this.#leave(), this.#callbacks.settle(CALLBACKS_AT_STOP_MS)])
     log.info('Stopped')
   }
 

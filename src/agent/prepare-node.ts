@@ -87,7 +87,7 @@ async function buildNode(configPath: string, loaded: Ok, log: KeptLogger): Promi
     }
     const outcome = { changed: live, needsRouterRestart, needsRestart }
     applied = next
-    node.reloadRouter(next.config)
+    node.applyReload(next.config)
     log.info('Configuration read again', outcome)
     return { kind: 'applied', ...outcome }
   }

@@ -72,5 +72,6 @@ function refusingInstance(why: Fault, watched: Watched): CountedInstance {
     countSetAside: () => Promise.resolve(0),
     removeSetAside: refuse,
     onCrash: () => () => undefined,
+    onConfigured: () => undefined,
   }
 }

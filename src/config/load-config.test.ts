@@ -65,6 +65,7 @@ describe('the smallest useful config', () => {
         pgHba: ['host all all 0.0.0.0/0 scram-sha-256', 'host all all ::/0 scram-sha-256'],
         startTimeoutMs: 300_000,
         stopTimeoutMs: 60_000,
+        callbacks: { commands: {}, timeoutMs: 60_000 },
       },
       replication: {
         username: 'replicator',

@@ -1,4 +1,5 @@
 import type { AckPolicy } from '../model/ack-rule.ts'
+import type { Callbacks } from '../model/callback.ts'
 import type { MemberTags } from '../model/member-tags.ts'
 import type { PoolAuthType, PoolSettings } from '../model/pool-settings.ts'
 import type { TlsSettings } from '../model/tls-settings.ts'
@@ -94,6 +95,7 @@ export type NodeConfig = {
     readonly pgHba: readonly string[]
     readonly startTimeoutMs: number
     readonly stopTimeoutMs: number
+    readonly callbacks: { readonly commands: Callbacks; readonly timeoutMs: number }
   }
   readonly replication: {
     /** How commits wait for standbys; absent: they do not. */

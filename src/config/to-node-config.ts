@@ -1,9 +1,11 @@
 import type { TlsSide } from '../model/tls-settings.ts'
+import { commandWords } from '../std/command-words.ts'
 import { isWitness, otherMembers } from './derive-defaults.ts'
 import { etcdEndpoints } from './etcd-checks.ts'
 import { clusterKeys as cluster, memberFields } from './keys/cluster-keys.ts'
 import { etcdKeys as etcd } from './keys/etcd-keys.ts'
 import {
+  callbacksKey,
   databaseFields,
   databasesKey,
   parametersKey,
@@ -149,6 +151,12 @@ function postgresPart(settings: Settings): Pick<NodeConfig, 'postgresql' | 'repl
       pgHba: settings.list(postgresLists.pgHba),
       startTimeoutMs: settings.need(postgres.startTimeout),
       stopTimeoutMs: settings.need(postgres.stopTimeout),
+      callbacks: {
+        commands: Object.fromEntries(
+          [...settings.mapping(callbacksKey)].map(([action, text]) => [action, commandWords(text)]),
+        ),
+        timeoutMs: settings.need(postgres.callbackTimeout),
+      },
     },
     replication: {
       ...acksOf(settings),

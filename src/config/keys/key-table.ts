@@ -2,7 +2,14 @@ import type { KeyTable } from '../key.ts'
 import { clusterKeys, membersKey } from './cluster-keys.ts'
 import { etcdHostsKey, etcdKeys } from './etcd-keys.ts'
 import { poolDatabasesKey, poolKeys, poolLists, poolUsersKey } from './pool-keys.ts'
-import { databasesKey, parametersKey, postgresKeys, postgresLists, usersKey } from './postgres-keys.ts'
+import {
+  callbacksKey,
+  databasesKey,
+  parametersKey,
+  postgresKeys,
+  postgresLists,
+  usersKey,
+} from './postgres-keys.ts'
 import { runtimeKeys } from './runtime-keys.ts'
 import { clientTlsKeys, serverTlsKeys } from './tls-keys.ts'
 
@@ -18,7 +25,7 @@ export const keyTable: KeyTable = {
     ...Object.values(poolKeys),
   ],
   lists: [etcdHostsKey, ...Object.values(postgresLists), ...Object.values(poolLists)],
-  maps: [parametersKey],
+  maps: [parametersKey, callbacksKey],
   records: [membersKey, usersKey, databasesKey, poolDatabasesKey, poolUsersKey],
 }
 

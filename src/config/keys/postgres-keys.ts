@@ -1,3 +1,5 @@
+import { CALLBACK_ACTIONS } from '../../model/callback.ts'
+import { commandWords } from '../../std/command-words.ts'
 import { HOUR, MiB, MINUTE, SECOND } from '../../std/units.ts'
 import type { Key, ListKey, MapKey, RecordsKey } from '../key.ts'
 import {
@@ -48,6 +50,12 @@ export const postgresKeys = {
     type: duration({ min: SECOND, max: HOUR }),
     fallback: value(MINUTE),
     doc: 'How long a fast stop may take before it becomes an immediate one.',
+  }),
+  callbackTimeout: key({
+    name: 'postgresql.callback_timeout',
+    type: duration({ min: SECOND, max: HOUR }),
+    fallback: value(MINUTE),
+    doc: 'A program of `postgresql.callbacks` that takes longer is killed.',
   }),
   replicationMode: key({
     name: 'replication.mode',
@@ -156,6 +164,21 @@ export const parametersKey: MapKey = {
         remedy: 'write replica or logical, or remove it',
       }
     }
+    return undefined
+  },
+}
+
+/** `postgresql.callbacks`. */
+export const callbacksKey: MapKey = {
+  name: 'postgresql.callbacks',
+  doc: `Programs that are called when this node's PostgreSQL was started, stopped and so on: ${CALLBACK_ACTIONS.map((action) => `\`${action}\``).join(', ')}. Each value is a command with arguments (quotes as in a shell, nothing else of it); action, role (\`primary\` or \`replica\`) and \`cluster.scope\` are added, as with Patroni. It runs as the user of PostgreSQL, nobody waits for it, what it prints is in the log, and the next event ends it. In force after a reload.`,
+  check: (name, written) => {
+    if (!CALLBACK_ACTIONS.some((action) => action === name))
+      return { rule: 'there is no such callback', remedy: `use ${CALLBACK_ACTIONS.join(', ')}` }
+    if (commandWords(written) === undefined)
+      return { rule: 'a quote is not closed', remedy: 'close it, or write a backslash before it' }
+    if (commandWords(written)?.length === 0)
+      return { rule: 'must name a program', remedy: 'write its path, or remove the key' }
     return undefined
   },
 }

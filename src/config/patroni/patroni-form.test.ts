@@ -233,6 +233,30 @@ describe('the environment', () => {
   })
 })
 
+describe('callbacks', () => {
+  const withCallbacks = (section: string) =>
+    BASE.replace('  data_dir:', `  callbacks: ${section}\n  data_dir:`)
+
+  it('are read as words, in which a quote holds blanks together', () => {
+    expect(toldOf(withCallbacks('{on_start: /opt/vip.sh}'))).toEqual([])
+    const { callbacks } = configOf(
+      withCallbacks('{on_role_change: /opt/vip.sh "eth 0" up, on_stop: /opt/off}'),
+    ).postgresql
+    expect(callbacks).toEqual({
+      commands: { on_role_change: ['/opt/vip.sh', 'eth 0', 'up'], on_stop: ['/opt/off'] },
+      timeoutMs: 60_000,
+    })
+  })
+
+  it.each(['{on_failover: /opt/x}', '{on_stop: "/opt/x \'y"}', '{on_stop: "\'"}'])(
+    '%s is refused',
+    (section) => {
+      expect(toldOf(withCallbacks(section))).toHaveLength(1)
+      expect(toldOf(withCallbacks(section))[0]).toMatch(/^error postgresql\.callbacks\.on_/)
+    },
+  )
+})
+
 describe('a folder', () => {
   it('is read in the order of its names, the later ones win', () => {
     const files = {

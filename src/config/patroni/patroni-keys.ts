@@ -194,10 +194,7 @@ const POSTGRESQL: Readonly<Record<string, PatroniRule>> = {
   ),
   'postgresql.authentication.replication': idle('of this only username and password are used'),
   'postgresql.authentication.rewind': idle('pg_rewind works with the role for replication'),
-  'postgresql.callbacks': absent(
-    NO_SCRIPTS,
-    'remove the section: routers and health checks follow by themselves',
-  ),
+  'postgresql.callbacks': as('postgresql.callbacks'),
   'postgresql.pre_promote': absent(NO_SCRIPTS, 'remove the key: the old primary is fenced by its guard'),
   'postgresql.before_stop': absent(NO_SCRIPTS, 'remove the key'),
   'postgresql.create_replica_methods': read,
