@@ -1,5 +1,6 @@
 import { messageOf } from '../std/fault.ts'
 import { openApiPort, type ApiPort } from '../api/api-port.ts'
+import type { TlsFiles } from '../api/listener.ts'
 import type { ConfigDocument } from '#client'
 import type { ClusterOperations, MemberRefused, ReloadOutcome, RouterRestartOutcome } from '../api/ports.ts'
 import type { NodeConfig } from '../config/node-config.ts'
@@ -66,6 +67,9 @@ const NO_INVITATIONS: MemberRefused = {
   remedy: 'Start pg-metako on the new node with the same scope and the same etcd',
 }
 
+/** The certificates of the API, and what this node shows when it asks another's. */
+export type NodeTls = TlsFiles & { readonly shown: { readonly cert: string; readonly key: string } }
+
 export type NodeParts = {
   readonly config: NodeConfig
   readonly log: KeptLogger
@@ -76,7 +80,7 @@ export type NodeParts = {
   readonly isOwnHostGuessed: boolean
   readonly version: string
   readonly instance: CountedInstance
-  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
+  readonly tls?: NodeTls | undefined
   /** An etcd in the place of the built-in consensus. */
   readonly etcd?: ControlPlanePorts['etcd']
   /** Reads the configuration again and says what changed. */
@@ -372,7 +376,7 @@ export class Node {
         self: config.identity.nodeName,
         secret: secrets.cluster,
         scope: config.scope,
-        ...(tls ? { tls } : {}),
+        ...(tls ? { tls: { ...tls.shown, ...(tls.ca === undefined ? {} : { ca: tls.ca }) } } : {}),
       },
     )
   }
@@ -385,12 +389,13 @@ export class Node {
 
   /** People wait for a moment so that the lease need not: what answers them is loaded once consensus has begun. */
   async #answerRequests(port: ApiPort): Promise<void> {
-    const { config, log, secrets, token } = this.#parts
+    const { config, log, secrets, token, tls } = this.#parts
     await pause(ANSWER_WITHIN_MS, this.#settled.signal)
     const { createApiServer } = await import('../api/server.ts')
     const { createMetrics } = await import('../platform/metrics.ts')
     if (this.#isStopping) return
     const { apiHost, apiPort } = config.identity
+    const { allowlist, allowlistIncludeMembers, extraHeaders } = config.security
     this.#api = await createApiServer(
       {
         operations: this.#operations(),
@@ -403,6 +408,9 @@ export class Node {
         port: apiPort,
         token,
         routingToken: secrets.routing,
+        ...(tls ? { tls } : {}),
+        allowlist: { entries: allowlist, includeMembers: allowlistIncludeMembers },
+        extraHeaders,
         maximumLagBytes: this.#control.policy.maximumLagBytes,
       },
       port,

@@ -14,7 +14,7 @@ import { RouterTls } from '../proxy/tls/router-tls.ts'
 import type { CountedInstance } from './activity-watch.ts'
 import { compareConfigs } from './compare-configs.ts'
 import { createManagedInstance } from './managed-instance.ts'
-import { Node } from './node.ts'
+import { Node, type NodeTls } from './node.ts'
 import { etcdPorts } from './etcd/etcd-ports.ts'
 import { findOwnAddress } from './own-address.ts'
 import { deriveSecrets, type Secrets } from './secrets.ts'
@@ -204,12 +204,15 @@ function tlsTrouble({ config }: Ok): string | undefined {
   }
 }
 
-function tlsFiles(config: NodeConfig): { cert: string; key: string; ca?: string } | undefined {
-  const { tlsEnabled, certFile, keyFile, caFile } = config.security
+function tlsFiles({ security, ctl }: NodeConfig): NodeTls | undefined {
+  const { tlsEnabled, certFile, keyFile, caFile, verifyClient } = security
   if (!tlsEnabled || certFile === undefined || keyFile === undefined) return undefined
+  const read = (path: string) => readFileSync(path, 'utf8')
   return {
-    cert: readFileSync(certFile, 'utf8'),
-    key: readFileSync(keyFile, 'utf8'),
-    ...(caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }),
+    cert: read(certFile),
+    key: read(keyFile),
+    ...(caFile === undefined ? {} : { ca: read(caFile) }),
+    ...(verifyClient === 'none' ? {} : { clients: verifyClient }),
+    shown: { cert: read(ctl.certFile ?? certFile), key: read(ctl.keyFile ?? keyFile) },
   }
 }

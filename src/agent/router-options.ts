@@ -13,7 +13,8 @@ export function routerOptions(
   config: NodeConfig,
   given: { routingToken: string; logFile: string; members: RouterOptions['members'] },
 ): RouterOptions {
-  const { router, security, pool } = config
+  const { router, security, ctl, pool } = config
+  const { certFile = security.certFile, keyFile = security.keyFile } = ctl
   return {
     nodeName: config.identity.nodeName,
     listenHost: router.listenHost,
@@ -28,6 +29,7 @@ export function routerOptions(
     members: given.members,
     routingToken: given.routingToken,
     ...(security.caFile === undefined ? {} : { caFile: security.caFile }),
+    ...(security.tlsEnabled && certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : {}),
     logging: { level: config.logging.level, file: given.logFile },
   }
 }

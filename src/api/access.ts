@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { AddressList } from '../platform/address-list.ts'
 import { secretsEqual } from '../platform/hash.ts'
 import { assert } from '../std/assert.ts'
 import { RequestRefused } from './problem.ts'
@@ -14,7 +15,24 @@ export type AccessTokens = {
 /** Methods that change nothing (RFC 9110 §9.2.1). TRACE is not among them: it echoes headers. */
 export const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
+/** From where changes are taken, and what has to be shown beside the token. */
+export type AccessRules = {
+  /** Absent: from everywhere. */
+  readonly allowlist?: {
+    /** Addresses, networks and host names. */
+    readonly entries: readonly string[]
+    /** Where the members are, when their addresses count too. */
+    readonly members: () => readonly string[]
+  }
+  /** Only those who showed a certificate that was found sound. */
+  readonly needsCertificate: boolean
+}
+
 export type Access = {
+  /** Throws unless the request comes from where changes are taken from. */
+  requireAddress(request: FastifyRequest): Promise<void>
+  /** Throws unless the sender showed a certificate, where one is asked for. */
+  requireCertificate(request: FastifyRequest): void
   /** Throws unless the request carries the API token. */
   requireToken(request: FastifyRequest): void
   /** Throws unless the request carries the API token or the routing token. */
@@ -25,10 +43,19 @@ export type Access = {
  * Who may do what (G9). Credentials are `Authorization: Bearer TOKEN`, or Basic with the token as password and any
  * user name, which is what tools made for Patroni send.
  */
-export function createAccess(tokens: AccessTokens): Access {
+export function createAccess(tokens: AccessTokens, rules: AccessRules = { needsCertificate: false }): Access {
   // An empty secret would equal an empty password.
   assert(tokens.token.length > 0 && tokens.routingToken.length > 0, 'API tokens must not be empty')
+  const addresses = new AddressList()
   return {
+    requireAddress: async ({ ip }) => {
+      const { allowlist } = rules
+      if (!allowlist) return
+      if (!(await addresses.has(ip, [...allowlist.entries, ...allowlist.members()]))) throw deniedAddress(ip)
+    },
+    requireCertificate: (request) => {
+      if (rules.needsCertificate && !hasSoundCertificate(request)) throw withoutCertificate()
+    },
     requireToken: (request) => {
       refuseCrossOrigin(request)
       const given = credential(request.headers.authorization)
@@ -64,6 +91,28 @@ function unauthenticated(wasGiven: boolean): RequestRefused {
       : 'Cannot do this without a token',
     remedy:
       'Send "Authorization: Bearer TOKEN"; the token is security.api_token, else in the file "token" of the state folder',
+  })
+}
+
+function hasSoundCertificate({ socket }: FastifyRequest): boolean {
+  return 'authorized' in socket && socket.authorized === true
+}
+
+function deniedAddress(address: string): RequestRefused {
+  return new RequestRefused({
+    status: 403,
+    code: 'API_ADDRESS_DENIED',
+    detail: `Access is denied: changes are not taken from ${address}`,
+    remedy: 'Ask from another host, or add the address to security.allowlist',
+  })
+}
+
+function withoutCertificate(): RequestRefused {
+  return new RequestRefused({
+    status: 403,
+    code: 'API_CERTIFICATE_REQUIRED',
+    detail: 'client certificate required',
+    remedy: 'Show one that security.ca_file of this node signed (ctl.cert_file and ctl.key_file)',
   })
 }
 

@@ -10,8 +10,15 @@ import { after } from '../platform/timers.ts'
 import { codeOf, Fault } from '../std/fault.ts'
 import { KiB, SECOND } from '../std/units.ts'
 
-/** PEM texts. `ca` is for clients that show a certificate. */
-export type TlsFiles = { readonly cert: string; readonly key: string; readonly ca?: string | undefined }
+/** PEM texts. */
+export type TlsFiles = {
+  readonly cert: string
+  readonly key: string
+  /** Signs the certificates of others. */
+  readonly ca?: string | undefined
+  /** Certificates of clients are asked for: who shows none is served nothing (`required`), or no change; absent: they are not. */
+  readonly clients?: 'optional' | 'required' | undefined
+}
 
 /** Who is slower than this with a request is cut: a slow sender must not cost us a connection for long. */
 const REQUEST_TIMEOUT_MS = 10 * SECOND
@@ -58,6 +65,9 @@ function tlsContext(tls: TlsFiles): Record<string, unknown> {
     key: tls.key,
     minVersion: 'TLSv1.2',
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.clients === undefined
+      ? {}
+      : { requestCert: true, rejectUnauthorized: tls.clients === 'required' }),
   }
 }
 

@@ -6,6 +6,8 @@ import { remedyOf } from '../model/error-code.ts'
 export type ApiCode =
   | 'API_UNAUTHENTICATED'
   | 'API_CROSS_ORIGIN'
+  | 'API_ADDRESS_DENIED'
+  | 'API_CERTIFICATE_REQUIRED'
   | 'API_ROUTE_UNKNOWN'
   | 'API_METHOD_NOT_ALLOWED'
   | 'API_REQUEST_MALFORMED'

@@ -12,7 +12,7 @@ import type { Metrics } from '../platform/metrics.ts'
 import { codeOf, Fault, messageOf } from '../std/fault.ts'
 import { KiB, MiB, SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
-import { createAccess, SAFE_METHODS, type Access } from './access.ts'
+import { createAccess, SAFE_METHODS, type Access, type AccessRules } from './access.ts'
 import { clusterMetrics } from './cluster-metrics.ts'
 import { addDashboardRoutes, type DashboardFiles } from './dashboard-routes.ts'
 import { openApiPort, type ApiPort, type ApiPortOptions, type RequestHandler } from './api-port.ts'
@@ -48,6 +48,9 @@ export type ApiOptions = ApiPortOptions & {
   readonly routingToken: string
   readonly bodyLimitBytes?: number
   readonly switchoverDeadlineMs?: number
+  readonly allowlist?: { readonly entries: readonly string[]; readonly includeMembers: boolean }
+  /** Headers of every answer, beside ours. */
+  readonly extraHeaders?: Readonly<Record<string, string>>
   /** Standbys within it are ready (`/readiness` without `?lag=`). */
   readonly maximumLagBytes?: number
 }
@@ -63,7 +66,7 @@ export async function createApiServer(
   options: ApiOptions,
   port: ApiPort = openApiPort(options),
 ): Promise<ApiServer> {
-  const access = createAccess(options)
+  const access = createAccess(options, accessRules(deps.operations, options))
   const { app, handler, routes } = createApp(options, port)
   guardChanges(app, { access, log: deps.log })
   readBodiesAsJson(app)
@@ -108,6 +111,19 @@ export async function createApiServer(
   }
 }
 
+function accessRules(operations: ClusterOperations, { allowlist, tls }: ApiOptions): AccessRules {
+  const { entries = [], includeMembers = false } = allowlist ?? {}
+  const members = (): readonly string[] => {
+    if (!includeMembers) return []
+    const { members: known, invitations } = operations.members()
+    return [...known, ...invitations].map(({ apiHost }) => apiHost)
+  }
+  return {
+    ...(entries.length > 0 || includeMembers ? { allowlist: { entries, members } } : {}),
+    needsCertificate: tls?.clients !== undefined,
+  }
+}
+
 /** Bodies are read by hand here, with messages of our own; no route has a schema. */
 function noSchemas(): never {
   throw new Error('A route has a schema: there is no compiler for it')
@@ -137,7 +153,7 @@ function createApp(
     for (const method of [route.method].flat()) routes.push({ method, path: route.url })
   })
   app.addHook('onSend', async (_request, reply) => {
-    reply.header('server', 'pg-metako')
+    reply.header('server', 'pg-metako').headers(options.extraHeaders ?? {})
   })
   if (!handler) throw new Error('fastify did not ask for a server')
   return { app, handler, routes }
@@ -147,11 +163,12 @@ function createApp(
 function guardChanges(app: FastifyInstance, { access, log }: { access: Access; log: Logger }): void {
   let lastLogged = Number.NEGATIVE_INFINITY
   let unlogged = 0
-  const logRefusal = (request: FastifyRequest) => {
+  const logRefusal = (request: FastifyRequest, why: string) => {
     // One line for a while: who guesses tokens must not fill the disk as well.
     if (monotonicMs() - lastLogged < REFUSAL_LOG_INTERVAL_MS) return void unlogged++
     const path = visibleText(pathOf(request), 100)
-    log.warn('refused a change without the token', {
+    log.warn('refused a change', {
+      why,
       method: request.method,
       path,
       from: request.ip,
@@ -162,12 +179,14 @@ function guardChanges(app: FastifyInstance, { access, log }: { access: Access; l
   }
   app.addHook('onRequest', async (request) => {
     if (SAFE_METHODS.has(request.method)) return
-    // What is asked there proves itself, and a node that is not yet one of us has no token.
-    if (request.method === 'POST' && pathOf(request) === JOIN_PATH) return
     try {
+      await access.requireAddress(request)
+      // What is asked there proves itself, and a node that is not yet one of us has no token and no certificate.
+      if (request.method === 'POST' && pathOf(request) === JOIN_PATH) return
+      access.requireCertificate(request)
       access.requireToken(request)
     } catch (error) {
-      logRefusal(request)
+      logRefusal(request, messageOf(error))
       throw error
     }
   })

@@ -29,12 +29,12 @@ export async function askMembers<Document>(
 
 function clientOf(url: string, about: { readonly endpoints: Endpoints; readonly timeoutMs: number }): Client {
   const { list } = about.endpoints
-  const ca = list.find((endpoint) => endpoint.ca !== undefined)?.ca
+  const tls = list.find((endpoint) => endpoint.tls !== undefined)?.tls
   const token = tokenFor(url, list)
   return createClient({
     url,
     timeoutMs: about.timeoutMs,
-    transport: createHttpExchange({ ca }),
+    transport: createHttpExchange(tls),
     ...(token === undefined ? {} : { token }),
   })
 }

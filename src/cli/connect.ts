@@ -52,7 +52,7 @@ async function ask(endpoint: Endpoint, signal: AbortSignal): Promise<Connection 
   const client = createClient({
     url: endpoint.url,
     timeoutMs: ANSWER_MS,
-    transport: createHttpExchange({ ca: endpoint.ca }),
+    transport: createHttpExchange(endpoint.tls),
     ...(endpoint.token === undefined ? {} : { token: endpoint.token }),
   })
   try {

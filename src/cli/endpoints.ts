@@ -1,5 +1,6 @@
 import type { NodeConfig } from '../config/node-config.ts'
 import { existsSync, join, readFileSync } from '../platform/disk.ts'
+import type { ClientTls } from '../platform/http-client.ts'
 import { codeOf } from '../std/fault.ts'
 import { CommandFailure, EXIT } from './command-failure.ts'
 import { DEMO_APPLICATION } from './demo/demo-layout.ts'
@@ -13,8 +14,8 @@ export type Endpoint = {
   readonly url: string
   /** Absent: may be asked, but not told to change anything. */
   readonly token?: string
-  /** PEM text of certificates to trust beside the system's. */
-  readonly ca?: string
+  /** Absent: as the system has it. */
+  readonly tls?: ClientTls
 }
 
 /** Whom an application logs in as, and where. */
@@ -35,6 +36,8 @@ export type EndpointOptions = {
   readonly url?: string | undefined
   readonly token?: string | undefined
   readonly config?: string | undefined
+  /** Whose certificate an API shows does not matter. */
+  readonly isInsecure?: boolean | undefined
 }
 
 export const CONFIG_PATH_DEFAULT = 'configs/config.yaml'
@@ -43,14 +46,15 @@ const DEMO_FOLDER = '.pg-metako'
 /** Who can be asked about the cluster: what the command line names, else the environment, the demo here, the usual file. */
 export async function findEndpoints(options: EndpointOptions, world: World): Promise<Endpoints> {
   const token = options.token ?? (world.env['PG_METAKO_TOKEN'] || undefined)
+  const isInsecure = options.isInsecure === true
   if (options.url !== undefined) return fromUrls(options.url, { token, source: '--url' })
-  if (options.config !== undefined) return await fromConfig(options.config, { token, world })
+  if (options.config !== undefined) return await fromConfig(options.config, { token, world, isInsecure })
   const url = world.env['PG_METAKO_URL']
   if (url) return fromUrls(url, { token, source: 'PG_METAKO_URL' })
   const path = join(world.cwd, CONFIG_PATH_DEFAULT)
   const demo = fromDemo(join(world.cwd, DEMO_FOLDER), { token, evenIfStopped: !existsSync(path) })
   if (demo) return demo
-  if (existsSync(path)) return await fromConfig(CONFIG_PATH_DEFAULT, { token, world })
+  if (existsSync(path)) return await fromConfig(CONFIG_PATH_DEFAULT, { token, world, isInsecure })
   throw new CommandFailure(
     EXIT.wrongUsage,
     `Cannot find a cluster: no --url, no --config, no PG_METAKO_URL, no demo in ${world.cwd} and no ${CONFIG_PATH_DEFAULT}`,
@@ -78,7 +82,7 @@ function refuseBadUrl(url: string, source: string): void {
 
 async function fromConfig(
   path: string,
-  about: { token: string | undefined; world: World },
+  about: { token: string | undefined; world: World; isInsecure: boolean },
 ): Promise<Endpoints> {
   const loaded = await readConfig(path, about.world)
   if (loaded.kind === 'refused') {
@@ -91,12 +95,12 @@ async function fromConfig(
   }
   const { config } = loaded
   const found = about.token === undefined ? tokenOf(config) : { token: about.token, shared: true }
-  const ca = certificatesOf(config)
+  const tls = clientTlsOf(config, about.isInsecure)
   const [database] = config.bootstrap.databases
   const endpoint = (host: string, port: number, token: string | undefined): Endpoint => ({
     url: `${config.security.tlsEnabled ? 'https' : 'http'}://${bracketed(host)}:${port}`,
     ...optionalToken(token),
-    ...(ca === undefined ? {} : { ca }),
+    ...(tls === undefined ? {} : { tls }),
   })
   return {
     list: [
@@ -133,11 +137,21 @@ function tokenOf(config: NodeConfig): { token?: string; shared: boolean; problem
   }
 }
 
-function certificatesOf({ security }: NodeConfig): string | undefined {
-  const file = security.tlsEnabled ? (security.caFile ?? security.certFile) : undefined
-  if (file === undefined) return undefined
+function clientTlsOf({ security, ctl }: NodeConfig, isInsecure: boolean): ClientTls | undefined {
+  if (!security.tlsEnabled) return undefined
+  const { certFile = security.certFile, keyFile = security.keyFile } = ctl
+  return {
+    ca: readIfPossible(ctl.caFile ?? security.caFile ?? security.certFile),
+    cert: readIfPossible(certFile),
+    key: readIfPossible(keyFile),
+    isInsecure: isInsecure || ctl.isInsecure,
+  }
+}
+
+/** Who may not read a key shows no certificate: only an API that asks for one refuses that. */
+function readIfPossible(file: string | undefined): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return file === undefined ? undefined : readFileSync(file, 'utf8')
   } catch {
     return undefined
   }

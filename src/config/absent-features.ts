@@ -54,10 +54,6 @@ const SECTIONS: Readonly<Record<string, AbsentFeature>> = {
     'this is a section of Patroni',
     'set identity.api_host, identity.api_port and identity.advertise_host instead',
   ),
-  ctl: absent(
-    'this is a section of patronictl',
-    'remove it: the command line finds the API through this same file',
-  ),
   log: absent('the section is called logging here', 'rename it to logging: with level and file'),
   monitoring: absent(
     'monitoring needs no settings',

@@ -58,7 +58,14 @@ describe('the smallest useful config', () => {
       pairMode: { enable: false, failoverDelayMs: 10_000, failureThreshold: 3 },
       healthCheck: { intervalMs: 2000, timeoutMs: 2000, failureThreshold: 3 },
       loadBalancer: { algorithm: 'round_robin', readTimeoutMs: 0, writeTimeoutMs: 0 },
-      security: { tlsEnabled: false },
+      security: {
+        tlsEnabled: false,
+        allowlist: [],
+        allowlistIncludeMembers: false,
+        verifyClient: 'none',
+        extraHeaders: {},
+      },
+      ctl: { isInsecure: false },
       postgresql: {
         listenAddresses: ['*'],
         parameters: {},

@@ -1,6 +1,7 @@
 import { isLoopback, isWildcard } from './cluster-checks.ts'
 import { isWitness, RUN_DIR_BYTES_MAX } from './derive-defaults.ts'
 import type { Key } from './key.ts'
+import { accessKeys } from './keys/access-keys.ts'
 import { clusterKeys } from './keys/cluster-keys.ts'
 import { poolKeys } from './keys/pool-keys.ts'
 import { postgresKeys, postgresLists } from './keys/postgres-keys.ts'
@@ -80,6 +81,7 @@ function checkTls(
   problems: Problems,
   fileExists: ((path: string) => boolean) | undefined,
 ): void {
+  checkClientCertificates(settings, problems)
   const enabled = settings.need(clusterKeys.tlsEnabled)
   if (!enabled) return
   for (const key of [clusterKeys.certFile, clusterKeys.keyFile]) {
@@ -90,7 +92,9 @@ function checkTls(
     })
   }
   if (fileExists === undefined) return
-  for (const key of [clusterKeys.certFile, clusterKeys.keyFile, clusterKeys.caFile]) {
+  const { certFile, keyFile, caFile } = clusterKeys
+  const { ctlCaFile, ctlCertFile, ctlKeyFile } = accessKeys
+  for (const key of [certFile, keyFile, caFile, ctlCaFile, ctlCertFile, ctlKeyFile]) {
     const file = settings.get(key)
     if (file === undefined || fileExists(file)) continue
     const example = file.startsWith('/path/to/')
@@ -103,6 +107,28 @@ function checkTls(
         'write the path of your PEM file; or, to start without TLS, "tls_enabled: false" under security:',
     })
   }
+}
+
+/** A certificate of clients is worth what it is judged by, and is shown by TLS alone. */
+function checkClientCertificates(settings: Settings, problems: Problems): void {
+  const { verifyClient, ctlCertFile, ctlKeyFile } = accessKeys
+  const mode = settings.need(verifyClient)
+  const missing = [
+    ...(settings.need(clusterKeys.tlsEnabled) ? [] : ['security.tls_enabled']),
+    ...(settings.get(clusterKeys.caFile) === undefined ? ['security.ca_file'] : []),
+  ]
+  if (mode !== 'none' && missing.length > 0) {
+    problems.error(settings.placeOf(verifyClient), verifyClient.name, {
+      value: mode,
+      rule: `certificates of clients need ${missing.join(' and ')}`,
+      remedy: 'name the certificates of this node and of those who sign, or write "none"',
+    })
+  }
+  if ((settings.get(ctlCertFile) === undefined) === (settings.get(ctlKeyFile) === undefined)) return
+  problems.error(settings.placeOf(settings.isGiven(ctlCertFile) ? ctlCertFile : ctlKeyFile), 'ctl', {
+    rule: 'a certificate is of no use without its key, nor a key without its certificate',
+    remedy: 'write both, or none',
+  })
 }
 
 function checkPrograms(

@@ -83,6 +83,19 @@ export type NodeConfig = {
     readonly clusterSecret?: string
     /** Absent: generated at first start into a file of mode 0600 in the state folder. */
     readonly apiToken?: string
+    /** Addresses, networks and host names that changes are taken from. */
+    readonly allowlist: readonly string[]
+    readonly allowlistIncludeMembers: boolean
+    readonly verifyClient: 'none' | 'optional' | 'required'
+    /** Of every answer of the API. */
+    readonly extraHeaders: Readonly<Record<string, string>>
+  }
+  /** How others' APIs are asked; what is absent is taken from `security`. */
+  readonly ctl: {
+    readonly caFile?: string
+    readonly certFile?: string
+    readonly keyFile?: string
+    readonly isInsecure: boolean
   }
   readonly postgresql: {
     /** Given: managed. Absent: attached, or a witness. */

@@ -2,6 +2,7 @@ import type { TlsSide } from '../model/tls-settings.ts'
 import { commandWords } from '../std/command-words.ts'
 import { isWitness, otherMembers } from './derive-defaults.ts'
 import { etcdEndpoints } from './etcd-checks.ts'
+import { accessKeys as access, accessLists, accessMaps } from './keys/access-keys.ts'
 import { clusterKeys as cluster, memberFields } from './keys/cluster-keys.ts'
 import { etcdKeys as etcd } from './keys/etcd-keys.ts'
 import {
@@ -103,7 +104,10 @@ function etcdPart(settings: Settings): NodeConfig['etcd'] {
   }
 }
 
-type Talk = Pick<NodeConfig, 'coordination' | 'pairMode' | 'healthCheck' | 'loadBalancer' | 'security'>
+type Talk = Pick<
+  NodeConfig,
+  'coordination' | 'pairMode' | 'healthCheck' | 'loadBalancer' | 'security' | 'ctl'
+>
 
 function talkPart(settings: Settings): Talk {
   return {
@@ -129,13 +133,31 @@ function talkPart(settings: Settings): Talk {
       readTimeoutMs: settings.need(cluster.readTimeout),
       writeTimeoutMs: settings.need(cluster.writeTimeout),
     },
+    ...accessPart(settings),
+  }
+}
+
+function accessPart(settings: Settings): Pick<NodeConfig, 'security' | 'ctl'> {
+  const tlsEnabled = settings.need(cluster.tlsEnabled)
+  const headers = [accessMaps.httpHeaders, ...(tlsEnabled ? [accessMaps.httpsHeaders] : [])]
+  return {
     security: {
-      tlsEnabled: settings.need(cluster.tlsEnabled),
+      tlsEnabled,
       ...whereGiven('certFile', settings.get(cluster.certFile)),
       ...whereGiven('keyFile', settings.get(cluster.keyFile)),
       ...whereGiven('caFile', settings.get(cluster.caFile)),
       ...whereGiven('clusterSecret', settings.get(cluster.clusterSecret)),
       ...whereGiven('apiToken', settings.get(cluster.apiToken)),
+      allowlist: settings.list(accessLists.allowlist),
+      allowlistIncludeMembers: settings.need(access.allowlistIncludeMembers),
+      verifyClient: settings.need(access.verifyClient),
+      extraHeaders: Object.fromEntries(headers.flatMap((key) => [...settings.mapping(key)])),
+    },
+    ctl: {
+      ...whereGiven('caFile', settings.get(access.ctlCaFile)),
+      ...whereGiven('certFile', settings.get(access.ctlCertFile)),
+      ...whereGiven('keyFile', settings.get(access.ctlKeyFile)),
+      isInsecure: settings.need(access.ctlInsecure),
     },
   }
 }

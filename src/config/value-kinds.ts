@@ -100,6 +100,21 @@ function isIpv4(value: string): boolean {
   return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255)
 }
 
+/** As `host`, or a network: an address with the number of its bits that count. */
+export const hostOrNetwork: ValueKind<string> = {
+  name: 'host name, address or network',
+  read: (value) => {
+    const [address = '', bits, ...more] = value.split('/')
+    if (bits === undefined) return readHost(value)
+    const isV6 = IPV6.test(address)
+    const isNetwork = (isV6 || isIpv4(address)) && /^\d{1,3}$/.test(bits) && Number(bits) <= (isV6 ? 128 : 32)
+    return isNetwork && more.length === 0
+      ? right(value)
+      : wrong('is not a network', 'write an address and a number of bits, e.g. 10.0.0.0/8')
+  },
+  show: (value) => value,
+}
+
 /** As `host`, or the folder of a Unix socket. */
 export const hostOrSocket: ValueKind<string> = {
   name: 'host name, address or socket folder',

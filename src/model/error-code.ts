@@ -1,3 +1,4 @@
+import { apiErrorCodes } from './api-error-code.ts'
 import { demoErrorCodes } from './demo-error-code.ts'
 
 /**
@@ -367,46 +368,7 @@ export const errorCodes = {
       'A startup parameter cannot be written in the protocol: it is empty, too long, or holds a zero byte.',
     remedy: 'Correct the name of the user, the database or the application.',
   },
-  API_UNAUTHENTICATED: {
-    meaning: 'A request that changes something came without the token, or with a wrong one.',
-    remedy: 'Send `Authorization: Bearer TOKEN`; the CLI finds it by `--config` or `PG_METAKO_TOKEN`.',
-  },
-  API_CROSS_ORIGIN: {
-    meaning: 'A web page of another origin tried to change something.',
-    remedy: "Use the CLI, or a page of the agent's own address.",
-  },
-  API_ROUTE_UNKNOWN: {
-    meaning: 'There is no such path.',
-    remedy: "Compare the path with the list in the answer's documentation.",
-  },
-  API_METHOD_NOT_ALLOWED: {
-    meaning: 'The path exists, and does not take this method.',
-    remedy: 'Use a method that the header `Allow` names.',
-  },
-  API_REQUEST_MALFORMED: {
-    meaning: 'The request is not valid HTTP, or not what this path takes.',
-    remedy: 'Correct the request.',
-  },
-  API_BODY_NOT_JSON: {
-    meaning: 'The body is not JSON.',
-    remedy: 'Send JSON, with `Content-Type: application/json`.',
-  },
-  API_BODY_INVALID: {
-    meaning: 'The body is JSON and not what this path takes.',
-    remedy: 'Correct the field that the detail names.',
-  },
-  API_BODY_TOO_LARGE: {
-    meaning: 'The body is larger than the limit.',
-    remedy: 'Send less: no request of this API needs so much.',
-  },
-  API_QUERY_INVALID: {
-    meaning: 'A query parameter has a value that cannot be read.',
-    remedy: 'Correct the parameter that the detail names.',
-  },
-  API_INTERNAL: {
-    meaning: 'The request met a defect of the agent. Everything else goes on.',
-    remedy: "Report it with the agent's log lines of that moment.",
-  },
+  ...apiErrorCodes,
   ROUTER_RESTART_REFUSED: {
     meaning:
       'No other process has taken the place of the router: there is none, one is being replaced, or the next one could not begin.',

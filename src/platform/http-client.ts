@@ -1,5 +1,5 @@
 import { request as requestPlain } from 'node:http'
-import { request as requestTls } from 'node:https'
+import { request as requestTls, type RequestOptions as TlsRequestOptions } from 'node:https'
 import { rootCertificates } from 'node:tls'
 
 /** One HTTP exchange; has the shape of the transport that `client/` takes. */
@@ -12,11 +12,21 @@ export type HttpExchange = (request: {
   readonly maxBytes: number
 }) => Promise<{ readonly status: number; readonly mediaType: string; readonly body: string }>
 
+/** How an API that speaks TLS is asked; PEM texts. */
+export type ClientTls = {
+  /** Trusted beside the system's. */
+  readonly ca?: string | undefined
+  /** Shown to who asks for one. */
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  /** Whose certificate it is does not matter. */
+  readonly isInsecure?: boolean | undefined
+}
+
 /**
- * HTTP over `node:http(s)`: starts quicker than `fetch`, keeps no connection, and trusts a private CA (`ca`: PEM text
- * beside the system's). Follows no redirect. A longer answer than `maxBytes` rejects with an error named `TooLarge`.
+ * HTTP over `node:http(s)`: starts quicker than `fetch`, keeps no connection, and trusts a private CA. Follows no redirect. A longer answer than `maxBytes` rejects with an error named `TooLarge`.
  */
-export function createHttpExchange(options: { readonly ca?: string | undefined } = {}): HttpExchange {
+export function createHttpExchange(tls: ClientTls = {}): HttpExchange {
   return (request) =>
     new Promise((resolve, reject) => {
       const secure = request.url.startsWith('https:')
@@ -29,7 +39,7 @@ export function createHttpExchange(options: { readonly ca?: string | undefined }
         },
         signal: request.signal,
         agent: false,
-        ...(secure && options.ca !== undefined ? { ca: [...rootCertificates, options.ca] } : {}),
+        ...(secure ? secureOptions(tls) : {}),
       })
       outgoing.on('error', reject)
       outgoing.on('response', (answer) => {
@@ -55,6 +65,14 @@ export function createHttpExchange(options: { readonly ca?: string | undefined }
       })
       outgoing.end(request.body)
     })
+}
+
+function secureOptions({ ca, cert, key, isInsecure }: ClientTls): TlsRequestOptions {
+  return {
+    ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(isInsecure ? { rejectUnauthorized: false } : {}),
+  }
 }
 
 function tooLarge(maxBytes: number): Error {

@@ -43,6 +43,9 @@ export type RouterOptions = {
   readonly tls?: TlsSettings
   /** PEM file of the authorities that sign the members' certificates. */
   readonly caFile?: string
+  /** What is shown to members that ask for a certificate. */
+  readonly certFile?: string
+  readonly keyFile?: string
   readonly logging: { readonly level: LogLevel; readonly file?: string }
 }
 

@@ -36,7 +36,7 @@ async function withLeadersView(
   const client = createClient({
     url: `${scheme}://${host}:${entry.apiPort}`,
     timeoutMs: ANSWER_MS,
-    transport: createHttpExchange({ ca: first.ca }),
+    transport: createHttpExchange(first.tls),
   })
   return await client.members().catch(() => document)
 }

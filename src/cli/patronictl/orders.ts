@@ -220,7 +220,7 @@ function clientOf(
   const [known] = endpoints.list.filter(({ token }) => token !== undefined)
   return createClient({
     url: member?.facts.apiUrl ?? '',
-    transport: createHttpExchange({ ca: known?.ca }),
+    transport: createHttpExchange(known?.tls),
     ...(known?.token === undefined ? {} : { token: known.token }),
   })
 }

@@ -3,7 +3,6 @@ import { homedir, existsSync, join } from '../../platform/disk.ts'
 import { packageVersion } from '../../platform/package-version.ts'
 import { pause as sleep } from '../../platform/timers.ts'
 import { SECOND } from '../../std/units.ts'
-import { CommandFailure, EXIT } from '../command-failure.ts'
 import { connectCluster } from '../connect.ts'
 import { findEndpoints } from '../endpoints.ts'
 import type { World } from '../world.ts'
@@ -47,7 +46,7 @@ export function createPatronictl(world: World): Command {
     .option('-c, --config-file <file>', "the node's patroni.yml, or its pg-metako config")
     .addOption(new Option('-d, --dcs-url <url>').hideHelp())
     .addOption(new Option('--dcs <url>').hideHelp())
-    .addOption(new Option('-k, --insecure').hideHelp())
+    .option('-k, --insecure', 'whose certificate an API shows does not matter')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void world.stdout.write(text),
@@ -262,14 +261,8 @@ async function endpointsOf(
       'Cannot ask the store: this patronictl asks the agents',
       'Name the config of a node with -c, without --dcs-url',
     )
-  if (options.insecure)
-    throw new CommandFailure(
-      EXIT.wrongUsage,
-      'Cannot skip the check of certificates',
-      'Name who signed them as restapi.cafile',
-    )
   const usual = join(homedir(), '.config/patroni/patronictl.yaml')
   const config =
     options.configFile ?? world.env['PATRONICTL_CONFIG_FILE'] ?? (existsSync(usual) ? usual : undefined)
-  return findEndpoints({ config }, world)
+  return findEndpoints({ config, isInsecure: options.insecure }, world)
 }

@@ -1,4 +1,5 @@
 import type { KeyTable } from '../key.ts'
+import { accessKeys, accessLists, accessMaps } from './access-keys.ts'
 import { clusterKeys, membersKey } from './cluster-keys.ts'
 import { etcdHostsKey, etcdKeys } from './etcd-keys.ts'
 import { poolDatabasesKey, poolKeys, poolLists, poolUsersKey } from './pool-keys.ts'
@@ -17,6 +18,7 @@ import { clientTlsKeys, serverTlsKeys } from './tls-keys.ts'
 export const keyTable: KeyTable = {
   scalars: [
     ...Object.values(clusterKeys),
+    ...Object.values(accessKeys),
     ...Object.values(etcdKeys),
     ...Object.values(postgresKeys),
     ...Object.values(runtimeKeys),
@@ -24,8 +26,13 @@ export const keyTable: KeyTable = {
     ...Object.values(serverTlsKeys),
     ...Object.values(poolKeys),
   ],
-  lists: [etcdHostsKey, ...Object.values(postgresLists), ...Object.values(poolLists)],
-  maps: [parametersKey, callbacksKey],
+  lists: [
+    etcdHostsKey,
+    ...Object.values(accessLists),
+    ...Object.values(postgresLists),
+    ...Object.values(poolLists),
+  ],
+  maps: [...Object.values(accessMaps), parametersKey, callbacksKey],
   records: [membersKey, usersKey, databasesKey, poolDatabasesKey, poolUsersKey],
 }
 
@@ -40,6 +47,7 @@ export const SECTIONS: readonly string[] = [
   'health_check',
   'load_balancer',
   'security',
+  'ctl',
   'postgresql',
   'replication',
   'bootstrap',

@@ -233,6 +233,61 @@ describe('the environment', () => {
   })
 })
 
+describe('access to the API', () => {
+  const withTls = (lines: string) =>
+    `${BASE.replace('  listen: 10.0.0.1:8008\n', `  listen: 10.0.0.1:8008\n  certfile: /tls/a.crt\n  keyfile: /tls/a.key\n${lines}`)}ctl: {cacert: /tls/ca.crt, certfile: /tls/c.crt, keyfile: /tls/c.key, insecure: on}\n`
+
+  it('is what Patroni makes of the same keys', () => {
+    const text = withTls(
+      '  cafile: /tls/ca.crt\n  verify_client: optional\n  allowlist: [10.0.0.0/8, db1, "fd00::1"]\n  allowlist_include_members: true\n  http_extra_headers: {X-A: 1}\n  https_extra_headers: {X-B: 2}\n',
+    )
+    expect(toldOf(text)).toEqual([])
+    expect(configOf(text)).toMatchObject({
+      security: {
+        verifyClient: 'optional',
+        allowlist: ['10.0.0.0/8', 'db1', 'fd00::1'],
+        allowlistIncludeMembers: true,
+        extraHeaders: { 'X-A': '1', 'X-B': '2' },
+      },
+      ctl: { caFile: '/tls/ca.crt', certFile: '/tls/c.crt', keyFile: '/tls/c.key', isInsecure: true },
+    })
+    const env = { PATRONI_RESTAPI_ALLOWLIST: '10.0.0.1, 10.0.0.2', PATRONI_CTL_INSECURE: 'on' }
+    expect(configOf(BASE, env)).toMatchObject({
+      security: { allowlist: ['10.0.0.1', '10.0.0.2'] },
+      ctl: { isInsecure: true },
+    })
+  })
+
+  it('has the headers for https where it speaks TLS alone', () => {
+    const section = 'restapi:\n  http_extra_headers: {X-A: 1}\n  https_extra_headers: {X-B: 2}\n'
+    expect(configOf(BASE.replace('restapi:\n', section)).security.extraHeaders).toEqual({ 'X-A': '1' })
+  })
+
+  it.each([
+    ['  verify_client: required\n', 'security.verify_client'],
+    ['  cafile: /tls/ca.crt\n  verify_client: sometimes\n', 'security.verify_client'],
+    ['  allowlist: [10.0.0.0/33]\n', 'security.allowlist[0]'],
+    ['  allowlist: ["http://db1"]\n', 'security.allowlist[0]'],
+    ['  http_extra_headers: {"X A": 1}\n', 'security.http_extra_headers.***'],
+    ['  http_extra_headers: {Content-Length: 1}\n', 'security.http_extra_headers.Content-Length'],
+    ['  http_extra_headers: {X-A: "a\\nb"}\n', 'security.http_extra_headers.X-A'],
+  ])('%j is refused', (lines, key) => {
+    expect(toldOf(withTls(lines))).toEqual([`error ${key}`])
+  })
+
+  it('is refused where certificates are asked for without TLS, or one is shown without its key', () => {
+    expect(
+      toldOf(
+        `${BASE}security: {verify_client: required}\n`.replace(
+          'security: {cluster_secret: 0123456789abcdef}\n',
+          '',
+        ),
+      ),
+    ).toContain('error security.verify_client')
+    expect(toldOf(`${BASE}ctl: {certfile: /tls/c.crt}\n`)).toEqual(['error ctl'])
+  })
+})
+
 describe('callbacks', () => {
   const withCallbacks = (section: string) =>
     BASE.replace('  data_dir:', `  callbacks: ${section}\n  data_dir:`)

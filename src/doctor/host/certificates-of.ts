@@ -8,14 +8,16 @@ export type TlsOfNode = {
     readonly certFile?: string
     readonly keyFile?: string
   }
+  readonly ctl: { readonly certFile?: string; readonly keyFile?: string }
   readonly router: { readonly enabled: boolean; readonly tls: TlsSettings }
 }
 
 /** The certificates that are in use. */
-export function certificatesOf({ security, router }: TlsOfNode): readonly CertificateQuestion[] {
+export function certificatesOf({ security, ctl, router }: TlsOfNode): readonly CertificateQuestion[] {
   const { client, server } = router.tls
   const pairs: readonly (readonly [string, string | undefined, string | undefined, boolean])[] = [
     ['the API', security.certFile, security.keyFile, security.tlsEnabled],
+    ['who asks other APIs', ctl.certFile, ctl.keyFile, security.tlsEnabled],
     ['the router', client.certFile, client.keyFile, router.enabled && client.mode !== 'disable'],
     [
       'the router towards PostgreSQL',

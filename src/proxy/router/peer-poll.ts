@@ -24,8 +24,8 @@ export type PeerPollOptions = {
   readonly members: readonly PollMember[]
   readonly token: string
   readonly everyMs: number
-  /** PEM text of the authorities that sign the members' certificates. */
-  readonly ca?: string
+  /** PEM texts: of the authorities that sign the members' certificates, and of what is shown to those that ask for one. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
 }
 
 export type PeerPoll = {
@@ -115,7 +115,7 @@ function getBody(
     const headers = { authorization: `Bearer ${options.token}` }
     const secure = url.protocol === 'https:'
     const request = secure
-      ? httpsRequest(url, { headers, signal, ...(options.ca === undefined ? {} : { ca: options.ca }) })
+      ? httpsRequest(url, { headers, signal, ...options.tls })
       : httpRequest(url, { headers, signal, agent: connections })
     // The whole exchange is bounded, not only its silences.
     const stopTimer = after(ANSWER_TIMEOUT_MS, () =>

@@ -27,6 +27,8 @@ export type TableSourcesOptions = {
   readonly members: readonly PollMember[]
   readonly routingToken: string
   readonly caFile?: string
+  readonly certFile?: string
+  readonly keyFile?: string
   readonly totalsEveryMs: number
   readonly agentSilentMs: number
   readonly pollEveryMs: number
@@ -81,7 +83,11 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
       members: options.members,
       token: options.routingToken,
       everyMs: options.pollEveryMs,
-      ...(options.caFile === undefined ? {} : { ca: readFileSync(options.caFile, 'utf8') }),
+      tls: {
+        ...pemOf('ca', options.caFile),
+        ...pemOf('cert', options.certFile),
+        ...pemOf('key', options.keyFile),
+      },
     },
   )
   return {
@@ -94,5 +100,14 @@ export function openTableSources(deps: TableSourcesDeps, options: TableSourcesOp
     retire: () => link.retire(),
     stopAsking: () => poll.close(),
     close: () => link.close(),
+  }
+}
+
+function pemOf<Name extends string>(
+  name: Name,
+  file: string | undefined,
+): { readonly [key in Name]?: string } {
+  return (file === undefined ? {} : { [name]: readFileSync(file, 'utf8') }) as {
+    readonly [key in Name]?: string
   }
 }
