@@ -17,7 +17,10 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   }
   const { run, runPatronictl } = await import('./cli/run.ts')
   const { realWorld } = await import('./cli/world.ts')
-  const world = realWorld(async (options) => exit(await (await import('./agent/entry.ts')).runAgent(options)))
+  const world = realWorld({
+    runAgent: async (options) => exit(await (await import('./agent/entry.ts')).runAgent(options)),
+    describeServer: async (address) => (await import('./agent/running-server.ts')).describeServer(address),
+  })
   const [first, ...rest] = argv
   const code = await (first === 'patronictl' ? runPatronictl(rest, world) : run(argv, world))
   // A command may have set one of its own.

@@ -11,6 +11,7 @@ import { CONFIG_PATH_DEFAULT, findEndpoints } from './endpoints.ts'
 import { eventsReport, followEvents } from './events-command.ts'
 import { explainReport } from './explain-command.ts'
 import type { GlobalOptions } from './global-options.ts'
+import { addGenerateOptions, generateWanted } from './generate/generate-options.ts'
 import { historyReport } from './history-command.ts'
 import { addHold } from './add-hold.ts'
 import { memberList } from './member-list.ts'
@@ -54,7 +55,7 @@ export function createProgram(world: World, finish: Finish): Command {
       // What went wrong is printed once, by the one who runs the program.
       outputError: () => undefined,
     })
-  program.action(async (options: GlobalOptions) => {
+  addGenerateOptions(program).action(async (options: GlobalOptions) => {
     refuseUnknownCommand(program)
     finish(await runOrValidate(options, world))
   })
@@ -77,6 +78,7 @@ function refuseUnknownCommand(program: Command): void {
 }
 
 async function runOrValidate(options: GlobalOptions, world: World): Promise<number> {
+  if (await generateWanted(options, world)) return EXIT.done
   const configPath = options.config ?? CONFIG_PATH_DEFAULT
   if (options.validate !== true && options.validateConfig !== true)
     return await world.runAgent({ configPath })

@@ -1,3 +1,4 @@
+import type { ServerAddress, ServerDescription } from '../model/server-description.ts'
 import { askLine, readInput } from '../platform/prompt.ts'
 import { environment, exit, stderr, stdin, stdout, workingDirectory } from '../platform/process.ts'
 import { codeOf } from '../std/fault.ts'
@@ -21,11 +22,13 @@ export type World = {
   readonly readInput: (bytesMax: number) => Promise<string | undefined>
   /** For commands that print and end: a reader that has seen enough, such as `head`, ends them without an error. */
   readonly endWithPipe: () => void
+  /** Asks a PostgreSQL that nobody manages yet what it is. */
+  readonly describeServer: (address: ServerAddress) => Promise<ServerDescription>
   /** Runs the agent until it stops; the exit code. */
   readonly runAgent: (options: { readonly configPath: string }) => Promise<number>
 }
 
-export function realWorld(runAgent: World['runAgent']): World {
+export function realWorld(agent: Pick<World, 'runAgent' | 'describeServer'>): World {
   return {
     stdout,
     stderr,
@@ -36,6 +39,6 @@ export function realWorld(runAgent: World['runAgent']): World {
     endWithPipe: () => {
       stdout.on('error', (error) => exit(codeOf(error) === 'EPIPE' ? 0 : 1))
     },
-    runAgent,
+    ...agent,
   }
 }

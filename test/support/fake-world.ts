@@ -1,3 +1,4 @@
+import type { ServerAddress, ServerDescription } from '../../src/model/server-description.ts'
 import type { TextSink, World } from '../../src/cli/world.ts'
 
 /** Collects what a command writes; answers questions from a list; a terminal only where a test wants one. */
@@ -36,6 +37,10 @@ export class FakeWorld implements World {
     Promise.resolve(Buffer.byteLength(this.#input) > bytesMax ? undefined : this.#input)
 
   readonly endWithPipe = (): void => undefined
+
+  /** What a running PostgreSQL says of itself; a test sets it. */
+  describeServer = (_address: ServerAddress): Promise<ServerDescription> =>
+    Promise.reject(new Error('nobody listens there'))
 
   readonly runAgent = ({ configPath }: { configPath: string }): Promise<number> => {
     this.agentRuns.push(configPath)
