@@ -1,5 +1,5 @@
 /**
- * The API contract of pg-metako as types, and a client for it. Nothing here depends on anything: it runs in Node 20.19
+ * The API contract of pg-metako as types, a client for it, and pools for applications. Nothing here depends on anything: it runs in Node 20.19
  * and later and in browsers. Must never import from the agent: the agent imports this, and the compiler compares.
  */
 export { ClientError, type ClientErrorKind } from './client-error.ts'
@@ -88,6 +88,18 @@ export type {
   PatroniStatus,
   PatroniWalSender,
 } from './patroni-documents.ts'
+export type { PgClient, PgPool, PgPoolClass, PgResult } from './pg-pool.ts'
+export { poolSettings, type PoolSettings } from './pool-settings.ts'
+export {
+  createPools,
+  type Pools,
+  type PoolsHealth,
+  type PoolSide,
+  type PoolsOptions,
+  type QueryOptions,
+  type ServerHealth,
+  type SideHealth,
+} from './pools.ts'
 export type { WhyAnswer, WhyDocument, WhyQuestion } from './why-documents.ts'
 export {
   fetchTransport,
