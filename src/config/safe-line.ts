@@ -15,8 +15,11 @@ export function safeLine(lines: readonly string[], index: number): string {
   if (keyAt(line, start) !== undefined || /[{[]/.test(line[start] ?? ''))
     return maskSecrets(scanned(line, start))
   if (start > indent.length) return maskSecrets(line)
-  const word = /^[\w.-]+/.exec(line.slice(start))?.[0] ?? ''
-  return kindOfKey(word) === 'value' ? maskSecrets(line) : indent + MASK
+  const rest = line.slice(start)
+  const word = /^[\w.-]+/.exec(rest)?.[0] ?? ''
+  // What begins like a harmless key and has another one behind it is none of both.
+  const isHarmless = kindOfKey(word) === 'value' && rest.search(ANY_KEY) === -1
+  return isHarmless ? maskSecrets(line) : indent + MASK
 }
 
 const KEY = /["']?([\w.-]+)["']?\s*:(?=\s|$|["'{[])/y
