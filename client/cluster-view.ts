@@ -20,6 +20,8 @@ export type ClusterView = {
   readonly findings: readonly Finding[]
   /** Nobody acts by itself: an operator paused the cluster, as far as this agent has heard. */
   readonly paused?: true
+  /** Orders for later; absent where there is none. */
+  readonly scheduled?: Schedule
   /** Epochs that began a timeline, oldest first. */
   readonly history: readonly EpochLink[]
   readonly losses: readonly LossReport[]
@@ -33,6 +35,24 @@ export type ClusterView = {
   }
   /** Who runs the PostgreSQL of that agent's node: the agent, somebody else, or nobody, since it has none. */
   readonly mode: 'managed' | 'attached' | 'witness'
+}
+
+/** Times are ISO 8601 with a zone. */
+export type Schedule = {
+  readonly switchover?: { readonly at: string; readonly from: string; readonly to?: string }
+  /** Of each member that has one. */
+  readonly restarts: Readonly<
+    Record<
+      string,
+      {
+        readonly at: string
+        readonly life?: string
+        readonly role?: 'primary' | 'standby'
+        readonly onlyPending?: boolean
+        readonly version?: number
+      }
+    >
+  >
 }
 
 export type ConsensusView = {

@@ -17,6 +17,8 @@ export type ClusterDocument = {
   readonly scope: string
   /** Absent unless the cluster is paused. */
   readonly pause?: true
+  /** To be carried out when the time has come. */
+  readonly scheduled_switchover?: { readonly at: string; readonly from: string; readonly to?: string }
   /** Sorted by name. */
   readonly members: readonly PatroniMember[]
   readonly nodes: Readonly<Record<string, NodeStatus>>

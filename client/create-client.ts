@@ -110,6 +110,12 @@ export type Client = {
   unhold(name: string, options?: CallOptions): Promise<HoldResult>
   /** Has the PostgreSQL of a member started anew; answers when it runs again. */
   restart(name: string, options?: CallOptions): Promise<RestartResult>
+  /** An order in Patroni's words and at its address; the answer is a sentence for people, whatever became of it. */
+  patroniOrder(
+    method: 'POST' | 'DELETE',
+    path: string,
+    body?: object,
+  ): Promise<{ readonly status: number; readonly text: string }>
   /** What is set for the whole cluster while it runs. */
   dynamicConfig(options?: CallOptions): Promise<DynamicConfigDocument>
   /** Changes it, as JSON merge patch: `null` takes a setting away. All or nothing. */
@@ -188,6 +194,7 @@ export function createClient(options: ClientOptions): Client {
         timeoutMs: RESTART_TIMEOUT_MS_DEFAULT,
         options: call,
       }),
+    patroniOrder: (method, path, body) => sentence(send, { method, path, body }),
     dynamicConfig: (call) => get('/config', call),
     patchConfig: async (body, call) => {
       const path = '/config'
@@ -195,6 +202,15 @@ export function createClient(options: ClientOptions): Client {
     },
     join: (body, call) => post({ path: '/v1/join', body, options: call }),
   }
+}
+
+async function sentence(
+  send: (call: Call) => Promise<HttpAnswer>,
+  order: Pick<Call, 'method' | 'path' | 'body'>,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const answer = await send({ ...order, timeoutMs: RESTART_TIMEOUT_MS_DEFAULT, options: undefined })
+  if (answer.mediaType === PROBLEM_MEDIA_TYPE) expectSuccess(order.path, answer)
+  return { status: answer.status, text: answer.body }
 }
 
 function baseUrl(text: string): string {

@@ -22,6 +22,7 @@ export type {
   PortTotals,
   RouteTarget,
   RoutingDocument,
+  Schedule,
   StreamView,
   TakeoverReason,
 } from './cluster-view.ts'
@@ -85,6 +86,7 @@ export type {
   PatroniMember,
   PatroniPrimaryWal,
   PatroniReplicaWal,
+  PatroniScheduledRestart,
   PatroniStatus,
   PatroniWalSender,
 } from './patroni-documents.ts'

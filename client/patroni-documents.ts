@@ -24,7 +24,16 @@ export type PatroniStatus = {
   readonly dcs_last_seen?: number
   readonly database_system_identifier?: string
   readonly pending_restart?: true
+  readonly scheduled_restart?: PatroniScheduledRestart
   readonly tags?: MemberTags
+}
+
+/** Of a member that is to be restarted later: when, and on what conditions. */
+export type PatroniScheduledRestart = {
+  readonly schedule: string
+  readonly role?: 'primary' | 'replica'
+  readonly restart_pending?: true
+  readonly postgres_version?: string
 }
 
 export type PatroniPrimaryWal = { readonly location: number }
@@ -49,6 +58,7 @@ export type PatroniMember = {
   readonly port: number
   readonly timeline?: number
   readonly pending_restart?: true
+  readonly scheduled_restart?: PatroniScheduledRestart
   readonly tags?: MemberTags
   readonly receive_lag?: number | 'unknown'
   readonly receive_lsn?: string

@@ -28,6 +28,7 @@ import { OwnTags } from './hold.ts'
 import { nodePolicy } from './node-policy.ts'
 import { Orders } from './orders.ts'
 import { Picture, type PictureParts } from './picture.ts'
+import { Scheduler } from './scheduler.ts'
 import type { Secrets } from './secrets.ts'
 import { whyOf } from './why/why.ts'
 
@@ -286,11 +287,18 @@ export class ControlPlane {
     if (this.#withdrawing) brain.observer.beginStopping()
     this.members.attach(brain, this.#founding?.hello.group?.groupId ?? '')
     await brain.start(this.#abort.signal)
+    this.#createScheduler(brain).start(signal)
     const { etcd } = this.#ports
     await Promise.all([
       etcd ? this.#publishForPatroni(brain) : this.#publishAddress(brain),
       this.members.registry.publish(this.#abort.signal),
     ])
+  }
+
+  #createScheduler({ store, keeper }: Brain): Scheduler {
+    const { clock, log } = this.#ports
+    const parts = { clock, log, store, keys: this.keys, self: this.#self, seen: () => this.#seen }
+    return new Scheduler({ ...parts, own: () => this.picture.ownFacts(), record: () => keeper.record })
   }
 
   #openMembers(incarnation: string): Promise<ClusterMembers> {

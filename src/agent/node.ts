@@ -449,6 +449,8 @@ export class Node {
       hold: (wish) => control.orders.hold(wish),
       confirmDown: (name) => control.orders.confirmDown(name),
       restart: (wish, { deadlineMs }) => control.orders.restart(wish, deadlineMs),
+      schedule: (wish) => control.orders.schedule(wish),
+      unschedule: (what) => control.orders.unschedule(what),
       dynamicConfig: () => control.orders.dynamicConfig,
       changeConfig: (change) => control.orders.changeConfig(change),
       join: (order) => control.members.join(order),

@@ -8,8 +8,11 @@ import type {
   ReinitOutcome,
   RestartOutcome,
   RestartWish,
+  ScheduleOutcome,
+  ScheduleWish,
   SwitchoverOrder,
   SwitchoverOutcome,
+  UnscheduleOutcome,
 } from '../api/ports.ts'
 import { judgeCandidates, type CandidateVerdict } from '../ha/decide/candidates.ts'
 import type { Keys } from '../ha/keys.ts'
@@ -23,6 +26,7 @@ import { confirmDown } from './confirm-down.ts'
 import { hold, unhold } from './hold.ts'
 import { requestReinit } from './reinit.ts'
 import { requestRestart } from './restart.ts'
+import { schedule, unschedule } from './schedule.ts'
 import { requestSwitchover } from './switchover.ts'
 
 type OrdersParts = {
@@ -87,6 +91,20 @@ export class Orders {
     const { brain } = now()
     if (!brain) return NOT_RUNNING
     return requestRestart({ clock, store: brain.store, keys, seen: () => now().seen, own }, wish, deadlineMs)
+  }
+
+  async schedule(wish: ScheduleWish): Promise<ScheduleOutcome> {
+    const { keys, own, now } = this.#parts
+    const { brain } = now()
+    if (!brain) return NOT_RUNNING
+    return schedule({ store: brain.store, keys, own, seen: () => now().seen }, wish)
+  }
+
+  async unschedule(what: ScheduleWish['kind']): Promise<UnscheduleOutcome> {
+    const { keys, own, now } = this.#parts
+    const { brain } = now()
+    if (!brain) return NOT_RUNNING
+    return unschedule({ store: brain.store, keys, own, seen: () => now().seen }, what)
   }
 
   /** What is set for the whole cluster, as far as this node has heard. */

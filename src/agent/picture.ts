@@ -16,6 +16,7 @@ import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
 import { OwnParameters } from './own-parameters.ts'
 import { messageOf, readObstacle, routingTable, type RoutedMember } from './routing.ts'
+import { scheduleOf } from './schedule.ts'
 import { clusterView } from './view.ts'
 
 export type PictureParts = {
@@ -197,6 +198,7 @@ export class Picture {
       waiting: founding?.waiting,
       left,
       losses: losses.map(({ value }) => JSON.parse(value) as LossReport),
+      scheduled: scheduleOf(brain?.store, keys),
       queries: router.totals,
       pids: {
         agent: this.#parts.pid,

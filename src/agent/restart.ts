@@ -74,7 +74,8 @@ function factsOf({ seen, own }: RestartDeps, name: string): MemberFacts | undefi
   return peer && now && isHeard(now, peer) ? peer.facts : undefined
 }
 
-function whyNotMeant(
+/** A condition of the order that is not met. */
+export function whyNotMeant(
   { instance }: MemberFacts,
   { role, onlyPending, version }: RestartWish,
 ): string | undefined {

@@ -32,13 +32,10 @@ export async function requestSwitchover(
 ): Promise<SwitchoverOutcome> {
   const { clock, store, keys, keeper } = deps
   const record = keeper.record
-  const refusal = refuse(deps, order, record)
+  const refusal = whyNoSwitchover(deps.seen(), order, record)
   if (refusal || !record) return refusal ?? refused('NO_PRIMARY', 'The cluster has no primary')
   const startedAt = clock.monotonic()
-  const value = JSON.stringify({
-    leader: record.holder,
-    ...(order.to === undefined ? {} : { member: order.to }),
-  })
+  const value = switchoverRequest(record.holder, order.to)
   const result = await store.transact(
     {
       compares: [{ kind: 'mod', key: keys.failover, revision: 0 }],
@@ -69,13 +66,17 @@ export async function requestSwitchover(
   }
 }
 
+/** As it lies in the store until the holder has dealt with it, in Patroni's words. */
+export function switchoverRequest(from: string, to: string | undefined): string {
+  return JSON.stringify({ leader: from, ...(to === undefined ? {} : { member: to }) })
+}
+
 /** What is wrong with the order, seen from this node; the holder looks again. */
-function refuse(
-  deps: SwitchoverDeps,
-  order: SwitchoverOrder,
+export function whyNoSwitchover(
+  seen: Snapshot | undefined,
+  order: Pick<SwitchoverOrder, 'from' | 'to'>,
   record: EpochRecord | undefined,
 ): Refusal | undefined {
-  const seen = deps.seen()
   if (!seen?.store.hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
   if (!record || record.state !== 'open') return refused('NO_PRIMARY', 'The cluster has no primary now')
   if (order.from !== undefined && order.from !== record.holder) {

@@ -25,6 +25,7 @@ function viewOf(own: MemberFacts, peers: readonly { facts: MemberFacts; heardMsA
     waiting: undefined,
     left: undefined,
     losses: [],
+    scheduled: undefined,
     queries: [],
     pids: { agent: 1 },
     mode: 'managed',

@@ -10,6 +10,7 @@ import type {
 import type { EpochRecord } from '../model/epoch-record.ts'
 import { lagBytes, LSN_NONE, parseLsn } from '../model/lsn.ts'
 import type { MemberFacts } from '../model/member.ts'
+import type { Schedule } from '../model/schedule.ts'
 import type { MonotonicMs } from '../model/time.ts'
 import type { Decision } from '../ha/decision.ts'
 import type { Store } from '../ha/ports.ts'
@@ -31,6 +32,7 @@ export type ViewFacts = {
   /** This node was removed from the cluster: what it knew before is history. */
   readonly left: { readonly at: string } | undefined
   readonly losses: readonly LossReport[]
+  readonly scheduled: Schedule | undefined
   readonly queries: readonly PortTotals[]
   readonly pids: ClusterView['pids']
   readonly mode: ClusterView['mode']
@@ -63,6 +65,7 @@ export function clusterView(facts: ViewFacts): ClusterView {
       : (facts.decision?.stance.sentence ?? facts.waiting ?? 'starts'),
     findings: facts.left ? [removedFinding(own.name, facts.left.at)] : (facts.decision?.findings ?? []),
     ...(own.paused ? { paused: true } : {}),
+    ...(facts.scheduled ? { scheduled: facts.scheduled } : {}),
     history: record?.chain ?? [],
     losses: facts.losses,
     queries: facts.queries,

@@ -57,6 +57,10 @@ export interface ClusterOperations {
   hold(wish: HoldWish): Promise<HoldOutcome>
   /** Starts the PostgreSQL of a member anew: answers when it runs again. Throws only a `Fault`. */
   restart(wish: RestartWish, options: { readonly deadlineMs: number }): Promise<RestartOutcome>
+  /** Keeps an order for later: a switchover, or a restart of this member. Throws only a `Fault`. */
+  schedule(wish: ScheduleWish): Promise<ScheduleOutcome>
+  /** Calls it off. */
+  unschedule(what: ScheduleWish['kind']): Promise<UnscheduleOutcome>
   /** What is set for the whole cluster while it runs. */
   dynamicConfig(): JsonObject
   /** Throws only a `Fault`. */
@@ -252,6 +256,25 @@ export type RestartOutcome =
   | Refused<RestartRefusal>
   /** The deadline passed; it may still happen. */
   | { readonly kind: 'unknown'; readonly message: string }
+
+/** `at`: ISO 8601 with a zone, in the future. */
+export type ScheduleWish =
+  | { readonly kind: 'switchover'; readonly at: string; readonly from: string; readonly to?: string }
+  | ({ readonly kind: 'restart'; readonly at: string } & Omit<RestartWish, 'name'>)
+
+export type ScheduleOutcome =
+  | { readonly kind: 'scheduled' }
+  | Refused<
+      | 'NO_QUORUM'
+      | 'PAUSED'
+      /** Another restart is scheduled for this member. */
+      | 'EXISTS'
+    >
+
+export type UnscheduleOutcome =
+  | { readonly kind: 'deleted' | 'none' }
+  /** `BUSY`: it was given or changed in this moment. */
+  | Refused<'NO_QUORUM' | 'BUSY'>
 
 export type ConfirmDownRefusal =
   | 'NO_QUORUM'

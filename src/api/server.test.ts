@@ -412,7 +412,7 @@ describe('members', () => {
     ['{"postgres_version": "18"}', 'such as "18.4"'],
     ['{"timeout": -1}', 'wanted seconds'],
     ['{"restart_pending": "yes"}', 'true or false'],
-    ['{"schedule": "2030-01-01T00:00:00Z"}', 'only a restart at once'],
+    ['{"schedule": "2030-01-01T00:00:00Z"}', 'Cannot schedule a restart here'],
     ['[]', 'JSON object'],
   ])('are not restarted under a condition that nobody understands: %s', async (body, why) => {
     const refused = await problem(await post('/v1/members/n2/restart', body))

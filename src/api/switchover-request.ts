@@ -14,19 +14,26 @@ const FIELDS: Readonly<Record<string, keyof SwitchoverRequest>> = {
   member: 'candidate',
 }
 
-/** Reads the body of a switchover. An unknown field is refused: a misspelt candidate must not mean "anyone". */
-export function readSwitchoverRequest(body: unknown): SwitchoverRequest {
+/**
+ * Reads the body of a switchover. An unknown field is refused: a misspelt candidate must not mean "anyone". A time is handed to
+ * `isScheduled`, and refused where nobody wants one.
+ */
+export function readSwitchoverRequest(body: unknown, isScheduled?: (at: unknown) => void): SwitchoverRequest {
   if (body === undefined || body === null) return {}
   if (typeof body !== 'object' || Array.isArray(body))
     throw invalidBody('Cannot read the body: wanted a JSON object')
   const request: { leader?: string; candidate?: string } = {}
   for (const [key, value] of Object.entries(body)) {
     if (value === null || value === '') continue
-    if (key === 'scheduled_at')
-      throw invalidBody(
-        'Cannot schedule a switchover: "scheduled_at" is not supported, only a switchover at once',
-        'Call without "scheduled_at" when the time has come',
-      )
+    if (key === 'scheduled_at') {
+      if (typeof isScheduled === 'function') isScheduled(value)
+      else
+        throw invalidBody(
+          'Cannot schedule a switchover here: "scheduled_at" is taken by POST /switchover',
+          'Call that, or this without "scheduled_at" when the time has come',
+        )
+      continue
+    }
     const field = Object.hasOwn(FIELDS, key) ? FIELDS[key] : undefined
     if (field === undefined) throw unknownField(key)
     if (typeof value !== 'string' || value.length > NAME_LENGTH_MAX)

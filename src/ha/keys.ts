@@ -27,6 +27,11 @@ export function keysOf(namespace: string, scope: string) {
     restart: (name: string) => `${root}metako/restart/${name}`,
     /** An operator's wish that this member is out of service until he takes it back. */
     hold: (name: string) => `${root}metako/hold/${name}`,
+    /** Orders for later (docs/adr/0041): the core does not know them. */
+    scheduled: `${root}metako/scheduled/`,
+    scheduledSwitchover: `${root}metako/scheduled/switchover`,
+    scheduledRestarts: `${root}metako/scheduled/restart/`,
+    scheduledRestart: (name: string) => `${root}metako/scheduled/restart/${name}`,
     /** The registry of members was begun: from then on it counts, not the config. */
     membership: `${root}metako/membership`,
     nodes: `${root}metako/nodes/`,

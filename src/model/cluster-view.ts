@@ -1,5 +1,6 @@
 import type { EpochLink, EpochRecord } from './epoch-record.ts'
 import type { MemberFacts } from './member.ts'
+import type { Schedule } from './schedule.ts'
 
 /** The cluster as one agent sees it: what REST, CLI and the live view are drawn from. Frozen; replaced as a whole. */
 export type ClusterView = {
@@ -27,6 +28,8 @@ export type ClusterView = {
   readonly findings: readonly Finding[]
   /** An operator keeps everybody from acting by themselves. */
   readonly paused?: true
+  /** Orders for later; absent where there is none. */
+  readonly scheduled?: Schedule
   readonly history: readonly EpochLink[]
   readonly losses: readonly LossReport[]
   readonly queries: readonly PortTotals[]

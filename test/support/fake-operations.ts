@@ -23,10 +23,13 @@ import type {
   ReloadOutcome,
   RestartOutcome,
   RestartWish,
+  ScheduleOutcome,
+  ScheduleWish,
   RemoveOutcome,
   RouterRestartOutcome,
   SwitchoverOrder,
   SwitchoverOutcome,
+  UnscheduleOutcome,
 } from '../../src/api/ports.ts'
 import type { ClusterView } from '../../src/model/cluster-view.ts'
 import type { FailoverRecord } from '../../src/model/failover-record.ts'
@@ -61,6 +64,8 @@ export class FakeOperations implements ClusterOperations {
   }
   holdOutcome: HoldOutcome | undefined
   reinitOutcome: ReinitOutcome = { kind: 'asked', name: 'n2', from: 'n1' }
+  scheduleOutcome: ScheduleOutcome = { kind: 'scheduled' }
+  unscheduleOutcome: UnscheduleOutcome = { kind: 'deleted' }
   confirmDownOutcome: ConfirmDownOutcome = { kind: 'confirmed', name: 'n1', epoch: 2 }
   routerOutcome: RouterRestartOutcome = {
     kind: 'restarted',
@@ -223,6 +228,16 @@ export class FakeOperations implements ClusterOperations {
   switchover(order: SwitchoverOrder): Promise<SwitchoverOutcome> {
     this.changes.push(`switchover ${order.from ?? '*'} ${order.to ?? '*'}`)
     return this.failure ? Promise.reject(this.failure) : Promise.resolve(this.outcome)
+  }
+
+  schedule(wish: ScheduleWish): Promise<ScheduleOutcome> {
+    this.changes.push(`schedule ${JSON.stringify(wish)}`)
+    return Promise.resolve(this.scheduleOutcome)
+  }
+
+  unschedule(what: ScheduleWish['kind']): Promise<UnscheduleOutcome> {
+    this.changes.push(`unschedule ${what}`)
+    return Promise.resolve(this.unscheduleOutcome)
   }
 
   reload(): Promise<ReloadOutcome> {

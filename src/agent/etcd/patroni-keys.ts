@@ -66,15 +66,15 @@ export function wantedKeys({
   const facts = ownMember(seen)?.facts
   const wanted = new Map<string, string>()
   if (!facts) return wanted
-  const { state, role, timeline, xlog, replication_state, tags, pending_restart, pause } =
-    statusDocument(seen)
+  const { state, role, timeline, xlog, replication_state, tags, ...more } = statusDocument(seen)
+  const { pending_restart, scheduled_restart, pause } = more
   const position =
     xlog && ('location' in xlog ? xlog.location : Math.max(xlog.received_location, xlog.replayed_location))
   const { host, port, apiUrl, version } = facts
   const member = {
     conn_url: `postgres://${host.includes(':') ? `[${host}]` : host}:${port}/postgres`,
     api_url: `${apiUrl.replace(/\/+$/, '')}/patroni`,
-    ...{ state, role, version, timeline, replication_state, tags, pending_restart, pause },
+    ...{ state, role, version, timeline, replication_state, tags, pending_restart, scheduled_restart, pause },
     xlog_location: position,
   }
   wanted.set(keys.member(self), JSON.stringify(member))

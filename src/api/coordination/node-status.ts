@@ -27,6 +27,7 @@ export function clusterDocument(view: ClusterView): ClusterDocument {
     members: patroniMembers(view),
     scope: view.scope,
     ...(view.paused ? { pause: true } : {}),
+    ...(view.scheduled?.switchover ? { scheduled_switchover: view.scheduled.switchover } : {}),
     nodes: Object.fromEntries(view.members.map((member) => [member.facts.name, nodeStatus(view, member)])),
     current_master: leaseHolder(view) ?? '',
     last_update: view.takenAt,

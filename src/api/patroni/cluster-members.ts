@@ -1,7 +1,9 @@
 import type { PatroniHistoryLine, PatroniMember } from '#client'
 import type { ClusterView, MemberView } from '../../model/cluster-view.ts'
+import type { ScheduledRestart } from '../../model/schedule.ts'
 import type { Lsn } from '../../model/lsn.ts'
 import { ackPart, bytesBehind, leaseHolder, primaryPosition } from '../lease-holder.ts'
+import { scheduledRestart } from './schedule-time.ts'
 import { positionNumber } from './status-document.ts'
 import { patroniState } from './words.ts'
 
@@ -13,7 +15,8 @@ export function patroniMembers(view: ClusterView): readonly PatroniMember[] {
     .filter(({ facts }) => !facts.witness)
     .map((member) => {
       const { name } = member.facts
-      return patroniMember(member, { leads: name === holder, primary, part: ackPart(view, name) })
+      const restart = view.scheduled?.restarts[name]
+      return patroniMember(member, { leads: name === holder, primary, part: ackPart(view, name), restart })
     })
     .toSorted((left, right) => (left.name < right.name ? -1 : 1))
 }
@@ -24,6 +27,7 @@ function patroniMember(
     readonly leads: boolean
     readonly primary: Lsn | undefined
     readonly part: ReturnType<typeof ackPart>
+    readonly restart: ScheduledRestart | undefined
   },
 ): PatroniMember {
   const { facts } = member
@@ -40,6 +44,7 @@ function patroniMember(
     port: facts.port,
     ...(instance.timeline === undefined ? {} : { timeline: instance.timeline }),
     ...((instance.pendingRestart?.length ?? 0) > 0 ? { pending_restart: true as const } : {}),
+    ...(about.restart ? { scheduled_restart: scheduledRestart(about.restart) } : {}),
     ...(facts.tags ? { tags: facts.tags } : {}),
   }
   if (about.leads) return common

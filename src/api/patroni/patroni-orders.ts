@@ -1,7 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { SwitchoverOrder, SwitchoverOutcome } from '../ports.ts'
+import { wallMs } from '../../platform/clock.ts'
+import type {
+  ClusterOperations,
+  ScheduleOutcome,
+  SwitchoverOrder,
+  SwitchoverOutcome,
+  UnscheduleOutcome,
+} from '../ports.ts'
 import { RequestRefused } from '../problem.ts'
 import { readSwitchoverRequest, switchoverProblem } from '../switchover-request.ts'
+import { scheduleTime } from './schedule-time.ts'
 import { say, type Sentence } from './sentence.ts'
 
 export type OrderSwitchover = (
@@ -20,24 +28,52 @@ const ABSENT: readonly (readonly [path: string, why: string])[] = [
 ]
 
 /** What changes the cluster, in Patroni's words. Answers are sentences, and `patronictl` prints them as they are. */
-export function addPatroniOrders(app: FastifyInstance, orderSwitchover: OrderSwitchover): void {
-  app.post('/switchover', async (request, reply) => {
-    const { order, outcome } = await orderSwitchover(request)
-    return say(reply, sentenceOf(SWITCHOVER, order, outcome))
-  })
-  app.post('/failover', async (request, reply) => {
-    const { candidate, leader } = readSwitchoverRequest(request.body)
-    if (candidate === undefined)
-      return say(reply, { status: 400, text: 'Failover could be performed only to a specific candidate' })
-    const { order, outcome } = await orderSwitchover(request)
+export function addPatroniOrders(
+  app: FastifyInstance,
+  { operations, orderSwitchover }: { operations: ClusterOperations; orderSwitchover: OrderSwitchover },
+): void {
+  const order = async (verb: Verb, request: FastifyRequest): Promise<Sentence> => {
+    let scheduledAt: unknown
+    const { leader, candidate } = readSwitchoverRequest(request.body, (at) => (scheduledAt = at))
+    if (verb === FAILOVER && candidate === undefined)
+      return { status: 400, text: 'Failover could be performed only to a specific candidate' }
     // Who names the primary as well means a switchover.
-    return say(reply, sentenceOf(leader === undefined ? FAILOVER : SWITCHOVER, order, outcome))
+    const meant = verb === FAILOVER && leader === undefined ? FAILOVER : SWITCHOVER
+    if (scheduledAt !== undefined) {
+      if (meant === FAILOVER) return { status: 400, text: "Failover can't be scheduled" }
+      if (leader === undefined)
+        return { status: 400, text: 'Switchover could be performed only from a specific leader' }
+      if (leader === candidate) return { status: 400, text: 'Switchover target and source are the same' }
+      const time = scheduleTime(scheduledAt, { action: 'switchover', now: wallMs() })
+      if (!('at' in time)) return time
+      return scheduled(
+        await operations.schedule({
+          kind: 'switchover',
+          ...time,
+          from: leader,
+          ...(candidate === undefined ? {} : { to: candidate }),
+        }),
+      )
+    }
+    const { order: given, outcome } = await orderSwitchover(request)
+    return sentenceOf(meant, given, outcome)
+  }
+  app.post('/switchover', async (request, reply) => say(reply, await order(SWITCHOVER, request)))
+  app.post('/failover', async (request, reply) => say(reply, await order(FAILOVER, request)))
+  app.delete('/switchover', async (_request, reply) => {
+    const outcome = await operations.unschedule('switchover')
+    return say(
+      reply,
+      calledOff(outcome, { deleted: 'scheduled switchover deleted', none: 'no switchover is scheduled' }),
+    )
   })
-  // Nothing is ever scheduled, so there is nothing to call off.
-  app.delete('/switchover', (_request, reply) =>
-    say(reply, { status: 404, text: 'no switchover is scheduled' }),
-  )
-  app.delete('/restart', (_request, reply) => say(reply, { status: 404, text: 'no restarts are scheduled' }))
+  app.delete('/restart', async (_request, reply) => {
+    const outcome = await operations.unschedule('restart')
+    return say(
+      reply,
+      calledOff(outcome, { deleted: 'scheduled restart deleted', none: 'no restarts are scheduled' }),
+    )
+  })
   for (const [path, why] of ABSENT)
     app.post(path, async () => {
       throw new RequestRefused({ status: 501, code: 'API_NOT_THERE_YET', detail: `Cannot do this: ${why}` })
@@ -49,6 +85,22 @@ export function addPatroniOrders(app: FastifyInstance, orderSwitchover: OrderSwi
       url: '/failsafe',
       handler: (_request, reply) => say(reply, { status: 502, text: 'failsafe mode is off' }),
     })
+}
+
+function scheduled(outcome: ScheduleOutcome): Sentence {
+  if (outcome.kind === 'scheduled') return { status: 202, text: 'Switchover scheduled' }
+  if (outcome.reason === 'PAUSED')
+    return { status: 400, text: "Can't schedule switchover in the paused state" }
+  return { status: 503, text: 'failed to write failover key into DCS' }
+}
+
+function calledOff(
+  outcome: UnscheduleOutcome,
+  texts: { readonly deleted: string; readonly none: string },
+): Sentence {
+  if (outcome.kind === 'refused')
+    return { status: outcome.reason === 'BUSY' ? 409 : 503, text: outcome.message }
+  return { status: outcome.kind === 'deleted' ? 200 : 404, text: texts[outcome.kind] }
 }
 
 function sentenceOf(verb: Verb, order: SwitchoverOrder, outcome: SwitchoverOutcome): Sentence {

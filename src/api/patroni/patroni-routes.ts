@@ -41,7 +41,7 @@ export function addPatroniRoutes(app: FastifyInstance, deps: PatroniDeps): void 
       method === 'GET' ? reply.send(statusDocument(deps.operations.view())) : reply.send(),
   })
   app.get('/history', (_request, reply) => reply.send(patroniHistory(deps.operations.view())))
-  addPatroniOrders(app, deps.orderSwitchover)
+  addPatroniOrders(app, deps)
 }
 
 function factsNow({ operations, maximumLagBytes }: PatroniDeps): HealthFacts {

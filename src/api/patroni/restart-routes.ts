@@ -1,11 +1,20 @@
 import type { RestartResult } from '#client'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { wallMs } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
+import { isObject } from '../../model/dynamic-config.ts'
 import { SECOND } from '../../std/units.ts'
 import { visibleText } from '../../std/visible-text.ts'
 import { readMemberName } from '../member-requests.ts'
-import type { ClusterOperations, RestartOutcome, RestartRefusal, RestartWish } from '../ports.ts'
+import type {
+  ClusterOperations,
+  RestartOutcome,
+  RestartRefusal,
+  RestartWish,
+  ScheduleOutcome,
+} from '../ports.ts'
 import { invalidBody, sendProblem, type ProblemFields } from '../problem.ts'
+import { scheduleTime } from './schedule-time.ts'
 import { say, type Sentence } from './sentence.ts'
 
 /** Crash recovery can take long; whoever asks is told then that it goes on. */
@@ -28,9 +37,26 @@ export function addRestartRoutes(
     return reply.send(result)
   })
   app.post('/restart', async (request, reply) => {
-    const outcome = await order(operations.view().self, request)
-    return say(reply, sentenceOf(outcome))
+    const { schedule: text, ...now } = isObject(request.body) ? request.body : {}
+    if (text === undefined || text === null)
+      return say(reply, sentenceOf(await order(operations.view().self, request)))
+    const time = scheduleTime(text, { action: 'restart', now: wallMs() })
+    if (!('at' in time)) return say(reply, time)
+    const { deadlineMs: _now, ...conditions } = readRestartRequest(now)
+    log.warn('PostgreSQL of this member is to be restarted later', {
+      ...time,
+      ...conditions,
+      requestedBy: request.ip,
+    })
+    return say(reply, scheduled(await operations.schedule({ kind: 'restart', ...time, ...conditions })))
   })
+}
+
+function scheduled(outcome: ScheduleOutcome): Sentence {
+  if (outcome.kind === 'scheduled') return { status: 202, text: 'Restart scheduled' }
+  if (outcome.reason === 'PAUSED') return { status: 500, text: "Can't schedule restart in the paused state" }
+  if (outcome.reason === 'EXISTS') return { status: 409, text: 'Another restart is already scheduled' }
+  return { status: 503, text: outcome.message }
 }
 
 /** Patroni's words, which patronictl prints as they are. */
@@ -72,8 +98,8 @@ function readCondition(key: string, value: unknown): Conditions {
       throw invalidBody(`Cannot read "timeout": wanted seconds, not ${shown(value)}`)
     case 'schedule':
       throw invalidBody(
-        'Cannot schedule a restart: "schedule" is not supported, only a restart at once',
-        'Call without "schedule" when the time has come',
+        'Cannot schedule a restart here: "schedule" is taken by POST /restart of the member itself',
+        'Call that, or this without "schedule" when the time has come',
       )
     default:
       throw invalidBody(

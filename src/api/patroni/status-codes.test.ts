@@ -5,7 +5,7 @@ import type { ClusterView } from '../../model/cluster-view.ts'
 import type { InstanceFacts } from '../../model/member.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
-import type { SwitchoverOutcome } from '../ports.ts'
+import type { ScheduleOutcome, SwitchoverOutcome, UnscheduleOutcome } from '../ports.ts'
 import { createApiServer, type ApiServer } from '../server.ts'
 
 let operations: FakeOperations
@@ -204,14 +204,105 @@ describe('what changes the cluster', () => {
     expect(await send('POST', path, body)).toBe(wanted)
   })
 
-  it('answers for what is never scheduled, and for modes that are off', async () => {
-    expect(await send('DELETE', '/switchover')).toBe('404 no switchover is scheduled')
-    expect(await send('DELETE', '/restart')).toBe('404 no restarts are scheduled')
+  it('answers for modes that are off', async () => {
     expect(await send('POST', '/failsafe', { name: 'n2' })).toBe('502 failsafe mode is off')
     expect((await fetch(`${base}/failsafe`)).status).toBe(502)
-    expect(await send('POST', '/switchover', { leader: 'n1', scheduled_at: '2030-01-01T00:00+00' })).toMatch(
-      /^400 /,
+  })
+
+  const LATER = '2099-01-01T00:00+00'
+  it.each<[string, unknown, string]>([
+    ['/switchover', { leader: 'n1', candidate: 'n2', scheduled_at: LATER }, '202 Switchover scheduled'],
+    ['/switchover', { leader: 'n1', scheduled_at: LATER }, '202 Switchover scheduled'],
+    ['/failover', { leader: 'n1', candidate: 'n2', scheduled_at: LATER }, '202 Switchover scheduled'],
+    ['/failover', { candidate: 'n2', scheduled_at: LATER }, "400 Failover can't be scheduled"],
+    [
+      '/switchover',
+      { candidate: 'n2', scheduled_at: LATER },
+      '400 Switchover could be performed only from a specific leader',
+    ],
+    [
+      '/switchover',
+      { leader: 'n1', candidate: 'n1', scheduled_at: LATER },
+      '400 Switchover target and source are the same',
+    ],
+    [
+      '/switchover',
+      { leader: 'n1', scheduled_at: '2099-01-01T00:00' },
+      '400 Timezone information is mandatory for the scheduled switchover',
+    ],
+    [
+      '/switchover',
+      { leader: 'n1', scheduled_at: '2020-01-01T00:00Z' },
+      '422 Cannot schedule switchover in the past',
+    ],
+    [
+      '/switchover',
+      { leader: 'n1', scheduled_at: 'soon' },
+      '422 Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
+    ],
+    ['/restart', { schedule: LATER }, '202 Restart scheduled'],
+    ['/restart', { schedule: '2020-01-01T00:00Z' }, '422 Cannot schedule restart in the past'],
+    ['/restart', { schedule: LATER, role: 'replica', restart_pending: true }, '202 Restart scheduled'],
+  ])('for later: POST %s %j', async (path, body, wanted) => {
+    operations.changes.length = 0
+    expect(await send('POST', path, body)).toBe(wanted)
+    expect(operations.changes.map((change) => change.split(' ')[0])).toEqual(
+      wanted.startsWith('202') ? ['schedule'] : [],
     )
+  })
+
+  it.each<[ScheduleOutcome, string, string]>([
+    [
+      { kind: 'refused', reason: 'PAUSED', message: '' },
+      "400 Can't schedule switchover in the paused state",
+      "500 Can't schedule restart in the paused state",
+    ],
+    [
+      { kind: 'refused', reason: 'NO_QUORUM', message: 'no majority' },
+      '503 failed to write failover key into DCS',
+      '503 no majority',
+    ],
+    [
+      { kind: 'refused', reason: 'EXISTS', message: '' },
+      '503 failed to write failover key into DCS',
+      '409 Another restart is already scheduled',
+    ],
+  ])('for later, when it is %j', async (outcome, switchover, restart) => {
+    operations.scheduleOutcome = outcome
+    expect(await send('POST', '/switchover', { leader: 'n1', scheduled_at: LATER })).toBe(switchover)
+    expect(await send('POST', '/restart', { schedule: LATER })).toBe(restart)
+  })
+
+  it.each<[UnscheduleOutcome, string, string]>([
+    [{ kind: 'deleted' }, '200 scheduled switchover deleted', '200 scheduled restart deleted'],
+    [{ kind: 'none' }, '404 no switchover is scheduled', '404 no restarts are scheduled'],
+    [{ kind: 'refused', reason: 'BUSY', message: 'given' }, '409 given', '409 given'],
+    [{ kind: 'refused', reason: 'NO_QUORUM', message: 'none' }, '503 none', '503 none'],
+  ])('called off, when it is %j', async (outcome, switchover, restart) => {
+    operations.unscheduleOutcome = outcome
+    expect(await send('DELETE', '/switchover')).toBe(switchover)
+    expect(await send('DELETE', '/restart')).toBe(restart)
+  })
+
+  it('shows what is to be done later, of the cluster and of each member', async () => {
+    operations.current = sampleView({
+      scheduled: {
+        switchover: { at: '2099-01-01T00:00:00+00:00', from: 'n1', to: 'n2' },
+        restarts: { n1: { at: '2099-01-02T00:00:00+00:00', life: 'x', role: 'primary', version: 180005 } },
+      },
+    })
+    const restart = {
+      schedule: '2099-01-02T00:00:00+00:00',
+      role: 'primary',
+      postgres_version: '18.5',
+    }
+    const cluster = (await (await fetch(`${base}/cluster`)).json()) as { members: readonly object[] }
+    expect(cluster).toMatchObject({
+      scheduled_switchover: { at: '2099-01-01T00:00:00+00:00', from: 'n1', to: 'n2' },
+    })
+    expect(cluster.members[0]).toMatchObject({ name: 'n1', scheduled_restart: restart })
+    expect(cluster.members[1]).not.toHaveProperty('scheduled_restart')
+    expect(await (await fetch(`${base}/patroni`)).json()).toMatchObject({ scheduled_restart: restart })
   })
 
   it('says 501 for what is not there, as an older server would', async () => {

@@ -4,6 +4,7 @@ import type { ClusterView } from '../../model/cluster-view.ts'
 import { parseLsn } from '../../model/lsn.ts'
 import type { InstanceFacts } from '../../model/member.ts'
 import { ackPart, leaseHolder, ownMember } from '../lease-holder.ts'
+import { scheduledRestart } from './schedule-time.ts'
 import { patroniRole, patroniState, patroniTimestamp } from './words.ts'
 
 /** `GET /patroni` and the body of every health check: this node in Patroni's words. What is unknown is left out. */
@@ -12,6 +13,7 @@ export function statusDocument(view: ClusterView): PatroniStatus {
   const instance: InstanceFacts = facts?.instance ?? { state: 'unknown' }
   const startedAt = instance.startedAt === undefined ? undefined : patroniTimestamp(instance.startedAt)
   const xlog = walPosition(instance)
+  const restart = view.scheduled?.restarts[view.self]
   const part = instance.role === 'standby' ? ackPart(view, view.self) : undefined
   return {
     state: patroniState(instance.state),
@@ -37,6 +39,7 @@ export function statusDocument(view: ClusterView): PatroniStatus {
     ...(view.consensus.hasQuorum ? { dcs_last_seen: Math.floor(Date.parse(view.takenAt) / 1000) } : {}),
     ...(instance.systemId === undefined ? {} : { database_system_identifier: instance.systemId }),
     ...((instance.pendingRestart?.length ?? 0) > 0 ? { pending_restart: true as const } : {}),
+    ...(restart ? { scheduled_restart: scheduledRestart(restart) } : {}),
     ...(facts?.tags ? { tags: facts.tags } : {}),
     patroni: { version: facts?.version ?? '0.0.0', scope: view.scope, name: view.self },
   }

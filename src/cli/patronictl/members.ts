@@ -1,5 +1,6 @@
 import type { ClusterDocument, ClusterView, PatroniMember } from '#client'
 import { MiB } from '../../std/units.ts'
+import { visibleText } from '../../std/visible-text.ts'
 import type { TextSink } from '../world.ts'
 import { printTable, type Cell, type CtlFormat } from './output.ts'
 
@@ -47,15 +48,28 @@ export function printMembers(
     sink,
   )
   const isForPeople = format === 'pretty' || format === 'topology'
-  if (document.pause && isForPeople) sink.write(' Maintenance mode: on\n')
+  if (!isForPeople) return
+  if (document.pause) sink.write(' Maintenance mode: on\n')
+  const { at, from, to } = document.scheduled_switchover ?? {}
+  if (at === undefined) return
+  sink.write(
+    ` Switchover scheduled at: ${visibleText(at)}\n                    from: ${visibleText(from ?? '')}\n`,
+  )
+  if (to !== undefined) sink.write(`                      to: ${visibleText(to)}\n`)
 }
 
-/** What has a column of its own where somebody has it, or where all of it is asked for. Nothing is ever scheduled here. */
+/** What has a column of its own where somebody has it, or where all of it is asked for. */
 const EXTRAS: readonly { readonly title: string; readonly of: (member: PatroniMember) => Cell }[] = [
   { title: 'Pending restart', of: (member) => (member.pending_restart ? '*' : '') },
-  { title: 'Scheduled restart', of: () => '' },
+  { title: 'Scheduled restart', of: scheduledRestart },
   { title: 'Tags', of: (member) => member.tags ?? '' },
 ]
+
+function scheduledRestart({ scheduled_restart: restart }: PatroniMember): Cell {
+  if (!restart) return ''
+  const { schedule, postgres_version: version } = restart
+  return version === undefined ? schedule : `${schedule} if version < ${version}`
+}
 
 export function leaderOf({ document }: Seen): PatroniMember | undefined {
   return document.members.find(({ role }) => role === 'leader')

@@ -1,37 +1,25 @@
-import { ClientError, createClient, type Client } from '#client'
+import { ClientError, type Client } from '#client'
 import { monotonicMs } from '../../platform/clock.ts'
-import { createHttpExchange } from '../../platform/http-client.ts'
 import { pause as sleep } from '../../platform/timers.ts'
 import { SECOND } from '../../std/units.ts'
 import { visibleText } from '../../std/visible-text.ts'
 import { connectForChange } from '../connect.ts'
-import type { Endpoints } from '../endpoints.ts'
 import type { World } from '../world.ts'
+import { agree, chosen, prompt, titled } from './asking.ts'
+import { clientOf, seenThrough, type CtlContext, type MembersOptions } from './context.ts'
 import { leaderOf, printMembers, type Seen } from './members.ts'
 import { refuse } from './output.ts'
-
-export type CtlContext = {
-  readonly endpoints: Endpoints
-  readonly cluster?: string | undefined
-  readonly world: World
-}
+import { scheduledAt, scheduleRestart } from './scheduled.ts'
 
 const LOOK_EVERY_MS = SECOND
 /** A large directory takes its time; whoever waits can end this. */
 const CLONE_MS = 24 * 60 * 60 * SECOND
 
-/** The cluster as the member sees it that is asked; another name than its own is a mistake. */
-export async function seenThrough(client: Client, cluster: string | undefined): Promise<Seen> {
-  const [document, view] = await Promise.all([client.cluster(), client.view()])
-  if (cluster !== undefined && cluster !== document.scope)
-    refuse(`Cluster "${cluster}" is not the one that this config leads to: that is "${document.scope}"`)
-  return { document, view }
-}
-
 export type MoveOptions = {
   readonly action: 'switchover' | 'failover'
   readonly leader?: string | undefined
   readonly candidate?: string | undefined
+  readonly scheduled?: string | undefined
   readonly force: boolean
 }
 
@@ -42,8 +30,18 @@ export async function move(context: CtlContext, options: MoveOptions): Promise<v
   const seen = await seenThrough(client, context.cluster)
   world.stdout.write('Current cluster topology\n')
   printMembers(seen, { format: 'pretty' }, world.stdout)
-  const request = await agreed(seen, options, world)
+  const { at, ...request } = await agreed(seen, options, context)
   try {
+    if (at !== undefined) {
+      const { status, text } = await client.patroniOrder('POST', '/switchover', {
+        ...request,
+        scheduled_at: at,
+      })
+      if (status >= 400)
+        return void world.stdout.write(`Switchover failed, details: ${status}, ${visibleText(text, 1000)}\n`)
+      world.stdout.write(`${timestamp()} ${visibleText(text, 1000)}\n`)
+      return printMembers(await seenThrough(client, context.cluster), { format: 'pretty' }, world.stdout)
+    }
     const { to } = await client.switchover(request)
     const done = options.action === 'failover' ? 'failed' : 'switched'
     world.stdout.write(`${timestamp()} Successfully ${done} over to "${visibleText(to)}"\n`)
@@ -57,9 +55,10 @@ export async function move(context: CtlContext, options: MoveOptions): Promise<v
 async function agreed(
   seen: Seen,
   options: MoveOptions,
-  world: World,
-): Promise<{ leader?: string; candidate?: string }> {
+  context: CtlContext,
+): Promise<{ leader?: string; candidate?: string; at?: string }> {
   const { action, force } = options
+  const { world } = context
   const { scope, members } = seen.document
   const current = leaderOf(seen)?.name
   if (action === 'switchover' && current === undefined) refuse('This cluster has no leader')
@@ -79,21 +78,27 @@ async function agreed(
     refuse(`${titled(action)} target and source are the same.`)
   if (candidate !== undefined && !names.includes(candidate))
     refuse(`Member ${candidate} does not exist in cluster ${scope}`)
+  const { document } = seen
+  const at =
+    action === 'switchover'
+      ? await scheduledAt(context, { action, given: options.scheduled, force, document })
+      : undefined
   if (!force) {
     const demoting = leader === undefined ? '' : `, demoting current leader ${leader}`
-    await agree(
-      world,
-      `Are you sure you want to ${action} cluster ${scope}${demoting}?`,
-      `Aborting ${action}`,
-    )
+    const [question, otherwise] =
+      at === undefined
+        ? [`Are you sure you want to ${action} cluster ${scope}${demoting}?`, `Aborting ${action}`]
+        : [
+            `Are you sure you want to schedule ${action} of cluster ${scope} at ${at}${demoting}?`,
+            `Aborting scheduled ${action}`,
+          ]
+    await agree(world, question, otherwise)
   }
-  return { ...(leader === undefined ? {} : { leader }), ...(candidate === undefined ? {} : { candidate }) }
-}
-
-export type MembersOptions = {
-  readonly names: readonly string[]
-  readonly force: boolean
-  readonly role?: string | undefined
+  return {
+    ...(leader === undefined ? {} : { leader }),
+    ...(candidate === undefined ? {} : { candidate }),
+    ...(at === undefined ? {} : { at }),
+  }
 }
 
 /** Replaces the data of standbys, one after the other. */
@@ -166,6 +171,7 @@ export type RestartOptions = MembersOptions & {
   readonly pending: boolean
   /** Only where PostgreSQL is older. */
   readonly version?: string | undefined
+  readonly scheduled?: string | undefined
 }
 
 /** Restarts PostgreSQL of members, one after the other: the leader last, since a standby must have what its settings ask of it. */
@@ -173,7 +179,11 @@ export async function restart(context: CtlContext, options: RestartOptions): Pro
   const { world } = context
   const { client } = await connectForChange(context.endpoints)
   const seen = await seenThrough(client, context.cluster)
-  const names = await chosen(seen, options, { action: 'restart', world })
+  const { scheduled: given, force } = options
+  let at: string | undefined
+  const time = async () =>
+    (at = await scheduledAt(context, { action: 'restart', given, force, document: seen.document }))
+  const names = await chosen(seen, options, { action: 'restart', world, time })
   const asked = options.force
     ? ''
     : await prompt(world, 'Restart if the PostgreSQL version is less than provided (e.g. 9.5.2) ', '')
@@ -182,6 +192,11 @@ export async function restart(context: CtlContext, options: RestartOptions): Pro
   const leader = leaderOf(seen)?.name
   const ordered = names.toSorted((one, other) => Number(one === leader) - Number(other === leader))
   for (const name of options.any ? ordered.slice(0, 1) : ordered) {
+    if (at !== undefined) {
+      const conditions = { isPending: options.pending, version, force }
+      await scheduleRestart(context, seen, { name, at, client, ...conditions })
+      continue
+    }
     const { pendingRestart, serverVersion = 0 } =
       seen.view.members.find(({ facts }) => facts.name === name)?.facts.instance ?? {}
     const isMeant =
@@ -209,22 +224,6 @@ function versionNumber(text: string): number {
   return major >= 10 ? major * 10_000 + minor : major * 10_000 + minor * 100 + patch
 }
 
-/** Of the member's own agent, with whatever token is known here. */
-function clientOf(
-  name: string,
-  { view }: Seen,
-  { client, endpoints }: { readonly client: Client; readonly endpoints: Endpoints },
-): Client {
-  if (name === view.self) return client
-  const member = view.members.find(({ facts }) => facts.name === name)
-  const [known] = endpoints.list.filter(({ token }) => token !== undefined)
-  return createClient({
-    url: member?.facts.apiUrl ?? '',
-    transport: createHttpExchange(known?.tls),
-    ...(known?.token === undefined ? {} : { token: known.token }),
-  })
-}
-
 /** From now on nobody acts by itself, or everybody does again. */
 export async function setPaused(context: CtlContext, isPaused: boolean): Promise<void> {
   const { world } = context
@@ -233,50 +232,6 @@ export async function setPaused(context: CtlContext, isPaused: boolean): Promise
   if ((document.pause === true) === isPaused) refuse(`Cluster is ${isPaused ? 'already' : 'not'} paused`)
   await client.patchConfig({ pause: isPaused ? true : null })
   world.stdout.write(`Success: cluster management is ${isPaused ? 'paused' : 'resumed'}\n`)
-}
-
-/** The members that are meant, after the same questions that `patronictl` asks. */
-async function chosen(
-  seen: Seen,
-  options: MembersOptions,
-  { action, world }: { readonly action: string; readonly world: World },
-): Promise<readonly string[]> {
-  const { role = 'any', force } = options
-  printMembers(seen, { format: 'pretty' }, world.stdout)
-  const candidates = withRole(seen, role)
-  const given = options.names.filter((name) => candidates.includes(name))
-  if (options.names.length > 0 && given.length === 0) refuse(`No ${role} among provided members`)
-  const all = action === 'reinitialize' ? [] : candidates
-  const names = given.length > 0 ? given : all
-  if (names.length === 0 && !force) {
-    const question = `Which member do you want to ${action} [${candidates.join(', ')}]?`
-    const answer = (await prompt(world, question, '')) ?? ''
-    if (!candidates.includes(answer)) refuse(`${answer} is not a member of cluster`)
-    names.push(answer)
-  }
-  if (!force)
-    await agree(world, `Are you sure you want to ${action} members ${names.join(', ')}?`, `Aborted ${action}`)
-  return names
-}
-
-export const CTL_ROLES = [
-  'leader',
-  'primary',
-  'standby-leader',
-  'replica',
-  'standby',
-  'any',
-  'master',
-] as const
-
-/** Names of the members with a role of Patroni's. */
-export function withRole(seen: Seen, role: string): string[] {
-  const leader = leaderOf(seen)?.name
-  const names = seen.document.members.map(({ name }) => name)
-  if (role === 'any') return names
-  if (role === 'standby-leader') return []
-  if (role === 'replica' || role === 'standby') return names.filter((name) => name !== leader)
-  return leader === undefined ? [] : [leader]
 }
 
 function tellFailure(
@@ -288,30 +243,6 @@ function tellFailure(
   const what = `${action} for member ${visibleText(name)}`
   const why = visibleText(error.message, 1000)
   world.stdout.write(`Failed: ${what}, status code=${error.status ?? 'none'}, (${why})\n`)
-}
-
-/** Asks as Click does: the default in brackets, taken when nothing is typed. */
-async function prompt(
-  world: World,
-  question: string,
-  otherwise: string | undefined,
-): Promise<string | undefined> {
-  if (!world.ask)
-    refuse(`Cannot ask "${question}": there is no terminal`, 'Give it as an option, or add --force')
-  const answer = await world.ask(`${question} [${otherwise ?? ''}]: `)
-  if (answer === undefined) refuse('Aborted!')
-  return answer.trim() === '' ? otherwise : answer.trim()
-}
-
-async function agree(world: World, question: string, otherwise: string): Promise<void> {
-  if (!world.ask)
-    refuse(`Cannot ask "${question}": there is no terminal`, 'Add --force to do it without a question')
-  const answer = await world.ask(`${question} [y/N]: `)
-  if (!/^y(es)?$/i.test(answer?.trim() ?? '')) refuse(otherwise)
-}
-
-function titled(word: string): string {
-  return word.slice(0, 1).toUpperCase() + word.slice(1)
 }
 
 /** `2026-05-04 03:02:01.12345` in local time, as `patronictl` prefixes what happened. */

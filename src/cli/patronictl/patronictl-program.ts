@@ -8,24 +8,15 @@ import { findEndpoints } from '../endpoints.ts'
 import type { World } from '../world.ts'
 import { yamlText } from '../yaml-text.ts'
 import { printMembers } from './members.ts'
-import {
-  CTL_ROLES,
-  move,
-  reinitialise,
-  reload,
-  restart,
-  seenThrough,
-  setPaused,
-  timestamp,
-  withRole,
-  type CtlContext,
-} from './orders.ts'
+import { CTL_ROLES, withRole } from './asking.ts'
+import { seenThrough, type CtlContext } from './context.ts'
+import { move, reinitialise, reload, restart, setPaused, timestamp } from './orders.ts'
+import { flush } from './scheduled.ts'
 import { CTL_FORMATS, printTable, refuse, type CtlFormat } from './output.ts'
 
 /** Commands of `patronictl` that can do nothing here, each with what its users are told. */
 const ABSENT: Readonly<Record<string, readonly [why: string, instead: string]>> = {
   query: ['SQL is not run from here', 'psql "$(patronictl dsn)"'],
-  flush: ['nothing is ever scheduled', 'there is nothing to discard'],
   remove: [
     'a cluster is not removed from its store by a command',
     'stop its nodes, and remove their folders',
@@ -169,16 +160,17 @@ function addOrders(add: Add, contextOf: ContextOf): void {
       .addOption(new Option('--primary <member>').hideHelp())
       .addOption(new Option('--master <member>').hideHelp())
       .option('--candidate <member>', 'who becomes the primary')
-      .addOption(new Option('--scheduled <time>').hideHelp())
+      .addOption(new Option('--scheduled <time>', 'when, in an unambiguous format such as ISO 8601'))
       .option('--force', 'do not ask')
       .action(async (cluster: string | undefined, options: Options) => {
-        refuseSchedule(action, options.scheduled)
+        if (action === 'failover' && options.scheduled !== undefined) refuse("Failover can't be scheduled")
         const leader = options.leader ?? options.primary ?? options.master
         await move(await contextOf(cluster), {
           // As patronictl: who names the primary means a switchover.
           action: leader === undefined ? action : 'switchover',
           leader,
           candidate: options.candidate,
+          scheduled: options.scheduled,
           force: options.force === true,
         })
       })
@@ -215,15 +207,23 @@ function addMemberOrders(add: Add, contextOf: ContextOf): void {
     .option('--any', 'one of them alone')
     .option('--pending', 'only where a setting waits for it')
     .option('--pg-version <version>', 'only where PostgreSQL is older')
-    .addOption(new Option('--scheduled <time>').hideHelp())
+    .option('--scheduled <time>', 'when, in an unambiguous format such as ISO 8601')
     .addOption(new Option('--timeout <seconds>').hideHelp())
     .option('--force', 'do not ask')
     .action(async (cluster: string, names: readonly string[], options: RestartOptions) => {
-      refuseSchedule('restart', options.scheduled)
       if (options.timeout !== undefined)
         refuse('Cannot limit the time of a restart: it is waited for until it is over', 'Leave --timeout out')
-      const { force = false, any = false, pending = false, role, pgVersion: version } = options
-      await restart(await contextOf(cluster), { names, force, role, any, pending, version })
+      const { force = false, any = false, pending = false, role, pgVersion: version, scheduled } = options
+      await restart(await contextOf(cluster), { names, force, role, any, pending, version, scheduled })
+    })
+  add('flush <cluster> [words...]', 'call off what is scheduled: [MEMBER...] restart, or switchover')
+    .option('--force', 'do not ask')
+    .addOption(new Option('-r, --role <role>', 'only members with this role').choices(CTL_ROLES))
+    .action(async (cluster: string, words: readonly string[], { force = false, role }: MemberOptions) => {
+      const target = words.at(-1)
+      if (target !== 'restart' && target !== 'switchover')
+        return refuse('Cannot flush: wanted restart or switchover behind the members')
+      await flush(await contextOf(cluster), { names: words.slice(0, -1), force, role, target })
     })
   add('reload <cluster> [members...]', 'have members read their configuration again')
     .option('--force', 'do not ask')
@@ -231,11 +231,6 @@ function addMemberOrders(add: Add, contextOf: ContextOf): void {
     .action(async (cluster: string, names: readonly string[], { force = false, role }: MemberOptions) => {
       await reload(await contextOf(cluster), { names, force, role })
     })
-}
-
-function refuseSchedule(action: string, time: string | undefined): void {
-  if (time === undefined || time === 'now') return
-  refuse(`Cannot schedule a ${action}: it is done at once or not at all`, 'Run it when the time has come')
 }
 
 function formatted(command: Command): Command {

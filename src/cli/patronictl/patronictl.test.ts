@@ -120,12 +120,15 @@ describe('patronictl', () => {
   })
 
   it('switchover: asks as it always did, and says what happened', async () => {
-    const answers = ['', 'n2', 'y']
+    const answers = ['', 'n2', '', 'y']
     const { code, out, questions } = await ctl('switchover', { answers })
     expect(code).toBe(0)
     expect(questions).toEqual([
       'Primary [n1]: ',
       "Candidate ['n2', 'n3'] []: ",
+      expect.stringMatching(
+        /^When should the switchover take place \(e\.g\. \d{4}-\d\d-\d\dT\d\d:\d\d \)  \[now\]: $/,
+      ),
       'Are you sure you want to switchover cluster main, demoting current leader n1? [y/N]: ',
     ])
     expect(out).toMatch(/^Current cluster topology\n\+ Cluster: main/)
@@ -134,7 +137,7 @@ describe('patronictl', () => {
   })
 
   it('switchover: nothing happens without a yes, or to somebody who is none of them', async () => {
-    expect((await ctl('switchover --candidate n2', { answers: ['', 'n'] })).err).toBe(
+    expect((await ctl('switchover --candidate n2', { answers: ['', 'now', 'n'] })).err).toBe(
       'Error: Aborting switchover\n',
     )
     expect((await ctl('switchover --leader n2 --force')).err).toBe(
@@ -143,7 +146,6 @@ describe('patronictl', () => {
     expect((await ctl('switchover --candidate n9 --force')).err).toBe(
       'Error: Member n9 does not exist in cluster main\n',
     )
-    expect((await ctl('switchover --force --scheduled 2030-01-01T00:00')).err).toContain('Cannot schedule')
     expect(operations.changes).toEqual([])
   })
 
@@ -177,8 +179,96 @@ describe('patronictl', () => {
     expect((await ctl('restart main n2 --pg-version 18.4 --force')).out).toContain('not satisfied')
     expect((await ctl('restart main -r replica --any --force')).out.match(/Success/g)).toHaveLength(1)
     expect((await ctl('restart main --timeout 5 --force')).err).toContain('Cannot limit')
-    expect((await ctl('restart main --scheduled 2030-01-01T00:00 --force')).err).toContain('Cannot schedule')
     expect(operations.changes).toEqual(['n2', 'n3', 'n1', 'n2', 'n2'].map((name) => `restart ${name} {}`))
+  })
+
+  const LATER = '2099-01-01T00:00:00+00:00'
+  const scheduled = {
+    switchover: { at: LATER, from: 'n1', to: 'n2' },
+    restarts: { n1: { at: LATER, version: 180005 } },
+  }
+
+  it('switchover --scheduled: keeps it for then, and shows it', async () => {
+    const answers = ['', 'n2', LATER, 'y']
+    const schedule = operations.schedule.bind(operations)
+    operations.schedule = (wish) => {
+      operations.current = sampleView({ scheduled })
+      return schedule(wish)
+    }
+    const { code, out, questions } = await ctl('switchover', { answers })
+    expect([code, questions.at(-1)]).toEqual([
+      0,
+      `Are you sure you want to schedule switchover of cluster main at ${LATER}, demoting current leader n1? [y/N]: `,
+    ])
+    expect(out).toMatch(/\n[\d-]{10} [\d:]{8}\.\d{5} Switchover scheduled\n\+ Cluster/)
+    expect(out).toContain(
+      ` Switchover scheduled at: ${LATER}\n                    from: n1\n                      to: n2\n`,
+    )
+    expect(out).toContain(`| ${LATER} if version < 18.5 |`)
+    expect(operations.changes).toEqual([
+      `schedule {"kind":"switchover","at":"${LATER}","from":"n1","to":"n2"}`,
+    ])
+  })
+
+  it('switchover --scheduled: a time without a zone is that of this host, and one that is none is refused', async () => {
+    await ctl('switchover --force --scheduled 2099-01-01T00:00')
+    const [, at = ''] = /"at":"([^"]+)"/.exec(operations.changes[0] ?? '') ?? []
+    expect(Date.parse(at)).toBe(new Date(2099, 0, 1).getTime())
+    await ctl('switchover --force --scheduled 2099-01-01')
+    expect(operations.changes[1]).toBe(operations.changes[0])
+    expect((await ctl('switchover --force --scheduled later')).err).toMatch(
+      /^Error: Unable to parse scheduled timestamp \(later\)/,
+    )
+    for (const zone of ['Z', '+00', '-0330', '+02:00']) {
+      const past = await ctl(`switchover --force --scheduled 2020-01-01T00:00${zone}`)
+      expect(past.out).toContain('Switchover failed, details: 422, Cannot schedule switchover in the past\n')
+    }
+    expect((await ctl(`failover --candidate n2 --force --scheduled ${LATER}`)).err).toContain(
+      "can't be scheduled",
+    )
+    operations.current = sampleView({ paused: true })
+    expect((await ctl(`switchover --force --scheduled ${LATER}`)).err).toBe(
+      "Error: Can't schedule switchover in the paused state\n",
+    )
+    expect(operations.changes).toHaveLength(2)
+  })
+
+  it('restart --scheduled: by the agent of each member, and with force in the place of what was there', async () => {
+    const { out } = await ctl(`restart main n1 --pending --scheduled ${LATER}`, { answers: ['y', ''] })
+    expect(out).toContain('Success: restart scheduled on member n1\n')
+    operations.scheduleOutcome = { kind: 'refused', reason: 'EXISTS', message: '' }
+    expect((await ctl(`restart main n1 --force --scheduled ${LATER}`)).out).toContain(
+      'Failed: another restart is already scheduled on member n1\n',
+    )
+    operations.scheduleOutcome = { kind: 'scheduled' }
+    operations.current = sampleView({ scheduled })
+    expect((await ctl(`restart main n1 --force --scheduled ${LATER}`)).out).toMatch(
+      /\nSuccess: flush scheduled restart for member n1\nSuccess: restart scheduled on member n1\n$/,
+    )
+    expect(operations.changes).toEqual([
+      `schedule {"kind":"restart","at":"${LATER}","onlyPending":true}`,
+      `schedule {"kind":"restart","at":"${LATER}"}`,
+      'unschedule restart',
+      `schedule {"kind":"restart","at":"${LATER}"}`,
+    ])
+  })
+
+  it('flush: calls off what there is', async () => {
+    expect((await ctl('flush main switchover')).out).toBe('No pending scheduled switchover\n')
+    expect((await ctl('flush main n1 restart --force')).out).toContain('No scheduled restart for member n1\n')
+    operations.current = sampleView({ scheduled })
+    expect((await ctl('flush main switchover --force')).out).toBe('Success: scheduled switchover deleted\n')
+    expect((await ctl('flush main n1 restart --force')).out).toContain(
+      'Success: flush scheduled restart for member n1\n',
+    )
+    expect((await ctl('flush main n1')).err).toContain('wanted restart or switchover')
+    operations.unscheduleOutcome = { kind: 'none' }
+    expect((await ctl('flush main switchover --force')).out).toBe('Failed: no switchover is scheduled\n')
+    expect(operations.changes).toEqual([
+      'unschedule switchover',
+      'unschedule restart',
+      'unschedule switchover',
+    ])
   })
 
   it('reinit: replicas, by name or by answer', async () => {
@@ -221,7 +311,7 @@ describe('patronictl', () => {
   })
 
   it('says of what it cannot do why, and what to do instead', async () => {
-    for (const words of ['query -c select', 'flush main restart', 'remove main', 'edit-config']) {
+    for (const words of ['query -c select', 'remove main', 'edit-config']) {
       const { code, err } = await ctl(words)
       expect(code, words).toBe(1)
       expect(err, words).toMatch(/^Error: Cannot .*: .*\nhint: .*\n$/)
