@@ -112,9 +112,7 @@ async function runMany(asked: Asked): Promise<number> {
     show()
   }
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL('./cluster/sim-worker.js', import.meta.url), {
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    })
+    let worker = startWorker()
     try {
       while (next < end && failures.length < FAILURES_MAX) {
         const seed = next
@@ -127,7 +125,12 @@ async function runMany(asked: Asked): Promise<number> {
           weather: asked.weather,
           witness: 'any',
         }
-        take(await askWorker(worker, { options, twice: seed % TWICE_EVERY === 0 }))
+        const report = await askWorker(worker, { options, twice: seed % TWICE_EVERY === 0 })
+        take(report)
+        if (report.kind === 'broken') {
+          await worker.terminate()
+          worker = startWorker()
+        }
       }
     } finally {
       await worker.terminate()
@@ -174,12 +177,27 @@ function sentenceOf({ seed, kind, message }: Exclude<SeedReport, { kind: 'clean'
   return `seed ${seed}: ${kind}: ${message}\n`
 }
 
-function askWorker(worker: Worker, order: object): Promise<SeedReport> {
-  return new Promise((resolve, reject) => {
-    worker.removeAllListeners('message')
-    worker.removeAllListeners('error')
+function startWorker(): Worker {
+  return new Worker(new URL('./cluster/sim-worker.js', import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  })
+}
+
+/** A seed that ends its worker, by a promise that nobody waited for, is one that failed: the others go on. */
+function askWorker(
+  worker: Worker,
+  order: { readonly options: ClusterSimulationOptions; readonly twice: boolean },
+): Promise<SeedReport> {
+  const { seed } = order.options
+  return new Promise((resolve) => {
+    const broken = (message: string): void =>
+      resolve({ seed, kind: 'broken', message, trace: [], schedule: [] })
+    worker.removeAllListeners()
     worker.once('message', resolve)
-    worker.once('error', reject)
+    worker.once('error', (error) =>
+      broken(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    )
+    worker.once('exit', () => broken('its worker ended'))
     worker.postMessage(order)
   })
 }

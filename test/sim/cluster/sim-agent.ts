@@ -119,10 +119,14 @@ export class SimAgent {
   stop(onStopped: () => void): void {
     if (this.#isLeaving) return
     this.#isLeaving = true
-    void this.#stop().then(() => {
-      this.#end('stopped')
-      onStopped()
-    })
+    // As `entry.ts`: what cannot be ended is left to the guard.
+    void this.#stop().then(
+      () => {
+        this.#end('stopped')
+        onStopped()
+      },
+      (thrown: unknown) => this.#fail(`cannot stop cleanly: ${String(thrown)}`),
+    )
   }
 
   /** As SIGKILL. */
