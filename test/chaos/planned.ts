@@ -25,8 +25,8 @@ export type PlannedReport = {
   readonly acknowledged: number
   /** What clients were told that was no acknowledgement, by port and words. */
   readonly errors: Readonly<Record<string, number>>
-  /** How often pgbench, which cannot connect again, ended on the pooled port. */
-  readonly pgbenchEnded: number
+  /** What pgbench, which cannot connect again, said each time that it ended on the pooled port. */
+  readonly pgbenchEnded: readonly string[]
   /** Lost, written twice, written by nobody, or by two. */
   readonly violations: readonly string[]
 }
@@ -84,7 +84,7 @@ export async function plannedWork(
     stalls,
     acknowledged: history.acknowledged,
     errors: errorsOf(writes),
-    pgbenchEnded: Math.max(0, (load?.starts ?? 1) - 1),
+    pgbenchEnded: load?.complaints ?? [],
     violations: [
       ...(history.missing.length > 0 ? [`${history.missing.length} acknowledged rows are missing`] : []),
       ...(history.duplicates.length > 0 ? [`${history.duplicates.length} rows are there twice`] : []),

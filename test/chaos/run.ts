@@ -148,7 +148,8 @@ async function planned(asked: Asked, binDir: string): Promise<number> {
       `  stalls of a switchover: 5433 ${describeStalls(stalls.primary)}; 6432 ${describeStalls(stalls.pooled)}`,
     )
     for (const [what, times] of Object.entries(errors)) say(`  ${times} times ${what}`)
-    say(`  pgbench on 6432 ended ${pgbenchEnded} times`)
+    say(`  pgbench on 6432 ended ${pgbenchEnded.length} times`)
+    for (const complaint of pgbenchEnded) say(`    ${complaint.replaceAll('\n', ' | ')}`)
     for (const violation of violations) say(`  VIOLATION ${violation}`)
     if (violations.length > 0) say(`  kept in ${arena.keep(asked.from, report)}`)
     return violations.length === 0 ? 0 : 1

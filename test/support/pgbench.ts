@@ -5,6 +5,8 @@ import { join } from 'node:path'
 /** Enough to be in the way, not enough to starve three agents on two cores. */
 const RATE_PER_SECOND = 60
 const RESTART_MS = 200
+/** Characters that are kept of what it says. */
+const SAID_MAX = 600
 
 /** The `pgbench` of this machine; any version can load any server. */
 export function findPgbench(): string | undefined {
@@ -21,6 +23,8 @@ export class PgbenchLoad {
   #stopped = false
   /** How often it had to be started. */
   starts = 0
+  /** What it said before it ended, once each time. */
+  readonly complaints: string[] = []
 
   constructor(program: string, url: string) {
     this.#program = program
@@ -42,11 +46,17 @@ export class PgbenchLoad {
     if (this.#stopped) return
     this.starts += 1
     const options = ['-n', '-c', '2', '-T', '3600', '-R', String(RATE_PER_SECOND)]
-    const child = spawn(this.#program, [...options, this.#url], { stdio: 'ignore' })
+    const child = spawn(this.#program, [...options, this.#url], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
+    let said = ''
+    child.stderr.on('data', (bytes: Buffer) => {
+      said = `${said}${bytes.toString()}`.slice(-SAID_MAX)
+    })
     child.once('error', () => {})
     child.once('exit', () => {
-      if (!this.#stopped) this.#timer = setTimeout(() => this.start(), RESTART_MS)
+      if (this.#stopped) return
+      this.complaints.push(said.trim())
+      this.#timer = setTimeout(() => this.start(), RESTART_MS)
     })
   }
 
