@@ -68,6 +68,7 @@ describe('a secret', () => {
     'that starts with a reserved character': `local_db:\n  password: @${SECRET}\n`,
     'that looks like an alias': `local_db:\n  password: *${SECRET}\n`,
     'behind a broken key that begins with a harmless word': `bootstrap:\n  user@app: {assword: ${SECRET}}}\n`,
+    'behind a broken key of an item': `local_db:\n- >assword: "${SECRET}"\n  role: primary\n`,
     'that looks like a tag': `local_db:\n  password: !${SECRET} x\n`,
     'with a colon in it': `local_db:\n  password: a: ${SECRET}\n`,
     'with a tab before it': `local_db:\n\tpassword: ${SECRET}\n`,

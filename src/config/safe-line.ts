@@ -14,11 +14,11 @@ export function safeLine(lines: readonly string[], index: number): string {
   const start = /^\s*(?:[-?] +)*/.exec(line)?.[0].length ?? 0
   if (keyAt(line, start) !== undefined || /[{[]/.test(line[start] ?? ''))
     return maskSecrets(scanned(line, start))
-  if (start > indent.length) return maskSecrets(line)
   const rest = line.slice(start)
   const word = /^[\w.-]+/.exec(rest)?.[0] ?? ''
-  // What begins like a harmless key and has another one behind it is none of both.
-  const isHarmless = kindOfKey(word) === 'value' && rest.search(ANY_KEY) === -1
+  // What begins like a harmless key, or an item of a list, and has a key behind it is none of both.
+  const isItem = start > indent.length
+  const isHarmless = (isItem || kindOfKey(word) === 'value') && rest.search(ANY_KEY) === -1
   return isHarmless ? maskSecrets(line) : indent + MASK
 }
 
