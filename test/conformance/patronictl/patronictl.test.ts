@@ -151,7 +151,9 @@ describe.skipIf(!canRunOurs && !isAllRequired)('patronictl of pg-metako, on pg-m
       const name = await healthy()
       await eventually('etcd to show the cluster as it is', async () => {
         const list = masked(await typed([...stock, 'list']))
+        const history = lastRow(masked(await typed([...stock, 'history'])))
         return (
+          history.includes(`|${name}|`) &&
           list.split('|UP|').length === 4 &&
           list.includes(`|${name}|ADDRESS|Leader|`) &&
           !list.includes('unknown')
