@@ -31,8 +31,10 @@ describePostgres('what the pooled port knows of statements', (postgres) => {
       await client.query({ name: 'named', text: 'select $1::int as named', values: [n] })
     await expect(client.query('select 1 / 0 as failed')).rejects.toThrow('zero')
     // Statements that are sent before the one before them was answered.
-    await Promise.all([1, 2, 3, 4].map((n) => client.query(`select pg_sleep(0.0${n}), 1 as behind`)))
+    await Promise.all([1, 2, 3, 4].map((n) => client.query(`select pg_sleep(0.${n}), 1 as behind`)))
     await client.query('alter user app connection limit 50').catch(() => {})
+    // A client hears of an error before the statement has ended.
+    await client.query('select 1')
     const rows = await show('STATEMENTS')
     const calls = (part: string) =>
       rows
@@ -50,7 +52,7 @@ describePostgres('what the pooled port knows of statements', (postgres) => {
       user: 'app',
       statement: expect.stringContaining('behind'),
     })
-    expect(Number(rows[0]?.['max_us'])).toBeGreaterThanOrEqual(40_000)
+    expect(Number(rows[0]?.['max_us'])).toBeGreaterThanOrEqual(200_000)
     expect(Number(rows[0]?.['mean_us'])).toBeLessThan(Number(rows[0]?.['max_us']))
   })
 
