@@ -1,15 +1,20 @@
 import type { HoldOutcome, HoldWish } from '../api/ports.ts'
 import { databaseMembers } from '../ha/decide/stance.ts'
 import type { Keys } from '../ha/keys.ts'
+import { pauseOn } from '../ha/pause-on.ts'
 import type { Clock, Store } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { HeldSince, MemberTags } from '../model/member-tags.ts'
+import { plus } from '../model/time.ts'
 import { refused } from './refused.ts'
 import { isOnlyStandby } from './reinit.ts'
 
 const WRITE_MS = 3000
 /** A renewal of the lease comes in between now and then. */
 const TRIES = 6
+/** What this node has seen is as old as its last look at the cluster. */
+const NEWS_MS = 1000
+const LOOK_EVERY_MS = 20
 
 type HoldDeps = {
   readonly clock: Clock
@@ -30,16 +35,24 @@ export async function hold(deps: HoldDeps, { name, reason }: HoldWish): Promise<
     if (refusal || !seen) return refusal ?? refused('NO_QUORUM', 'Nothing is known yet')
     const since = new Date(clock.wall()).toISOString()
     const note: HeldSince = { since, ...(reason === undefined ? {} : { reason }) }
+    const { recordRevision: revision } = seen.store
     const { succeeded } = await store.transact(
       {
-        compares: [{ kind: 'mod', key: keys.epoch, revision: seen.store.recordRevision }],
+        compares: [{ kind: 'mod', key: keys.epoch, revision }],
         operations: [{ kind: 'put', key: keys.hold(name), value: JSON.stringify(note) }],
       },
       { deadlineMs: WRITE_MS },
     )
     if (succeeded) return { kind: 'done', name }
+    await awaitNews(deps, revision)
   }
   return refused('BUSY', `The record of the primary changed ${TRIES} times meanwhile`)
+}
+
+async function awaitNews({ clock, seen }: HoldDeps, revision: number): Promise<void> {
+  const until = plus(clock.monotonic(), NEWS_MS)
+  while (seen()?.store.recordRevision === revision && clock.monotonic() < until)
+    await pauseOn(clock, LOOK_EVERY_MS)
 }
 
 export async function unhold({ store, keys, seen }: HoldDeps, name: string): Promise<HoldOutcome> {

@@ -31,8 +31,11 @@ describePostgres('a member that is held', (postgres) => {
 
   it('gets no reads, no commit waits for it, and everybody is told why, also after all agents were started anew', async () => {
     onTestFailed(() => console.error(cluster.logTails()))
-    const { code, out } = await order('hold', 'node2', '--reason', 'new disk')
-    expect([code, out]).toEqual([0, expect.stringContaining('"node2" is held: it takes over from nobody')])
+    expect(await order('hold', 'node2', '--reason', 'new disk')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('"node2" is held: it takes over from nobody'),
+      err: '',
+    })
     await cluster.waitFor('commits that wait for the other', TOLD_MS, async () =>
       (await counted()).every((name) => name === 'node3'),
     )
