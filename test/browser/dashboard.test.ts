@@ -215,6 +215,7 @@ describe('every number', () => {
       const line = await page.getAttribute('[data-measure=transactionsPerSecond] path.line', 'd')
       return line?.startsWith('M') === true
     })
+    expect(await page.getAttribute('[data-measure=transactionsPerSecond] path.line', 'd')).toMatch(/^M/)
   })
 })
 
@@ -498,6 +499,7 @@ describe('a failover', () => {
         const troubled = await page.locator('.member.tone-warning, .member.tone-critical').count()
         return /It hears nobody.* is [\d.]+ (m?s) old/.test(detail) && troubled > 1
       })
+      expect(await page.textContent('.hero .detail')).toMatch(/It hears nobody.* is [\d.]+ (m?s) old/)
       await picture('cut-off')
     } finally {
       for (const pid of others) process.kill(pid, 'SIGCONT')
