@@ -10,8 +10,6 @@ export type ConfigDifference = {
   readonly ignored: readonly string[]
 }
 
-const LIVE_CALLBACKS = /^postgresql\.(callbacks\b|callback_timeout$)/
-
 /** The members of the first start, and the majority that follows from their number. */
 const OF_THE_FIRST_START = /^(cluster_members\b|coordination\.cluster_mode\.min_consensus_nodes$)/
 
@@ -42,10 +40,11 @@ export function compareConfigs(
 const OF_THE_ROUTERS_START =
   /^pool\.(?:pool_mode|max_prepared_statements|auth_\w+|read_write_split|(?:read|write)_functions.*|(?:databases|users)\[\d+\]\.pool_mode)$|^router\.(?:workers|hold_timeout|max_client_connections|(?:client|server)_tls_\w+)$/
 /** The router gets its settings from its agent whenever they change. */
-const LIVE = /^(?:logging\.level|router\.drain_timeout|pool\.(?!listen_addr$).*)$/
+const LIVE =
+  /^(?:logging\.level|router\.drain_timeout|pool\.(?!listen_addr$).*|postgresql\.(?:callbacks\b.*|callback_timeout))$/
 
 function kindOf(key: string, options: { readonly isRegistered: boolean }): keyof ConfigDifference {
   if (OF_THE_ROUTERS_START.test(key)) return 'needsRouterRestart'
-  if (LIVE.test(key) || LIVE_CALLBACKS.test(key)) return 'live'
+  if (LIVE.test(key)) return 'live'
   return options.isRegistered && OF_THE_FIRST_START.test(key) ? 'ignored' : 'needsRestart'
 }

@@ -24,7 +24,7 @@ import type { ConsensusHost, NodeState, PeerWire } from './host-ports.ts'
 import { publishAddress } from './publish-address.ts'
 import { endLeftovers } from './leftovers.ts'
 import { livePolicy } from './live-policy.ts'
-import { OwnTags } from './hold.ts'
+import { ownTags, type OwnTags } from './hold.ts'
 import { nodePolicy } from './node-policy.ts'
 import { Orders } from './orders.ts'
 import { Picture, type PictureParts } from './picture.ts'
@@ -93,7 +93,7 @@ export class ControlPlane {
   /** Those of the first start. */
   readonly #configured: readonly string[]
   readonly #abort = new AbortController()
-  readonly #tags: OwnTags
+  readonly #tagsWith: (note: string | undefined) => OwnTags
   #founding: Founding | EtcdFounding | undefined
   #leftovers: Promise<void> | undefined
   #brain: Brain | undefined
@@ -114,7 +114,7 @@ export class ControlPlane {
     this.#configured = [this.#self, ...peers].toSorted()
     this.keys = keysOf(config.namespace, config.scope)
     this.policy = livePolicy(nodePolicy(config), () => this.#brain?.store.peek(this.keys.config)?.value)
-    this.#tags = new OwnTags(config.tags)
+    this.#tagsWith = ownTags(config.tags)
     this.picture = this.#createPicture()
     this.orders = new Orders({
       clock: ports.clock,
@@ -148,6 +148,10 @@ export class ControlPlane {
   /** When this node was removed from its cluster. */
   get left(): { readonly at: string } | undefined {
     return this.#left
+  }
+
+  get #tags(): OwnTags {
+    return this.#tagsWith(this.#brain?.store.peek(this.keys.hold(this.#self))?.value)
   }
 
   get isManaged(): boolean {
@@ -273,7 +277,7 @@ export class ControlPlane {
         keys: this.keys,
         managed: this.isManaged,
         isWitness: nodeMode(this.#options.config) === 'witness',
-        tags: () => this.#tags.with(brain.store.peek(this.keys.hold(this.#self))?.value).tags,
+        tags: () => this.#tags.tags,
         onDecision: (decision, seen) => this.#onDecision(brain, decision, seen),
         onRecord: () => this.#onRecord(brain),
         onStep: () => {
@@ -445,7 +449,7 @@ export class ControlPlane {
       silenceLimitMs: this.policy.silenceLimitMs,
       keys: this.keys,
       parameters: () => this.#ports.state.parameters(),
-      tags: () => this.#tags.with(this.#brain?.store.peek(this.keys.hold(this.#self))?.value),
+      tags: () => this.#tags,
       now: () => ({
         brain: this.#brain,
         founding: this.#founding,

@@ -1,13 +1,15 @@
 import type { HoldOutcome, HoldWish } from '../api/ports.ts'
-import { databaseMembers } from '../ha/decide/stance.ts'
+import { isWitness } from '../ha/decide/stance.ts'
 import type { Keys } from '../ha/keys.ts'
 import { pauseOn } from '../ha/pause-on.ts'
 import type { Clock, Store } from '../ha/ports.ts'
 import type { Snapshot } from '../ha/snapshot.ts'
 import type { HeldSince, MemberTags } from '../model/member-tags.ts'
 import { plus } from '../model/time.ts'
+import { rememberLast } from '../std/remember-last.ts'
 import { refused } from './refused.ts'
 import { isOnlyStandby } from './reinit.ts'
+import { takeBack } from './take-back.ts'
 
 const WRITE_MS = 3000
 /** A renewal of the lease comes in between now and then. */
@@ -15,6 +17,9 @@ const TRIES = 6
 /** What this node has seen is as old as its last look at the cluster. */
 const NEWS_MS = 1000
 const LOOK_EVERY_MS = 20
+
+/** Those of now, and why some of them are not in the node's file. */
+export type OwnTags = { readonly tags: MemberTags | undefined; readonly held: HeldSince | undefined }
 
 type HoldDeps = {
   readonly clock: Clock
@@ -57,20 +62,11 @@ async function awaitNews({ clock, seen }: HoldDeps, revision: number): Promise<v
 
 export async function unhold({ store, keys, seen }: HoldDeps, name: string): Promise<HoldOutcome> {
   if (!seen()?.store.hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
-  const key = keys.hold(name)
-  await store.read(key, { deadlineMs: WRITE_MS })
-  const entry = store.peek(key)
-  if (!entry) return refused('NOT_HELD', `"${name}" is not held`)
-  const { succeeded } = await store.transact(
-    {
-      compares: [{ kind: 'mod', key, revision: entry.modRevision }],
-      operations: [{ kind: 'delete', key }],
-    },
-    { deadlineMs: WRITE_MS },
-  )
-  return succeeded
-    ? { kind: 'done', name }
-    : refused('BUSY', `Somebody else changes the hold of "${name}" at the same time`)
+  const became = await takeBack(store, keys.hold(name), WRITE_MS)
+  if (became === 'none') return refused('NOT_HELD', `"${name}" is not held`)
+  if (became === 'changed')
+    return refused('BUSY', `Somebody else changes the hold of "${name}" at the same time`)
+  return { kind: 'done', name }
 }
 
 function refuse(
@@ -81,8 +77,7 @@ function refuse(
   if (!seen?.store.hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
   if (!seen.members.includes(name))
     return refused('UNKNOWN', `There is no member "${name}": the members are ${seen.members.join(', ')}`)
-  if (!databaseMembers(seen).includes(name) || (name === seen.self && seen.local.isWitness))
-    return refused('HAS_NO_DATA', `"${name}" is a witness and has no database`)
+  if (isWitness(seen, name)) return refused('HAS_NO_DATA', `"${name}" is a witness and has no database`)
   if (record?.state !== 'open') return refused('TAKE_OVER', 'The cluster has no primary now')
   if (record.holder === name)
     return refused('IS_PRIMARY', `"${name}" is the primary`, 'First: pg-metako switchover')
@@ -91,32 +86,12 @@ function refuse(
   return undefined
 }
 
-/** The tags of this node: those of its file, and what a hold adds. */
-export class OwnTags {
-  readonly #configured: MemberTags | undefined
-  #note: string | undefined
-  #held: HeldSince | undefined
-  #tags: MemberTags | undefined
-
-  constructor(configured: MemberTags | undefined) {
-    this.#configured = configured
-    this.#tags = configured
-  }
-
-  /** `note`: as it lies in the store. It hardly ever changes. */
-  with(note: string | undefined): {
-    readonly tags: MemberTags | undefined
-    readonly held: HeldSince | undefined
-  } {
-    if (note !== this.#note) {
-      this.#note = note
-      this.#held = heldSince(note)
-      this.#tags = this.#held
-        ? { ...this.#configured, nofailover: true, noloadbalance: true }
-        : this.#configured
-    }
-    return { tags: this.#tags, held: this.#held }
-  }
+/** The tags of this node: those of its file, and what a hold adds. `note`: as it lies in the store; it hardly ever changes. */
+export function ownTags(configured: MemberTags | undefined): (note: string | undefined) => OwnTags {
+  return rememberLast((note) => {
+    const held = heldSince(note)
+    return { tags: held ? { ...configured, nofailover: true, noloadbalance: true } : configured, held }
+  })
 }
 
 /** A note that nobody can read holds all the same: somebody wanted it. */

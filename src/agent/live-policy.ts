@@ -1,35 +1,27 @@
 import type { Policy } from '../ha/policy.ts'
 import type { AckPolicy } from '../model/ack-rule.ts'
 import { dynamicRules, type DynamicRules } from '../model/dynamic-config.ts'
+import { rememberLast } from '../std/remember-last.ts'
 
 /**
  * The limits of a node as its file has them, and from moment to moment with what is set for the whole cluster instead: members that judged by
  * different limits would wait for each other. `settings`: as they stand in the store.
  */
 export function livePolicy(file: Policy, settings: () => string | undefined): Policy {
-  let known: string | undefined
-  let rules: DynamicRules = {}
-  let acks = file.acks
-  const now = (): DynamicRules => {
-    const text = settings()
-    if (text !== known) {
-      known = text
-      rules = dynamicRules(text)
-      acks = acksOf(file.acks, rules)
-    }
-    return rules
-  }
+  const rulesIn = rememberLast((text: string | undefined) => {
+    const rules = dynamicRules(text)
+    return { ...rules, acks: acksOf(file.acks, rules) }
+  })
   return {
     ...file,
     get maximumLagBytes() {
-      return now().maximumLagBytes ?? file.maximumLagBytes
+      return rulesIn(settings()).maximumLagBytes ?? file.maximumLagBytes
     },
     get primaryStartTimeoutMs() {
-      return now().primaryStartTimeoutMs ?? file.primaryStartTimeoutMs
+      return rulesIn(settings()).primaryStartTimeoutMs ?? file.primaryStartTimeoutMs
     },
     get acks() {
-      now()
-      return acks
+      return rulesIn(settings()).acks
     },
   } as Policy
 }

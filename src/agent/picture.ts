@@ -5,7 +5,6 @@ import { nodeMode } from '../config/node-mode.ts'
 import type { Keys } from '../ha/keys.ts'
 import type { ClusterView, LossReport, PortTotals } from '../model/cluster-view.ts'
 import { SAW_NONE, type ActivityFacts, type MemberFacts } from '../model/member.ts'
-import type { HeldSince, MemberTags } from '../model/member-tags.ts'
 import type { FailoverRecord } from '../model/failover-record.ts'
 import type { RoutingTableMessage } from '../model/routing-table.ts'
 import type { MonotonicMs } from '../model/time.ts'
@@ -14,7 +13,8 @@ import type { Brain } from './brain.ts'
 import type { Founding } from './consensus.ts'
 import { NEVER } from './host-ports.ts'
 import type { Heartbeat, Heartbeats } from './heartbeats.ts'
-import { OwnParameters } from './own-parameters.ts'
+import type { OwnTags } from './hold.ts'
+import { keptParameters } from './own-parameters.ts'
 import { messageOf, readObstacle, routingTable, type RoutedMember } from './routing.ts'
 import { scheduleOf } from './schedule.ts'
 import { clusterView } from './view.ts'
@@ -33,8 +33,7 @@ export type PictureParts = {
   readonly activity: () => ActivityFacts | undefined
   /** What was taken in of the parameters of the whole cluster. */
   readonly parameters: () => Readonly<Record<string, string>>
-  /** Those of now, and why some of them are not in its file. */
-  readonly tags: () => { readonly tags: MemberTags | undefined; readonly held: HeldSince | undefined }
+  readonly tags: () => OwnTags
   /** What comes into being later, or changes. */
   readonly now: () => {
     readonly brain: Brain | undefined
@@ -52,12 +51,12 @@ export type PictureParts = {
 export class Picture {
   readonly #parts: PictureParts
   readonly #startedAt: MonotonicMs
-  readonly #parameters: OwnParameters
+  readonly #keptParameters: (settings: string | undefined) => readonly string[]
 
   constructor(parts: PictureParts) {
     this.#parts = parts
     this.#startedAt = parts.clock.monotonic()
-    this.#parameters = new OwnParameters(parts.config.postgresql.parameters)
+    this.#keptParameters = keptParameters(parts.config.postgresql.parameters)
   }
 
   ownFacts(): MemberFacts {
@@ -66,8 +65,11 @@ export class Picture {
     const activity = this.#parts.activity()
     const watchdog = guard.watchdog()
     const { held } = this.#parts.tags()
-    const settings = brain?.store.peek(this.#parts.keys.config)?.value
-    const { kept, isTakenIn } = this.#parameters.against(settings, this.#parts.parameters())
+    const kept = this.#keptParameters(brain?.store.peek(this.#parts.keys.config)?.value)
+    // Until there is a store nothing is set for the whole cluster.
+    const isUnconfigured = brain
+      ? brain.observer.isUnconfigured
+      : Object.keys(this.#parts.parameters()).length > 0
     const incarnation = brain?.observer.incarnation
     const pledge = brain?.observer.pledge
     const { enabled, primaryPort, replicaPort, pooledPort } = config.router
@@ -85,7 +87,7 @@ export class Picture {
       ...(brain && nodeMode(config) === 'managed' ? { writePath: brain.writePath.facts } : {}),
       ...(activity ? { activity } : {}),
       ...(held ? { held } : {}),
-      ...(isTakenIn || nodeMode(config) !== 'managed' ? {} : { unconfigured: true }),
+      ...(isUnconfigured && nodeMode(config) === 'managed' ? { unconfigured: true } : {}),
       ...(kept.length > 0 ? { keptParameters: kept } : {}),
       ...(brain?.observer.isPaused ? { paused: true } : {}),
       stopping: isStopping,

@@ -77,7 +77,7 @@ function factsOf({ seen, own }: RestartDeps, name: string): MemberFacts | undefi
 /** A condition of the order that is not met. */
 export function whyNotMeant(
   { instance }: MemberFacts,
-  { role, onlyPending, version }: RestartWish,
+  { role, onlyPending, version }: Omit<RestartWish, 'name'>,
 ): string | undefined {
   const { role: isNow = 'standby', serverVersion = 0, pendingRestart = [] } = instance
   if (role !== undefined && isNow !== role) return `it is a ${isNow}, not a ${role}`

@@ -5,7 +5,9 @@ import type { Snapshot } from '../ha/snapshot.ts'
 import { isObject } from '../model/dynamic-config.ts'
 import { lifeOf, type MemberFacts } from '../model/member.ts'
 import type { Schedule, ScheduledRestart, ScheduledSwitchover } from '../model/schedule.ts'
+import { whereGiven } from '../std/where-given.ts'
 import { refused } from './refused.ts'
+import { takeBack } from './take-back.ts'
 
 const WRITE_MS = 3000
 
@@ -24,7 +26,7 @@ export async function schedule(deps: ScheduleDeps, wish: ScheduleWish): Promise<
   if (seen.store.paused) return refused('PAUSED', 'The cluster is paused')
   if (wish.kind === 'switchover') {
     const { at, from, to } = wish
-    const order: ScheduledSwitchover = { at, from, ...(to === undefined ? {} : { to }) }
+    const order: ScheduledSwitchover = { at, from, ...whereGiven('to', to) }
     await store.transact(
       {
         compares: [],
@@ -36,13 +38,12 @@ export async function schedule(deps: ScheduleDeps, wish: ScheduleWish): Promise<
   }
   const { at, role, onlyPending, version } = wish
   const { name, instance } = own()
-  const life = lifeOf(instance)
   const order: ScheduledRestart = {
     at,
-    ...(life === undefined ? {} : { life }),
-    ...(role === undefined ? {} : { role }),
-    ...(onlyPending === undefined ? {} : { onlyPending }),
-    ...(version === undefined ? {} : { version }),
+    ...whereGiven('life', lifeOf(instance)),
+    ...whereGiven('role', role),
+    ...whereGiven('onlyPending', onlyPending),
+    ...whereGiven('version', version),
   }
   const key = keys.scheduledRestart(name)
   const { succeeded } = await store.transact(
@@ -62,18 +63,8 @@ export async function unschedule(
 ): Promise<UnscheduleOutcome> {
   if (!seen()?.store.hasQuorum) return refused('NO_QUORUM', 'No majority of voters answers')
   const key = what === 'switchover' ? keys.scheduledSwitchover : keys.scheduledRestart(own().name)
-  // Order: read with a majority, since another member may have taken the order a moment ago.
-  const { entries } = await store.read(key, { deadlineMs: WRITE_MS })
-  const entry = entries.find((one) => one.key === key)
-  if (!entry) return { kind: 'none' }
-  const { succeeded } = await store.transact(
-    {
-      compares: [{ kind: 'mod', key, revision: entry.modRevision }],
-      operations: [{ kind: 'delete', key }],
-    },
-    { deadlineMs: WRITE_MS },
-  )
-  return succeeded ? { kind: 'deleted' } : refused('BUSY', 'It was given or changed in this moment')
+  const became = await takeBack(store, key, WRITE_MS)
+  return became === 'changed' ? refused('BUSY', 'It was given or changed in this moment') : { kind: became }
 }
 
 /** All that is to be done later, as far as this node has heard; `undefined` where nothing is. */

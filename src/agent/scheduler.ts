@@ -44,7 +44,8 @@ const drop = (why: string): Judgement => ({ kind: 'drop', why })
  */
 export class Scheduler {
   readonly #deps: SchedulerDeps
-  readonly #cancels: (() => void)[] = []
+  /** While it is at work. */
+  #unwatch: (() => void) | undefined
   #timer: (() => void) | undefined
   #isGiving = false
 
@@ -54,14 +55,15 @@ export class Scheduler {
 
   start(signal: AbortSignal): void {
     const { store, keys } = this.#deps
-    this.#cancels.push(store.watch(keys.scheduled, 0, () => this.#look()))
+    this.#unwatch = store.watch(keys.scheduled, 0, () => this.#look())
     signal.addEventListener('abort', () => this.#stop(), { once: true })
     this.#look()
   }
 
   #stop(): void {
     this.#timer?.()
-    for (const cancel of this.#cancels.splice(0)) cancel()
+    this.#unwatch?.()
+    this.#unwatch = undefined
   }
 
   #look(): void {
@@ -71,7 +73,7 @@ export class Scheduler {
     const entries = [keys.scheduledSwitchover, keys.scheduledRestart(self)].flatMap(
       (key) => store.peek(key) ?? [],
     )
-    if (entries.length === 0 || this.#cancels.length === 0) return
+    if (entries.length === 0 || !this.#unwatch) return
     const waits = entries.map((entry) => this.#waitMs(entry))
     const due = entries.filter((_entry, index) => (waits[index] ?? 0) <= 0)
     const nextMs = Math.min(LOOK_EVERY_MS, ...waits.filter((ms) => ms > 0))
@@ -125,12 +127,16 @@ export class Scheduler {
     if (now?.holder !== self || !snapshot) return WAIT
     const order = scheduledIn<ScheduledSwitchover>(value)
     if (!order) return drop('it cannot be read')
-    const { from, to } = order
     if (snapshot.store.paused) return WAIT
-    const refusal = whyNoSwitchover(snapshot, { from, ...(to === undefined ? {} : { to }) }, now)
+    const refusal = whyNoSwitchover(snapshot, order, now)
     if (refusal?.reason === 'NO_QUORUM' || refusal?.reason === 'NO_PRIMARY') return WAIT
     if (refusal) return drop(refusal.message)
-    return { kind: 'give', key: keys.failover, value: switchoverRequest(from, to), isExclusive: true }
+    return {
+      kind: 'give',
+      key: keys.failover,
+      value: switchoverRequest(order.from, order.to),
+      isExclusive: true,
+    }
   }
 
   #judgeRestart({ value }: KeyValue): Judgement {
@@ -143,13 +149,7 @@ export class Scheduler {
     const life = lifeOf(facts.instance)
     if (life === undefined) return WAIT
     if (order.life !== undefined && order.life !== life) return drop('PostgreSQL was started anew meanwhile')
-    const { role, onlyPending, version } = order
-    const why = whyNotMeant(facts, {
-      name: self,
-      ...(role === undefined ? {} : { role }),
-      ...(onlyPending === undefined ? {} : { onlyPending }),
-      ...(version === undefined ? {} : { version }),
-    })
+    const why = whyNotMeant(facts, order)
     if (why !== undefined) return drop(why)
     const request: RestartOrder = { life }
     return { kind: 'give', key: keys.restart(self), value: JSON.stringify(request), isExclusive: false }

@@ -27,7 +27,6 @@ class SettingsReader {
   readonly #sections = new Set<string>()
   /** What the file says for each scalar key, in the order of the file. */
   readonly #scalars = new Map<string, Written[]>()
-  /** Where a section or an empty key stands: the place for what is missing. */
   /** Environment variables of a record's fields start with this; absent: they have none. */
   #environmentPrefix: string | undefined
 

@@ -23,6 +23,7 @@ export class Settings {
   readonly place: Place
   readonly #slots = new Map<string, Slot>()
   readonly #wrong = new Set<string>()
+  /** Where a section or an empty key stands: the place for what is missing. */
   readonly #sections = new Map<string, Place>()
   readonly #records = new Map<string, readonly Settings[]>()
 

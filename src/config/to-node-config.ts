@@ -1,5 +1,6 @@
 import type { TlsSide } from '../model/tls-settings.ts'
 import { commandWords } from '../std/command-words.ts'
+import { whereGiven } from '../std/where-given.ts'
 import { isWitness, otherMembers } from './derive-defaults.ts'
 import { etcdEndpoints } from './etcd-checks.ts'
 import { accessKeys as access, accessLists, accessMaps } from './keys/access-keys.ts'
@@ -353,14 +354,6 @@ function userOf(entry: Settings): UserOverrides {
     ...whereGiven('idleTransactionTimeoutMs', entry.get(fields.idleTransactionTimeout)),
     ...whereGiven('clientIdleTimeoutMs', entry.get(fields.clientIdleTimeout)),
   }
-}
-
-/** `{name: value}`, or nothing when there is no value: an absent property is not an undefined one. */
-function whereGiven<Name extends string, T>(
-  name: Name,
-  value: T | undefined,
-): { readonly [key in Name]?: T } {
-  return (value === undefined ? {} : { [name]: value }) as { readonly [key in Name]?: T }
 }
 
 function acksOf(settings: Settings): Pick<NodeConfig['replication'], 'acks'> {

@@ -1,4 +1,5 @@
 import { SECOND } from '../std/units.ts'
+import { whereGiven } from '../std/where-given.ts'
 
 /**
  * What operators set for the whole cluster while it runs: one JSON object in the store, at Patroni's key `config` and in its words.
@@ -47,13 +48,6 @@ function modeOf(value: unknown): DynamicRules['mode'] {
   if (value === undefined) return undefined
   if (value === 'quorum') return 'quorum'
   return value === true || value === 'on' ? 'sync' : 'async'
-}
-
-function whereGiven<Name extends string, T>(
-  name: Name,
-  value: T | undefined,
-): { readonly [key in Name]?: T } {
-  return (value === undefined ? {} : { [name]: value }) as { readonly [key in Name]?: T }
 }
 
 /** `postgresql.parameters`: what every member's PostgreSQL is set to, where its own config file says nothing else. */

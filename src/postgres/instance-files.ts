@@ -13,14 +13,14 @@ export type FilesInput = Omit<SettingsInput, 'follow' | 'atLeast' | 'walName' | 
   readonly database: string
   readonly pgHba: readonly string[]
   readonly owner: FileOwner | undefined
+  /** What the primary that it follows runs with, as far as it was asked. */
+  readonly above?: ReplicaLimits
 }
 
 export type SettingsChoice = {
   follow: ReplicationSource | undefined
   as: Role
   synchronousNames: string
-  /** What the primary that it follows runs with, as far as it was asked. */
-  above?: ReplicaLimits
 }
 
 /** Writes settings and access rules; true when something changed, which a running server learns by a reload. */
@@ -50,7 +50,7 @@ export async function writeInstanceFiles(
 export async function writeSettings(
   folder: string,
   input: FilesInput,
-  { follow, as, synchronousNames, above = {} }: SettingsChoice,
+  { follow, as, synchronousNames }: SettingsChoice,
 ): Promise<boolean> {
   const [control, incarnation = ''] = await Promise.all([
     // A standby whose limits are lower than its primary's does not start; pg_control remembers the primary's.
@@ -60,7 +60,7 @@ export async function writeSettings(
   const content = renderSettings({
     ...input,
     follow,
-    atLeast: control ? higherOf(control.primarySettings, above) : {},
+    atLeast: control ? higherOf(control.primarySettings, input.above ?? {}) : {},
     walName: walNameOf({ name: input.memberName, incarnation }),
     synchronousNames,
   })

@@ -51,7 +51,7 @@ export class InstanceSettings {
   /** Writes the files into a folder that no server runs on; true when something changed. */
   async write(folder: string, as: Role, follow: ReplicationSource | undefined): Promise<boolean> {
     const synchronousNames = await this.#currentNames()
-    return writeInstanceFiles(folder, this.#input, { as, follow, synchronousNames, above: this.#above })
+    return writeInstanceFiles(folder, this.#input, { as, follow, synchronousNames })
   }
 
   async configure(as: Role, follow: ReplicationSource | undefined): Promise<void> {
@@ -59,7 +59,8 @@ export class InstanceSettings {
   }
 
   get #input(): FilesInput {
-    return { ...this.#files, parameters: { ...this.#parameters, ...this.#files.parameters } }
+    const parameters = { ...this.#parameters, ...this.#files.parameters }
+    return { ...this.#files, parameters, above: this.#above }
   }
 
   /** From now on the files have these as well; those of a directory that lies there have them when this returns. */
@@ -138,7 +139,7 @@ export class InstanceSettings {
 
   /** Writes what changes while a server runs, and has it loaded: also where it was written already, since an agent can end in between. */
   async #change(choice: SettingsChoice): Promise<void> {
-    await writeSettings(this.#dataDir, this.#input, { ...choice, above: this.#above })
+    await writeSettings(this.#dataDir, this.#input, choice)
     this.reload()
   }
 

@@ -1,5 +1,6 @@
 import type { WhyAnswer, WhyDocument } from '#client'
 import type { Decision } from '../../ha/decision.ts'
+import { isWitness } from '../../ha/decide/stance.ts'
 import type { Snapshot } from '../../ha/snapshot.ts'
 import { enumerated } from '../../std/quantity-text.ts'
 import { answersTo } from './answer.ts'
@@ -32,12 +33,9 @@ export function whyOf({ self, takenAt, last, stance, voters, reads }: WhyFacts):
   }
   const { seen, decision } = last
   const lost = ifLost(seen, voters)
-  const isWitness = (name: string): boolean =>
-    (name === self && seen.local.isWitness === true) ||
-    seen.peers.some((peer) => peer.name === name && peer.facts.witness === true)
   const answersOf = (name: string): readonly WhyAnswer[] => {
     const doing = whatItDoes(seen, decision, name)
-    return isWitness(name) ? [doing] : [doing, ...databaseAnswers(name)]
+    return isWitness(seen, name) ? [doing] : [doing, ...databaseAnswers(name)]
   }
   const databaseAnswers = (name: string): readonly WhyAnswer[] => [
     ...present(lost.get(name)),

@@ -175,9 +175,10 @@ export const callbacksKey: MapKey = {
   check: (name, written) => {
     if (!CALLBACK_ACTIONS.some((action) => action === name))
       return { rule: 'there is no such callback', remedy: `use ${CALLBACK_ACTIONS.join(', ')}` }
-    if (commandWords(written) === undefined)
+    const words = commandWords(written)
+    if (words === undefined)
       return { rule: 'a quote is not closed', remedy: 'close it, or write a backslash before it' }
-    if (commandWords(written)?.length === 0)
+    if (words.length === 0)
       return { rule: 'must name a program', remedy: 'write its path, or remove the key' }
     return undefined
   },

@@ -52,9 +52,15 @@ export function isSilent(seen: Snapshot, member: string): boolean {
   return seen.takenAt - Math.max(heardAt, seen.attentiveSince) > seen.policy.silenceLimitMs
 }
 
-/** All members but those that said that they are witnesses. */
-export function databaseMembers({ members, peers }: Snapshot): readonly string[] {
-  return members.filter((name) => !peers.some((peer) => peer.name === name && peer.facts.witness))
+/** As far as it has said so. */
+export function isWitness({ self, local, peers }: Snapshot, name: string): boolean {
+  if (name === self) return local.isWitness === true
+  return peers.some((peer) => peer.name === name && peer.facts.witness === true)
+}
+
+/** All members but the witnesses. */
+export function databaseMembers(seen: Snapshot): readonly string[] {
+  return seen.members.filter((name) => !isWitness(seen, name))
 }
 
 /** As the rules of acknowledgement name a member: by the data that it has now. */

@@ -75,6 +75,16 @@ describe('Observer', () => {
     })
   })
 
+  it('says whether all of what is set for the whole cluster was taken in', async () => {
+    expect(observer.isUnconfigured).toBe(false)
+    await store.put(keys.config, JSON.stringify({ postgresql: { parameters: { work_mem: '8MB' } } }))
+    expect(observer.isUnconfigured).toBe(true)
+    await notebook.writeParameters({ work_mem: '8MB' })
+    expect(observer.isUnconfigured).toBe(false)
+    await store.put(keys.config, '{}')
+    expect(observer.isUnconfigured).toBe(true)
+  })
+
   it('waits for no answer of a PostgreSQL that is known to stand still, and remembers what it was', async () => {
     instance.now = { ...running('primary'), postmasterPid: 7 }
     await observer.observe()

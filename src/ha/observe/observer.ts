@@ -114,6 +114,11 @@ export class Observer {
     return this.#directory?.incarnation
   }
 
+  /** What is set for the whole cluster was not taken in yet. */
+  get isUnconfigured(): boolean {
+    return this.#store.isUnconfigured(this.#deps.notebook.parameters())
+  }
+
   get pledge(): Pledge | undefined {
     return this.#deps.notebook.pledge()
   }
@@ -309,7 +314,7 @@ export class Observer {
       retryAt: jobs.retryAt,
       ...(this.isClosed ? { isClosed: true as const } : {}),
       ...(this.#store.isReinitAsked(this.#options.self, incarnation) ? { reinitAsked: true } : {}),
-      ...(this.#store.isUnconfigured(notebook.parameters()) ? { unconfigured: true } : {}),
+      ...(this.isUnconfigured ? { unconfigured: true } : {}),
       ...(this.#store.isRestartAsked(this.#options.self, this.#instance) ? { restartAsked: true } : {}),
       ...(notebook.isGuardReleased() ? { guardReleased: true } : {}),
       ...(following ? { following } : {}),
