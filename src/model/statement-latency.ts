@@ -34,10 +34,14 @@ export function boundedLatencies(all: readonly StatementLatency[]): readonly Sta
 function addTo(sums: Map<string, StatementLatency>, one: StatementLatency): void {
   const key = JSON.stringify([one.database, one.user])
   const known = sums.get(key)
-  const counts = known ? one.counts.map((count, index) => count + (known.counts[index] ?? 0)) : one.counts
+  const counts = known ? addCounts(one.counts, known.counts) : one.counts
   sums.set(key, { ...one, counts, sumMs: one.sumMs + (known?.sumMs ?? 0) })
 }
 
-function countOf({ counts }: StatementLatency): number {
+export function addCounts(one: readonly number[], other: readonly number[]): readonly number[] {
+  return one.map((count, index) => count + (other[index] ?? 0))
+}
+
+export function countOf({ counts }: Pick<StatementLatency, 'counts'>): number {
   return counts.reduce((sum, count) => sum + count, 0)
 }

@@ -7,7 +7,7 @@ import { pause } from './timers.ts'
 const NAME_KEPT_MS = 10_000
 const LOOKUP_MS = 1_000
 
-type Found = { readonly addresses: readonly string[]; readonly until: number }
+type Found = { readonly addresses: Promise<readonly string[]>; readonly until: number }
 
 /** Tells whether an address is one of a list of addresses, networks and host names. */
 export class AddressList {
@@ -22,17 +22,22 @@ export class AddressList {
     return isAmong(address, found.flat())
   }
 
-  async #resolve(name: string): Promise<readonly string[]> {
+  /** One question serves all who ask meanwhile. */
+  #resolve(name: string): Promise<readonly string[]> {
     const now = monotonicMs()
     for (const [old, { until }] of this.#found) if (until <= now) this.#found.delete(old)
     const kept = this.#found.get(name)
     if (kept) return kept.addresses
-    const asked = lookup(name, { all: true }).catch(() => [])
-    const answers = (await Promise.race([asked, pause(LOOKUP_MS)])) ?? []
-    const addresses = answers.map((answer) => answer.address)
+    const addresses = addressesOf(name)
     this.#found.set(name, { addresses, until: now + NAME_KEPT_MS })
     return addresses
   }
+}
+
+async function addressesOf(name: string): Promise<readonly string[]> {
+  const asked = lookup(name, { all: true }).catch(() => [])
+  const answers = (await Promise.race([asked, pause(LOOKUP_MS)])) ?? []
+  return answers.map(({ address }) => address)
 }
 
 function isAmong(address: string, entries: readonly string[]): boolean {

@@ -176,7 +176,7 @@ export async function startRouter(options: RouterOptions, deps: RouterDeps): Pro
 function poolParts(
   options: PoolOptions | undefined,
   files: RouterFiles,
-  askAgent: PoolParts['askAgent'],
+  askAgent: NonNullable<PoolParts['askAgent']>,
 ): { readonly pool?: PoolParts } {
   if (!options) return {}
   return {
@@ -184,7 +184,7 @@ function poolParts(
       options,
       secrets: files.secrets,
       reload: () => files.reload(),
-      ...(askAgent ? { askAgent } : {}),
+      askAgent,
     },
   }
 }

@@ -186,6 +186,12 @@ export class PooledRouters {
     return this.connect(this.port, { user: SUPERUSER.name, password: SUPERUSER.password })
   }
 
+  /** The superuser's session with the console of a pooled port. */
+  console(port: number): Promise<pg.Client> {
+    const { name: user, password } = SUPERUSER
+    return this.connect(port, { user, password, database: 'pgbouncer' })
+  }
+
   /** Ends clients and routers; PostgreSQL stays for the next test. */
   async clear(): Promise<void> {
     for (const client of this.#clients.splice(0)) {

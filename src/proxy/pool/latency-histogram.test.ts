@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { addLatencies, countOf, latencyOf, LatencyHistogram, quantileMs } from './latency-histogram.ts'
+import { countOf } from '../../model/statement-latency.ts'
+import { addLatencies, latencyOf, LatencyHistogram, quantileMs } from './latency-histogram.ts'
 
 function histogram(...times: readonly number[]): LatencyHistogram {
   const latency = new LatencyHistogram()

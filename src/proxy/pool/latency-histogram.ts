@@ -1,4 +1,4 @@
-import { LATENCY_BOUNDS_MS } from '../../model/statement-latency.ts'
+import { addCounts, countOf, LATENCY_BOUNDS_MS, OTHERS } from '../../model/statement-latency.ts'
 
 const FIRST_MS = LATENCY_BOUNDS_MS[0] ?? 1
 const BUCKETS = LATENCY_BOUNDS_MS.length + 1
@@ -24,10 +24,6 @@ export class LatencyHistogram {
 /** What is said of a histogram, or of several. */
 export type LatencyPart = { readonly counts: readonly number[]; readonly maxMs: number }
 
-export function countOf({ counts }: LatencyPart): number {
-  return counts.reduce((sum, count) => sum + count, 0)
-}
-
 /** At most this long took this part of them: the bound of a bucket, or the longest of all. */
 export function quantileMs(latency: LatencyPart, part: number): number {
   const wanted = countOf(latency) * part
@@ -35,21 +31,21 @@ export function quantileMs(latency: LatencyPart, part: number): number {
   for (const [index, count] of latency.counts.entries()) {
     seen += count
     if (seen < wanted || seen === 0) continue
-    return index === BUCKETS - 1 ? latency.maxMs : Math.min(latency.maxMs, FIRST_MS * 2 ** index)
+    return Math.min(latency.maxMs, LATENCY_BOUNDS_MS[index] ?? Number.POSITIVE_INFINITY)
   }
   return latency.maxMs
 }
 
 export function addLatencies(one: LatencyPart, other: LatencyPart): LatencyPart {
   return {
-    counts: one.counts.map((count, index) => count + (other.counts[index] ?? 0)),
+    counts: addCounts(one.counts, other.counts),
     maxMs: Math.max(one.maxMs, other.maxMs),
   }
 }
 
 /** The histogram of one user; those beyond the bound have one in common. */
 export function latencyOf(users: Map<string, LatencyHistogram>, user: string): LatencyHistogram {
-  const name = users.has(user) || users.size < USERS_MAX ? user : '(others)'
+  const name = users.has(user) || users.size < USERS_MAX ? user : OTHERS
   const known = users.get(name)
   if (known) return known
   const latency = new LatencyHistogram()

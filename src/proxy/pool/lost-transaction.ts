@@ -40,10 +40,10 @@ const ABORTED: StatementError = {
   sqlState: '25P02',
   message: 'current transaction is aborted, commands ignored until end of transaction block',
 }
-const PARSE_COMPLETE = message('1', Buffer.alloc(0))
-const BIND_COMPLETE = message('2', Buffer.alloc(0))
-const NO_DATA = message('n', Buffer.alloc(0))
-const NO_PARAMETERS = message('t', Buffer.alloc(2))
+export const PARSE_COMPLETE = message('1', Buffer.alloc(0))
+export const BIND_COMPLETE = message('2', Buffer.alloc(0))
+export const NO_DATA = message('n', Buffer.alloc(0))
+export const NO_PARAMETERS = message('t', Buffer.alloc(2))
 const ROLLED_BACK = buildCommandComplete('ROLLBACK')
 
 /** Whether a text does nothing but end a transaction, as a whole. */

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { PooledRouters } from '../../../test/support/pooled-router.ts'
-import { describePostgres, SUPERUSER } from '../../../test/support/postgres.ts'
+import { describePostgres } from '../../../test/support/postgres.ts'
 import { eventually } from '../../../test/support/raw-client.ts'
 
 type Row = Readonly<Record<string, string>>
@@ -16,8 +16,7 @@ describePostgres('what the pooled port knows of statements', (postgres) => {
   afterAll(() => routers.dispose())
 
   const console = async (port: number) => {
-    const { name: user, password } = SUPERUSER
-    const admin = await routers.connect(port, { database: 'pgbouncer', user, password })
+    const admin = await routers.console(port)
     return async (what: string) => (await admin.query<Row>(`SHOW ${what}`)).rows
   }
 
@@ -91,11 +90,7 @@ describePostgres('what the pooled port knows of statements', (postgres) => {
     const show = await console(router.ports.pooled)
     const id = (await show('CLIENTS')).find(({ user }) => user === 'app')?.['id']
     const gone = new Promise((resolve) => killed.once('error', resolve))
-    const admin = await routers.connect(router.ports.pooled, {
-      database: 'pgbouncer',
-      user: SUPERUSER.name,
-      password: SUPERUSER.password,
-    })
+    const admin = await routers.console(router.ports.pooled)
     await admin.query(`KILL_CLIENT ${id}`)
     await gone
     await eventually(() => {

@@ -118,17 +118,11 @@ export class Pool {
 
   /** Its limits are these from now on. Server connections that were begun otherwise, or are too many, end as they become free. */
   configure(options: PoolOptions): void {
-    const { startup, dbname, connectQuery } = this.#limits
-    const begins = JSON.stringify({ startup, dbname, connectQuery })
+    const before = beginningOf(this.#limits)
     this.#options = options
     this.#limits = limitsOf(options, this.database, this.user)
     this.minSize = this.#minShare()
-    const next = this.#limits
-    if (
-      begins !==
-      JSON.stringify({ startup: next.startup, dbname: next.dbname, connectQuery: next.connectQuery })
-    )
-      this.doom()
+    if (beginningOf(this.#limits) !== before) this.doom()
     for (const server of [...this.#idle]) if (this.#isOverfull) server.end('ENDED_BY_ROUTER')
     this.serve()
   }
@@ -401,4 +395,9 @@ export class Pool {
     this.#idle.push(server)
     if (this.#waiting.size > 0) this.serve()
   }
+}
+
+/** What server connections begin with, as one comparable text: those that began otherwise are of no use. */
+function beginningOf({ startup, dbname, connectQuery }: PoolLimits): string {
+  return JSON.stringify({ startup, dbname, connectQuery })
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { PooledRouters } from '../../../test/support/pooled-router.ts'
-import { describePostgres, SUPERUSER } from '../../../test/support/postgres.ts'
+import { describePostgres } from '../../../test/support/postgres.ts'
 import { eventually } from '../../../test/support/raw-client.ts'
 import type { PoolOptions } from './pool-options.ts'
 
@@ -24,8 +24,7 @@ describePostgres('settings of the pooled port that change while clients are conn
     const { ports } = await routers.router(settings)
     const { pool } = await routers.routerOptions(settings)
     if (!pool) throw new Error('no pooled port')
-    const { user, password } = { user: SUPERUSER.name, password: SUPERUSER.password }
-    admin = await routers.connect(ports.pooled, { database: 'pgbouncer', user, password })
+    admin = await routers.console(ports.pooled)
     const change = (changes: Partial<PoolOptions>) => routers.reload({ ...pool, ...changes })
     return { port: ports.pooled, change, pool }
   }
@@ -120,13 +119,8 @@ describePostgres('settings of the pooled port that change while clients are conn
     const router = await routers.process({}, { workers: 2 })
     const { pool } = router.options
     if (!pool) throw new Error('no pooled port')
-    const { user, password } = { user: SUPERUSER.name, password: SUPERUSER.password }
     const atEach = async (name: string): Promise<ReadonlySet<unknown>> => {
-      const clients = await Promise.all(
-        [1, 2, 3, 4].map(() =>
-          routers.connect(router.ports.pooled, { database: 'pgbouncer', user, password }),
-        ),
-      )
+      const clients = await Promise.all([1, 2, 3, 4].map(() => routers.console(router.ports.pooled)))
       const values = new Set<unknown>()
       for (const client of clients) {
         const { rows } = await client.query<{ key: string; value: string }>('SHOW CONFIG')

@@ -1,5 +1,6 @@
 import { KiB } from '../../std/units.ts'
 import { bindNameEnds } from '../../wire/statement.ts'
+import { textAt } from '../split/read-unit.ts'
 import { BIND, EXECUTE, HEADER_BYTES, PARSE, QUERY, SYNC } from './client-messages.ts'
 import type { ClientStatements } from './prepared-statements.ts'
 import type { MessageAt } from './statement-rewriter.ts'
@@ -64,6 +65,5 @@ export class StatementLabels {
 /** Nothing where it is not there as a whole. */
 function textOf(chunk: Buffer, from: number, end: number): string | undefined {
   if (end > chunk.length || end - from > TEXT_BYTES_MAX) return undefined
-  const zero = chunk.indexOf(0, from)
-  return chunk.toString('utf8', from, zero < 0 || zero > end ? end : zero)
+  return textAt(chunk, from, end)
 }

@@ -5,7 +5,8 @@ import { MessageCursor } from '../pool/message-cursor.ts'
 import type { Pool } from '../pool/pool.ts'
 import { ClientStatements, StatementRegistry } from '../pool/prepared-statements.ts'
 import { ClientRoute } from './client-route.ts'
-import type { Judged, ReadSplit } from './read-split.ts'
+import type { Answer } from '../../sql/classifier.ts'
+import type { ReadSplit } from './read-split.ts'
 
 const query = (sql: string): Buffer => message('Q', Buffer.from(`${sql}\0`))
 const error = (code: string): Buffer => buildErrorResponse({ S: 'ERROR', V: 'ERROR', C: code, M: 'no' })
@@ -13,9 +14,9 @@ const DESCRIPTION = message('T', Buffer.alloc(2))
 const ROW = message('D', Buffer.alloc(2))
 const READY = message('Z', Buffer.from('I'))
 
-const READS: Judged = { verdict: { kind: 'read', reason: 'READS_ONLY', statementCount: 1, effects: [] } }
-const WRITES: Judged = { verdict: { ...READS.verdict, kind: 'write', reason: 'CHANGES_DATA' } }
-const BEGINS: Judged = {
+const READS: Answer = { verdict: { kind: 'read', reason: 'READS_ONLY', statementCount: 1, effects: [] } }
+const WRITES: Answer = { verdict: { ...READS.verdict, kind: 'write', reason: 'CHANGES_DATA' } }
+const BEGINS: Answer = {
   fingerprint: 'begin read only',
   verdict: {
     kind: 'unknown',

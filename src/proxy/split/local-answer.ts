@@ -1,7 +1,7 @@
-import { message } from '../../wire/frame.ts'
 import { buildCommandComplete, buildReady } from '../../wire/session-state.ts'
 import { bindNameEnds, statementOfAbout } from '../../wire/statement.ts'
 import { BIND, DESCRIBE, EXECUTE, FLUSH, HEADER_BYTES, PARSE, QUERY, SYNC } from '../pool/client-messages.ts'
+import { BIND_COMPLETE, NO_DATA, NO_PARAMETERS, PARSE_COMPLETE } from '../pool/lost-transaction.ts'
 import type { ClientStatements } from '../pool/prepared-statements.ts'
 import { textAt } from './read-unit.ts'
 
@@ -12,10 +12,6 @@ export type LocalAnswer = {
   readonly prepares?: { readonly name: string; readonly definition: Buffer }
 }
 
-const PARSED = message('1', Buffer.alloc(0))
-const BOUND = message('2', Buffer.alloc(0))
-const NO_PARAMETERS = message('t', Buffer.alloc(2))
-const NO_DATA = message('n', Buffer.alloc(0))
 const NO_TYPES = Buffer.alloc(2)
 /** What stands for CommandComplete, whose tag is not known yet. */
 const COMPLETE = Buffer.alloc(0)
@@ -44,14 +40,14 @@ export function localAnswer(
         if (about !== undefined || !isNew || !body.subarray(-2).equals(NO_TYPES)) return undefined
         about = name
         if (name !== '') prepares = { name, definition: body.subarray(body.indexOf(0) + 1) }
-        pieces.push(PARSED)
+        pieces.push(PARSE_COMPLETE)
         break
       }
       case BIND: {
         const name = boundWithoutParameters(body)
         if (state !== 'begun' || name === undefined || name !== (about ??= name)) return undefined
         state = 'bound'
-        pieces.push(BOUND)
+        pieces.push(BIND_COMPLETE)
         break
       }
       case DESCRIBE: {

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { PooledRouters } from '../../../test/support/pooled-router.ts'
-import { describePostgres, freePort, SUPERUSER } from '../../../test/support/postgres.ts'
+import { describePostgres, freePort } from '../../../test/support/postgres.ts'
 import { eventually } from '../../../test/support/raw-client.ts'
 import { ReplicatedRouters, writeRaw } from '../../../test/support/replicated-routers.ts'
 import { buildQuery } from '../../wire/session-state.ts'
@@ -64,11 +64,7 @@ describePostgres('the read/write split of the pooled port', (postgres) => {
 
   it('shows in the console what was judged, how often and why', async () => {
     const { client, port } = await split()
-    const console = await routers.connect(port, {
-      database: 'pgbouncer',
-      user: SUPERUSER.name,
-      password: SUPERUSER.password,
-    })
+    const console = await routers.console(port)
     const shown = async () => {
       const { rows } = await console.query<{ item: string; name: string; value: string }>('SHOW CLASSIFIER')
       const values = new Map(rows.map(({ item, name, value }) => [`${item} ${name}`, Number(value)]))

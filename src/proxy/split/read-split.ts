@@ -2,7 +2,6 @@ import type { Logger } from '../../platform/log.ts'
 import type { Catalog } from '../../sql/catalog.ts'
 import type { Answer, Question } from '../../sql/classifier.ts'
 import { unclassifiedEffects } from '../../sql/unclassified.ts'
-import type { Verdict } from '../../sql/verdict.ts'
 import { messageOf } from '../../std/fault.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { SessionSettings } from '../pool/tracked-settings.ts'
@@ -13,9 +12,6 @@ import { SplitCounts, type SplitReport } from './split-counts.ts'
 
 /** A client that wants to run something, outside of a transaction. */
 export type SplitClient = Reader & { readonly settings: Pick<SessionSettings, 'get'> }
-
-/** A statement that a client sent: what it is, as far as a replica is concerned. */
-export type Judged = Omit<Answer, 'verdict'> & { readonly verdict: Verdict }
 
 /** Of a database that nobody has asked yet. */
 const NO_CATALOG: Catalog = {
@@ -61,7 +57,7 @@ export class ReadSplit {
   }
 
   /** What these statements of a client are. Order: all of them, since each may say something about the session. */
-  judge(client: SplitClient, texts: readonly string[]): readonly Judged[] {
+  judge(client: SplitClient, texts: readonly string[]): readonly Answer[] {
     const known = this.#catalogOf(client.pool)
     const catalog = known.current(client.pool)
     return texts.map((text) => {

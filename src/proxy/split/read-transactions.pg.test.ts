@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { PooledRouters } from '../../../test/support/pooled-router.ts'
-import { describePostgres, SUPERUSER } from '../../../test/support/postgres.ts'
+import { describePostgres } from '../../../test/support/postgres.ts'
 import { eventually } from '../../../test/support/raw-client.ts'
 import { ReplicatedRouters, writeRaw } from '../../../test/support/replicated-routers.ts'
 import { message } from '../../wire/frame.ts'
@@ -141,11 +141,7 @@ describePostgres('transactions and the read/write split', (postgres) => {
   it('answers as PostgreSQL does, and nothing that did nothing reaches it', async () => {
     // Every server connection that a client of this database was given is counted here.
     const given = async (): Promise<number> => {
-      const console = await routers.connect(port, {
-        database: 'pgbouncer',
-        user: SUPERUSER.name,
-        password: SUPERUSER.password,
-      })
+      const console = await routers.console(port)
       const { rows } = await console.query<Record<string, string>>('SHOW STATS')
       return Number(rows.find(({ database }) => database === 'app')?.['total_server_assignment_count'])
     }
@@ -394,11 +390,7 @@ describePostgres('transactions and the read/write split', (postgres) => {
 
   it('that was put off takes no server connection', async () => {
     await client.query('begin')
-    const console = await routers.connect(port, {
-      database: 'pgbouncer',
-      user: SUPERUSER.name,
-      password: SUPERUSER.password,
-    })
+    const console = await routers.console(port)
     const { rows } = await console.query<{ sv_active: number }>('SHOW POOLS')
     expect(rows.every(({ sv_active }) => Number(sv_active) === 0)).toBe(true)
   })

@@ -35,11 +35,11 @@ export class ReplicaChoice {
   /** Nothing where the primary has to read; what is known is brought up to date then. */
   poolFor(reader: Reader): Pool | undefined {
     const { pool } = reader
-    const found = this.#find(reader, (target, epoch) => neededThere(reader, target, epoch))
-    const oldest = this.#oldest(1)
+    const found = this.#find(reader)
     if (found === undefined) {
       const { replicas = [], primary } = this.#place.table() ?? {}
-      if (replicas.length > 0 && primary) this.#positions.sample(pool, latest(reader.committedAt, oldest))
+      if (replicas.length > 0 && primary)
+        this.#positions.sample(pool, latest(reader.committedAt, this.#oldest(1)))
       return undefined
     }
     // Order: before it is too old, or every so often a read would be the primary's.
@@ -55,16 +55,12 @@ export class ReplicaChoice {
 
   /** `done` follows when there is a replica for the reader, or after a moment; what is returned stops the wait. */
   wait(reader: Reader, done: () => void): () => void {
-    const isServed = (): boolean =>
-      this.#find(reader, (target, epoch) => neededThere(reader, target, epoch)) !== undefined
+    const isServed = (): boolean => this.#find(reader) !== undefined
     return this.#positions.wait(reader.pool, isServed, done)
   }
 
   /** The replica that it read from last, else in turn. */
-  #find(
-    { seen }: Reader,
-    needed: (target: RouteTarget, epoch: number) => number | undefined,
-  ): RouteTarget | undefined {
+  #find(reader: Reader, needed: typeof neededThere = neededThere): RouteTarget | undefined {
     const table = this.#place.table()
     if (table === undefined) return undefined
     this.#positions.epochIs(table.epoch)
@@ -73,8 +69,8 @@ export class ReplicaChoice {
     const fits = (target: RoutingTable['replicas'][number]): boolean =>
       target.lagBytes <= this.#place.options().maxReplicaLagBytes &&
       this.#place.mayDial(target) &&
-      this.#positions.has(target.name, latest(needed(target, epoch), oldest))
-    const last = replicas.find(({ name }) => name === seen?.replica)
+      this.#positions.has(target.name, latest(needed(reader, target, epoch), oldest))
+    const last = replicas.find(({ name }) => name === reader.seen?.replica)
     if (last && fits(last)) return last
     this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER
     for (let step = 0; step < replicas.length; step += 1) {

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { monotonicMs } from '../../../src/platform/clock.ts'
 import { APP, PooledRouters } from '../../support/pooled-router.ts'
-import { describePostgres, SUPERUSER } from '../../support/postgres.ts'
+import { describePostgres } from '../../support/postgres.ts'
 import { eventually, startSession } from '../../support/raw-client.ts'
 import type { RouterProcess } from '../../support/router-process.ts'
 
@@ -21,13 +21,6 @@ describePostgres('a router of two workers', (postgres) => {
     changes: Parameters<PooledRouters['process']>[0] = {},
     options: Parameters<PooledRouters['process']>[1] = {},
   ): Promise<RouterProcess> => routers.process(changes, { workers: 2, ...options })
-
-  const consoleOf = (router: RouterProcess): Promise<pg.Client> =>
-    routers.connect(router.ports.pooled, {
-      user: SUPERUSER.name,
-      password: SUPERUSER.password,
-      database: 'pgbouncer',
-    })
 
   async function show(client: pg.Client, what: string): Promise<readonly Row[]> {
     return (await client.query<Row>(`SHOW ${what}`)).rows
@@ -53,7 +46,7 @@ describePostgres('a router of two workers', (postgres) => {
     }
     const session = await routers.connect(router.ports.primary)
     expect((await session.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    const admin = await consoleOf(router)
+    const admin = await routers.console(router.ports.pooled)
     const counts = await clientsByWorker(admin)
     expect(counts).toEqual([4, 4])
   })
@@ -87,7 +80,7 @@ describePostgres('a router of two workers', (postgres) => {
   it('lends the only connection of a pool to both workers in turn', async () => {
     const router = await two({ defaultPoolSize: 1 })
     const clients = await connect(router, 4)
-    const admin = await consoleOf(router)
+    const admin = await routers.console(router.ports.pooled)
     expect(await clientsByWorker(admin)).toEqual([2, 2])
     for (let round = 0; round < 3; round += 1)
       await Promise.all(clients.map((client) => client.query('select pg_sleep(0.01)')))
@@ -146,7 +139,7 @@ describePostgres('a router of two workers', (postgres) => {
     const router = await two()
     const clients = await connect(router, 6)
     for (const client of clients) await client.query('select 1')
-    const admin = await consoleOf(router)
+    const admin = await routers.console(router.ports.pooled)
     const pools = (await show(admin, 'POOLS')).filter(({ user }) => user === APP.user)
     expect(pools).toHaveLength(1)
     expect(pools[0]).toMatchObject({ cl_active: '6', cl_waiting: '0' })
@@ -180,7 +173,7 @@ describePostgres('a router of two workers', (postgres) => {
   it('loses with a worker its clients alone, and the next one knows what people have said', async () => {
     const router = await two()
     const clients = await connect(router, 6)
-    const admin = await consoleOf(router)
+    const admin = await routers.console(router.ports.pooled)
     await admin.query('DISABLE postgres')
     for (const client of clients) await client.query('select 1')
     const [victim = 0] = router.workers
@@ -191,7 +184,7 @@ describePostgres('a router of two workers', (postgres) => {
     expect(new Set(router.workers).has(victim)).toBe(false)
     const more = await connect(router, 3)
     for (const client of more) await client.query('select 3')
-    const later = await consoleOf(router)
+    const later = await routers.console(router.ports.pooled)
     await eventually(async () => expect(await clientsByWorker(later)).toEqual([3, 3]))
     for (let tries = 0; tries < 2; tries += 1) {
       await expect(routers.connect(router.ports.pooled, { database: 'postgres' })).rejects.toMatchObject({

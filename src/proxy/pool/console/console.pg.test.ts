@@ -49,16 +49,13 @@ describePostgres('the console of the pooled port', (postgres) => {
   afterEach(() => routers.clear())
   afterAll(() => routers.dispose())
 
-  const consoleOf = (port: number): Promise<pg.Client> =>
-    routers.connect(port, { user: SUPERUSER.name, password: SUPERUSER.password, database: 'pgbouncer' })
-
   async function show(client: pg.Client, what: string): Promise<Record<string, unknown>[]> {
     return (await client.query<Record<string, unknown>>(`SHOW ${what}`)).rows
   }
 
   it('shows PgBouncer’s columns in PgBouncer’s order', async () => {
     const { ports } = await routers.router()
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     const shown: Record<string, string> = {}
     for (const what of Object.keys(COLUMNS)) {
       const { fields, command } = await admin.query(`show ${what.toLowerCase()};`)
@@ -74,7 +71,7 @@ describePostgres('the console of the pooled port', (postgres) => {
     for (const name of ['nowhere1', 'nowhere2', 'x'.repeat(5000)]) {
       await expect(routers.connect(ports.pooled, { database: name })).rejects.toMatchObject({ code: '3D000' })
     }
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     await eventually(async () => {
       const names = (await show(admin, 'STATS')).map(({ database }) => database)
       expect(new Set(names)).toEqual(new Set(['app', 'postgres']))
@@ -88,7 +85,7 @@ describePostgres('the console of the pooled port', (postgres) => {
     await holder.query('begin')
     await holder.query({ name: 'one', text: 'select 1' })
     const query = waiting.query('select 2')
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     await eventually(async () => {
       const pools = await show(admin, 'POOLS')
       expect(pools.find(({ database }) => database === 'app')).toMatchObject({
@@ -144,7 +141,7 @@ describePostgres('the console of the pooled port', (postgres) => {
     const stats = await routers.connect(ports.pooled, { database: 'pgbouncer' })
     expect(await show(stats, 'VERSION')).toHaveLength(1)
     await expect(stats.query('PAUSE')).rejects.toMatchObject({ code: '42501' })
-    await expect(consoleOf(ports.pooled)).rejects.toMatchObject({ code: '42501' })
+    await expect(routers.console(ports.pooled)).rejects.toMatchObject({ code: '42501' })
     await expect(
       routers.connect(ports.pooled, { database: 'pgbouncer', password: 'wrong' }),
     ).rejects.toMatchObject({
@@ -154,7 +151,7 @@ describePostgres('the console of the pooled port', (postgres) => {
 
   it('says what it does not know, and goes on', async () => {
     const { ports } = await routers.router()
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     await expect(admin.query('drop everything')).rejects.toThrow(
       "invalid command 'drop everything', use SHOW HELP;",
     )
@@ -168,14 +165,14 @@ describePostgres('the console of the pooled port', (postgres) => {
     const { ports } = await routers.router()
     const client = await routers.connect(ports.pooled)
     const other = await routers.connect(ports.pooled)
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     await client.query('begin')
     const order: string[] = []
     const pausing = admin.query('PAUSE').then(() => order.push('paused'))
     const waiting = other.query('select 1').then(() => order.push('resumed'))
     await eventually(async () => {
       expect(
-        (await show(await consoleOf(ports.pooled), 'DATABASES')).find(({ name }) => name === 'app'),
+        (await show(await routers.console(ports.pooled), 'DATABASES')).find(({ name }) => name === 'app'),
       ).toMatchObject({
         paused: '1',
       })
@@ -185,7 +182,7 @@ describePostgres('the console of the pooled port', (postgres) => {
     const watcher = await routers.direct()
     expect((await watcher.query("select 1 from pg_stat_activity where usename = 'app'")).rowCount).toBe(0)
     await expect(admin.query('PAUSE')).rejects.toThrow('already')
-    await (await consoleOf(ports.pooled)).query('RESUME')
+    await (await routers.console(ports.pooled)).query('RESUME')
     await waiting
     expect(order).toEqual(['paused', 'resumed'])
   })
@@ -193,7 +190,7 @@ describePostgres('the console of the pooled port', (postgres) => {
   it('opens new server connections after RECONNECT, closes everything with KILL and one client with KILL_CLIENT', async () => {
     const { ports } = await routers.router()
     const client = await routers.connect(ports.pooled)
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     const pid = async (): Promise<number> =>
       (await client.query('select pg_backend_pid() as pid')).rows[0].pid
     const before = await pid()
@@ -224,7 +221,7 @@ describePostgres('the console of the pooled port', (postgres) => {
       query: LOOKUP_QUERY,
     }
     const { ports } = await routers.router({ auth: { type: 'md5', file, lookup } })
-    const admin = await consoleOf(ports.pooled)
+    const admin = await routers.console(ports.pooled)
     await expect(routers.connect(ports.pooled)).rejects.toMatchObject({ code: '28P01' })
     writeFileSync(file, 'broken\n')
     await expect(admin.query('RELOAD')).rejects.toThrow('line 1')

@@ -1,5 +1,6 @@
 import type { Value } from '../../../wire/rows.ts'
-import { countOf, quantileMs, type LatencyPart } from '../latency-histogram.ts'
+import { countOf } from '../../../model/statement-latency.ts'
+import { quantileMs, type LatencyPart } from '../latency-histogram.ts'
 import type { StatementCount } from '../statement-log.ts'
 
 type Rows = readonly (readonly Value[])[]
