@@ -26,14 +26,15 @@ type Env = Readonly<Record<string, string | undefined>>
  * `PATRONI_HEALTH_CHECK_INTERVAL` (seconds). Throws a `ClientError` that names what is missing or wrong.
  */
 export function poolSettings(env: Env): PoolSettings {
-  const number = (name: string, fallback: number) => wholeNumber(env[name], { name, fallback })
+  const number = (name: string, fallback: number, least = 1) =>
+    wholeNumber(env[name], { name, fallback, least })
   const port = number('PATRONI_PORT', API_PORT_DEFAULT)
   const hosts = (env['PATRONI_HOSTS'] ?? '')
     .split(',')
     .map((host) => host.trim())
     .filter((host) => host !== '')
   if (hosts.length === 0) refuse('PATRONI_HOSTS is not set: wanted the names of the members, with commas')
-  const minConnections = number('PATRONI_MIN_CONNECTIONS', MIN_DEFAULT)
+  const minConnections = number('PATRONI_MIN_CONNECTIONS', MIN_DEFAULT, 0)
   const maxConnections = number('PATRONI_MAX_CONNECTIONS', MAX_DEFAULT)
   if (minConnections > maxConnections)
     refuse(
@@ -53,14 +54,15 @@ export function poolSettings(env: Env): PoolSettings {
 function apiOf(host: string, port: number): string {
   const url = /^https?:\/\//.test(host) ? host : `http://${/^[^[].*:.*:/.test(host) ? `[${host}]` : host}`
   if (!URL.canParse(url)) return refuse(`PATRONI_HOSTS has "${host}", which is no name of a host`)
-  const hasPort = /:\d+\/?$/.test(url)
-  return hasPort ? url.replace(/\/$/, '') : `${url.replace(/\/$/, '')}:${port}`
+  const base = url.replace(/\/$/, '')
+  return /:\d+$/.test(base) ? base : `${base}:${port}`
 }
 
-function wholeNumber(text: string | undefined, about: { name: string; fallback: number }): number {
-  const { name, fallback } = about
+function wholeNumber(
+  text: string | undefined,
+  { name, fallback, least }: { name: string; fallback: number; least: number },
+): number {
   if (text === undefined || text === '') return fallback
-  const least = name === 'PATRONI_MIN_CONNECTIONS' ? 0 : 1
   if (/^\d+$/.test(text) && Number(text) >= least) return Number(text)
   return refuse(`${name} is "${text}": wanted a whole number from ${least} on`)
 }

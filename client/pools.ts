@@ -131,8 +131,8 @@ class ClusterPools {
     this.#apis = apis
     // While a primary is being chosen the last one is kept: it may be the next, and says no by itself where it is none.
     if (primary) this.#sides.write.use([primary])
-    if (primary || replicas.length > 0)
-      this.#sides.read.use(replicas.length > 0 || !primary ? replicas : [primary])
+    const readers = replicas.length > 0 || !primary ? replicas : [primary]
+    if (readers.length > 0) this.#sides.read.use(readers)
   }
 
   side(name: SideName): PoolSide {

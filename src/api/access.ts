@@ -43,7 +43,7 @@ export type Access = {
  * Who may do what (G9). Credentials are `Authorization: Bearer TOKEN`, or Basic with the token as password and any
  * user name, which is what tools made for Patroni send.
  */
-export function createAccess(tokens: AccessTokens, rules: AccessRules = { needsCertificate: false }): Access {
+export function createAccess(tokens: AccessTokens, rules: AccessRules): Access {
   // An empty secret would equal an empty password.
   assert(tokens.token.length > 0 && tokens.routingToken.length > 0, 'API tokens must not be empty')
   const addresses = new AddressList()

@@ -6,28 +6,20 @@ import type {
   SwitchoverResult,
   ClusterView as ViewDocument,
 } from '#client'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Access } from './access.ts'
 import { clusterDocument, nodeStatus } from './coordination/node-status.ts'
 import { ownMember } from './lease-holder.ts'
-import type {
-  ClusterOperations,
-  ReloadOutcome,
-  RouterRestartOutcome,
-  SwitchoverOrder,
-  SwitchoverOutcome,
-} from './ports.ts'
+import type { ClusterOperations, ReloadOutcome, RouterRestartOutcome } from './ports.ts'
 import { sendProblem, type ProblemFields } from './problem.ts'
-import { switchoverProblem } from './switchover-request.ts'
+import { readSwitchoverRequest, switchoverProblem, type OrderSwitchover } from './switchover-request.ts'
 
 export type NodeRouteDeps = {
   readonly operations: ClusterOperations
   readonly metrics: Metrics
   readonly access: Access
-  readonly orderSwitchover: (
-    request: FastifyRequest,
-  ) => Promise<{ order: SwitchoverOrder; outcome: SwitchoverOutcome }>
+  readonly orderSwitchover: OrderSwitchover
 }
 
 /** Our own API under `/v1`, the first generation's documents, and the page for Prometheus. */
@@ -61,7 +53,7 @@ export function addNodeRoutes(app: FastifyInstance, deps: NodeRouteDeps): void {
     reply.type(deps.metrics.contentType).send(await deps.metrics.render()),
   )
   app.post('/v1/switchover', async (request, reply) => {
-    const { outcome } = await deps.orderSwitchover(request)
+    const { outcome } = await deps.orderSwitchover(request, readSwitchoverRequest(request.body))
     if (outcome.kind !== 'done') return sendProblem(reply, switchoverProblem(outcome))
     const { from, to, epoch, tookMs } = outcome
     const result: SwitchoverResult = { from, to, epoch, tookMs }

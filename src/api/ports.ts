@@ -32,9 +32,9 @@ export interface ClusterOperations {
   switchover(request: SwitchoverOrder, options: { readonly deadlineMs: number }): Promise<SwitchoverOutcome>
   /** Reads the configuration again. A bad file changes nothing. */
   reload(): Promise<ReloadOutcome>
-  /** Has another process take the place of this node's router; answers when it has the ports. */
   /** How long statements on this node's pooled port took. */
   latencies(): readonly StatementLatency[]
+  /** Has another process take the place of this node's router; answers when it has the ports. */
   restartRouter(): Promise<RouterRestartOutcome>
   members(): MembersDocument
   /** Samples and events behind this number. */

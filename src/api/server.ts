@@ -25,7 +25,7 @@ import { patroniMetrics } from './patroni/patroni-metrics.ts'
 import { addPatroniRoutes } from './patroni/patroni-routes.ts'
 import type { ClusterOperations, SwitchoverOrder } from './ports.ts'
 import { RequestRefused, sendProblem, type ProblemFields } from './problem.ts'
-import { readSwitchoverRequest } from './switchover-request.ts'
+import type { OrderSwitchover } from './switchover-request.ts'
 import { unknownRoute, type Route } from './unknown-route.ts'
 
 const REFUSAL_LOG_INTERVAL_MS = 10 * SECOND
@@ -72,8 +72,7 @@ export async function createApiServer(
   readBodiesAsJson(app)
   answerErrors(app, { log: deps.log, routes })
 
-  const orderSwitchover = async (request: FastifyRequest) => {
-    const { leader, candidate } = readSwitchoverRequest(request.body)
+  const orderSwitchover: OrderSwitchover = async (request, { leader, candidate }) => {
     const order: SwitchoverOrder = {
       requestedBy: request.ip,
       ...(leader === undefined ? {} : { from: leader }),

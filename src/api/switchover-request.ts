@@ -1,10 +1,16 @@
+import type { FastifyRequest } from 'fastify'
 import type { SwitchoverRequest } from '#client'
 import { nearest } from '../std/nearest.ts'
 import { visibleText } from '../std/visible-text.ts'
-import type { SwitchoverOutcome } from './ports.ts'
+import type { SwitchoverOrder, SwitchoverOutcome } from './ports.ts'
 import { invalidBody, type ProblemFields, type RequestRefused } from './problem.ts'
 
 const NAME_LENGTH_MAX = 128
+
+export type OrderSwitchover = (
+  request: FastifyRequest,
+  asked: SwitchoverRequest,
+) => Promise<{ order: SwitchoverOrder; outcome: SwitchoverOutcome }>
 
 /** What a body may hold: our word first, then Patroni's aliases for it. */
 const FIELDS: Readonly<Record<string, keyof SwitchoverRequest>> = {
@@ -26,7 +32,7 @@ export function readSwitchoverRequest(body: unknown, isScheduled?: (at: unknown)
   for (const [key, value] of Object.entries(body)) {
     if (value === null || value === '') continue
     if (key === 'scheduled_at') {
-      if (typeof isScheduled === 'function') isScheduled(value)
+      if (isScheduled) isScheduled(value)
       else
         throw invalidBody(
           'Cannot schedule a switchover here: "scheduled_at" is taken by POST /switchover',

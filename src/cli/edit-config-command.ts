@@ -1,5 +1,5 @@
 import type { Client, DynamicConfigDocument, MemberFacts } from '#client'
-import { isObject, mergePatch, type JsonObject } from '../model/dynamic-config.ts'
+import { isObject, mergePatch, parametersIn, type JsonObject } from '../model/dynamic-config.ts'
 import { monotonicMs } from '../platform/clock.ts'
 import { SECOND } from '../std/units.ts'
 import { visibleText } from '../std/visible-text.ts'
@@ -40,7 +40,7 @@ export async function editConfig(endpoints: Endpoints, options: EditOptions, wor
   const after = await client
     .patchConfig(patch)
     .catch(outcomeUnknown('The change', 'Look at "pg-metako show-config" before trying again'))
-  const { waiting, kept } = await becameOf(client, parametersOf(patch))
+  const { waiting, kept } = await becameOf(client, Object.keys(parametersIn(patch)))
   if (options.format !== 'pretty') {
     const rows = [['setting', 'value'], ...[...flatten(after)].map(([name, value]) => [name, value])]
     return printReport(
@@ -103,11 +103,6 @@ function valueOf(text: string): unknown {
 function put(into: JsonObject, [first = '', ...rest]: readonly string[], value: unknown): JsonObject {
   const inner = into[first]
   return { ...into, [first]: rest.length === 0 ? value : put(isObject(inner) ? inner : {}, rest, value) }
-}
-
-function parametersOf({ postgresql }: JsonObject): readonly string[] {
-  const parameters = isObject(postgresql) ? postgresql['parameters'] : undefined
-  return isObject(parameters) ? Object.keys(parameters).map((name) => name.toLowerCase()) : []
 }
 
 /** One entry a setting, by its whole name. */

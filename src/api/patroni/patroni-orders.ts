@@ -8,13 +8,9 @@ import type {
   UnscheduleOutcome,
 } from '../ports.ts'
 import { RequestRefused } from '../problem.ts'
-import { readSwitchoverRequest, switchoverProblem } from '../switchover-request.ts'
+import { readSwitchoverRequest, switchoverProblem, type OrderSwitchover } from '../switchover-request.ts'
 import { scheduleTime } from './schedule-time.ts'
 import { say, type Sentence } from './sentence.ts'
-
-export type OrderSwitchover = (
-  request: FastifyRequest,
-) => Promise<{ order: SwitchoverOrder; outcome: SwitchoverOutcome }>
 
 type Verb = { readonly done: string; readonly noun: string }
 
@@ -34,7 +30,8 @@ export function addPatroniOrders(
 ): void {
   const order = async (verb: Verb, request: FastifyRequest): Promise<Sentence> => {
     let scheduledAt: unknown
-    const { leader, candidate } = readSwitchoverRequest(request.body, (at) => (scheduledAt = at))
+    const asked = readSwitchoverRequest(request.body, (at) => (scheduledAt = at))
+    const { leader, candidate } = asked
     if (verb === FAILOVER && candidate === undefined)
       return { status: 400, text: 'Failover could be performed only to a specific candidate' }
     // Who names the primary as well means a switchover.
@@ -55,7 +52,7 @@ export function addPatroniOrders(
         }),
       )
     }
-    const { order: given, outcome } = await orderSwitchover(request)
+    const { order: given, outcome } = await orderSwitchover(request, asked)
     return sentenceOf(meant, given, outcome)
   }
   app.post('/switchover', async (request, reply) => say(reply, await order(SWITCHOVER, request)))

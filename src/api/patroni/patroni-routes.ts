@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { statusDocument } from './status-document.ts'
 import { patroniHistory } from './cluster-members.ts'
-import { addPatroniOrders, type OrderSwitchover } from './patroni-orders.ts'
+import type { OrderSwitchover } from '../switchover-request.ts'
+import { addPatroniOrders } from './patroni-orders.ts'
 import {
   healthChecks,
   isAlive,

@@ -1,4 +1,3 @@
-import { CLUSTER_WIDE_PARAMETERS } from '../../config/patroni/patroni-keys.ts'
 import type { ServerDescription } from '../../model/server-description.ts'
 import { existsSync, resolve } from '../../platform/disk.ts'
 import { hostname, sourceAddressTowards } from '../../platform/net.ts'
@@ -7,13 +6,13 @@ import { messageOf } from '../../std/fault.ts'
 import { MiB } from '../../std/units.ts'
 import { CommandFailure, EXIT } from '../command-failure.ts'
 import { DATA_DIR_DEFAULT, SCOPE_DEFAULT } from '../setup/init-command.ts'
+import { API_PORT_DEFAULT } from '../setup/parse-nodes.ts'
 import { writeFiles } from '../setup/write-files.ts'
 import type { World } from '../world.ts'
 import { yamlText } from '../yaml-text.ts'
 import { serverAddress } from './server-address.ts'
 
 const SECRET_BYTES = 24
-const API_PORT = 8008
 const SOCKET_FOLDERS = ['/run/postgresql', '/var/run/postgresql', '/tmp']
 /** An address of documentation: whoever leads there is how this host is reached from beyond. Nothing is sent. */
 const BEYOND = '192.0.2.1'
@@ -77,11 +76,11 @@ async function sampleTree() {
     scope: SCOPE_DEFAULT,
     name,
     // Patroni reads neither of these two; where an etcd is named instead the first can go.
-    cluster_members: [{ node_name: name, api_host: address, api_port: API_PORT }],
+    cluster_members: [{ node_name: name, api_host: address, api_port: API_PORT_DEFAULT }],
     security: { cluster_secret: randomSecret(SECRET_BYTES) },
     restapi: {
-      listen: `${host}:${API_PORT}`,
-      connect_address: `${host}:${API_PORT}`,
+      listen: `${host}:${API_PORT_DEFAULT}`,
+      connect_address: `${host}:${API_PORT_DEFAULT}`,
       authentication: { username: 'admin', password: randomSecret(SECRET_BYTES) },
     },
     bootstrap: {
@@ -113,9 +112,10 @@ function likeServer(
   { user, password }: { readonly user: string; readonly password: string },
 ): PatroniTree {
   const { dcs } = sample.bootstrap
-  const isShared = (name: string) => CLUSTER_WIDE_PARAMETERS.has(name) || !OF_THIS_HOST.test(name)
-  const some = (wanted: boolean) =>
-    Object.fromEntries(Object.entries(found.parameters).filter(([name]) => isShared(name) === wanted))
+  const some = (isShared: boolean) =>
+    Object.fromEntries(
+      Object.entries(found.parameters).filter(([name]) => OF_THIS_HOST.test(name) !== isShared),
+    )
   const { superuser, replication } = sample.postgresql.authentication
   const [host = ''] = sample.postgresql.connect_address.split(/:\d+$/)
   return {

@@ -1,5 +1,6 @@
 import { ClientError, type Client, type ClusterDocument } from '#client'
 import { wallMs } from '../../platform/clock.ts'
+import { HOUR, MINUTE } from '../../std/units.ts'
 import { visibleText } from '../../std/visible-text.ts'
 import { connectForChange } from '../connect.ts'
 import { chosen, prompt } from './asking.ts'
@@ -7,7 +8,6 @@ import { clientOf, seenThrough, type CtlContext, type MembersOptions } from './c
 import type { Seen } from './members.ts'
 import { refuse } from './output.ts'
 
-const HOUR_MS = 3_600_000
 /** A time of day, and the zone behind it in whatever ISO form. */
 const ZONED = /^(.*\d:\d\d(?::\d\d(?:\.\d+)?)?)\s*(?:z|([+-]\d\d):?(\d\d)?)$/i
 
@@ -22,7 +22,7 @@ export async function scheduledAt(
   },
 ): Promise<string | undefined> {
   const { action, given, force, document } = about
-  const nextHour = localTime(new Date(wallMs() + HOUR_MS)).slice(0, 16)
+  const nextHour = localTime(new Date(wallMs() + HOUR)).slice(0, 16)
   const question = `When should the ${action} take place (e.g. ${nextHour}${action === 'switchover' ? ' ' : ''}) `
   const text = given ?? (force ? undefined : await prompt(world, question, 'now'))
   if (text === undefined || text === '' || text === 'now') return undefined
@@ -43,7 +43,7 @@ function localTime(time: Date): string {
   const pad = (value: number) => String(Math.trunc(Math.abs(value))).padStart(2, '0')
   const minutes = -time.getTimezoneOffset()
   const zone = `${minutes < 0 ? '-' : '+'}${pad(minutes / 60)}:${pad(minutes % 60)}`
-  return `${new Date(time.getTime() + minutes * 60_000).toISOString().slice(0, 19)}${zone}`
+  return `${new Date(time.getTime() + minutes * MINUTE).toISOString().slice(0, 19)}${zone}`
 }
 
 /** Calls off what was to be done later. */
